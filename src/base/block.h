@@ -1,0 +1,51 @@
+/*
+ * Counted 16 KiB blocks and the per-thread pool they come from. A block belongs to the thread that took it: counts
+ * are plain. The pool is last in, first out (the warm block is reused) and has a cap; over the cap block_take() says
+ * no and the caller sheds load.
+ */
+#ifndef WEIR_BASE_BLOCK_H
+#define WEIR_BASE_BLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+
+#define BLOCK_SIZE 16384u /* of the whole struct: one TLS record fits but for the header */
+
+struct block {
+    struct block *next; /* while free */
+    uint32_t count;     /* references held by slices and arenas */
+    uint32_t used;      /* bytes handed out from the front; the owner that fills the block moves it */
+    char bytes[];
+};
+
+#define BLOCK_ROOM (BLOCK_SIZE - sizeof(struct block))
+
+/* A block with count 1 and used 0, or NULL at the cap of this thread or without memory. */
+struct block *block_take(void) MUST_CHECK;
+
+static inline struct block *block_share(struct block *block)
+{
+    block->count++;
+    return block;
+}
+
+void block_free_last(struct block *block); /* internal to block_release() */
+
+/* Drops one reference; at the last the block returns to this thread's pool. */
+static inline void block_release(struct block *block)
+{
+    if (--block->count == 0)
+        block_free_last(block);
+}
+
+/* The cap of this thread in blocks (0: none, the default) and how many free blocks it keeps at most (default 256). */
+void block_pool_configure(size_t cap, size_t keep);
+/* Blocks that are out, and blocks kept free, of this thread. */
+size_t block_pool_out(void);
+size_t block_pool_free_count(void);
+/* Gives the kept free blocks (all but `keep`) back to the allocator. */
+void block_pool_trim(size_t keep);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * Every counter weir keeps: name, kind, help. The cell, the metric, its help text and the manual's line come from this row.
+ * COUNTER only grows; GAUGE goes up and down. Each thread has its own cells (one writer each), summed when asked.
+ */
+#ifndef WEIR_BASE_COUNTER_TABLE_H
+#define WEIR_BASE_COUNTER_TABLE_H
+
+#define COUNTERS(X)                                                                                                    \
+    X(connections_accepted, COUNTER, "client connections accepted")                                                    \
+    X(connections_refused, COUNTER, "client connections closed at once because a cap was reached")                     \
+    X(connections_open, GAUGE, "client connections open")                                                              \
+    X(tls_handshakes, COUNTER, "TLS handshakes with clients completed")                                                \
+    X(tls_handshakes_failed, COUNTER, "TLS handshakes with clients that failed")                                       \
+    X(tls_resumed, COUNTER, "TLS handshakes with clients that resumed a session")                                      \
+    X(requests, COUNTER, "requests received")                                                                          \
+    X(requests_active, GAUGE, "requests in progress")                                                                  \
+    X(responses_1xx, COUNTER, "interim responses sent to clients")                                                     \
+    X(responses_2xx, COUNTER, "responses with a 2xx status")                                                           \
+    X(responses_3xx, COUNTER, "responses with a 3xx status")                                                           \
+    X(responses_4xx, COUNTER, "responses with a 4xx status")                                                           \
+    X(responses_5xx, COUNTER, "responses with a 5xx status")                                                           \
+    X(bytes_from_clients, COUNTER, "body bytes received from clients")                                                 \
+    X(bytes_to_clients, COUNTER, "body bytes sent to clients")                                                         \
+    X(upstream_connects, COUNTER, "connections to servers opened")                                                     \
+    X(upstream_connects_failed, COUNTER, "connections to servers that failed")                                         \
+    X(upstream_reused, COUNTER, "requests sent on a kept server connection")                                           \
+    X(upstream_idle, GAUGE, "idle kept connections to servers")                                                        \
+    X(queue_waiting, GAUGE, "requests that wait for a server")                                                         \
+    X(queue_refused, COUNTER, "requests refused because a queue was full")                                             \
+    X(queue_timeouts, COUNTER, "requests that waited too long for a server")                                           \
+    X(retries, COUNTER, "attempts after the first")                                                                    \
+    X(retries_out_of_budget, COUNTER, "retries that the budget forbade")                                               \
+    X(replays, COUNTER, "requests sent anew because a kept server connection had gone stale")                          \
+    X(rate_limited, COUNTER, "requests refused by a rate limit")                                                       \
+    X(rate_limited_dry, COUNTER, "requests that a rate limit in dry run would have refused")                           \
+    X(in_flight_limited, COUNTER, "requests refused by a limit of requests in flight")                                 \
+    X(access_denied, COUNTER, "requests refused by address rules")                                                     \
+    X(probes, COUNTER, "health probes made")                                                                           \
+    X(probes_failed, COUNTER, "health probes that failed")                                                             \
+    X(reloads, COUNTER, "configurations loaded")                                                                       \
+    X(reloads_failed, COUNTER, "configurations refused")                                                               \
+    X(log_dropped, COUNTER, "log lines dropped because a ring was full")                                               \
+    X(memory_shed, COUNTER, "requests or connections shed because the block cap was reached")                          \
+    X(blocks_out, GAUGE, "16 KiB blocks in use")
+
+#endif
