@@ -1,0 +1,96 @@
+/* What the file says: plain structs without behaviour that every room above may read. */
+#ifndef WEIR_CONFIG_CONFIG_H
+#define WEIR_CONFIG_CONFIG_H
+
+#include "base/attributes.h"
+#include "base/log.h"
+#include "config/limiter_config.h"
+#include "config/listener_config.h"
+#include "config/pool_config.h"
+#include "config/route_config.h"
+#include "config/tls_config.h"
+#include "config/values.h"
+
+/* All in ms. Of the client side unless said otherwise (protocol.md 34). */
+struct timeouts_config {
+    uint64_t proxy_header;  /* 5s: PROXY preface */
+    uint64_t request_head;  /* 10s: from the first byte of a request (or the accept) to the end of its head */
+    uint64_t keep_alive;    /* 60s: idle between requests */
+    uint64_t request_idle;  /* 30s: between two pieces of a request body */
+    uint64_t write;         /* 30s: a client that takes no byte of what waits for it */
+    uint64_t linger;        /* 2s: closing after an error so that the client can read it */
+    uint64_t response;      /* 60s: server, from the request sent to its response head */
+    uint64_t response_idle; /* 60s: server, between two pieces of a response body */
+    uint64_t request;       /* 0s: none; the whole exchange */
+    uint64_t tunnel_idle;   /* 1h: no byte either way */
+    uint64_t half_closed;   /* 30s: a tunnel with one side ended */
+};
+struct limits_config {
+    uint64_t connections;         /* 10000; all workers */
+    uint64_t request_head;        /* bytes; 16KiB: request line and fields; over: 431 */
+    uint64_t request_line;        /* bytes; 8KiB; over: 414 */
+    uint64_t fields;              /* 100; over: 431 */
+    uint64_t response_head;       /* bytes; 32KiB */
+    uint64_t body;                /* bytes of a request body; 0B: no limit */
+    uint64_t least_body_rate;     /* bytes a second, averaged over request_idle; 240B; 0B: off */
+    uint64_t keep_alive_requests; /* per client connection; 0: no end */
+    uint64_t window;              /* bytes on their way, each direction of an exchange; 256KiB */
+    uint64_t memory;              /* bytes of blocks, all workers together; 1GiB */
+    uint64_t interim_responses;   /* 1xx relayed per response; 8 */
+    bool merge_slashes;           /* false: `//` stays as it is in routing */
+    bool underscore_names;        /* false: fields whose names have other characters than letters, digits and '-' are dropped */
+};
+struct log_config {
+    enum log_level level;   /* info */
+    enum log_format format; /* logfmt */
+    const char *to;         /* stderr, stdout or a file */
+};
+enum access_log_format { ACCESS_LOG_JSON, ACCESS_LOG_LOGFMT };
+struct access_log_config {
+    const char *to;                /* stdout */
+    enum access_log_format format; /* json */
+};
+/* Values for sections that do not say their own; the loader applies them, so nobody else needs to look here. */
+struct defaults_config {
+    struct listener_config *listener;
+    struct route_config *route;
+    struct pool_config *pool;
+};
+struct config {
+    size_t listeners_count;
+    struct listener_config *listeners;
+    size_t routes_count;
+    struct route_config *routes;
+    size_t pools_count;
+    struct pool_config *pools;          /* map by name, in the order of the file */
+    size_t rate_limits_count;
+    struct limiter_config *rate_limits; /* map by name */
+    int64_t workers;                    /* `auto` (0): the cores that this process may use; 1..256 */
+    const char *user;                   /* user or user:group to become after binding; NULL: stay */
+    struct texts trusted_proxies;       /* networks; `unix` for peers on unix sockets */
+    struct timeouts_config timeouts;
+    struct limits_config limits;
+    struct tls_shared_config tls;
+    struct log_config log;
+    struct access_log_config *access_log; /* NULL: `access_log: false` */
+    uint64_t drain_timeout;               /* ms; 30s */
+    struct defaults_config defaults;
+    /* not keys: */
+    struct arena *arena; /* owns every text and array here */
+    const char *path;    /* of the main file */
+};
+
+struct schema_report;
+/*
+ * Reads, validates and cross-checks the file ("-": standard input). All problems go to `report` (schema room); NULL when there
+ * was an error. The caller frees with config_free(). Any thread; reads the environment.
+ */
+struct config *config_load(const char *path, struct schema_report *report) MUST_CHECK;
+/* The same from memory; `name` stands for the file in messages, its folder for relative paths. */
+struct config *config_load_text(const char *name, const char *text, size_t length, struct schema_report *report) MUST_CHECK;
+void config_free(struct config *config); /* NULL allowed */
+/* The pool or limiter of that name; the check made sure that references exist. */
+const struct pool_config *config_pool(const struct config *config, const char *name);
+const struct limiter_config *config_rate_limit(const struct config *config, const char *name);
+
+#endif

@@ -1,0 +1,66 @@
+/* Pools of servers. */
+#ifndef WEIR_CONFIG_POOL_CONFIG_H
+#define WEIR_CONFIG_POOL_CONFIG_H
+
+#include "config/tls_config.h"
+#include "config/values.h"
+
+enum balance_kind { BALANCE_LEAST_CONN, BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
+enum pool_protocol { POOL_HTTP_1, POOL_H2, POOL_H2C, POOL_AUTO }; /* http/1.1, h2, h2c, auto */
+
+struct server_config {
+    const char *address;      /* "ip:port", "name:port", "unix:/path"; required; scalar shorthand */
+    const char *name;         /* in logs; default: the address */
+    uint64_t weight;          /* 1; 0: no new requests; 0..1000 */
+    bool backup;              /* false; used only when no other is up */
+    uint64_t max_connections; /* 0: the pool's */
+};
+enum probe_kind { PROBE_HTTP, PROBE_HTTPS, PROBE_TCP };
+struct health_config {
+    enum probe_kind type;       /* http; (https when the pool has tls and type is not written) */
+    const char *path;           /* / */
+    const char *method;         /* GET */
+    const char *host;           /* Host field of the probe; NULL: the server's address */
+    struct texts expect_status; /* "200", "2xx", "200-399"; default [2xx, 3xx] */
+    const char *expect_body;    /* text that must stand in the first 64 KiB of the body; NULL: any */
+    uint64_t interval;          /* ms; 2s */
+    uint64_t fast_interval;     /* ms; 500ms; while a server is changing its state */
+    uint64_t timeout;           /* ms; 1s; never longer than interval */
+    uint64_t port;              /* 0: the server's own */
+    uint64_t rise;              /* 2 */
+    uint64_t fall;              /* 3 */
+    uint64_t jitter;            /* percent of the interval; 15% */
+};
+struct queue_config {
+    uint64_t size;     /* 1000; requests that wait, of the pool, all workers together */
+    uint64_t max_wait; /* ms; 100ms */
+};
+struct retry_config {
+    uint64_t attempts;    /* 1: attempts after the first; 0..3 */
+    struct texts on;      /* never_sent, sent_no_reply, or a status such as "503"; default [never_sent, sent_no_reply] */
+    uint64_t budget;      /* percent of requests; 20% */
+    uint64_t buffer;      /* bytes of a request body kept for a retry; 64KiB */
+    uint64_t try_timeout; /* ms; per attempt until the response head; 0s: none */
+    bool never_sent;      /* not keys: set by the check from `on` */
+    bool sent_no_reply;
+    struct numbers statuses;
+};
+struct pool_config {
+    const char *name;            /* its key in the map */
+    enum balance_kind balance;   /* least_conn */
+    enum pool_protocol protocol; /* http/1.1 */
+    size_t servers_count;
+    struct server_config *servers; /* at least one */
+    struct health_config *health;  /* NULL: only what traffic shows */
+    struct upstream_tls_config *tls;
+    uint64_t max_connections;    /* per server, requests at once, exact over all workers; 0: no limit */
+    struct queue_config queue;
+    struct retry_config retry;
+    uint64_t connect_timeout;    /* ms; 1s */
+    uint64_t idle_timeout;       /* ms; 4s: kept connections; below most servers' own 5s */
+    uint64_t idle_connections;   /* kept idle per server and worker; 64 */
+    uint64_t max_requests;       /* per connection; 0: no end */
+    uint64_t fast_down;          /* refused connects within 1 s that take a server down until a probe passes; 2; 0: off */
+};
+
+#endif

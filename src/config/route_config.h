@@ -1,0 +1,81 @@
+/* Routes: a match, filters and one action. The order in which keys act is that of filter/filter_kinds.c. */
+#ifndef WEIR_CONFIG_ROUTE_CONFIG_H
+#define WEIR_CONFIG_ROUTE_CONFIG_H
+
+#include "config/limiter_config.h"
+#include "config/values.h"
+
+/* All that is given must hold; an empty match holds for everything. Lists may be written as a single value. */
+struct match_config {
+    struct texts host;         /* exact "api.example.com" or "*.example.com" (any depth below); any of them; no port */
+    struct texts path;         /* "/v1/": that segment and below; "/x": exact; "~regex" (PCRE2, normalised path); any of them */
+    struct texts methods;      /* any of them */
+    struct name_values header; /* name: value ("*": present, "~regex", else equal); all of them */
+    struct name_values query;  /* likewise */
+    struct texts client;       /* addresses and CIDR networks; any of them */
+};
+/* Values are templates. Applied in this order: remove, set, add. */
+struct headers_config {
+    struct name_values set;
+    struct name_values add;
+    struct texts remove;
+};
+struct message_config {
+    struct headers_config headers;
+};
+struct access_config {
+    struct texts allow; /* networks; if not empty, all others are denied */
+    struct texts deny;  /* looked at first */
+    uint64_t status;    /* 403 */
+};
+/* What is sent to the server instead of the original path: one of path, strip_prefix (with or without add_prefix), add_prefix, regex. */
+struct rewrite_config {
+    const char *path;         /* template for the whole path; the query stays */
+    const char *strip_prefix; /* whole segments */
+    const char *add_prefix;
+    const char *regex;        /* on the normalised path; `replacement` takes $0 to $9 */
+    const char *replacement;
+    const char *host;         /* Host sent to the server; template */
+};
+struct redirect_config {
+    const char *to;     /* the whole Location, a template; scalar shorthand of redirect; alone with status */
+    const char *scheme; /* NULL: as it is */
+    const char *host;   /* template; NULL: as it is */
+    const char *path;   /* template; NULL: path and query as they are */
+    uint64_t port;      /* 0: none written */
+    uint64_t status;    /* 308; one of 301 302 303 307 308 */
+};
+struct respond_config {
+    uint64_t status;          /* 200; scalar shorthand of respond */
+    const char *body;         /* template; "" */
+    const char *file;         /* body read at load, at most 1 MiB; NULL: body */
+    const char *content_type; /* text/plain; charset=utf-8 */
+    struct name_values headers;
+};
+struct weighted_pool_config {
+    const char *name; /* reference to pools; scalar shorthand */
+    uint64_t weight;  /* 1 */
+};
+struct route_config {
+    const char *name;             /* default: "route N", counted from 1 */
+    struct match_config match;
+    struct access_config *access; /* allow and deny by address; NULL: none */
+    struct texts rate_limit;      /* references to rate_limits; single or list */
+    struct in_flight_config *in_flight;
+    struct rewrite_config *rewrite;
+    struct message_config request;
+    struct message_config response;
+    uint64_t body_limit;          /* bytes; 0B: limits.body */
+    bool websocket;               /* true: Upgrade: websocket may pass */
+    uint64_t timeout;             /* ms; the whole request; 0s: timeouts.request */
+    uint64_t response_timeout;    /* ms; until the response head; 0s: timeouts.response */
+    uint64_t idle_timeout;        /* ms; between body bytes; 0s: timeouts.response_idle */
+    struct texts allow_encoded;   /* of "%2F", "%5C": let these pass in paths; default none */
+    /* exactly one action */
+    size_t pool_count;
+    struct weighted_pool_config *pool;
+    struct redirect_config *redirect;
+    struct respond_config *respond;
+};
+
+#endif
