@@ -1,0 +1,59 @@
+/*
+ * The waist of the design: one message each way. Two codecs and raw bytes, two roles, one interface.
+ *
+ * Server role: `head` tells the request; refused() may come instead of it or at any time before the request is whole. Client role: `head` comes for
+ * each 1xx (last = false) and for the final response. A body ends with `last` of head or body, or with trailers(). Events come from the loop, never from
+ * inside a stream_ops call, and none after closed().
+ * After send_head(101) (server) or a received 101 (client) the stream carries raw bytes: body events until the peer's EOF (`last`), send_body(last) half-closes.
+ */
+#ifndef WEIR_HTTP_STREAM_H
+#define WEIR_HTTP_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "http/failure.h"
+
+struct arena;
+struct buf;
+struct fields;
+struct head;
+struct stream;
+
+/* Calls go down, from the proxy to a codec. They queue work and return; they never call back. */
+struct stream_ops {
+    void (*send_head)(struct stream *stream, const struct head *head, bool last); /* the head is serialised at once; spans need not live on */
+    void (*send_body)(struct stream *stream, struct buf *bytes, bool last);       /* takes all bytes; may be empty with last */
+    void (*send_trailers)(struct stream *stream, const struct fields *trailers);  /* ends the message */
+    void (*credit)(struct stream *stream, size_t bytes); /* received body bytes now dealt with */
+    /* Gives the exchange up: a message half sent is cut visibly (no last chunk, RST_STREAM). closed() follows. Harmless when already closing. */
+    void (*reset)(struct stream *stream, enum failure why);
+};
+/* Events go up, from a codec to the proxy. */
+struct stream_events {
+    void (*head)(struct stream *stream, struct head *head, bool last);
+    void (*body)(struct stream *stream, struct buf *bytes, bool last); /* the owner takes all bytes */
+    void (*trailers)(struct stream *stream, struct fields *trailers);
+    void (*sent)(struct stream *stream, size_t bytes); /* body bytes that have left for the peer */
+    /* Server role: the request can't be taken further (malformed, too large, too slow); nothing more of it comes. Answer and end: the connection closes after. */
+    void (*refused)(struct stream *stream, enum failure why);
+    /* Server role: NONE once the response has left; else CLIENT_CLOSED, CLIENT_STALLED or what reset() gave.
+     * Client role: NONE once the response is complete; else SERVER_CLOSED or SERVER_STALE (no byte of a response yet; STALE on a reused connection),
+     * RESPONSE_INVALID, RESPONSE_TOO_LARGE, RESPONSE_CUT, or what reset() gave. Once, and last. */
+    void (*closed)(struct stream *stream, enum failure why);
+};
+/* The exchange sets events and owner in http_conn_events.opened or after http_conn_open(). */
+struct stream {
+    const struct stream_ops *ops;
+    const struct stream_events *events;
+    void *owner;
+    struct arena *arena; /* received heads live here. Server role: made by the codec, the owner takes it over at opened() and frees it after closed().
+                            Client role: set by the opener before send_head (its exchange's arena); response heads go there */
+    size_t window;       /* uncredited body bytes at which the codec stops delivering; set by the owner in opened() or after http_conn_open() */
+    unsigned request_sent : 1;      /* client role: the whole request has left */
+    unsigned any_sent : 1;          /* client role: at least one byte of the request was given to the socket */
+    unsigned any_received : 1;      /* client role: at least one byte of a response came */
+    unsigned reused : 1;            /* client role: not the first on its connection */
+};
+
+#endif
