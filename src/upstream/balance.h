@@ -1,0 +1,33 @@
+/* Balancers: a table of policies. prepare() builds an immutable plan once a snapshot, choose() reads it and the servers' atomics. */
+#ifndef WEIR_UPSTREAM_BALANCE_H
+#define WEIR_UPSTREAM_BALANCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+
+struct pool;
+struct rng;
+struct server;
+
+/* What one choice depends on. cursor and rng belong to the worker. */
+struct choice {
+    uint64_t hash;
+    uint32_t *cursor;
+    struct rng *rng;
+    struct server *const *tried;
+    unsigned tried_count;
+    bool *all_full; /* set when servers are up but each is at its max_connections */
+};
+struct balancer {
+    const char *name; /* as in the file */
+    bool (*prepare)(const struct pool *pool, void **plan, struct error *error);
+    /* Index into pool->servers, or -1: nobody. Only servers that are up (backups only when no other is), weight > 0, not tried, under their limit. */
+    int (*choose)(const struct pool *pool, const void *plan, struct choice *choice);
+    void (*dispose)(void *plan);
+};
+extern const struct balancer *const balancers[]; /* by enum balance_kind */
+
+#endif

@@ -1,0 +1,42 @@
+/* A named group of servers in a snapshot: read-only but for the atomics of its servers and of its shared part. */
+#ifndef WEIR_UPSTREAM_POOL_H
+#define WEIR_UPSTREAM_POOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "config/pool_config.h"
+#include "upstream/server.h"
+
+struct balancer;
+struct server_set;
+struct tls_client;
+
+struct pool_server {
+    struct server *server;
+    uint32_t weight;
+    uint32_t max_connections; /* 0: no limit */
+    bool backup;
+};
+/* What all workers and snapshots of a pool of this name share. */
+struct pool_shared {
+    _Atomic int32_t waiting; /* requests in its queues, all workers */
+};
+struct pool {
+    const struct pool_config *config;
+    const char *name;
+    size_t servers_count;
+    struct pool_server *servers;    /* in the order of the file */
+    const struct balancer *balancer;
+    void *plan;                     /* of the balancer */
+    struct tls_client *tls;         /* NULL: plain */
+    struct pool_shared *shared;
+    uint32_t index;                 /* in the snapshot, for per-worker tables (cursors, budgets) */
+    bool limited;                   /* any server has a max_connections */
+};
+/* Resolves names (control thread; may block), takes servers, loads certificates. NULL with error. */
+struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set, struct error *error) MUST_CHECK;
+void pool_free(struct pool *pool); /* any thread */
+
+#endif

@@ -1,0 +1,69 @@
+/*
+ * The upstream side of one worker: chooses a server, reserves its slot, finds or opens a connection, or waits in the pool's queue.
+ *     upstream_open() -> later ready() or failed(), never inside the call.
+ * After ready() the waiter owns a stream in client role, and says upstream_done() exactly once when its attempt is over (stream closed).
+ */
+#ifndef WEIR_UPSTREAM_UPSTREAM_H
+#define WEIR_UPSTREAM_UPSTREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "http/failure.h"
+#include "net/loop.h"
+
+struct arena;
+struct http_settings;
+struct mailbox;
+struct pool;
+struct pool_server;
+struct server;
+struct stream;
+struct upstreams; /* one worker's connections to all servers */
+struct upstream_conn;
+
+#define TRIES_MOST 5 /* 1 + attempts (3) + one replay */
+
+struct upstream_waiter {
+    /* set by the caller before upstream_open() */
+    void (*ready)(struct upstream_waiter *waiter, struct stream *stream);
+    void (*failed)(struct upstream_waiter *waiter, enum failure why); /* CONNECT_*, TLS_*, NO_SERVER, QUEUE_*; waiter->server tells whom, or NULL */
+    const struct pool *pool;
+    uint64_t hash;                  /* for hash policies */
+    const char *host;               /* of the request, for SNI when the server's address is no name; may be NULL */
+    bool fresh;                     /* open a new connection, do not reuse (replay after a stale one) */
+    struct server *only;            /* not NULL: this server and no other (replay) */
+    struct server *tried[TRIES_MOST];
+    unsigned tried_count;
+    /* set by upstream */
+    struct server *server;          /* chosen; a reference is held until upstream_done() */
+    struct upstream_conn *conn;
+    uint64_t opened_us;             /* when the connection was ready */
+    bool reused;
+    struct list queued;
+    struct deadline deadline;
+    struct task task;
+    uint8_t phase;
+    enum failure failure;
+};
+/* number: of the worker; mailbox: the worker's, so that other workers can tell it that a slot is free. settings: for codecs; may change at reload. */
+struct upstreams *upstreams_new(struct loop *loop, unsigned number, struct mailbox *mailbox, const struct http_settings *settings);
+void upstreams_settings(struct upstreams *upstreams, const struct http_settings *settings);
+void upstreams_free(struct upstreams *upstreams);  /* closes all; after the loop has ended */
+void upstreams_close_idle(struct upstreams *upstreams);
+/* A new snapshot: idle connections of servers that are in none of its pools close. */
+void upstreams_keep_only(struct upstreams *upstreams, struct pool *const *pools, size_t count);
+/* Tells which mailbox belongs to which worker number; before workers run. */
+void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailboxes, struct upstreams *const *others, unsigned count);
+
+void upstream_open(struct upstreams *upstreams, struct upstream_waiter *waiter);
+void upstream_give_up(struct upstreams *upstreams, struct upstream_waiter *waiter); /* before ready()/failed(); neither will come */
+/* The attempt is over: releases the slot (wakes who waits, on any worker), counts the result for the server. NONE and client failures are no failure of the server. */
+void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure result);
+
+/* Retry budget of a pool on this worker (balancing.md 7): a request earns, a retry spends. */
+void upstream_budget_earn(struct upstreams *upstreams, const struct pool *pool);
+bool upstream_budget_spend(struct upstreams *upstreams, const struct pool *pool);
+
+#endif
