@@ -1,0 +1,22 @@
+/* Actions that weir answers itself: redirect and respond, prepared once per route. */
+#ifndef WEIR_FILTER_ANSWER_H
+#define WEIR_FILTER_ANSWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+
+struct action;
+struct exchange;
+struct route_config;
+
+/* True and *action set, or NULL when the route's action is a pool; false with error. */
+bool action_new(struct action **action, const struct route_config *route, struct error *error) MUST_CHECK;
+void action_free(struct action *action);
+/* Fills exchange->answer; false: out of arena. */
+bool action_answer(const struct action *action, struct exchange *exchange) MUST_CHECK;
+void action_explain(const struct action *action, const struct exchange *exchange, char *line, size_t room);
+
+#endif

@@ -1,0 +1,11 @@
+/* The life of an exchange: its states from the head of the request to both streams closed. */
+#ifndef WEIR_PROXY_EXCHANGE_RUN_H
+#define WEIR_PROXY_EXCHANGE_RUN_H
+
+struct client_conn;
+struct stream;
+
+/* http_conn_events.opened of a client connection: takes the stream and its arena. */
+void exchange_begin(struct client_conn *conn, struct stream *stream);
+
+#endif
