@@ -9,28 +9,36 @@
 #include "net/address.h"
 #include "net/loop.h"
 
+struct client_setup;
 struct http_conn;
 struct lease;
 struct site;
 struct transport;
 struct worker;
 
+/* Ten thousand of these may sit idle: what only the first moments need is in client_setup. */
 struct client_conn {
     struct list at;             /* worker->clients */
     struct worker *worker;
-    struct lease *lease;        /* of the snapshot its site belongs to; moved to the current one between requests */
+    struct lease *lease;        /* of the snapshot its site belongs to; moved to the current one between requests (an exchange holds its own: lease_hold) */
     const struct site *site;
     struct transport *transport; /* until the codec has it */
     struct http_conn *http;
+    struct client_setup *setup; /* PROXY preface and handshake; NULL once the codec has the connection */
+    struct retired retired;
     struct ip_address peer;
     uint32_t exchanges;         /* in progress */
     bool tls;
-    /* the room's own */
-    struct deadline deadline;   /* PROXY preface, handshake */
-    struct retired retired;
-    uint8_t phase;
+    /* this file's own */
+    bool counted_client;        /* in listener_counts, by its address */
+    bool draining;              /* takes no request after the one in progress */
+    bool served;                /* has carried a request */
+    bool gone;                  /* the codec has said closed; only exchanges that end still know it */
 };
-void client_conn_accept(struct worker *worker, const struct site *site, int fd, const struct address *peer);
+/* Takes the descriptor. The site is of the lease's snapshot; over a cap the connection is closed at once. */
+void client_conn_accept(struct lease *lease, const struct site *site, int fd, const struct address *peer);
+/* A new snapshot is current: moves the connection to it, or drains it when its listener is no more. Between requests only. */
+void client_conn_refresh(struct client_conn *conn);
 void client_conn_drain(struct client_conn *conn);
 void client_conn_close(struct client_conn *conn);
 /* The exchange tells that it is over (its lease hold is its own). */

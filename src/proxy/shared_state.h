@@ -1,8 +1,9 @@
-/* What outlives snapshots: servers by pool and address, limiters by name, ticket keys. Control thread. */
+/* What outlives snapshots: servers by pool and address, limiters by name, ticket keys, connections by listener. Control thread. */
 #ifndef WEIR_PROXY_SHARED_STATE_H
 #define WEIR_PROXY_SHARED_STATE_H
 
 struct limiter_set;
+struct listener_counts_set;
 struct server_set;
 struct tls_tickets;
 
@@ -10,6 +11,7 @@ struct shared_state {
     struct server_set *servers;
     struct limiter_set *limiters;
     struct tls_tickets *tickets;
+    struct listener_counts_set *listeners;
 };
 struct shared_state *shared_state_new(void);
 void shared_state_free(struct shared_state *shared);

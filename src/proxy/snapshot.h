@@ -18,8 +18,10 @@
 #include "net/address.h"
 
 struct access_log;
+struct arena;
 struct config;
 struct listener_config;
+struct listener_counts;
 struct pool;
 struct router;
 struct shared_state;
@@ -47,11 +49,16 @@ struct site {
     bool own_routes;              /* else router and plans are shared with the other sites */
     struct tls_store *tls;        /* NULL: plain */
     struct http_settings http;
+    struct listener_counts *counts; /* of connections, shared with the sites of this address in other snapshots */
     bool allow_encoded_slash, allow_encoded_backslash; /* any of its routes allows it */
 };
 struct snapshot {
     _Atomic int32_t references;
     struct config *config;        /* owned */
+    struct arena *arena;          /* the arrays of plans, sites and pools */
+    struct router *router;        /* of the top-level routes; NULL when every listener has its own */
+    struct plan *plans;
+    size_t plans_count;
     struct site *sites;           /* by the listener's place in config->listeners */
     size_t sites_count;
     struct pool **pools;          /* by pool->index */

@@ -22,8 +22,9 @@ struct worker;
 struct lease {
     struct snapshot *snapshot;
     struct worker *worker;
-    uint32_t users;      /* exchanges and client connections that use it */
+    uint32_t users;      /* exchanges, client connections and orphaned listeners that use it */
     bool current;
+    struct retired retired;
 };
 struct worker {
     unsigned number;
@@ -42,9 +43,18 @@ struct worker {
     void (*drained)(struct worker *worker); /* to control: told once, on the worker's thread, when it drains and has no client left */
     void *control;
     _Atomic uint64_t turns;           /* grows as long as the loop lives: for the watchdog */
+    /* this file's own */
+    size_t block_cap;                 /* blocks this worker may hold, at memory_limit bytes for all */
+    uint64_t memory_limit;
+    uint32_t old_leases;              /* not current and still used */
+    bool started, told_drained, stopping;
+    struct task stop;
+    struct deadline stop_at_the_latest;
 };
 /* Makes the worker (not yet its thread). cap: blocks it may hold. */
 struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t block_cap);
+/* Tells the workers' upstream sides of each other; after all were made and before the first starts. */
+void workers_introduce(struct worker *const *workers, unsigned count);
 bool worker_start(struct worker *worker, struct error *error) MUST_CHECK;
 void worker_join(struct worker *worker);
 void worker_free(struct worker *worker);
@@ -57,6 +67,9 @@ void worker_post_stop(struct worker *worker);                                   
 void worker_post_ping(struct worker *worker);                                          /* bumps turns */
 
 struct lease *lease_take(struct worker *worker); /* the current one */
-void lease_release(struct lease *lease);
+struct lease *lease_hold(struct lease *lease);   /* one more user of this one */
+void lease_release(struct lease *lease);         /* what it shows stays good until the end of the turn */
+/* client_conn tells that one is over, after it has left worker->clients. */
+void worker_client_gone(struct worker *worker);
 
 #endif
