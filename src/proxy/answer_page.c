@@ -1,0 +1,120 @@
+/* weir's own responses: configured ones, redirects, and the page of a failure. A page says the status and the request id, nothing internal. */
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/clock.h"
+#include "http/head.h"
+#include "proxy/client_conn.h"
+#include "proxy/exchange_state.h"
+#include "proxy/snapshot.h"
+#include "proxy/worker.h"
+
+/* After these the connection ends (protocol.md, "What each bad input gets"): where the next request would begin is not sure, or the peer is too slow or too much. */
+static bool status_closes(unsigned status)
+{
+    return status == 400 || status == 405 || status == 408 || status == 413 || status == 414 || status == 431 || status == 501 || status == 505;
+}
+
+static bool wants_json(const struct exchange *x)
+{
+    const struct field *accept = fields_find(&x->request.fields, FIELD_ACCEPT);
+    static const char json[] = "application/json";
+    if (accept == NULL || accept->value.length < sizeof json - 1)
+        return false;
+    return memmem(accept->value.at, accept->value.length, json, sizeof json - 1) != NULL;
+}
+
+/* What a person needs to go on: a word where the status alone would not help them. */
+static const char *page_hint(enum failure why)
+{
+    return why == FAILURE_PLAIN_ON_TLS ? "This port speaks TLS: use https.\n" : "";
+}
+
+static struct span page_body(struct exchange *x, unsigned status, enum failure why)
+{
+    struct span reason = status_reason(status);
+    struct span id = exchange_request_id(x);
+    if (wants_json(x))
+        return arena_print(x->arena, "{\"status\":%u,\"error\":\"%.*s\",\"request_id\":\"%.*s\"}\n", status, (int)reason.length, reason.at,
+                           (int)id.length, id.length != 0 ? id.at : "");
+    return arena_print(x->arena, "%u %.*s\n%srequest id: %.*s\n", status, (int)reason.length, reason.at, page_hint(why), (int)id.length,
+                       id.length != 0 ? id.at : "");
+}
+
+static bool response_add(struct exchange *x, uint16_t id, struct span value)
+{
+    return fields_add(&x->response.fields, x->arena, field_names[id], value, id);
+}
+
+static bool response_add_all(struct exchange *x, const struct fields *fields)
+{
+    for (uint16_t i = 0; i < fields->count; i++)
+        if (!fields_add(&x->response.fields, x->arena, fields->items[i].name, fields->items[i].value, fields->items[i].id))
+            return false;
+    return true;
+}
+
+static bool response_begin(struct exchange *x, unsigned status)
+{
+    char date[30];
+    clock_print_http(date, clock_wall_us());
+    struct span now = arena_copy(x->arena, span_make(date, 29));
+    x->response = (struct head){0};
+    x->response.line.response.status = (uint16_t)status;
+    x->response.line.response.reason = status_reason(status);
+    return now.at != NULL && response_add(x, FIELD_DATE, now);
+}
+
+static void answer_write(struct exchange_run *run, struct span body)
+{
+    struct exchange *x = &run->exchange;
+    bool no_body = body.length == 0 || x->request.line.request.method == METHOD_HEAD || run->status == 204 || run->status == 304;
+    x->response.body_length = (int64_t)body.length;
+    x->response.length_given = run->status != 204 && run->status != 304;
+    x->times.answered = loop_now_us(x->loop);
+    run->head_sent = true;
+    exchange_wait_for(run, WAIT_NOTHING);
+    x->client_stream->ops->send_head(x->client_stream, &x->response, no_body);
+    if (no_body)
+        return;
+    struct buf bytes = {0};
+    if (!buf_add_span(&bytes, body)) {
+        x->client_stream->ops->reset(x->client_stream, FAILURE_OVERLOADED);
+        return;
+    }
+    x->bytes_out += body.length;
+    x->client_stream->ops->send_body(x->client_stream, &bytes, true);
+}
+
+void answer_send(struct exchange_run *run)
+{
+    struct exchange *x = &run->exchange;
+    const struct answer *answer = &x->answer;
+    exchange_enter(run, EXCHANGE_ANSWERING);
+    run->status = answer->status;
+    bool page = answer->failure != FAILURE_NONE && answer->body.at == NULL;
+    struct span body = page ? page_body(x, answer->status, answer->failure) : answer->body;
+    struct span type = page ? (wants_json(x) ? SPAN("application/json") : SPAN("text/plain; charset=utf-8")) : answer->content_type;
+    bool fits = response_begin(x, answer->status) && (type.length == 0 || body.length == 0 || response_add(x, FIELD_CONTENT_TYPE, type)) &&
+                (answer->status != 503 || answer->failure == FAILURE_NONE || response_add(x, FIELD_RETRY_AFTER, SPAN("1"))) &&
+                response_add_all(x, &answer->fields) && response_add_all(x, &x->response_fields) && (!page || body.at != NULL);
+    if (!fits) {
+        x->client_stream->ops->reset(x->client_stream, FAILURE_OVERLOADED);
+        return;
+    }
+    x->response.close = answer->failure != FAILURE_NONE && status_closes(answer->status);
+    if (run->plan != NULL)
+        filters_response(&run->plan->filters, x);
+    answer_write(run, body);
+}
+
+void answer_failure(struct exchange_run *run, enum failure why)
+{
+    struct exchange *x = &run->exchange;
+    if (failure_info[why].status == 0 || failure_info[why].status == 499) {
+        x->client_stream->ops->reset(x->client_stream, why);
+        return;
+    }
+    x->answer = (struct answer){.status = failure_info[why].status, .failure = why};
+    answer_send(run);
+}

@@ -1,0 +1,447 @@
+/*
+ * The life of an exchange. The client stream's events drive it from the head of the request to both sides closed; forward.c carries it to a server,
+ * answer_page.c answers where weir itself does. exchange_enter() is the only writer of the state.
+ */
+#include "proxy/exchange_run.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "filter/answer.h"
+#include "http/head.h"
+#include "http/http_conn.h"
+#include "http/target.h"
+#include "net/transport.h"
+#include "proxy/client_conn.h"
+#include "proxy/exchange_state.h"
+#include "proxy/forwarded.h"
+#include "proxy/snapshot.h"
+#include "proxy/worker.h"
+#include "route/router.h"
+#include "tls/tls.h"
+#include "tls/websocket_key.h"
+#include "upstream/pool.h"
+
+/* Which state may follow which: bit by state. */
+#define NEXT(state) (1u << EXCHANGE_##state)
+static const unsigned successors[] = {
+    [EXCHANGE_READING] = NEXT(FILTERING) | NEXT(ANSWERING) | NEXT(DONE),
+    [EXCHANGE_FILTERING] = NEXT(CHOOSING) | NEXT(ANSWERING) | NEXT(DONE),
+    [EXCHANGE_CHOOSING] = NEXT(FORWARDING) | NEXT(CHOOSING) | NEXT(ANSWERING) | NEXT(DONE),
+    [EXCHANGE_FORWARDING] = NEXT(CHOOSING) | NEXT(ANSWERING) | NEXT(TUNNEL) | NEXT(DONE),
+    [EXCHANGE_ANSWERING] = NEXT(DONE),
+    [EXCHANGE_TUNNEL] = NEXT(DONE),
+    [EXCHANGE_DONE] = 0,
+};
+
+void exchange_enter(struct exchange_run *run, enum exchange_state state)
+{
+    assert((successors[run->exchange.state] >> state & 1u) != 0);
+    run->exchange.state = state;
+}
+
+/* ---- waits ---- */
+
+static uint64_t wait_length(const struct exchange_run *run)
+{
+    const struct timeouts_config *timeouts = &run->snapshot->config->timeouts;
+    switch (run->wait) {
+    case WAIT_RESPONSE: {
+        uint64_t a_try = run->pool->config->retry.try_timeout;
+        return a_try != 0 && a_try < run->plan->response_timeout ? a_try : run->plan->response_timeout;
+    }
+    case WAIT_BODY:
+        return run->plan->idle_timeout;
+    case WAIT_TUNNEL:
+        return run->up.ended || run->down.ended ? timeouts->half_closed : timeouts->tunnel_idle;
+    case WAIT_NOTHING:
+        break;
+    }
+    return 0;
+}
+
+void exchange_wait_for(struct exchange_run *run, enum exchange_wait wait)
+{
+    run->wait = wait;
+    run->progress = loop_now(run->exchange.loop);
+    uint64_t length = wait_length(run);
+    if (length != 0)
+        deadline_set(&run->deadline, run->exchange.loop, length);
+    else
+        deadline_clear(&run->deadline);
+}
+
+static enum failure wait_failure(enum exchange_wait wait)
+{
+    static const enum failure failures[] = {
+        [WAIT_NOTHING] = FAILURE_INTERNAL,
+        [WAIT_RESPONSE] = FAILURE_RESPONSE_TIMEOUT,
+        [WAIT_BODY] = FAILURE_RESPONSE_STALLED,
+        [WAIT_TUNNEL] = FAILURE_TUNNEL_IDLE,
+    };
+    return failures[wait];
+}
+
+/* The server is not late while the client keeps it from sending, or while the client's body is still on its way. */
+static bool wait_is_excused(const struct exchange_run *run)
+{
+    return (run->wait == WAIT_BODY && relay_is_blocked(&run->down)) || (run->wait == WAIT_RESPONSE && !run->up.ended);
+}
+
+/* Deadlines are not pushed back at each byte: they come early, look, and sleep on. */
+static void wait_passed(struct deadline *deadline)
+{
+    struct exchange_run *run = CONTAINER_OF(deadline, struct exchange_run, deadline);
+    uint64_t now = loop_now(run->exchange.loop);
+    uint64_t due = run->progress + wait_length(run);
+    if (wait_is_excused(run))
+        due = now + wait_length(run);
+    if (now < due) {
+        deadline_set(deadline, run->exchange.loop, due - now);
+        return;
+    }
+    forward_timed_out(run, wait_failure(run->wait));
+}
+
+static void total_passed(struct deadline *deadline)
+{
+    struct exchange_run *run = CONTAINER_OF(deadline, struct exchange_run, total);
+    exchange_fail(run, FAILURE_REQUEST_TIMEOUT);
+    exchange_settle(run);
+}
+
+/* ---- the end ---- */
+
+void exchange_fail(struct exchange_run *run, enum failure why)
+{
+    struct exchange *x = &run->exchange;
+    if (x->failure == FAILURE_NONE)
+        x->failure = why;
+    forward_abandon(run, why);
+    if (run->client_closed || x->state == EXCHANGE_ANSWERING)
+        return;
+    if (run->head_sent) {
+        deadline_clear(&run->deadline);
+        x->client_stream->ops->reset(x->client_stream, why);
+    } else {
+        relay_clear(&run->up);
+        run->up.from = x->client_stream;
+        answer_failure(run, why);
+    }
+}
+
+static void exchange_free(struct retired *retired)
+{
+    struct exchange_run *run = CONTAINER_OF(retired, struct exchange_run, retired);
+    arena_free(run->exchange.arena);
+}
+
+static void exchange_count(const struct exchange_run *run)
+{
+    static const enum counter_id classes[] = {COUNTER_responses_1xx, COUNTER_responses_2xx, COUNTER_responses_3xx, COUNTER_responses_4xx, COUNTER_responses_5xx};
+    if (run->status == 101)
+        counter_add(COUNTER_responses_1xx, 1);
+    else if (run->status >= 200 && run->status < 600)
+        counter_add(classes[run->status / 100 - 1], 1);
+    counter_add(COUNTER_requests_active, -1);
+    counter_add(COUNTER_bytes_from_clients, (int64_t)run->exchange.bytes_in);
+    counter_add(COUNTER_bytes_to_clients, (int64_t)run->exchange.bytes_out);
+    if (run->exchange.failure != FAILURE_NONE)
+        counter_failure(run->exchange.failure);
+}
+
+static void exchange_log(struct exchange_run *run)
+{
+    if (run->snapshot->access_log == NULL)
+        return;
+    struct access_facts facts = {
+        .plan = run->plan,
+        .pool = run->pool != NULL ? run->pool->name : NULL,
+        .server = run->exchange.server != NULL ? run->exchange.server->name : NULL,
+        .server_protocol = run->exchange.server != NULL ? "HTTP/1.1" : NULL,
+        .attempts = run->failed,
+        .attempts_count = run->failed_count,
+        .status = run->status,
+        .replayed = run->replayed,
+        .upstream_reused = run->reused,
+    };
+    access_log_write(run->snapshot->access_log, &run->exchange, &facts);
+}
+
+void exchange_settle(struct exchange_run *run)
+{
+    if (run->ended || !run->client_closed || run->attempts_open != 0)
+        return;
+    run->ended = true;
+    struct exchange *x = &run->exchange;
+    exchange_enter(run, EXCHANGE_DONE);
+    x->times.ended = loop_now_us(x->loop);
+    deadline_clear(&run->deadline);
+    deadline_clear(&run->total);
+    relay_clear(&run->up);
+    relay_clear(&run->down);
+    replay_drop(&run->replay);
+    exchange_log(run);
+    exchange_count(run);
+    if (run->plan != NULL)
+        filters_done(&run->plan->filters, x, run->filter_index);
+    struct client_conn *conn = run->conn;
+    lease_release(run->lease);
+    loop_retire(x->loop, &run->retired);
+    client_conn_exchange_done(conn);
+}
+
+/* ---- the request ---- */
+
+static void answer_filtered(struct exchange_run *run)
+{
+    if (run->exchange.answer.failure != FAILURE_NONE && run->exchange.failure == FAILURE_NONE)
+        run->exchange.failure = run->exchange.answer.failure;
+    answer_send(run);
+}
+
+static const struct pool *pool_of(struct exchange_run *run)
+{
+    const struct plan *plan = run->plan;
+    if (plan->pools_count == 1)
+        return plan->pools[0];
+    uint32_t pick = rng_below(&run->worker->rng, plan->weights_total);
+    uint32_t i = 0;
+    while (pick >= plan->weights[i])
+        pick -= plan->weights[i++];
+    return plan->pools[i];
+}
+
+static void exchange_act(struct exchange_run *run)
+{
+    struct exchange *x = &run->exchange;
+    if (run->plan->action == NULL) {
+        forward_begin(run, pool_of(run));
+    } else if (action_answer(run->plan->action, x)) {
+        answer_filtered(run);
+    } else {
+        exchange_fail(run, FAILURE_OVERLOADED);
+    }
+}
+
+/* A WebSocket handshake that the route lets pass (RFC 6455 4.2.1); anything else that asks for an upgrade goes on as a plain request. */
+static enum failure check_upgrade(struct exchange_run *run)
+{
+    struct head *request = &run->exchange.request;
+    bool websocket = run->plan->websocket && span_equal_nocase(request->upgrade, SPAN("websocket"));
+    request->upgrade = SPAN_NONE;
+    if (!websocket)
+        return FAILURE_NONE;
+    const struct field *key = fields_find(&request->fields, FIELD_SEC_WEBSOCKET_KEY);
+    char accept[WEBSOCKET_ACCEPT_LENGTH];
+    if (request->line.request.method != METHOD_GET || request->body_length != BODY_NONE || key == NULL || !websocket_accept(key->value, accept))
+        return FAILURE_UPGRADE_REFUSED;
+    request->upgrade = SPAN("websocket");
+    run->upgrading = true;
+    return FAILURE_NONE;
+}
+
+/* A route that does not allow encoded slashes must not be reached with them, though the listener lets them into its paths for others. */
+static bool encoding_is_allowed(const struct exchange_run *run)
+{
+    if (!run->site->allow_encoded_slash && !run->site->allow_encoded_backslash)
+        return true;
+    const struct texts *allowed = &run->plan->config->allow_encoded;
+    struct span path = run->exchange.target.path;
+    bool slash = memmem(path.at, path.length, "%2F", 3) != NULL, backslash = memmem(path.at, path.length, "%5C", 3) != NULL;
+    for (size_t i = 0; i < allowed->count; i++) {
+        slash = slash && strcmp(allowed->items[i], "%2F") != 0;
+        backslash = backslash && strcmp(allowed->items[i], "%5C") != 0;
+    }
+    return !slash && !backslash;
+}
+
+static void exchange_filter(struct exchange_run *run)
+{
+    struct exchange *x = &run->exchange;
+    exchange_enter(run, EXCHANGE_FILTERING);
+    x->body_limit = run->plan->body_limit;
+    enum failure why = encoding_is_allowed(run) ? check_upgrade(run) : FAILURE_BAD_TARGET;
+    if (why == FAILURE_NONE && !forwarded_add(x))
+        why = FAILURE_OVERLOADED;
+    if (why != FAILURE_NONE) {
+        exchange_fail(run, why);
+        return;
+    }
+    enum verdict verdict = filters_request(&run->plan->filters, x, &run->filter_index);
+    assert(verdict != VERDICT_WAIT); /* no kind of filter waits yet */
+    if (verdict == VERDICT_ANSWERED)
+        answer_filtered(run);
+    else if (x->body_limit != 0 && x->request.body_length > (int64_t)x->body_limit)
+        exchange_fail(run, FAILURE_BODY_TOO_LARGE);
+    else
+        exchange_act(run);
+}
+
+static enum failure prepare_target(struct exchange_run *run)
+{
+    struct exchange *x = &run->exchange;
+    const struct head *request = &x->request;
+    if (request->line.request.method == METHOD_CONNECT)
+        return FAILURE_METHOD_REFUSED;
+    struct target_rules rules = {
+        .merge_slashes = run->snapshot->config->limits.merge_slashes,
+        .allow_encoded_slash = run->site->allow_encoded_slash,
+        .allow_encoded_backslash = run->site->allow_encoded_backslash,
+    };
+    return target_prepare(&x->target, request->line.request.authority, request->line.request.path, request->line.request.query, &rules, x->arena);
+}
+
+/* Client certificates are asked for by the TLS name: a request for a name that the handshake did not cover must not profit (protocol.md 37). */
+static bool is_misdirected(const struct exchange_run *run)
+{
+    const struct listener_config *listener = run->site->config;
+    return run->site->tls != NULL && listener->tls->client_auth != CLIENT_AUTH_OFF &&
+           !tls_store_covers(run->site->tls, run->exchange.server_name, run->exchange.target.host);
+}
+
+static void client_head(struct stream *stream, struct head *head, bool last)
+{
+    struct exchange_run *run = stream->owner;
+    struct exchange *x = &run->exchange;
+    x->request = *head;
+    run->up.ended = last;
+    forwarded_find_client(x, run->snapshot);
+    forwarded_strip(&x->request);
+    enum failure why = prepare_target(run);
+    if (why == FAILURE_NONE && is_misdirected(run))
+        why = FAILURE_MISDIRECTED;
+    if (why == FAILURE_NONE) {
+        x->route = router_find(run->site->router, x, run->worker->route_scratch);
+        x->times.routed = loop_now_us(x->loop);
+        if (x->route == NULL)
+            why = FAILURE_NO_ROUTE;
+    }
+    if (why != FAILURE_NONE) {
+        exchange_fail(run, why);
+        return;
+    }
+    run->plan = &run->site->plans[x->route->number];
+    if (run->plan->timeout != 0)
+        deadline_set(&run->total, x->loop, run->plan->timeout);
+    exchange_filter(run);
+}
+
+static bool takes_body(const struct exchange_run *run)
+{
+    enum exchange_state state = run->exchange.state;
+    return state == EXCHANGE_CHOOSING || state == EXCHANGE_TUNNEL || (state == EXCHANGE_FORWARDING && run->attempt != NULL);
+}
+
+static void client_body(struct stream *stream, struct buf *bytes, bool last)
+{
+    struct exchange_run *run = stream->owner;
+    struct exchange *x = &run->exchange;
+    x->bytes_in += bytes->length;
+    if (!takes_body(run)) {
+        run->up.ended = run->up.ended || last;
+        relay_discard(&run->up, bytes);
+        return;
+    }
+    if (x->body_limit != 0 && x->bytes_in > x->body_limit && x->state != EXCHANGE_TUNNEL) {
+        buf_clear(bytes);
+        exchange_fail(run, FAILURE_BODY_TOO_LARGE);
+        exchange_settle(run);
+        return;
+    }
+    run->progress = loop_now(x->loop);
+    forward_body(run, bytes, last);
+    if (x->state == EXCHANGE_TUNNEL && last)
+        exchange_wait_for(run, WAIT_TUNNEL);
+}
+
+static void client_trailers(struct stream *stream, struct fields *trailers)
+{
+    struct exchange_run *run = stream->owner;
+    if (takes_body(run))
+        forward_trailers(run, trailers);
+    else
+        run->up.ended = true;
+}
+
+static void client_sent(struct stream *stream, size_t bytes)
+{
+    struct exchange_run *run = stream->owner;
+    relay_sent(&run->down, bytes);
+}
+
+static void client_refused(struct stream *stream, enum failure why)
+{
+    struct exchange_run *run = stream->owner;
+    exchange_fail(run, why);
+    exchange_settle(run);
+}
+
+static void client_closed(struct stream *stream, enum failure why)
+{
+    struct exchange_run *run = stream->owner;
+    struct exchange *x = &run->exchange;
+    run->client_closed = true;
+    run->up.from = NULL;
+    run->down.to = NULL;
+    if (x->failure == FAILURE_NONE)
+        x->failure = why;
+    forward_abandon(run, why == FAILURE_NONE ? FAILURE_NONE : FAILURE_CLIENT_CLOSED);
+    exchange_settle(run);
+}
+
+static const struct stream_events client_events = {
+    .head = client_head,
+    .body = client_body,
+    .trailers = client_trailers,
+    .sent = client_sent,
+    .refused = client_refused,
+    .closed = client_closed,
+};
+
+static void exchange_meet_client(struct exchange *x, const struct client_conn *conn)
+{
+    x->peer = conn->peer;
+    x->client = conn->peer;
+    x->tls = conn->tls;
+    x->local = span_of(conn->site->config->name);
+    if (!conn->tls)
+        return;
+    struct tls_facts facts = tls_transport_facts(http_conn_transport(conn->http));
+    x->tls_version = span_of(facts.version);
+    x->server_name = facts.server_name;
+}
+
+void exchange_begin(struct client_conn *conn, struct stream *stream)
+{
+    struct exchange_run *run = arena_get_zeroed(stream->arena, sizeof *run);
+    assert(run != NULL); /* the arena is new: its first block has room for this */
+    struct worker *worker = conn->worker;
+    struct exchange *x = &run->exchange;
+    conn->exchanges++;
+    run->conn = conn;
+    run->worker = worker;
+    run->lease = conn->lease;
+    run->lease->users++;
+    run->snapshot = run->lease->snapshot;
+    run->site = conn->site;
+    x->number = worker->exchange_number++;
+    x->arena = stream->arena;
+    x->loop = worker->loop;
+    x->client_stream = stream;
+    x->times.began = loop_now_us(worker->loop);
+    exchange_meet_client(x, conn);
+    run->deadline.passed = wait_passed;
+    run->total.passed = total_passed;
+    run->retired.free = exchange_free;
+    stream->owner = run;
+    stream->events = &client_events;
+    stream->window = run->snapshot->config->limits.window;
+    relay_init(&run->up, stream, stream->window);
+    counter_add(COUNTER_requests, 1);
+    counter_add(COUNTER_requests_active, 1);
+}

@@ -1,0 +1,88 @@
+/* What the files of this room share about an exchange in progress: exchange_run.c leads, forward.c and answer_page.c serve. */
+#ifndef WEIR_PROXY_EXCHANGE_STATE_H
+#define WEIR_PROXY_EXCHANGE_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "http/exchange.h"
+#include "http/stream.h"
+#include "net/loop.h"
+#include "proxy/access_log.h"
+#include "proxy/relay.h"
+#include "proxy/replay.h"
+#include "upstream/upstream.h"
+
+struct client_conn;
+struct exchange_run;
+struct lease;
+struct plan;
+struct pool;
+struct site;
+struct snapshot;
+struct worker;
+
+/* One try at a server. In the exchange's arena; several may be ending at once, only one is current. */
+struct attempt {
+    struct upstream_waiter waiter;
+    struct exchange_run *run;
+    struct stream *stream; /* NULL before ready() and after closed() */
+};
+enum exchange_wait { WAIT_NOTHING, WAIT_RESPONSE, WAIT_BODY, WAIT_TUNNEL };
+
+/* In the exchange's arena, whose freeing ends it. */
+struct exchange_run {
+    struct exchange exchange;
+    struct client_conn *conn;
+    struct worker *worker;
+    struct lease *lease;
+    const struct snapshot *snapshot;
+    const struct site *site;
+    const struct plan *plan;      /* NULL: no route yet, or none */
+    const struct pool *pool;      /* NULL: weir answers itself */
+    struct attempt *attempt;      /* current, or NULL */
+    unsigned attempts_open;       /* not yet ended, the current one among them */
+    struct relay up, down;        /* request body, response body */
+    struct replay replay;
+    struct deadline deadline;     /* of what is waited for now */
+    struct deadline total;        /* of the whole exchange */
+    enum exchange_wait wait;
+    uint64_t progress;            /* ms: last sign of life that `wait` looks at */
+    struct attempt_record failed[TRIES_MOST];
+    struct server *tried[TRIES_MOST]; /* of failed[] */
+    unsigned failed_count;
+    unsigned retries;             /* counted against retry.attempts */
+    enum failure first_failure;   /* of a try, to be told when no other try can be made */
+    unsigned filter_index;
+    unsigned status;              /* final status sent to the client */
+    unsigned interim_count;
+    bool head_sent;               /* the final response head went to the client */
+    bool continue_sent;           /* a 100 went to the client */
+    bool client_closed;
+    bool upgrading;               /* Upgrade: websocket is asked and allowed */
+    bool replayed;                /* sent anew after a stale connection, once */
+    bool reused;                  /* last attempt went over a kept connection */
+    bool ended;
+    struct retired retired;
+};
+
+/* exchange_run.c */
+void exchange_enter(struct exchange_run *run, enum exchange_state state);
+void exchange_wait_for(struct exchange_run *run, enum exchange_wait wait);
+/* The exchange can't be carried through: gives the server up, and tells the client by an answer, or by a cut when its response has begun. */
+void exchange_fail(struct exchange_run *run, enum failure why);
+/* Ends it when both sides are over. */
+void exchange_settle(struct exchange_run *run);
+
+/* forward.c */
+void forward_begin(struct exchange_run *run, const struct pool *pool);
+void forward_body(struct exchange_run *run, struct buf *bytes, bool last);
+void forward_trailers(struct exchange_run *run, struct fields *trailers);
+void forward_abandon(struct exchange_run *run, enum failure why);
+void forward_timed_out(struct exchange_run *run, enum failure why);
+
+/* answer_page.c: weir's own response, from exchange->answer or, without one, the page of a failure. */
+void answer_send(struct exchange_run *run);
+void answer_failure(struct exchange_run *run, enum failure why);
+
+#endif

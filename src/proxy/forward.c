@@ -1,0 +1,426 @@
+/*
+ * From a pool to a response: tries servers, one after another where the retry rules allow it (protocol.md 30 to 32, balancing.md 7), and carries the
+ * response head back. What the heads become at the border is forwarded.c's, which server is the upstream room's.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/counters.h"
+#include "config/config.h"
+#include "http/head.h"
+#include "proxy/client_conn.h"
+#include "proxy/exchange_state.h"
+#include "proxy/forwarded.h"
+#include "proxy/snapshot.h"
+#include "proxy/worker.h"
+#include "tls/websocket_key.h"
+#include "upstream/pool.h"
+#include "upstream/server.h"
+
+static void forward_try(struct exchange_run *run, struct server *only, bool fresh);
+
+static bool status_is_retried(const struct pool *pool, unsigned status)
+{
+    for (size_t i = 0; i < pool->config->retry.statuses.count; i++)
+        if (pool->config->retry.statuses.items[i] == (int64_t)status)
+            return true;
+    return false;
+}
+
+/* All body bytes that went to a server are still held, so that another can be given them. */
+static bool body_is_held(const struct exchange_run *run)
+{
+    return !run->replay.lost;
+}
+
+static bool request_is_idempotent(const struct exchange_run *run)
+{
+    return method_is_idempotent(run->exchange.request.line.request.method) && !run->upgrading;
+}
+
+/* No byte of the request went out, or it has a body of which none was handed on: then the server can't have acted upon it. (A request
+ * without a body is whole with its head.) */
+static bool nothing_was_processed(const struct exchange_run *run, const struct stream *stream)
+{
+    if (stream == NULL || !stream->any_sent)
+        return true;
+    return run->exchange.request.body_length != BODY_NONE && !run->up.ended && run->replay.kept.length == 0 && !run->replay.lost;
+}
+
+static enum retry_class class_of(const struct exchange_run *run, enum failure why, const struct stream *stream)
+{
+    enum retry_class class = failure_info[why].retry;
+    if (class == RETRY_SENT_NO_REPLY && nothing_was_processed(run, stream))
+        return RETRY_NEVER_SENT;
+    return class;
+}
+
+static bool class_is_allowed(const struct exchange_run *run, enum retry_class class)
+{
+    const struct retry_config *retry = &run->pool->config->retry;
+    switch (class) {
+    case RETRY_NEVER:
+        return false;
+    case RETRY_NEVER_SENT:
+        return retry->never_sent;
+    case RETRY_SENT_NO_REPLY:
+        return retry->sent_no_reply && request_is_idempotent(run);
+    }
+    return false;
+}
+
+/* One more server may be tried now; spends the budget when it says yes. */
+static bool may_retry(struct exchange_run *run)
+{
+    if (run->head_sent || run->client_closed || run->retries >= run->pool->config->retry.attempts || !body_is_held(run) || run->failed_count >= TRIES_MOST - 1)
+        return false;
+    if (!upstream_budget_spend(run->worker->upstreams, run->pool)) {
+        counter_add(COUNTER_retries_out_of_budget, 1);
+        return false;
+    }
+    run->retries++;
+    counter_add(COUNTER_retries, 1);
+    return true;
+}
+
+/* A try came to nothing at this server: for the log, and so that no other try goes there. */
+static void attempt_record(struct exchange_run *run, struct server *server, const char *why)
+{
+    if (server == NULL || run->failed_count == TRIES_MOST)
+        return;
+    run->tried[run->failed_count] = server;
+    run->failed[run->failed_count++] = (struct attempt_record){.server = server->name, .failure = why};
+}
+
+/* Gives up for good: tells what went wrong first, which a later "no other server" would hide. */
+static void forward_gave_up(struct exchange_run *run, enum failure why)
+{
+    bool nobody_else = run->first_failure != FAILURE_NONE && (why == FAILURE_NO_SERVER || why == FAILURE_QUEUE_FULL || why == FAILURE_QUEUE_TIMEOUT);
+    exchange_fail(run, nobody_else ? run->first_failure : why);
+}
+
+/* A try ended without a response. stream: NULL when none was had. */
+static void forward_failed(struct exchange_run *run, struct attempt *attempt, enum failure why, const struct stream *stream)
+{
+    enum retry_class class = class_of(run, why, stream);
+    struct server *server = attempt->waiter.server;
+    run->attempt = NULL;
+    bool stale = why == FAILURE_SERVER_STALE && !run->replayed && body_is_held(run) && !run->head_sent &&
+                 (class == RETRY_NEVER_SENT || request_is_idempotent(run));
+    if (stale) {
+        /* Not the server's failure and not a retry: the same request once more on a new connection (protocol.md 31). */
+        run->replayed = true;
+        counter_add(COUNTER_replays, 1);
+        relay_rewind(&run->up, &run->replay.kept);
+        forward_try(run, server, true);
+        return;
+    }
+    attempt_record(run, server, failure_info[why].word);
+    if (run->first_failure == FAILURE_NONE)
+        run->first_failure = why;
+    if (!class_is_allowed(run, class) || !may_retry(run)) {
+        forward_gave_up(run, why);
+        return;
+    }
+    relay_rewind(&run->up, &run->replay.kept);
+    forward_try(run, NULL, false);
+}
+
+static struct attempt *attempt_of(struct stream *stream)
+{
+    return stream->owner;
+}
+
+/* RFC 6455 4.1: the accept key must answer the client's key, so that no cache or other protocol can be mistaken for a WebSocket server. */
+static bool upgrade_is_valid(const struct exchange_run *run)
+{
+    const struct field *key = fields_find(&run->exchange.request.fields, FIELD_SEC_WEBSOCKET_KEY);
+    const struct field *accept = fields_find(&run->exchange.response.fields, FIELD_SEC_WEBSOCKET_ACCEPT);
+    char expected[WEBSOCKET_ACCEPT_LENGTH];
+    return run->upgrading && key != NULL && accept != NULL && websocket_accept(key->value, expected) &&
+           span_equal(accept->value, span_make(expected, sizeof expected)) &&
+           span_equal_nocase(run->exchange.response.upgrade, SPAN("websocket"));
+}
+
+static void forward_upgrade(struct exchange_run *run)
+{
+    struct exchange *x = &run->exchange;
+    if (!upgrade_is_valid(run)) {
+        forward_abandon(run, FAILURE_UPGRADE_INVALID);
+        exchange_fail(run, FAILURE_UPGRADE_INVALID);
+        return;
+    }
+    x->response.upgrade = SPAN("websocket");
+    run->status = 101;
+    run->head_sent = true;
+    replay_drop(&run->replay);
+    run->up.ended = false;
+    exchange_enter(run, EXCHANGE_TUNNEL);
+    x->client_stream->ops->send_head(x->client_stream, &x->response, false);
+    exchange_wait_for(run, WAIT_TUNNEL);
+}
+
+/* 1xx: relayed to HTTP/1.1 and up; one 100 at most, and only to those who wait for it (protocol.md 20, 21). */
+static void forward_interim(struct exchange_run *run)
+{
+    struct exchange *x = &run->exchange;
+    if (x->request.minor_version == 0 || ++run->interim_count > run->snapshot->config->limits.interim_responses)
+        return;
+    if (x->response.line.response.status == 100) {
+        if (!x->request.expect_continue || run->continue_sent)
+            return;
+        run->continue_sent = true;
+    }
+    counter_add(COUNTER_responses_1xx, 1);
+    x->client_stream->ops->send_head(x->client_stream, &x->response, false);
+}
+
+static void forward_final(struct exchange_run *run, bool last)
+{
+    struct exchange *x = &run->exchange;
+    x->times.answered = loop_now_us(x->loop);
+    run->status = x->response.line.response.status;
+    replay_drop(&run->replay);
+    bool fits = forwarded_add_response(x);
+    if (run->plan != NULL)
+        filters_response(&run->plan->filters, x);
+    for (uint16_t i = 0; fits && i < x->response_fields.count; i++) {
+        const struct field *field = &x->response_fields.items[i];
+        fits = fields_add(&x->response.fields, x->arena, field->name, field->value, field->id);
+    }
+    if (!fits) {
+        exchange_fail(run, FAILURE_OVERLOADED);
+        return;
+    }
+    run->head_sent = true;
+    run->down.ended = last;
+    x->client_stream->ops->send_head(x->client_stream, &x->response, last);
+    exchange_wait_for(run, last ? WAIT_NOTHING : WAIT_BODY);
+}
+
+/* The server answered with a status that the pool retries: its answer is dropped. */
+static void forward_other_server(struct exchange_run *run, struct attempt *attempt)
+{
+    struct span status = arena_print(run->exchange.arena, "status_%u", (unsigned)run->exchange.response.line.response.status);
+    attempt_record(run, attempt->waiter.server, status.at != NULL ? status.at : "status");
+    run->attempt = NULL;
+    attempt->stream->ops->reset(attempt->stream, FAILURE_NONE);
+    relay_rewind(&run->up, &run->replay.kept);
+    forward_try(run, NULL, false);
+}
+
+static void upstream_head(struct stream *stream, struct head *head, bool last)
+{
+    struct attempt *attempt = attempt_of(stream);
+    struct exchange_run *run = attempt->run;
+    if (run->attempt != attempt)
+        return;
+    unsigned status = head->line.response.status;
+    run->progress = loop_now(run->exchange.loop);
+    run->exchange.response = *head;
+    if (status == 101) {
+        forwarded_strip(&run->exchange.response);
+        forward_upgrade(run);
+        return;
+    }
+    forwarded_strip(&run->exchange.response);
+    run->exchange.response.upgrade = SPAN_NONE;
+    if (status < 200) {
+        forward_interim(run);
+        return;
+    }
+    run->upgrading = false;
+    if (status_is_retried(run->pool, status) && request_is_idempotent(run) && may_retry(run)) {
+        forward_other_server(run, attempt);
+        return;
+    }
+    forward_final(run, last);
+}
+
+static void upstream_body(struct stream *stream, struct buf *bytes, bool last)
+{
+    struct attempt *attempt = attempt_of(stream);
+    struct exchange_run *run = attempt->run;
+    if (run->attempt != attempt || run->client_closed) {
+        size_t length = bytes->length;
+        buf_clear(bytes);
+        stream->ops->credit(stream, length);
+        return;
+    }
+    run->progress = loop_now(run->exchange.loop);
+    run->exchange.bytes_out += bytes->length;
+    relay_push(&run->down, bytes, last);
+    if (last && run->exchange.state != EXCHANGE_TUNNEL)
+        exchange_wait_for(run, WAIT_NOTHING);
+}
+
+static void upstream_trailers(struct stream *stream, struct fields *trailers)
+{
+    struct attempt *attempt = attempt_of(stream);
+    struct exchange_run *run = attempt->run;
+    if (run->attempt != attempt || run->client_closed)
+        return;
+    forwarded_strip_trailers(trailers);
+    relay_end(&run->down, trailers);
+    exchange_wait_for(run, WAIT_NOTHING);
+}
+
+static void upstream_sent(struct stream *stream, size_t bytes)
+{
+    struct attempt *attempt = attempt_of(stream);
+    struct exchange_run *run = attempt->run;
+    if (run->attempt != attempt)
+        return;
+    run->progress = loop_now(run->exchange.loop);
+    relay_sent(&run->up, bytes);
+    if (run->up.ended && run->up.queued == 0)
+        run->exchange.times.sent = loop_now_us(run->exchange.loop);
+}
+
+static void upstream_closed(struct stream *stream, enum failure why)
+{
+    struct attempt *attempt = attempt_of(stream);
+    struct exchange_run *run = attempt->run;
+    attempt->stream = NULL;
+    run->attempts_open--;
+    upstream_done(run->worker->upstreams, &attempt->waiter, why);
+    if (run->attempt == attempt) {
+        run->exchange.upstream = NULL;
+        if (why == FAILURE_NONE) {
+            run->attempt = NULL;
+        } else if (!run->head_sent) {
+            forward_failed(run, attempt, why, stream);
+        } else {
+            run->attempt = NULL;
+            exchange_fail(run, why == FAILURE_SERVER_CLOSED ? FAILURE_RESPONSE_CUT : why);
+        }
+    }
+    exchange_settle(run);
+}
+
+static void upstream_refused(struct stream *stream, enum failure why)
+{
+    (void)stream;
+    (void)why;
+    assert(!"refused() is of the server role");
+}
+
+static const struct stream_events upstream_events = {
+    .head = upstream_head,
+    .body = upstream_body,
+    .trailers = upstream_trailers,
+    .sent = upstream_sent,
+    .refused = upstream_refused,
+    .closed = upstream_closed,
+};
+
+static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
+{
+    struct attempt *attempt = CONTAINER_OF(waiter, struct attempt, waiter);
+    struct exchange_run *run = attempt->run;
+    struct exchange *x = &run->exchange;
+    attempt->stream = stream;
+    stream->events = &upstream_events;
+    stream->owner = attempt;
+    stream->arena = x->arena;
+    stream->window = run->snapshot->config->limits.window;
+    x->upstream = stream;
+    x->server = waiter->server;
+    x->attempts++;
+    x->times.connected = loop_now_us(x->loop);
+    run->reused = waiter->reused;
+    relay_init(&run->down, stream, stream->window);
+    run->down.to = x->client_stream;
+    exchange_enter(run, EXCHANGE_FORWARDING);
+    bool whole = run->up.ended && buf_is_empty(&run->up.held) && run->up.trailers == NULL;
+    stream->ops->send_head(stream, &x->request, whole);
+    if (whole)
+        x->times.sent = x->times.connected;
+    replay_keep(&run->replay, &run->up.held);
+    relay_attach(&run->up, stream);
+    exchange_wait_for(run, WAIT_RESPONSE);
+}
+
+static void attempt_failed(struct upstream_waiter *waiter, enum failure why)
+{
+    struct attempt *attempt = CONTAINER_OF(waiter, struct attempt, waiter);
+    struct exchange_run *run = attempt->run;
+    run->attempts_open--;
+    if (run->attempt == attempt)
+        forward_failed(run, attempt, why, NULL);
+    exchange_settle(run);
+}
+
+static void forward_try(struct exchange_run *run, struct server *only, bool fresh)
+{
+    struct exchange *x = &run->exchange;
+    struct attempt *attempt = arena_get_zeroed(x->arena, sizeof *attempt);
+    if (attempt == NULL) {
+        exchange_fail(run, FAILURE_OVERLOADED);
+        return;
+    }
+    attempt->run = run;
+    struct upstream_waiter *waiter = &attempt->waiter;
+    waiter->ready = attempt_ready;
+    waiter->failed = attempt_failed;
+    waiter->pool = run->pool;
+    waiter->only = only;
+    waiter->fresh = fresh;
+    if (run->pool->tls != NULL)
+        waiter->host = arena_copy(x->arena, x->target.host).at;
+    waiter->tried_count = run->failed_count;
+    memcpy(waiter->tried, run->tried, sizeof run->tried);
+    run->attempt = attempt;
+    run->attempts_open++;
+    exchange_enter(run, EXCHANGE_CHOOSING);
+    upstream_open(run->worker->upstreams, waiter);
+}
+
+void forward_begin(struct exchange_run *run, const struct pool *pool)
+{
+    run->pool = pool;
+    run->replay.cap = pool->config->retry.buffer;
+    upstream_budget_earn(run->worker->upstreams, pool);
+    forward_try(run, NULL, false);
+}
+
+void forward_body(struct exchange_run *run, struct buf *bytes, bool last)
+{
+    if (run->up.to != NULL && run->exchange.state != EXCHANGE_TUNNEL)
+        replay_keep(&run->replay, bytes);
+    relay_push(&run->up, bytes, last);
+}
+
+void forward_trailers(struct exchange_run *run, struct fields *trailers)
+{
+    forwarded_strip_trailers(trailers);
+    relay_end(&run->up, trailers);
+}
+
+void forward_abandon(struct exchange_run *run, enum failure why)
+{
+    struct attempt *attempt = run->attempt;
+    if (attempt == NULL)
+        return;
+    run->attempt = NULL;
+    run->up.to = NULL;
+    run->exchange.upstream = NULL;
+    if (attempt->stream != NULL) {
+        attempt->stream->ops->reset(attempt->stream, why);
+        return;
+    }
+    upstream_give_up(run->worker->upstreams, &attempt->waiter);
+    run->attempts_open--;
+}
+
+void forward_timed_out(struct exchange_run *run, enum failure why)
+{
+    struct attempt *attempt = run->attempt;
+    if (attempt == NULL || attempt->stream == NULL || run->head_sent) {
+        exchange_fail(run, why);
+        return;
+    }
+    run->up.to = NULL;                                 /* what comes meanwhile is held */
+    attempt->stream->ops->reset(attempt->stream, why); /* closed(why) decides on another try */
+}

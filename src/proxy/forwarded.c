@@ -1,0 +1,250 @@
+/* Fields at the border. First everything hop by hop goes, only then weir adds its own: so a client can strip nothing that weir asserts. */
+#include "proxy/forwarded.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "http/exchange.h"
+#include "http/head.h"
+#include "net/address.h"
+#include "proxy/snapshot.h"
+
+#define VIA_ENTRY "1.1 weir"
+#define NAMED_MOST 32 /* names that a Connection field may list; a client that lists more is not worth serving precisely: the rest is ignored */
+
+/* What Connection can't name away: framing, Host, and what weir or an earlier trusted hop asserts. */
+static bool field_is_protected(uint16_t id)
+{
+    switch (id) {
+    case FIELD_HOST:
+    case FIELD_CONTENT_LENGTH:
+    case FIELD_VIA:
+    case FIELD_FORWARDED:
+    case FIELD_X_FORWARDED_FOR:
+    case FIELD_X_FORWARDED_PROTO:
+    case FIELD_X_FORWARDED_HOST:
+    case FIELD_X_FORWARDED_PORT:
+    case FIELD_X_REAL_IP:
+    case FIELD_X_REQUEST_ID:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Names of end-to-end fields that Connection lists, into names; most messages list none. */
+static unsigned named_by_connection(const struct fields *fields, struct span names[NAMED_MOST])
+{
+    unsigned count = 0;
+    for (uint16_t i = 0; i < fields->count; i++) {
+        if (fields->items[i].id != FIELD_CONNECTION)
+            continue;
+        struct span rest = fields->items[i].value, name;
+        while (span_next_element(&rest, &name) && count < NAMED_MOST) {
+            uint16_t id = field_id(name);
+            if (name.length == 0 || field_is_hop(id) || field_is_protected(id) || span_equal_nocase(name, SPAN("close")))
+                continue;
+            names[count++] = name;
+        }
+    }
+    return count;
+}
+
+static bool span_is_among(struct span name, const struct span *names, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (span_equal_nocase(name, names[i]))
+            return true;
+    return false;
+}
+
+static void fields_strip(struct fields *fields)
+{
+    struct span names[NAMED_MOST];
+    unsigned named = named_by_connection(fields, names);
+    uint16_t kept = 0;
+    for (uint16_t i = 0; i < fields->count; i++) {
+        const struct field *field = &fields->items[i];
+        if (field_is_hop(field->id) || (named != 0 && span_is_among(field->name, names, named)))
+            continue;
+        if (kept != i)
+            fields->items[kept] = *field;
+        kept++;
+    }
+    fields->count = kept;
+}
+
+void forwarded_strip(struct head *head)
+{
+    fields_strip(&head->fields);
+}
+
+void forwarded_strip_trailers(struct fields *trailers)
+{
+    uint16_t kept = 0;
+    for (uint16_t i = 0; i < trailers->count; i++) {
+        uint16_t id = trailers->items[i].id;
+        if (field_is_hop(id) || field_is_protected(id) || id == FIELD_AUTHORIZATION || id == FIELD_COOKIE || id == FIELD_SET_COOKIE ||
+            id == FIELD_EXPECT || id == FIELD_TRAILER || id == FIELD_CONTENT_ENCODING || id == FIELD_CONTENT_TYPE || id == FIELD_CONTENT_RANGE)
+            continue;
+        trailers->items[kept++] = trailers->items[i];
+    }
+    trailers->count = kept;
+}
+
+static bool is_trusted(const struct snapshot *snapshot, const struct ip_address *ip)
+{
+    if (ip->family == AF_UNIX)
+        return snapshot->trust_unix;
+    return snapshot->trusted.count != 0 && networks_contain(&snapshot->trusted, ip);
+}
+
+/* The value of for= in one element of Forwarded, without quotes; empty when there is none (RFC 7239 4). */
+static struct span forwarded_for(struct span element)
+{
+    while (element.length != 0) {
+        size_t end = span_find(element, ';');
+        struct span pair = span_trim(span_first(element, end));
+        element = end == element.length ? SPAN_NONE : span_skip(element, end + 1);
+        if (pair.length < 4 || !span_equal_nocase(span_first(pair, 4), SPAN("for=")))
+            continue;
+        struct span value = span_skip(pair, 4);
+        if (value.length >= 2 && value.at[0] == '"' && value.at[value.length - 1] == '"')
+            value = span_make(value.at + 1, value.length - 2);
+        return value;
+    }
+    return SPAN_NONE;
+}
+
+/* Cuts the last element off a comma-separated list. */
+static struct span cut_last(struct span *list)
+{
+    size_t i = list->length;
+    while (i > 0 && list->at[i - 1] != ',')
+        i--;
+    struct span last = span_trim(span_skip(*list, i));
+    *list = span_first(*list, i > 0 ? i - 1 : 0);
+    return last;
+}
+
+/* Walks the lines of one field from the last to the first, each from the right, while the address found is trusted. */
+static void walk_client(struct exchange *exchange, const struct snapshot *snapshot, uint16_t id)
+{
+    const struct fields *fields = &exchange->request.fields;
+    for (uint16_t i = fields->count; i-- > 0;) {
+        if (fields->items[i].id != id)
+            continue;
+        struct span list = fields->items[i].value;
+        while (list.length != 0) {
+            struct span element = cut_last(&list);
+            struct ip_address ip;
+            if (!ip_address_parse(&ip, id == FIELD_FORWARDED ? forwarded_for(element) : element))
+                return;
+            exchange->client = ip;
+            if (!is_trusted(snapshot, &ip))
+                return;
+        }
+    }
+}
+
+void forwarded_find_client(struct exchange *exchange, const struct snapshot *snapshot)
+{
+    exchange->client = exchange->peer;
+    exchange->peer_trusted = is_trusted(snapshot, &exchange->peer);
+    if (!exchange->peer_trusted)
+        return;
+    bool has_list = fields_find(&exchange->request.fields, FIELD_X_FORWARDED_FOR) != NULL;
+    walk_client(exchange, snapshot, has_list ? FIELD_X_FORWARDED_FOR : FIELD_FORWARDED);
+}
+
+/* All values of one field and then `more`, joined by ", " into one line; the old lines go. */
+static struct span join_values(struct exchange *exchange, uint16_t id, struct span more)
+{
+    struct fields *fields = &exchange->request.fields;
+    size_t length = more.length;
+    for (uint16_t i = 0; i < fields->count; i++)
+        if (fields->items[i].id == id)
+            length += fields->items[i].value.length + 2;
+    char *at = arena_get_bytes(exchange->arena, length + 1);
+    if (at == NULL)
+        return SPAN_NONE;
+    char *to = at;
+    for (uint16_t i = 0; i < fields->count; i++) {
+        struct span value = fields->items[i].value;
+        if (fields->items[i].id != id || value.length == 0)
+            continue;
+        memcpy(to, value.at, value.length);
+        memcpy(to + value.length, ", ", 2);
+        to += value.length + 2;
+    }
+    memcpy(to, more.at, more.length);
+    fields_remove(fields, id);
+    return span_make(at, (size_t)(to - at) + more.length);
+}
+
+static bool add(struct exchange *exchange, uint16_t id, struct span value)
+{
+    return value.at != NULL && fields_add(&exchange->request.fields, exchange->arena, field_names[id], value, id);
+}
+
+/* An untrusted peer's word on who it speaks for is dropped: the known names and everything that begins with X-Forwarded-. */
+static void remove_claims(struct fields *fields)
+{
+    uint16_t kept = 0;
+    for (uint16_t i = 0; i < fields->count; i++) {
+        const struct field *field = &fields->items[i];
+        bool claim = field->id == FIELD_FORWARDED || field->id == FIELD_X_REAL_IP ||
+                     (field->name.length > 12 && (field->name.at[0] | 0x20) == 'x' &&
+                      span_equal_nocase(span_first(field->name, 12), SPAN("x-forwarded-")));
+        if (claim)
+            continue;
+        if (kept != i)
+            fields->items[kept] = *field;
+        kept++;
+    }
+    fields->count = kept;
+}
+
+/* for=1.2.3.4;proto=https;host="a.test:8443" (RFC 7239 4: IPv6 in brackets and quotes). The host is quoted: it may hold a colon. */
+static struct span forwarded_entry(struct exchange *exchange, struct span ip, const char *scheme)
+{
+    struct span host = exchange->request.line.request.authority;
+    bool quoted = exchange->peer.family == AF_INET6;
+    return arena_print(exchange->arena, "for=%s%.*s%s;proto=%s%s%.*s%s", quoted ? "\"[" : "", (int)ip.length, ip.at, quoted ? "]\"" : "",
+                       scheme, host.length != 0 ? ";host=\"" : "", (int)host.length, host.length != 0 ? host.at : "",
+                       host.length != 0 ? "\"" : "");
+}
+
+bool forwarded_add(struct exchange *exchange)
+{
+    struct fields *fields = &exchange->request.fields;
+    char text[ADDRESS_TEXT_MAX];
+    struct span ip = ip_address_print(&exchange->peer, text);
+    if (exchange->peer.family == AF_UNIX || exchange->peer.family == 0)
+        ip = SPAN("unknown"); /* RFC 7239 6.2 */
+    struct span scheme = exchange->tls ? SPAN("https") : SPAN("http");
+    struct span entry = forwarded_entry(exchange, ip, scheme.at);
+    struct span own_ip = arena_copy(exchange->arena, ip);
+    struct span id = exchange_request_id(exchange);
+    fields_remove(fields, FIELD_X_REQUEST_ID); /* a trusted peer's own is what exchange_request_id() gave */
+    if (entry.at == NULL || own_ip.at == NULL)
+        return false;
+    bool known_proto = false, known_host = false;
+    if (exchange->peer_trusted) {
+        own_ip = join_values(exchange, FIELD_X_FORWARDED_FOR, own_ip);
+        entry = join_values(exchange, FIELD_FORWARDED, entry);
+        known_proto = fields_find(fields, FIELD_X_FORWARDED_PROTO) != NULL;
+        known_host = fields_find(fields, FIELD_X_FORWARDED_HOST) != NULL;
+    } else {
+        remove_claims(fields);
+    }
+    struct span host = exchange->request.line.request.authority;
+    return add(exchange, FIELD_X_FORWARDED_FOR, own_ip) && (known_proto || add(exchange, FIELD_X_FORWARDED_PROTO, scheme)) &&
+           (known_host || host.length == 0 || add(exchange, FIELD_X_FORWARDED_HOST, host)) && add(exchange, FIELD_FORWARDED, entry) &&
+           add(exchange, FIELD_X_REQUEST_ID, id) && add(exchange, FIELD_VIA, SPAN(VIA_ENTRY));
+}
+
+bool forwarded_add_response(struct exchange *exchange)
+{
+    return fields_add(&exchange->response.fields, exchange->arena, field_names[FIELD_VIA], SPAN(VIA_ENTRY), FIELD_VIA);
+}
