@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/span.h"
+#include "base/attributes.h"
 #include "base/text.h"
 
 struct json {
