@@ -3,6 +3,10 @@
 #define WEIR_PROXY_ACCESS_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
 
 struct access_log;
 struct access_log_config;
@@ -26,6 +30,11 @@ struct access_facts {
 };
 struct access_log *access_log_new(const struct access_log_config *config);
 void access_log_free(struct access_log *log);
-void access_log_write(const struct access_log *log, const struct exchange *exchange, const struct access_facts *facts);
+#define ACCESS_LINE_MAX 8192 /* bytes of a line with its newline; what clients send is cut to fit */
+/* The exchange is over; makes its request id when nobody has yet. */
+void access_log_write(const struct access_log *log, struct exchange *exchange, const struct access_facts *facts);
+/* The line alone, into memory of at least ACCESS_LINE_MAX bytes. */
+struct span access_log_print(const struct access_log *log, struct exchange *exchange, const struct access_facts *facts, uint64_t wall_us,
+                             char memory[ACCESS_LINE_MAX]);
 
 #endif

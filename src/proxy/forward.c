@@ -303,7 +303,7 @@ static void upstream_refused(struct stream *stream, enum failure why)
 {
     (void)stream;
     (void)why;
-    assert(!"refused() is of the server role");
+    assert(0 && "refused() is of the server role");
 }
 
 static const struct stream_events upstream_events = {

@@ -1,0 +1,461 @@
+/*
+ * A client's connection from accept to closed: caps, the PROXY preface, TLS, then the codec. Its exchanges are exchange_run's; it only
+ * counts them, and moves to the current snapshot between them. What only the beginning needs lives in client_setup and goes with it.
+ */
+#include "proxy/client_conn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "http/http_conn.h"
+#include "net/proxy_protocol.h"
+#include "net/socket.h"
+#include "net/transport.h"
+#include "proxy/exchange_run.h"
+#include "proxy/listener_counts.h"
+#include "proxy/snapshot.h"
+#include "proxy/worker.h"
+#include "tls/tls.h"
+
+#define SHED_LOOKS 16 /* connections looked at to find an idle one that may go for a new one */
+
+struct client_setup {
+    struct client_conn *conn;
+    struct deadline deadline; /* of the preface, then of the handshake */
+    struct retired retired;
+    struct watch *watch;      /* while the preface is read */
+    struct buf early;         /* bytes already read: a beginning of a preface, or what turned out to be none */
+    int fd;                   /* until a transport has it; then -1 */
+    bool timed_out;
+};
+
+/* All workers together, for limits.connections: one change for each connection, none for a request. */
+static _Atomic uint64_t client_conn_count;
+
+/* ---- the end ---- */
+
+static void setup_free(struct retired *retired)
+{
+    free(CONTAINER_OF(retired, struct client_setup, retired));
+}
+
+static void setup_end(struct client_conn *conn)
+{
+    struct client_setup *setup = conn->setup;
+    if (setup == NULL)
+        return;
+    conn->setup = NULL;
+    deadline_clear(&setup->deadline);
+    if (setup->watch != NULL)
+        watch_free(setup->watch);
+    if (setup->fd >= 0)
+        close(setup->fd);
+    buf_clear(&setup->early);
+    setup->retired.free = setup_free;
+    loop_retire(conn->worker->loop, &setup->retired);
+}
+
+static void conn_free(struct retired *retired)
+{
+    free(CONTAINER_OF(retired, struct client_conn, retired));
+}
+
+static void conn_end(struct client_conn *conn)
+{
+    struct worker *worker = conn->worker;
+    if (conn->counted_client)
+        listener_counts_leave_client(conn->site->counts, &conn->peer);
+    listener_counts_leave(conn->site->counts);
+    atomic_fetch_sub_explicit(&client_conn_count, 1, memory_order_relaxed);
+    counter_add(COUNTER_connections_open, -1);
+    list_remove(&conn->at);
+    conn->retired.free = conn_free;
+    loop_retire(worker->loop, &conn->retired);
+    worker_client_gone(worker);
+    lease_release(conn->lease);
+}
+
+/* Nothing comes from its socket any more; exchanges may still have to hear from their servers. */
+static void conn_gone(struct client_conn *conn)
+{
+    assert(!conn->gone);
+    conn->gone = true;
+    conn->http = NULL;
+    conn->transport = NULL;
+    setup_end(conn);
+    if (conn->exchanges == 0)
+        conn_end(conn);
+}
+
+void client_conn_exchange_done(struct client_conn *conn)
+{
+    assert(conn->exchanges > 0);
+    if (--conn->exchanges != 0)
+        return;
+    if (conn->gone)
+        conn_end(conn);
+    else
+        client_conn_refresh(conn);
+}
+
+void client_conn_close(struct client_conn *conn)
+{
+    if (conn->http != NULL)
+        http_conn_close(conn->http);
+    else if (conn->transport != NULL)
+        transport_close(conn->transport);
+    else if (!conn->gone)
+        conn_gone(conn);
+}
+
+/* ---- the codec ---- */
+
+void client_conn_drain(struct client_conn *conn)
+{
+    if (conn->draining)
+        return;
+    conn->draining = true;
+    if (conn->http != NULL)
+        http_conn_drain(conn->http);
+}
+
+void client_conn_refresh(struct client_conn *conn)
+{
+    struct lease *current = conn->worker->lease;
+    if (conn->lease == current || conn->gone)
+        return;
+    const struct site *site = snapshot_site(current->snapshot, conn->site->config->address);
+    if (site == NULL || (site->tls != NULL) != conn->tls) {
+        client_conn_drain(conn);
+        return;
+    }
+    struct lease *old = conn->lease;
+    conn->lease = lease_hold(current);
+    conn->site = site;
+    if (conn->http != NULL)
+        http_conn_settings(conn->http, &site->http);
+    lease_release(old);
+}
+
+static void http_opened(struct http_conn *http, struct stream *stream)
+{
+    struct client_conn *conn = http->owner;
+    conn->served = true;
+    exchange_begin(conn, stream);
+}
+
+static void http_idle(struct http_conn *http)
+{
+    client_conn_refresh(http->owner);
+}
+
+static void http_closed(struct http_conn *http, enum failure why)
+{
+    (void)why; /* each exchange has been told its own */
+    conn_gone(http->owner);
+}
+
+static const struct http_conn_events http_events = {
+    .opened = http_opened,
+    .idle = http_idle,
+    .closed = http_closed,
+};
+
+/* ---- the transport, until the codec has it ---- */
+
+static void count_handshake(const struct transport *transport)
+{
+    counter_add(COUNTER_tls_handshakes, 1);
+    if (tls_transport_facts(transport).resumed)
+        counter_add(COUNTER_tls_resumed, 1);
+}
+
+static void transport_opened(struct transport *transport)
+{
+    struct client_conn *conn = transport->owner;
+    if (conn->tls)
+        count_handshake(transport);
+    client_conn_refresh(conn);
+    struct buf *early = conn->setup != NULL && !buf_is_empty(&conn->setup->early) ? &conn->setup->early : NULL;
+    conn->http = http_conn_new(HTTP_1, HTTP_SERVER, transport, &conn->site->http, early, &http_events, conn);
+    conn->transport = NULL;
+    setup_end(conn);
+    if (conn->draining || conn->worker->draining) {
+        conn->draining = true;
+        http_conn_drain(conn->http);
+    }
+}
+
+static void transport_received(struct transport *transport, struct buf *bytes)
+{
+    (void)transport;
+    (void)bytes;
+    assert(0 && "bytes before the transport opened");
+}
+
+static void transport_sent(struct transport *transport, size_t bytes)
+{
+    (void)transport;
+    (void)bytes;
+}
+
+static void transport_ended(struct transport *transport)
+{
+    transport_close(transport);
+}
+
+static void log_handshake(const struct client_conn *conn, const struct transport *transport, int error)
+{
+    char peer[ADDRESS_TEXT_MAX];
+    const char *why = conn->setup != NULL && conn->setup->timed_out ? "timed out"
+                      : error == TRANSPORT_ERROR_TLS                ? tls_transport_failure(transport)
+                                                                    : transport_error_text(error);
+    counter_add(COUNTER_tls_handshakes_failed, 1);
+    log_debug("tls", "handshake failed", KV_SPAN("client", ip_address_print(&conn->peer, peer)),
+              KV("listener", conn->site->config->name), KV("why", why));
+}
+
+static void transport_closed(struct transport *transport, int error)
+{
+    struct client_conn *conn = transport->owner;
+    bool by_us = error == 0 && (conn->setup == NULL || !conn->setup->timed_out);
+    if (conn->tls && !by_us)
+        log_handshake(conn, transport, error);
+    conn_gone(conn);
+}
+
+static const struct transport_events transport_events = {
+    .opened = transport_opened,
+    .received = transport_received,
+    .sent = transport_sent,
+    .ended = transport_ended,
+    .closed = transport_closed,
+};
+
+static void preface_refuse(struct client_conn *conn, const char *why)
+{
+    char peer[ADDRESS_TEXT_MAX];
+    counter_add(COUNTER_connections_refused, 1);
+    log_debug("listener", "PROXY preface refused", KV_SPAN("client", ip_address_print(&conn->peer, peer)),
+              KV("listener", conn->site->config->name), KV("why", why));
+    conn_gone(conn);
+}
+
+static void setup_passed(struct deadline *deadline)
+{
+    struct client_setup *setup = CONTAINER_OF(deadline, struct client_setup, deadline);
+    setup->timed_out = true;
+    if (setup->conn->transport != NULL)
+        transport_close(setup->conn->transport);
+    else
+        preface_refuse(setup->conn, "timed out");
+}
+
+static void setup_begin(struct client_conn *conn)
+{
+    if (conn->setup != NULL)
+        return;
+    conn->setup = xcalloc(1, sizeof(*conn->setup));
+    conn->setup->conn = conn;
+    conn->setup->fd = -1;
+    conn->setup->deadline.passed = setup_passed;
+}
+
+/* ---- caps ---- */
+
+static void log_refused(const struct site *site, const char *limit)
+{
+    counter_add(COUNTER_connections_refused, 1);
+    log_warn("listener", "connection refused", KV("listener", site->config->name), KV("limit", limit));
+}
+
+/* At the cap the first to go is a kept connection that waits for nothing. Those looked at in vain go behind the others, so that the next
+ * look sees new ones and none costs more than a few. */
+static bool shed_idle(struct worker *worker)
+{
+    for (unsigned i = 0; i < SHED_LOOKS && !list_is_empty(&worker->clients); i++) {
+        struct client_conn *conn = CONTAINER_OF(worker->clients.next, struct client_conn, at);
+        list_remove(&conn->at);
+        list_push_back(&worker->clients, &conn->at);
+        if (conn->http != NULL && conn->served && conn->exchanges == 0 && !conn->draining) {
+            conn->draining = true;
+            http_conn_close(conn->http);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool caps_enter(struct lease *lease, const struct site *site)
+{
+    uint64_t most = lease->snapshot->config->limits.connections;
+    uint64_t before = atomic_fetch_add_explicit(&client_conn_count, 1, memory_order_relaxed);
+    if (before >= most && !shed_idle(lease->worker)) {
+        atomic_fetch_sub_explicit(&client_conn_count, 1, memory_order_relaxed);
+        log_refused(site, "limits.connections");
+        return false;
+    }
+    if (!listener_counts_enter(site->counts, site->config->max_connections)) {
+        atomic_fetch_sub_explicit(&client_conn_count, 1, memory_order_relaxed);
+        log_refused(site, "max_connections");
+        return false;
+    }
+    return true;
+}
+
+static bool caps_enter_client(struct client_conn *conn)
+{
+    uint64_t most = conn->site->config->max_connections_per_client;
+    if (most == 0 || conn->peer.family == AF_UNIX || conn->peer.family == 0)
+        return true;
+    conn->counted_client = listener_counts_enter_client(conn->site->counts, &conn->peer, most);
+    if (!conn->counted_client)
+        log_refused(conn->site, "max_connections_per_client");
+    return conn->counted_client;
+}
+
+/* ---- the beginning ---- */
+
+/* The client's address is known: a transport, or the end. */
+static void conn_admit(struct client_conn *conn, int fd)
+{
+    struct worker *worker = conn->worker;
+    if (!caps_enter_client(conn)) {
+        close(fd);
+        conn_gone(conn);
+        return;
+    }
+    if (!conn->tls) {
+        conn->transport = transport_new_plain(worker->loop, fd, false, &transport_events, conn);
+        return;
+    }
+    setup_begin(conn);
+    struct buf *early = buf_is_empty(&conn->setup->early) ? NULL : &conn->setup->early;
+    conn->transport = tls_transport_accept(worker->loop, fd, conn->site->tls, early, &transport_events, conn);
+    deadline_set(&conn->setup->deadline, worker->loop, conn->lease->snapshot->config->tls.handshake_timeout);
+}
+
+static void preface_over(struct client_conn *conn)
+{
+    struct client_setup *setup = conn->setup;
+    int fd = setup->fd;
+    setup->fd = -1;
+    watch_free(setup->watch);
+    setup->watch = NULL;
+    deadline_clear(&setup->deadline);
+    conn_admit(conn, fd);
+}
+
+/* Takes bytes off the socket that were only looked at so far. */
+static bool preface_consume(struct client_setup *setup, char *bytes, size_t length)
+{
+    return length == 0 || recv(setup->fd, bytes, length, 0) == (ssize_t)length;
+}
+
+/* Looks without taking, since what follows the preface is for TLS to read from the socket itself. Only the bytes of a preface that is not yet
+ * whole are taken, or a level-triggered loop would spin. */
+static void preface_ready(void *owner, unsigned bits)
+{
+    struct client_conn *conn = owner;
+    struct client_setup *setup = conn->setup;
+    char bytes[PROXY_PROTOCOL_MAX];
+    size_t had = buf_peek(&setup->early, bytes, sizeof(bytes));
+    ssize_t seen = recv(setup->fd, bytes + had, sizeof(bytes) - had, MSG_PEEK);
+    (void)bits;
+    if (seen < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (seen <= 0) {
+        preface_refuse(conn, seen == 0 ? "the client closed" : strerror(errno));
+        return;
+    }
+    size_t got = (size_t)seen;
+    struct proxy_protocol preface = {0};
+    switch (proxy_protocol_read(&preface, span_make(bytes, had + got))) {
+    case PROXY_PROTOCOL_MORE:
+        if (had + got == sizeof(bytes) || !preface_consume(setup, bytes + had, got) ||
+            !buf_add(&setup->early, bytes + had, got))
+            preface_refuse(conn, "too long");
+        return;
+    case PROXY_PROTOCOL_DONE:
+        if (!preface_consume(setup, bytes + had, preface.length - had)) {
+            preface_refuse(conn, "cannot read");
+            return;
+        }
+        buf_clear(&setup->early);
+        if (!preface.local)
+            conn->peer = preface.source;
+        preface_over(conn);
+        return;
+    case PROXY_PROTOCOL_ABSENT:
+        if (conn->site->config->proxy_protocol == PROXY_PROTOCOL_REQUIRED)
+            preface_refuse(conn, "there is none");
+        else
+            preface_over(conn);
+        return;
+    case PROXY_PROTOCOL_BAD:
+        preface_refuse(conn, "malformed");
+        return;
+    }
+}
+
+static bool peer_is_trusted(const struct client_conn *conn)
+{
+    const struct snapshot *snapshot = conn->lease->snapshot;
+    if (conn->peer.family == AF_UNIX)
+        return snapshot->trust_unix;
+    return networks_contain(&snapshot->trusted, &conn->peer);
+}
+
+static bool expects_preface(const struct client_conn *conn)
+{
+    switch (conn->site->config->proxy_protocol) {
+    case PROXY_PROTOCOL_OFF:
+        return false;
+    case PROXY_PROTOCOL_OPTIONAL:
+        return peer_is_trusted(conn);
+    case PROXY_PROTOCOL_REQUIRED:
+        return true;
+    }
+    return false;
+}
+
+static void preface_begin(struct client_conn *conn, int fd)
+{
+    struct worker *worker = conn->worker;
+    setup_begin(conn);
+    conn->setup->fd = fd;
+    conn->setup->watch = watch_new(worker->loop, fd, WATCH_READ, preface_ready, conn);
+    deadline_set(&conn->setup->deadline, worker->loop, conn->lease->snapshot->config->timeouts.proxy_header);
+}
+
+void client_conn_accept(struct lease *lease, const struct site *site, int fd, const struct address *peer)
+{
+    struct worker *worker = lease->worker;
+    counter_add(COUNTER_connections_accepted, 1);
+    if (!caps_enter(lease, site)) {
+        close(fd);
+        return;
+    }
+    struct client_conn *conn = xcalloc(1, sizeof(*conn));
+    conn->worker = worker;
+    conn->lease = lease_hold(lease);
+    conn->site = site;
+    conn->tls = site->tls != NULL;
+    ip_address_of(&conn->peer, peer);
+    list_push_back(&worker->clients, &conn->at);
+    worker->clients_count++;
+    counter_add(COUNTER_connections_open, 1);
+    if (expects_preface(conn))
+        preface_begin(conn, fd);
+    else
+        conn_admit(conn, fd);
+}

@@ -1,0 +1,427 @@
+/*
+ * A worker's thread: its letters from control, its listeners, and its leases on snapshots. Connections are client_conn's and the upstream
+ * room's business; opening and closing listening sockets is control's.
+ */
+#include "proxy/worker.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/block.h"
+#include "base/counters.h"
+#include "base/log_writer.h"
+#include "config/config.h"
+#include "net/listener.h"
+#include "proxy/client_conn.h"
+#include "proxy/snapshot.h"
+#include "route/router.h"
+#include "upstream/upstream.h"
+
+#define LOG_RING_SIZE ((size_t)1 << 20) /* about two thousand access-log lines until the log thread looks */
+#define BLOCKS_KEPT 256                 /* free blocks (4 MiB) a worker keeps warm */
+#define STOP_MOST 1000                  /* ms that a stopping worker gives its exchanges to let go */
+#define BACKLOG_MOST 65536              /* connections taken from the queue of a socket that is about to close */
+
+struct worker_listener {
+    struct list at; /* worker->listeners */
+    struct worker *worker;
+    struct listener *listener;
+    const struct site *site;
+    struct lease *lease; /* of the last snapshot that had this address, once the current one has not; else NULL */
+    int fd;              /* control's */
+    char address[];
+};
+/* Any of control's letters. */
+struct worker_letter {
+    struct letter letter;
+    struct snapshot *snapshot;
+    int fd;
+    void (*done)(void *);
+    void *argument;
+    char address[];
+};
+
+/* ---- leases ---- */
+
+static struct lease *lease_new(struct worker *worker, struct snapshot *snapshot)
+{
+    struct lease *lease = xcalloc(1, sizeof(*lease));
+    lease->snapshot = snapshot_take(snapshot);
+    lease->worker = worker;
+    lease->current = true;
+    return lease;
+}
+
+static void lease_free(struct retired *retired)
+{
+    struct lease *lease = CONTAINER_OF(retired, struct lease, retired);
+    snapshot_release(lease->snapshot);
+    free(lease);
+}
+
+/* The last that used it may still look at its snapshot in this turn; control may free it as soon as it is released. */
+static void lease_end(struct lease *lease)
+{
+    lease->worker->old_leases--;
+    lease->retired.free = lease_free;
+    loop_retire(lease->worker->loop, &lease->retired);
+}
+
+static void worker_check_stop(struct worker *worker)
+{
+    if (worker->stopping && worker->old_leases == 0 && worker->lease->users == 0)
+        loop_later(worker->loop, &worker->stop);
+}
+
+struct lease *lease_hold(struct lease *lease)
+{
+    lease->users++;
+    return lease;
+}
+
+struct lease *lease_take(struct worker *worker)
+{
+    return lease_hold(worker->lease);
+}
+
+void lease_release(struct lease *lease)
+{
+    assert(lease->users > 0);
+    if (--lease->users != 0)
+        return;
+    if (!lease->current)
+        lease_end(lease);
+    worker_check_stop(lease->worker);
+}
+
+/* ---- listeners ---- */
+
+static void worker_accepted(void *owner, int fd, const struct address *peer)
+{
+    struct worker_listener *listener = owner;
+    struct worker *worker = listener->worker;
+    client_conn_accept(listener->lease != NULL ? listener->lease : worker->lease, listener->site, fd, peer);
+}
+
+static void worker_listen(struct worker *worker, int fd, const char *address)
+{
+    size_t size = strlen(address) + 1;
+    struct worker_listener *listener = xcalloc(1, sizeof(*listener) + size);
+    memcpy(listener->address, address, size);
+    listener->worker = worker;
+    listener->fd = fd;
+    listener->site = snapshot_site(worker->lease->snapshot, address);
+    assert(listener->site != NULL); /* control sends the snapshot first */
+    listener->listener = listener_new(worker->loop, fd, worker_accepted, listener);
+    list_push_back(&worker->listeners, &listener->at);
+}
+
+/* What the kernel has already accepted for a socket that closes would be reset with it. */
+static void listener_take_backlog(struct worker_listener *listener)
+{
+    for (unsigned i = 0; i < BACKLOG_MOST; i++) {
+        struct address peer = {.length = sizeof(peer.socket)};
+        int fd = accept4(listener->fd, &peer.socket.any, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            break;
+        worker_accepted(listener, fd, &peer);
+    }
+}
+
+static void worker_listener_free(struct worker_listener *listener)
+{
+    listener_free(listener->listener);
+    list_remove(&listener->at);
+    if (listener->lease != NULL)
+        lease_release(listener->lease);
+    free(listener);
+}
+
+/* The sites of the new snapshot; where it has none, the listener stays on the old one until control takes it away. */
+static void worker_move_listeners(struct worker *worker, struct lease *old)
+{
+    LIST_EACH(node, &worker->listeners) {
+        struct worker_listener *listener = CONTAINER_OF(node, struct worker_listener, at);
+        const struct site *site = snapshot_site(worker->lease->snapshot, listener->address);
+        if (site != NULL) {
+            listener->site = site;
+            if (listener->lease != NULL)
+                lease_release(listener->lease);
+            listener->lease = NULL;
+        } else if (listener->lease == NULL) {
+            listener->lease = lease_hold(old);
+        }
+    }
+}
+
+/* ---- letters ---- */
+
+static struct worker_letter *letter_new(void (*open)(struct letter *, void *), const char *address)
+{
+    size_t size = strlen(address) + 1;
+    struct worker_letter *letter = xcalloc(1, sizeof(*letter) + size);
+    memcpy(letter->address, address, size);
+    letter->letter.open = open;
+    return letter;
+}
+
+static struct worker_letter *letter_of(struct letter *letter)
+{
+    return CONTAINER_OF(letter, struct worker_letter, letter);
+}
+
+/* This worker's share of limits.memory stays the part that control gave it at the start. */
+static void worker_move_block_cap(struct worker *worker)
+{
+    uint64_t limit = worker->lease->snapshot->config->limits.memory;
+    if (limit == worker->memory_limit || worker->memory_limit == 0)
+        return;
+    worker->block_cap = (size_t)((double)worker->block_cap * (double)limit / (double)worker->memory_limit);
+    worker->memory_limit = limit;
+    block_pool_configure(worker->block_cap, BLOCKS_KEPT);
+}
+
+static void open_snapshot(struct letter *letter, void *reader)
+{
+    struct worker_letter *mine = letter_of(letter);
+    struct worker *worker = reader;
+    struct snapshot *snapshot = mine->snapshot;
+    struct lease *old = worker->lease;
+    worker->lease = lease_new(worker, snapshot);
+    snapshot_release(snapshot);
+    free(mine);
+    upstreams_settings(worker->upstreams, &snapshot->upstream_http);
+    upstreams_keep_only(worker->upstreams, snapshot->pools, snapshot->pools_count);
+    worker_move_block_cap(worker);
+    old->current = false;
+    worker->old_leases++;
+    (void)lease_hold(old); /* so that it outlives the moving */
+    worker_move_listeners(worker, old);
+    LIST_EACH_SAFE(node, after, &worker->clients) {
+        struct client_conn *conn = CONTAINER_OF(node, struct client_conn, at);
+        if (conn->exchanges == 0)
+            client_conn_refresh(conn);
+    }
+    lease_release(old);
+}
+
+static void open_listen(struct letter *letter, void *reader)
+{
+    struct worker_letter *mine = letter_of(letter);
+    worker_listen(reader, mine->fd, mine->address);
+    free(mine);
+}
+
+static void open_unlisten(struct letter *letter, void *reader)
+{
+    struct worker_letter *mine = letter_of(letter);
+    struct worker *worker = reader;
+    LIST_EACH_SAFE(node, after, &worker->listeners) {
+        struct worker_listener *listener = CONTAINER_OF(node, struct worker_listener, at);
+        if (listener->fd != mine->fd)
+            continue;
+        listener_take_backlog(listener);
+        worker_listener_free(listener);
+    }
+    if (mine->done != NULL)
+        mine->done(mine->argument);
+    free(mine);
+}
+
+static void worker_check_drained(struct worker *worker)
+{
+    if (!worker->draining || worker->clients_count != 0 || worker->told_drained)
+        return;
+    worker->told_drained = true;
+    if (worker->drained != NULL)
+        worker->drained(worker);
+}
+
+static void open_drain(struct letter *letter, void *reader)
+{
+    struct worker *worker = reader;
+    free(letter_of(letter));
+    if (worker->draining)
+        return;
+    worker->draining = true;
+    LIST_EACH_SAFE(node, after, &worker->listeners) {
+        struct worker_listener *listener = CONTAINER_OF(node, struct worker_listener, at);
+        listener_take_backlog(listener);
+        worker_listener_free(listener);
+    }
+    LIST_EACH_SAFE(node, after, &worker->clients)
+        client_conn_drain(CONTAINER_OF(node, struct client_conn, at));
+    worker_check_drained(worker);
+}
+
+static void open_stop(struct letter *letter, void *reader)
+{
+    struct worker *worker = reader;
+    free(letter_of(letter));
+    if (worker->stopping)
+        return;
+    worker->stopping = true;
+    LIST_EACH_SAFE(node, after, &worker->listeners)
+        worker_listener_free(CONTAINER_OF(node, struct worker_listener, at));
+    LIST_EACH_SAFE(node, after, &worker->clients)
+        client_conn_close(CONTAINER_OF(node, struct client_conn, at));
+    deadline_set(&worker->stop_at_the_latest, worker->loop, STOP_MOST);
+    worker_check_stop(worker);
+}
+
+static void open_ping(struct letter *letter, void *reader)
+{
+    struct worker *worker = reader;
+    atomic_fetch_add_explicit(&worker->turns, 1, memory_order_relaxed); /* control's ping, not each turn */
+    free(letter_of(letter));
+}
+
+void worker_post_snapshot(struct worker *worker, struct snapshot *snapshot)
+{
+    struct worker_letter *letter = letter_new(open_snapshot, "");
+    letter->snapshot = snapshot_take(snapshot);
+    mailbox_post(worker->mailbox, &letter->letter);
+}
+
+void worker_post_listen(struct worker *worker, int fd, const char *address)
+{
+    struct worker_letter *letter = letter_new(open_listen, address);
+    letter->fd = fd;
+    mailbox_post(worker->mailbox, &letter->letter);
+}
+
+void worker_post_unlisten(struct worker *worker, int fd, void (*done)(void *), void *argument)
+{
+    struct worker_letter *letter = letter_new(open_unlisten, "");
+    letter->fd = fd;
+    letter->done = done;
+    letter->argument = argument;
+    mailbox_post(worker->mailbox, &letter->letter);
+}
+
+void worker_post_drain(struct worker *worker)
+{
+    mailbox_post(worker->mailbox, &letter_new(open_drain, "")->letter);
+}
+
+void worker_post_stop(struct worker *worker)
+{
+    mailbox_post(worker->mailbox, &letter_new(open_stop, "")->letter);
+}
+
+void worker_post_ping(struct worker *worker)
+{
+    mailbox_post(worker->mailbox, &letter_new(open_ping, "")->letter);
+}
+
+void worker_client_gone(struct worker *worker)
+{
+    assert(worker->clients_count > 0);
+    worker->clients_count--;
+    worker_check_drained(worker);
+}
+
+/* ---- the thread ---- */
+
+static void worker_stop_now(struct task *task)
+{
+    struct worker *worker = CONTAINER_OF(task, struct worker, stop);
+    deadline_clear(&worker->stop_at_the_latest);
+    loop_stop(worker->loop);
+}
+
+static void worker_stop_late(struct deadline *deadline)
+{
+    struct worker *worker = CONTAINER_OF(deadline, struct worker, stop_at_the_latest);
+    loop_stop(worker->loop);
+}
+
+struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t block_cap)
+{
+    struct worker *worker = xcalloc(1, sizeof(*worker));
+    worker->number = number;
+    worker->block_cap = block_cap;
+    worker->memory_limit = snapshot->config->limits.memory;
+    worker->loop = loop_new();
+    worker->mailbox = mailbox_new(worker->loop, worker);
+    worker->lease = lease_new(worker, snapshot);
+    worker->upstreams = upstreams_new(worker->loop, number, worker->mailbox, &snapshot->upstream_http);
+    worker->route_scratch = route_scratch_new();
+    worker->stop.run = worker_stop_now;
+    worker->stop_at_the_latest.passed = worker_stop_late;
+    list_init(&worker->clients);
+    list_init(&worker->listeners);
+    rng_seed(&worker->rng);
+    return worker;
+}
+
+void workers_introduce(struct worker *const *workers, unsigned count)
+{
+    struct mailbox **mailboxes = xcalloc(count, sizeof(struct mailbox *));
+    struct upstreams **upstreams = xcalloc(count, sizeof(struct upstreams *));
+    for (unsigned i = 0; i < count; i++) {
+        mailboxes[i] = workers[i]->mailbox;
+        upstreams[i] = workers[i]->upstreams;
+    }
+    for (unsigned i = 0; i < count; i++)
+        upstreams_peers(workers[i]->upstreams, mailboxes, upstreams, count);
+    free(upstreams);
+    free(mailboxes);
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *worker = argument;
+    char name[16];
+    snprintf(name, sizeof(name), "weir-worker-%u", worker->number % 1000);
+    pthread_setname_np(pthread_self(), name);
+    counters_thread_enter();
+    log_thread_enter(LOG_RING_SIZE);
+    block_pool_configure(worker->block_cap, BLOCKS_KEPT);
+    loop_run(worker->loop);
+    /* Its blocks and log ring are this thread's, so its connections to servers end here too. */
+    upstreams_free(worker->upstreams);
+    worker->upstreams = NULL;
+    block_pool_trim(0);
+    log_thread_leave();
+    return NULL;
+}
+
+bool worker_start(struct worker *worker, struct error *error)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* inherited by the thread: signals are control's */
+    int number = pthread_create(&worker->thread, NULL, worker_main, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (number != 0)
+        return error_set_errno(error, number, "cannot start worker %u", worker->number);
+    worker->started = true;
+    return true;
+}
+
+void worker_join(struct worker *worker)
+{
+    if (worker->started)
+        pthread_join(worker->thread, NULL);
+    worker->started = false;
+}
+
+void worker_free(struct worker *worker)
+{
+    if (worker == NULL)
+        return;
+    assert(!worker->started);
+    if (worker->upstreams != NULL)
+        upstreams_free(worker->upstreams);
+    route_scratch_free(worker->route_scratch);
+    mailbox_free(worker->mailbox);
+    loop_free(worker->loop);
+    snapshot_release(worker->lease->snapshot);
+    free(worker->lease);
+    free(worker);
+}
