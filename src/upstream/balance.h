@@ -19,12 +19,12 @@ struct choice {
     struct rng *rng;
     struct server *const *tried;
     unsigned tried_count;
-    bool *all_full; /* set when servers are up but each is at its max_connections */
+    bool *all_full; /* told: servers are up but each is at its max_connections */
 };
 struct balancer {
     const char *name; /* as in the file */
     bool (*prepare)(const struct pool *pool, void **plan, struct error *error);
-    /* Index into pool->servers, or -1: nobody. Only servers that are up (backups only when no other is), weight > 0, not tried, under their limit. */
+    /* Index into pool->servers, or -1: nobody. Only servers that are up, weight > 0, not tried, under their limit; backups only when no other is up and untried. */
     int (*choose)(const struct pool *pool, const void *plan, struct choice *choice);
     void (*dispose)(void *plan);
 };

@@ -19,10 +19,6 @@ struct pool_server {
     uint32_t max_connections; /* 0: no limit */
     bool backup;
 };
-/* What all workers and snapshots of a pool of this name share. */
-struct pool_shared {
-    _Atomic int32_t waiting; /* requests in its queues, all workers */
-};
 struct pool {
     const struct pool_config *config;
     const char *name;
@@ -31,8 +27,9 @@ struct pool {
     const struct balancer *balancer;
     void *plan;                     /* of the balancer */
     struct tls_client *tls;         /* NULL: plain */
+    struct tls_client *probe_tls;   /* of HTTPS probes; NULL: probes are plain */
     struct pool_shared *shared;
-    uint32_t index;                 /* in the snapshot, for per-worker tables (cursors, budgets) */
+    uint32_t index;                 /* in the snapshot */
     bool limited;                   /* any server has a max_connections */
 };
 /* Resolves names (control thread; may block), takes servers, loads certificates. NULL with error. */

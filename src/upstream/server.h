@@ -1,42 +1,71 @@
-/* One member of a pool at run time. Lives in the shared state of the process and outlives reloads while pool and address stay. */
+/* One member of a pool at run time. Lives in the shared state of the process and outlives reloads while pool, name and addresses stay. */
 #ifndef WEIR_UPSTREAM_SERVER_H
 #define WEIR_UPSTREAM_SERVER_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
+#include "base/log.h"
 #include "http/failure.h"
 #include "net/address.h"
 
 enum server_health { SERVER_UNKNOWN, SERVER_UP, SERVER_DOWN }; /* UNKNOWN counts as up (before the first probe) */
 
+#define SERVER_WORKERS_MOST 256 /* bits in waiting_workers */
+
+/* What all workers and snapshots of a pool of one name share. */
+struct pool_shared {
+    _Alignas(CACHE_LINE) _Atomic int32_t waiting; /* requests in its queues, all workers */
+    _Atomic int32_t references;                   /* pools of snapshots */
+    uint32_t number;                              /* unique in the process, never used again: for per-worker tables */
+    const char *name;                             /* owned */
+};
 /* What workers write for each attempt stands on a line of its own. */
 struct server {
     _Alignas(CACHE_LINE) _Atomic int32_t in_flight; /* attempts sent and not finished, and reserved slots, all workers */
-    _Atomic uint64_t waiting_workers[4];            /* bit by worker number: it has requests queued that this server could take */
+    _Atomic uint64_t waiting_workers[SERVER_WORKERS_MOST / 64]; /* bit by worker number: it has requests queued that this server could take */
     /* read mostly */
     _Alignas(CACHE_LINE) _Atomic int health;        /* enum server_health; written by control, and by workers on fast-down */
-    _Atomic int32_t references;                     /* pools of snapshots, connections */
-    _Atomic uint64_t refused_at_us;                 /* last refused connect, for fast-down */
+    _Atomic int32_t references;                     /* pools of snapshots, tables and connections of workers */
+    _Atomic uint64_t refused_at_us;                 /* first refused connect of the current second, for fast-down */
     _Atomic uint32_t refused_count;
-    _Atomic uint64_t served, failed;                /* attempts finished well, attempts that were the server's failure */
+    _Atomic uint32_t address_at;                    /* the address that last worked: index into addresses */
+    _Atomic uint64_t served, failed;                /* attempts finished well (told about once a second), attempts that were the server's failure */
     const char *pool_name, *name, *address_text;    /* owned */
     const char *host_name;                          /* host part of the address when it is a name (SNI); NULL for an IP or unix socket */
-    struct address address;
-    uint32_t number;                                /* unique in the process, for indexing per-worker tables */
+    struct address *addresses;                      /* owned; several when a name has several: the next is tried when one can't be reached */
+    uint32_t addresses_count;
+    uint32_t number;                                /* unique in the process, never used again: for per-worker tables */
+    uint32_t pool_number;                           /* pool_shared.number */
+    struct log_site down_site, up_site;             /* lines about one server must not fold those about another */
+    struct server *next_same;                       /* of the set */
 };
 
 /* All servers of the process, found by pool name and address text; thread: control only, but for server_release(). */
 struct server_set;
 struct server_set *server_set_new(void);
 void server_set_free(struct server_set *set);
-/* Finds or makes it, and takes a reference. address: resolved. */
-struct server *server_set_take(struct server_set *set, const char *pool_name, const char *name, const char *address_text, const struct address *address);
-void server_set_sweep(struct server_set *set); /* drops those nobody refers to */
+/* Finds or makes it, and takes a reference. addresses: resolved, at least one. */
+struct server *server_set_take(struct server_set *set, const struct pool_shared *shared, const char *name, const char *address_text,
+                               const struct address *addresses, size_t count);
+/* The shared part of the pool of that name, with a reference. */
+struct pool_shared *server_set_take_pool(struct server_set *set, const char *pool_name);
+void pool_shared_release(struct pool_shared *shared); /* any thread; memory goes with the next sweep */
+void server_set_sweep(struct server_set *set);        /* drops those nobody refers to */
 struct server *server_take(struct server *server);
 void server_release(struct server *server); /* any thread; memory goes with the next sweep */
+
+/* Takes one slot; false when `most` (0: no limit) are taken, by all workers together. */
+bool server_reserve(struct server *server, uint32_t most) MUST_CHECK;
+void server_unreserve(struct server *server);
+/* A connect was refused. `threshold` of them within a second (0: never) take the server down: true when this one did. */
+bool server_was_refused(struct server *server, uint64_t now_us, uint64_t threshold) MUST_CHECK;
+void server_was_reached(struct server *server); /* a connect went well: refusals before it no longer count */
+const struct address *server_address(const struct server *server, unsigned tries); /* the one to try after `tries` others; NULL: no more */
+void server_address_worked(struct server *server, const struct address *address);
 
 static inline bool server_is_up(const struct server *server)
 {

@@ -1,0 +1,49 @@
+/* The table of balancers, and the tiers they choose from. */
+#include "upstream/balance.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "upstream/balance_tier.h"
+
+const struct balancer *const balancers[] = {
+    [BALANCE_LEAST_CONN] = &balance_least_conn,
+    [BALANCE_ROUND_ROBIN] = &balance_round_robin,
+    [BALANCE_RANDOM] = &balance_random,
+};
+
+void tiers_fill(struct tier tiers[TIER_COUNT], const struct pool *pool)
+{
+    for (unsigned tier = 0; tier < TIER_COUNT; tier++) {
+        tiers[tier].count = 0;
+        tiers[tier].members = xcalloc(pool->servers_count + 1, sizeof *tiers[tier].members);
+    }
+    for (size_t i = 0; i < pool->servers_count; i++) {
+        struct tier *tier = &tiers[pool->servers[i].backup ? TIER_BACKUPS : TIER_SERVERS];
+        if (pool->servers[i].weight > 0)
+            tier->members[tier->count++] = (uint32_t)i;
+    }
+}
+
+void tiers_clear(struct tier tiers[TIER_COUNT])
+{
+    for (unsigned tier = 0; tier < TIER_COUNT; tier++)
+        free(tiers[tier].members);
+}
+
+int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice,
+                 int (*pick)(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up))
+{
+    *choice->all_full = false;
+    for (unsigned tier = 0; tier < TIER_COUNT; tier++) {
+        bool any_up = false;
+        int index = pick(pool, plan, tier, choice, &any_up);
+        if (index >= 0)
+            return index;
+        if (any_up) {
+            *choice->all_full = true;
+            return -1;
+        }
+    }
+    return -1;
+}

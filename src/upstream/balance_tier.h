@@ -1,0 +1,58 @@
+/* What the balancers share: the two tiers of a pool (its servers, its backups), and who of them may be chosen. */
+#ifndef WEIR_UPSTREAM_BALANCE_TIER_H
+#define WEIR_UPSTREAM_BALANCE_TIER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "upstream/balance.h"
+#include "upstream/pool.h"
+
+enum { TIER_SERVERS, TIER_BACKUPS, TIER_COUNT };
+
+/* Members that can ever be chosen: weight over 0. */
+struct tier {
+    uint32_t count;
+    uint32_t *members; /* indexes into pool->servers, in the order of the file */
+};
+void tiers_fill(struct tier tiers[TIER_COUNT], const struct pool *pool);
+void tiers_clear(struct tier tiers[TIER_COUNT]);
+
+/* Picks within one tier: index or -1. *any_up: somebody is up and untried, though perhaps full. */
+int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice,
+                 int (*pick)(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up));
+
+static inline bool choice_was_tried(const struct choice *choice, const struct server *server)
+{
+    for (unsigned i = 0; i < choice->tried_count; i++)
+        if (choice->tried[i] == server)
+            return true;
+    return false;
+}
+
+static inline uint32_t member_load(const struct pool_server *member)
+{
+    return (uint32_t)atomic_load_explicit(&member->server->in_flight, memory_order_relaxed);
+}
+
+/* May be chosen now; *any_up is set when only its limit stands against it, or nothing. */
+static inline bool member_is_free(const struct pool_server *member, const struct choice *choice, bool *any_up)
+{
+    if (!server_is_up(member->server) || choice_was_tried(choice, member->server))
+        return false;
+    *any_up = true;
+    return member->max_connections == 0 || member_load(member) < member->max_connections;
+}
+
+/* Compares (n + 1) / weight by cross products, which are exact: under 0 when a is the less loaded. */
+static inline int member_compare(const struct pool_server *a, uint32_t a_load, const struct pool_server *b, uint32_t b_load)
+{
+    uint64_t left = ((uint64_t)a_load + 1) * b->weight, right = ((uint64_t)b_load + 1) * a->weight;
+    return left < right ? -1 : left > right;
+}
+
+extern const struct balancer balance_least_conn, balance_round_robin, balance_random;
+
+#endif

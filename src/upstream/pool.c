@@ -1,0 +1,84 @@
+/* Builds pools from what the file says: names to addresses, servers with their state, the balancer's plan. Control thread. */
+#include "upstream/pool.h"
+
+#include <stdlib.h>
+
+#include "tls/tls.h"
+#include "upstream/balance.h"
+
+#define ADDRESSES_MOST 8 /* of one name that are kept */
+
+static uint32_t server_limit(const struct pool_config *pool, const struct server_config *server)
+{
+    uint64_t most = server->max_connections != 0 ? server->max_connections : pool->max_connections;
+    return most > INT32_MAX ? INT32_MAX : (uint32_t)most;
+}
+
+static bool pool_add_server(struct pool *pool, const struct server_config *config, struct server_set *set, struct error *error)
+{
+    struct address addresses[ADDRESSES_MOST];
+    size_t count = address_resolve(addresses, ADDRESSES_MOST, config->address, error);
+    if (count == 0)
+        return error_wrap(error, "pool \"%s\"", pool->name);
+    const char *name = config->name != NULL ? config->name : config->address;
+    pool->servers[pool->servers_count++] = (struct pool_server){
+        .server = server_set_take(set, pool->shared, name, config->address, addresses, count),
+        .weight = (uint32_t)config->weight,
+        .max_connections = server_limit(pool->config, config),
+        .backup = config->backup,
+    };
+    if (server_limit(pool->config, config) != 0)
+        pool->limited = true;
+    return true;
+}
+
+/* HTTPS probes use the pool's own TLS settings; without these, the defaults. */
+static bool pool_add_tls(struct pool *pool, struct error *error)
+{
+    const struct pool_config *config = pool->config;
+    static const struct upstream_tls_config defaults = {.verify = true, .min_version = TLS_VERSION_1_2};
+    if (config->tls != NULL && (pool->tls = tls_client_new(config->tls, error)) == NULL)
+        return error_wrap(error, "pool \"%s\"", pool->name);
+    if (config->health == NULL || config->health->type != PROBE_HTTPS)
+        return true;
+    pool->probe_tls = pool->tls != NULL ? tls_client_take(pool->tls) : tls_client_new(&defaults, error);
+    return pool->probe_tls != NULL || error_wrap(error, "pool \"%s\": health", pool->name);
+}
+
+struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set, struct error *error)
+{
+    struct pool *pool = xcalloc(1, sizeof *pool);
+    pool->config = config;
+    pool->name = config->name;
+    pool->index = index;
+    pool->shared = server_set_take_pool(set, config->name);
+    pool->servers = xcalloc(config->servers_count, sizeof *pool->servers);
+    bool built = pool_add_tls(pool, error);
+    for (size_t i = 0; built && i < config->servers_count; i++)
+        built = pool_add_server(pool, &config->servers[i], set, error);
+    if (built) {
+        const struct balancer *balancer = balancers[config->balance];
+        built = balancer->prepare(pool, &pool->plan, error);
+        pool->balancer = built ? balancer : NULL;
+    }
+    if (!built) {
+        pool_free(pool);
+        return NULL;
+    }
+    return pool;
+}
+
+void pool_free(struct pool *pool)
+{
+    if (pool == NULL)
+        return;
+    if (pool->balancer != NULL)
+        pool->balancer->dispose(pool->plan);
+    for (size_t i = 0; i < pool->servers_count; i++)
+        server_release(pool->servers[i].server);
+    tls_client_release(pool->tls);
+    tls_client_release(pool->probe_tls);
+    pool_shared_release(pool->shared);
+    free(pool->servers);
+    free(pool);
+}

@@ -1,0 +1,212 @@
+/* Balancers over servers made by hand: exact orders and shares, weights, backups, tried and full ones. */
+#include "unit.h"
+
+#include "base/rng.h"
+#include "upstream/balance.h"
+#include "upstream/pool.h"
+
+#define SERVERS_MOST 6
+
+struct bench {
+    struct server servers[SERVERS_MOST];
+    struct pool_server members[SERVERS_MOST];
+    struct pool pool;
+    struct rng rng;
+    uint32_t cursor;
+    bool all_full;
+    struct choice choice;
+    void *plan;
+};
+
+static void bench_begin(struct bench *bench, enum balance_kind kind, const uint32_t *weights, size_t count)
+{
+    memset(bench, 0, sizeof *bench);
+    rng_seed_with(&bench->rng, 7);
+    for (size_t i = 0; i < count; i++)
+        bench->members[i] = (struct pool_server){.server = &bench->servers[i], .weight = weights[i]};
+    bench->pool = (struct pool){.servers = bench->members, .servers_count = count, .balancer = balancers[kind]};
+    bench->choice = (struct choice){.cursor = &bench->cursor, .rng = &bench->rng, .all_full = &bench->all_full};
+}
+
+/* Plans are made late, so that a test may set backups first. */
+static int bench_choose(struct bench *bench)
+{
+    if (bench->plan == NULL)
+        assert_true(bench->pool.balancer->prepare(&bench->pool, &bench->plan, NULL));
+    return bench->pool.balancer->choose(&bench->pool, bench->plan, &bench->choice);
+}
+
+static void bench_end(struct bench *bench)
+{
+    bench->pool.balancer->dispose(bench->plan);
+}
+
+static void assert_order(struct bench *bench, const char *expected)
+{
+    char got[64] = "";
+    for (size_t i = 0; expected[i] != '\0'; i++) {
+        int index = bench_choose(bench);
+        got[i] = index < 0 ? '-' : (char)('a' + index);
+    }
+    assert_string_equal(got, expected);
+}
+
+static void round_robin_is_smooth_as_in_nginx(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, BALANCE_ROUND_ROBIN, (const uint32_t[]){5, 1, 1}, 3);
+    assert_order(&bench, "aabacaaaabacaa");
+    bench_end(&bench);
+    bench_begin(&bench, BALANCE_ROUND_ROBIN, (const uint32_t[]){200, 100, 100}, 3); /* as 2, 1, 1 */
+    assert_order(&bench, "abcaabca");
+    bench_end(&bench);
+}
+
+static void round_robin_steps_over_who_is_down_in_proportion(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, BALANCE_ROUND_ROBIN, (const uint32_t[]){1, 1, 1}, 3);
+    bench.servers[1].health = SERVER_DOWN;
+    assert_order(&bench, "acacac");
+    bench.servers[1].health = SERVER_UNKNOWN;
+    assert_order(&bench, "abcabc");
+    bench_end(&bench);
+    unsigned counts[3] = {0};
+    bench_begin(&bench, BALANCE_ROUND_ROBIN, (const uint32_t[]){1000, 2, 1}, 3);
+    bench.servers[0].health = SERVER_DOWN;
+    for (unsigned i = 0; i < 300; i++)
+        counts[bench_choose(&bench)]++;
+    assert_int_equal(counts[0], 0);
+    assert_int_equal(counts[1], 200);
+    assert_int_equal(counts[2], 100);
+    bench_end(&bench);
+}
+
+static void large_orders_keep_the_shares(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 };
+    static struct server servers[COUNT];
+    static struct pool_server members[COUNT];
+    static unsigned counts[COUNT];
+    unsigned turns = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        members[i] = (struct pool_server){.server = &servers[i], .weight = i % 3 + 1};
+        turns += i % 3 + 1;
+    }
+    struct pool pool = {.servers = members, .servers_count = COUNT, .balancer = balancers[BALANCE_ROUND_ROBIN]};
+    void *plan;
+    uint32_t cursor = 0;
+    bool all_full;
+    struct rng rng;
+    rng_seed_with(&rng, 1);
+    struct choice choice = {.cursor = &cursor, .rng = &rng, .all_full = &all_full};
+    assert_true(pool.balancer->prepare(&pool, &plan, NULL));
+    for (unsigned i = 0; i < turns; i++)
+        counts[pool.balancer->choose(&pool, plan, &choice)]++;
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_int_equal(counts[i], i % 3 + 1);
+    pool.balancer->dispose(plan);
+}
+
+static void least_conn_is_exact_and_breaks_ties_by_lot(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, BALANCE_LEAST_CONN, (const uint32_t[]){1, 1, 4}, 3);
+    bench.servers[0].in_flight = 1; /* 2/1 */
+    bench.servers[1].in_flight = 2; /* 3/1 */
+    bench.servers[2].in_flight = 6; /* 7/4 */
+    assert_int_equal(bench_choose(&bench), 2);
+    bench.servers[2].in_flight = 8; /* 9/4 */
+    assert_int_equal(bench_choose(&bench), 0);
+    bench_end(&bench);
+    bench_begin(&bench, BALANCE_LEAST_CONN, (const uint32_t[]){1, 1, 1}, 3);
+    unsigned counts[3] = {0};
+    for (unsigned i = 0; i < 3000; i++)
+        counts[bench_choose(&bench)]++;
+    for (unsigned i = 0; i < 3; i++)
+        assert_in_range(counts[i], 850, 1150);
+    bench_end(&bench);
+}
+
+static void random_follows_weights_and_avoids_load(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, BALANCE_RANDOM, (const uint32_t[]){1, 1, 1, 1}, 4);
+    unsigned counts[4] = {0};
+    for (unsigned i = 0; i < 4000; i++)
+        counts[bench_choose(&bench)]++;
+    for (unsigned i = 0; i < 4; i++)
+        assert_in_range(counts[i], 850, 1150);
+    bench.servers[3].in_flight = 50;
+    for (unsigned i = 0; i < 200; i++)
+        assert_int_not_equal(bench_choose(&bench), 3);
+    bench.servers[0].health = bench.servers[1].health = bench.servers[2].health = SERVER_DOWN;
+    assert_int_equal(bench_choose(&bench), 3);
+    bench_end(&bench);
+    /* Of two, both are always drawn: the one that is less loaded for its weight. */
+    bench_begin(&bench, BALANCE_RANDOM, (const uint32_t[]){1, 9}, 2);
+    bench.servers[0].in_flight = 1;
+    bench.servers[1].in_flight = 16; /* 17/9 < 2/1 */
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(bench_choose(&bench), 1);
+    bench_end(&bench);
+}
+
+static void rules_for_all(enum balance_kind kind)
+{
+    struct bench bench;
+    bench_begin(&bench, kind, (const uint32_t[]){1, 1, 0, 1, 1}, 5);
+    bench.members[3].backup = bench.members[4].backup = true;
+    for (unsigned i = 0; i < 50; i++)
+        assert_in_range(bench_choose(&bench), 0, 1); /* neither weight 0 nor backups */
+
+    struct server *tried[] = {&bench.servers[0]};
+    bench.choice.tried = tried;
+    bench.choice.tried_count = 1;
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(bench_choose(&bench), 1);
+    bench.members[1].max_connections = 2;
+    bench.servers[1].in_flight = 2;
+    assert_int_equal(bench_choose(&bench), -1);
+    assert_true(bench.all_full); /* full is worth waiting for: no backup steps in */
+    bench.servers[1].in_flight = 1;
+    assert_int_equal(bench_choose(&bench), 1);
+    bench.choice.tried_count = 0;
+    bench.servers[0].health = bench.servers[1].health = SERVER_DOWN;
+    bool seen[5] = {false};
+    for (unsigned i = 0; i < 100; i++)
+        seen[bench_choose(&bench)] = true;
+    assert_true(!seen[0] && !seen[1] && !seen[2] && seen[3] && seen[4]);
+    bench.servers[3].health = bench.servers[4].health = SERVER_DOWN;
+    assert_int_equal(bench_choose(&bench), -1);
+    assert_false(bench.all_full);
+    bench.servers[1].health = SERVER_UP;
+    assert_int_equal(bench_choose(&bench), 1);
+    bench_end(&bench);
+}
+
+static void every_balancer_obeys_the_rules(void **state)
+{
+    (void)state;
+    rules_for_all(BALANCE_LEAST_CONN);
+    rules_for_all(BALANCE_ROUND_ROBIN);
+    rules_for_all(BALANCE_RANDOM);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_robin_is_smooth_as_in_nginx),
+        cmocka_unit_test(round_robin_steps_over_who_is_down_in_proportion),
+        cmocka_unit_test(large_orders_keep_the_shares),
+        cmocka_unit_test(least_conn_is_exact_and_breaks_ties_by_lot),
+        cmocka_unit_test(random_follows_weights_and_avoids_load),
+        cmocka_unit_test(every_balancer_obeys_the_rules),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
