@@ -2,8 +2,9 @@
  * The log: lines for people and programs about the life of the process (not requests: those are the access log).
  *     log_warn("health", "server is down", KV("pool", pool->name), KV_NUMBER("after", 3));
  * subject, sentence, pairs. From any thread; a line goes into a ring of the thread (log_thread_enter) or, when there is none
- * (start-up, tests), straight to stderr. A full ring drops the line and counts it. Repeats of one call site are folded: within a
- * second only the first is written, and then "repeated N times".
+ * (start-up, tests), straight to stderr. A full ring drops the line and counts it. Repeats of one call site are folded: a line equal
+ * to the one before within the same second, or beyond 32 lines a second of one site, is only counted, and a line with
+ * `repeated=N` follows.
  */
 #ifndef WEIR_BASE_LOG_H
 #define WEIR_BASE_LOG_H
@@ -23,8 +24,14 @@ struct log_pair {
     bool is_number;
 };
 struct log_site { /* one static per call, for folding */
-    _Atomic uint64_t window; /* second of the last written line */
+    _Atomic uint64_t window;  /* second of the last written line, plus one */
+    _Atomic uint64_t content; /* hash of its pairs */
+    _Atomic uint32_t written; /* lines within the window */
     _Atomic uint32_t folded;
+    _Atomic bool listed; /* what follows is set, and the site is on the list that the log thread walks */
+    enum log_level level;
+    const char *subject, *sentence;
+    struct log_site *next;
 };
 
 #define KV(name, value) {.key = (name), .text = span_of(value)}
@@ -32,7 +39,7 @@ struct log_site { /* one static per call, for folding */
 #define KV_NONE {.key = NULL} /* a line without pairs */
 #define KV_NUMBER(name, value) {.key = (name), .number = (int64_t)(value), .is_number = true}
 
-extern enum log_level log_level; /* lines below it cost one compare; written at start and reload only */
+extern _Atomic(enum log_level) log_level; /* lines below it cost one compare; written at start and reload only */
 
 void log_write(struct log_site *site, enum log_level level, const char *subject, const char *sentence, const struct log_pair *pairs);
 

@@ -1,0 +1,173 @@
+/* Opens and writes log outputs. A pipe or socket is written only as far as poll() allows, so that a stop is never held up. */
+#include "base/log_output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+
+#define LOG_OUTPUT_PIECE 4096u /* PIPE_BUF: what a pipe takes without blocking once poll() says so */
+
+static bool log_output_connect(struct log_output *output, const char *path, struct error *error)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path)
+        return error_set(error, "cannot connect to %s: the path is too long", path);
+    memcpy(address.sun_path, path, strlen(path));
+    static const int types[] = {SOCK_DGRAM, SOCK_STREAM};
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        int descriptor = socket(AF_UNIX, types[i] | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (descriptor < 0)
+            return error_set_errno(error, errno, "cannot make a socket");
+        if (connect(descriptor, (const struct sockaddr *)&address, sizeof address) == 0) {
+            output->descriptor = descriptor;
+            output->datagrams = types[i] == SOCK_DGRAM;
+            return true;
+        }
+        int number = errno;
+        close(descriptor);
+        if (number != EPROTOTYPE)
+            return error_set_errno(error, number, "cannot connect to %s", path);
+    }
+    return error_set(error, "cannot connect to %s: neither a datagram nor a stream socket", path);
+}
+
+static bool log_output_open_file(struct log_output *output, const char *path, struct error *error)
+{
+    /* Non-blocking for a fifo without a reader; it means nothing to a file. */
+    int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    output->descriptor = open(path, flags, 0640);
+    if (output->descriptor < 0)
+        return error_set_errno(error, errno, "cannot open %s", path);
+    return true;
+}
+
+static bool log_output_open_stream(struct log_output *output, int stream, struct error *error)
+{
+    output->descriptor = fcntl(stream, F_DUPFD_CLOEXEC, 3);
+    if (output->descriptor < 0)
+        return error_set_errno(error, errno, "cannot use standard %s",
+                               stream == STDOUT_FILENO ? "output" : "error");
+    return true;
+}
+
+/* Waits until some bytes may be written; false when that did not come in time. */
+static bool log_output_wait(const struct log_output *output, uint64_t deadline)
+{
+    struct pollfd waiting = {.fd = output->descriptor, .events = POLLOUT};
+    for (;;) {
+        uint64_t now = clock_monotonic_us();
+        uint64_t left = deadline > now ? (deadline - now) / 1000u : 0;
+        int ready = poll(&waiting, 1, left < 60000u ? (int)left : 60000);
+        if (ready > 0)
+            return true;
+        if (ready < 0 && errno != EINTR)
+            return false;
+        if (ready == 0 && left == 0) {
+            errno = ETIMEDOUT;
+            return false;
+        }
+    }
+}
+
+static bool log_output_write(struct log_output *output, const char *bytes, size_t length,
+                             uint64_t deadline)
+{
+    size_t most = output->file || output->datagrams ? length : LOG_OUTPUT_PIECE;
+    while (length > 0) {
+        if (!output->file && !log_output_wait(output, deadline))
+            return false;
+        ssize_t written = write(output->descriptor, bytes, length < most ? length : most);
+        if (written < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (written < 0)
+            return false;
+        bytes += written;
+        length -= (size_t)written;
+    }
+    return true;
+}
+
+static bool log_output_write_messages(struct log_output *output, uint64_t deadline)
+{
+    struct span rest = span_make(output->bytes, output->used);
+    while (rest.length > 0) {
+        size_t length = span_find(rest, '\n');
+        if (!log_output_write(output, rest.at, length, deadline))
+            return false;
+        output->lines--;
+        rest = length < rest.length ? span_skip(rest, length + 1) : SPAN_NONE;
+    }
+    return true;
+}
+
+bool log_output_open(struct log_output *output, const char *where, struct error *error)
+{
+    *output = (struct log_output){.descriptor = -1};
+    bool opened;
+    if (strcmp(where, "off") == 0)
+        return true;
+    if (strcmp(where, "stdout") == 0)
+        opened = log_output_open_stream(output, STDOUT_FILENO, error);
+    else if (strcmp(where, "stderr") == 0)
+        opened = log_output_open_stream(output, STDERR_FILENO, error);
+    else if (strncmp(where, "unix:", 5) == 0)
+        opened = log_output_connect(output, where + 5, error);
+    else
+        opened = log_output_open_file(output, where, error);
+    struct stat status;
+    output->file = opened && fstat(output->descriptor, &status) == 0 && S_ISREG(status.st_mode);
+    return opened;
+}
+
+void log_output_close(struct log_output *output)
+{
+    if (output->descriptor >= 0)
+        close(output->descriptor);
+    free(output->bytes);
+    *output = (struct log_output){.descriptor = -1};
+}
+
+void log_output_add(struct log_output *output, struct span line, uint64_t deadline)
+{
+    if (output->descriptor < 0)
+        return;
+    if (output->bytes == NULL)
+        output->bytes = xmalloc(LOG_OUTPUT_ROOM);
+    if (line.length > LOG_OUTPUT_ROOM - output->used)
+        log_output_flush(output, deadline);
+    if (line.length > LOG_OUTPUT_ROOM) {
+        counter_add(COUNTER_log_dropped, 1);
+        return;
+    }
+    memcpy(output->bytes + output->used, line.at, line.length);
+    output->used += line.length;
+    output->lines++;
+}
+
+void log_output_flush(struct log_output *output, uint64_t deadline)
+{
+    if (output->used == 0)
+        return;
+    bool written = output->datagrams
+                       ? log_output_write_messages(output, deadline)
+                       : log_output_write(output, output->bytes, output->used, deadline);
+    size_t dropped = written ? 0 : output->lines;
+    output->used = 0;
+    output->lines = 0;
+    if (dropped == 0)
+        return;
+    counter_add(COUNTER_log_dropped, (int64_t)dropped);
+    /* This thread has no ring, so this goes to standard error whatever is the matter with the outputs. */
+    log_error("log", "lines could not be written", KV_NUMBER("lines", dropped),
+              KV("why", strerrordesc_np(errno)));
+}

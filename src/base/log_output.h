@@ -1,0 +1,32 @@
+/* One place that log lines go to: a file, a standard stream, a Unix socket, or nowhere. Used by one thread at a time. */
+#ifndef WEIR_BASE_LOG_OUTPUT_H
+#define WEIR_BASE_LOG_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "base/span.h"
+
+#define LOG_OUTPUT_ROOM 65536u
+
+struct log_output {
+    int descriptor; /* -1: off */
+    bool file;      /* a write cannot block for long */
+    bool datagrams; /* each line is a message of its own */
+    size_t used;    /* of bytes */
+    size_t lines;   /* in bytes */
+    char *bytes;    /* lines that wait to be written together, LOG_OUTPUT_ROOM; allocated at the first */
+};
+
+/* Opens what `where` says into an output without bytes; see log_writer.h for its forms. */
+bool log_output_open(struct log_output *output, const char *where, struct error *error) MUST_CHECK;
+void log_output_close(struct log_output *output); /* what waits is dropped */
+/* Takes a line, writing first what waits when it would not fit. `deadline` is of clock_monotonic_us(): a reader that reads
+ * nothing is waited for until then, and then its lines are dropped and counted. */
+void log_output_add(struct log_output *output, struct span line, uint64_t deadline);
+void log_output_flush(struct log_output *output, uint64_t deadline);
+
+#endif
