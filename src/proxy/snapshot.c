@@ -66,7 +66,7 @@ static bool build_pools(struct building *building)
         const struct pool_config *settings = &config->pools[i];
         struct pool *pool = pool_new(settings, (uint32_t)i, building->shared->servers, building->error);
         if (pool == NULL)
-            return error_wrap(building->error, "pool \"%s\"", settings->name);
+            return false; /* the error says which */
         snapshot->pools[snapshot->pools_count++] = pool;
         map_set(building->pools, span_of(settings->name), pool);
     }
