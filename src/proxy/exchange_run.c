@@ -334,7 +334,7 @@ static void client_head(struct stream *stream, struct head *head, bool last)
 static bool takes_body(const struct exchange_run *run)
 {
     enum exchange_state state = run->exchange.state;
-    return state == EXCHANGE_CHOOSING || state == EXCHANGE_TUNNEL || (state == EXCHANGE_FORWARDING && run->attempt != NULL);
+    return state == EXCHANGE_CHOOSING || ((state == EXCHANGE_FORWARDING || state == EXCHANGE_TUNNEL) && run->attempt != NULL);
 }
 
 static void client_body(struct stream *stream, struct buf *bytes, bool last)

@@ -284,6 +284,11 @@ static void upstream_closed(struct stream *stream, enum failure why)
     struct exchange_run *run = attempt->run;
     attempt->stream = NULL;
     run->attempts_open--;
+    /* What it sent may still be on its way to the client, but there is nobody to credit any more. */
+    if (run->down.from == stream)
+        run->down.from = NULL;
+    if (run->up.to == stream)
+        run->up.to = NULL;
     upstream_done(run->worker->upstreams, &attempt->waiter, why);
     if (run->attempt == attempt) {
         run->exchange.upstream = NULL;
