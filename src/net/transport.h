@@ -45,6 +45,7 @@ struct transport {
     struct watch *watch;
     struct buf out;         /* waits for the socket */
     struct task flush;
+    struct task look;       /* after a resume: bytes read ahead do not wake the loop */
     struct retired retired;
     int fd;
     int error;              /* of the failure, until closed() tells it */

@@ -1,0 +1,113 @@
+/* Reads a PROXY preface. Version 1 is a line of at most 107 bytes, version 2 a binary header with a length (proxy-protocol.txt 2.1, 2.2). */
+#include "net/proxy_protocol.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+#define V1_MOST 107u /* with CRLF, as the specification counts it */
+#define V2_HEAD 16u
+static const char v2_signature[12] = {0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A};
+
+/* Cuts the next word, ended by one blank or the end. */
+static struct span next_word(struct span *rest)
+{
+    size_t blank = span_find(*rest, ' ');
+    struct span word = span_first(*rest, blank);
+    *rest = blank == rest->length ? span_skip(*rest, blank) : span_skip(*rest, blank + 1);
+    return word;
+}
+
+static bool v1_address(struct ip_address *ip, struct span address, struct span port, uint8_t family)
+{
+    uint64_t number;
+    if (span_find(address, '[') != address.length || !ip_address_parse(ip, address) || !text_to_number(port, 65535, &number))
+        return false;
+    bool mapped = family == AF_INET6 && ip->family == AF_INET && span_find(address, ':') != address.length;
+    ip->port = (uint16_t)number;
+    return ip->family == family || mapped;
+}
+
+static enum proxy_protocol_step v1_read(struct proxy_protocol *result, struct span bytes)
+{
+    const char *end = memmem(bytes.at, bytes.length < V1_MOST ? bytes.length : V1_MOST, "\r\n", 2);
+    if (end == NULL)
+        return bytes.length < V1_MOST ? PROXY_PROTOCOL_MORE : PROXY_PROTOCOL_BAD;
+    struct span line = span_make(bytes.at, (size_t)(end - bytes.at));
+    result->length = line.length + 2;
+    line = span_skip(line, sizeof "PROXY " - 1);
+    struct span kind = next_word(&line);
+    if (span_is(kind, "UNKNOWN")) {
+        result->local = true;
+        return PROXY_PROTOCOL_DONE;
+    }
+    if (!span_is(kind, "TCP4") && !span_is(kind, "TCP6"))
+        return PROXY_PROTOCOL_BAD;
+    uint8_t family = span_is(kind, "TCP4") ? AF_INET : AF_INET6;
+    struct span source = next_word(&line), destination = next_word(&line), source_port = next_word(&line), destination_port = next_word(&line);
+    bool good = line.length == 0 && v1_address(&result->source, source, source_port, family) &&
+                v1_address(&result->destination, destination, destination_port, family);
+    return good ? PROXY_PROTOCOL_DONE : PROXY_PROTOCOL_BAD;
+}
+
+static uint16_t read_16(const uint8_t *at)
+{
+    return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static void v2_addresses(struct proxy_protocol *result, const uint8_t *at, bool v6)
+{
+    struct address address = {.length = 0};
+    for (unsigned i = 0; i < 2; i++) {
+        if (v6) {
+            address.socket.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6};
+            memcpy(&address.socket.v6.sin6_addr, at + i * 16u, 16);
+        } else {
+            address.socket.v4 = (struct sockaddr_in){.sin_family = AF_INET};
+            memcpy(&address.socket.v4.sin_addr, at + i * 4u, 4);
+        }
+        struct ip_address *ip = i == 0 ? &result->source : &result->destination;
+        ip_address_of(ip, &address);
+        ip->port = read_16(at + (v6 ? 32u : 8u) + i * 2u);
+    }
+}
+
+static enum proxy_protocol_step v2_read(struct proxy_protocol *result, struct span bytes)
+{
+    const uint8_t *at = (const uint8_t *)bytes.at;
+    if (bytes.length < V2_HEAD)
+        return PROXY_PROTOCOL_MORE;
+    unsigned version = at[12] >> 4, command = at[12] & 15, family = at[13], length = read_16(at + 14);
+    if (version != 2 || command > 1 || V2_HEAD + length > PROXY_PROTOCOL_MAX)
+        return PROXY_PROTOCOL_BAD;
+    if (bytes.length < V2_HEAD + length)
+        return PROXY_PROTOCOL_MORE;
+    result->length = V2_HEAD + length;
+    bool v4 = family == 0x11, v6 = family == 0x21; /* TCP over IPv4, IPv6 */
+    result->local = command == 0 || (!v4 && !v6);
+    if (result->local)
+        return PROXY_PROTOCOL_DONE;
+    if (length < (v6 ? 36u : 12u))
+        return PROXY_PROTOCOL_BAD;
+    v2_addresses(result, at + V2_HEAD, v6);
+    return PROXY_PROTOCOL_DONE;
+}
+
+static bool agree(struct span bytes, const char *start, size_t length)
+{
+    size_t common = bytes.length < length ? bytes.length : length;
+    return memcmp(bytes.at, start, common) == 0;
+}
+
+enum proxy_protocol_step proxy_protocol_read(struct proxy_protocol *result, struct span bytes)
+{
+    static const char v1_start[] = "PROXY ";
+    *result = (struct proxy_protocol){.length = 0};
+    if (bytes.length == 0)
+        return PROXY_PROTOCOL_MORE;
+    if (agree(bytes, v2_signature, sizeof v2_signature))
+        return bytes.length < sizeof v2_signature ? PROXY_PROTOCOL_MORE : v2_read(result, bytes);
+    if (agree(bytes, v1_start, sizeof v1_start - 1))
+        return bytes.length < sizeof v1_start - 1 ? PROXY_PROTOCOL_MORE : v1_read(result, bytes);
+    return PROXY_PROTOCOL_ABSENT;
+}

@@ -1,0 +1,91 @@
+/* The plain kind: TCP and unix sockets. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/error.h"
+#include "net/socket.h"
+#include "net/transport.h"
+
+struct tcp_transport {
+    struct transport transport;
+    bool pending; /* still connecting */
+};
+
+static enum transport_step step_of_errno(struct transport *transport, enum transport_step again)
+{
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+        return again;
+    transport->error = errno;
+    return TRANSPORT_FAILED;
+}
+
+/* First called before the loop has looked at the socket: then only waits. */
+static enum transport_step tcp_open(struct transport *transport)
+{
+    struct tcp_transport *tcp = CONTAINER_OF(transport, struct tcp_transport, transport);
+    if (!tcp->pending)
+        return TRANSPORT_DONE;
+    if (!transport->read_wants_write)
+        return TRANSPORT_WANTS_WRITE;
+    int error = socket_error(transport->fd);
+    if (error != 0) {
+        transport->error = error;
+        return TRANSPORT_FAILED;
+    }
+    tcp->pending = false;
+    return TRANSPORT_DONE;
+}
+
+static enum transport_step tcp_read(struct transport *transport, const struct iovec *vectors, int count, size_t *got)
+{
+    ssize_t bytes = count == 1 ? recv(transport->fd, vectors[0].iov_base, vectors[0].iov_len, 0) : readv(transport->fd, vectors, count);
+    if (bytes < 0)
+        return step_of_errno(transport, TRANSPORT_WANTS_READ);
+    *got = (size_t)bytes;
+    return bytes == 0 ? TRANSPORT_ENDED : TRANSPORT_DONE;
+}
+
+static enum transport_step tcp_write(struct transport *transport, const struct iovec *vectors, int count, size_t *sent)
+{
+    ssize_t bytes;
+    if (count == 1) {
+        bytes = send(transport->fd, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL);
+    } else {
+        struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)vectors, .msg_iovlen = (size_t)count};
+        bytes = sendmsg(transport->fd, &message, MSG_NOSIGNAL);
+    }
+    if (bytes < 0)
+        return step_of_errno(transport, TRANSPORT_WANTS_WRITE);
+    *sent = (size_t)bytes;
+    return TRANSPORT_DONE;
+}
+
+static enum transport_step tcp_finish(struct transport *transport)
+{
+    (void)shutdown(transport->fd, SHUT_WR); /* ENOTCONN: the peer is gone, which the next read tells */
+    return TRANSPORT_DONE;
+}
+
+static void tcp_free(struct transport *transport)
+{
+    free(CONTAINER_OF(transport, struct tcp_transport, transport));
+}
+
+static const struct transport_kind tcp_kind = {
+    .name = "tcp",
+    .open = tcp_open,
+    .read = tcp_read,
+    .write = tcp_write,
+    .finish = tcp_finish,
+    .free = tcp_free,
+};
+
+struct transport *transport_new_plain(struct loop *loop, int fd, bool pending, const struct transport_events *events, void *owner)
+{
+    struct tcp_transport *tcp = xcalloc(1, sizeof *tcp);
+    tcp->pending = pending;
+    transport_init(&tcp->transport, &tcp_kind, loop, fd, events, owner);
+    return &tcp->transport;
+}

@@ -1,0 +1,350 @@
+/*
+ * What all kinds of transport share: the out-queue that leaves once at the end of the turn, reading into blocks until a short read, pause, half-close and
+ * death. A kind only moves bytes and shakes hands.
+ */
+#include "net/transport.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/block.h"
+#include "base/counters.h"
+
+#define BLOCKS_AT_ONCE 4u      /* 64 KiB: bodies; a head comes with one */
+#define READ_A_TURN (256u << 10) /* fairness: the level-triggered loop brings the rest in the next turn */
+#define VECTORS_AT_ONCE 64
+
+static void transport_flush(struct task *task);
+
+static void transport_watch(struct transport *transport)
+{
+    unsigned bits = 0;
+    bool connecting = !transport->opened;
+    if (!transport->paused && !transport->ended)
+        bits |= WATCH_READ;
+    if (transport->wants_write || (connecting && transport->read_wants_write))
+        bits |= WATCH_WRITE;
+    watch_change(transport->watch, bits);
+}
+
+static void transport_free(struct retired *retired)
+{
+    struct transport *transport = CONTAINER_OF(retired, struct transport, retired);
+    transport->kind->free(transport);
+}
+
+/* The end: tells the owner, closes the descriptor, and frees after the turn. */
+static void transport_die(struct transport *transport, int error)
+{
+    if (transport->closed)
+        return;
+    transport->closed = true;
+    transport->closing = true;
+    loop_cancel(transport->loop, &transport->flush);
+    loop_cancel(transport->loop, &transport->look);
+    buf_clear(&transport->out);
+    watch_free(transport->watch);
+    transport->watch = NULL;
+    transport->events->closed(transport, error);
+    close(transport->fd);
+    transport->fd = -1;
+    loop_retire(transport->loop, &transport->retired);
+}
+
+/* ---- reading ---- */
+
+/* Takes up to `count` blocks; fewer, perhaps none, at the cap. */
+static unsigned take_blocks(struct block *blocks[], struct iovec *vectors, unsigned count)
+{
+    unsigned got = 0;
+    while (got < count && (blocks[got] = block_take()) != NULL) {
+        vectors[got] = (struct iovec){.iov_base = blocks[got]->bytes, .iov_len = BLOCK_ROOM};
+        got++;
+    }
+    return got;
+}
+
+/* Makes slices of what was read; blocks that got nothing go back. False: no memory for slices. */
+static bool collect_blocks(struct buf *in, struct block *blocks[], unsigned count, size_t got)
+{
+    bool fits = true;
+    for (unsigned i = 0; i < count; i++) {
+        size_t part = got < BLOCK_ROOM ? got : BLOCK_ROOM;
+        blocks[i]->used = (uint32_t)part;
+        fits = (part == 0 || buf_add_block(in, blocks[i], blocks[i]->bytes, part)) && fits;
+        block_release(blocks[i]);
+        got -= part;
+    }
+    return fits;
+}
+
+/* At the block cap nothing can be read: the connection is given up, which is what frees memory. */
+static void transport_starve(struct transport *transport)
+{
+    counter_add(COUNTER_memory_shed, 1);
+    transport_die(transport, ENOMEM);
+}
+
+static void transport_end(struct transport *transport)
+{
+    transport->ended = true;
+    transport_watch(transport);
+    transport->events->ended(transport);
+}
+
+static void transport_read(struct transport *transport)
+{
+    unsigned count = transport->read_size > BLOCK_ROOM ? BLOCKS_AT_ONCE : 1;
+    for (size_t total = 0; total < READ_A_TURN && !transport->paused && !transport->closing && !transport->ended;) {
+        struct block *blocks[BLOCKS_AT_ONCE];
+        struct iovec vectors[BLOCKS_AT_ONCE];
+        struct buf in = {0};
+        size_t got = 0;
+        unsigned taken = take_blocks(blocks, vectors, count);
+        if (taken == 0) {
+            transport_starve(transport);
+            return;
+        }
+        enum transport_step step = transport->kind->read(transport, vectors, (int)taken, &got);
+        if (!collect_blocks(&in, blocks, taken, got)) {
+            buf_clear(&in);
+            transport_starve(transport);
+            return;
+        }
+        if (got != 0)
+            transport->events->received(transport, &in);
+        assert(in.length == 0); /* the owner takes all */
+        total += got;
+        if (step == TRANSPORT_FAILED) {
+            if (!transport->closing)
+                transport_die(transport, transport->error);
+            return;
+        }
+        if (step == TRANSPORT_ENDED && !transport->closing) {
+            transport_end(transport);
+            return;
+        }
+        if (step != TRANSPORT_DONE || got < (size_t)taken * BLOCK_ROOM)
+            return;
+        count = BLOCKS_AT_ONCE; /* a full read: more is on its way */
+    }
+}
+
+/* ---- opening ---- */
+
+static void transport_open(struct transport *transport)
+{
+    enum transport_step step = transport->kind->open(transport);
+    switch (step) {
+    case TRANSPORT_DONE:
+        transport->opened = true;
+        transport->read_wants_write = false;
+        transport_watch(transport);
+        transport->events->opened(transport);
+        if (transport->out.length != 0 || transport->finishing)
+            loop_later(transport->loop, &transport->flush);
+        return;
+    case TRANSPORT_WANTS_READ:
+    case TRANSPORT_WANTS_WRITE:
+        transport->read_wants_write = step == TRANSPORT_WANTS_WRITE;
+        transport_watch(transport);
+        return;
+    case TRANSPORT_ENDED:
+    case TRANSPORT_FAILED:
+        transport_die(transport, transport->error != 0 ? transport->error : ECONNRESET);
+        return;
+    }
+}
+
+static void transport_ready(void *owner, unsigned bits)
+{
+    struct transport *transport = owner;
+    if (transport->closing)
+        return;
+    if (!transport->opened) {
+        transport_open(transport);
+        return;
+    }
+    if (bits & WATCH_WRITE)
+        loop_later(transport->loop, &transport->flush);
+    if (bits & WATCH_READ)
+        transport_read(transport);
+}
+
+/* ---- writing ---- */
+
+/* The peer does not take bytes any more; what it said before may still be readable (an early answer), so that is heard first. */
+static void transport_write_failed(struct transport *transport)
+{
+    int error = transport->error;
+    buf_clear(&transport->out);
+    transport->paused = false;
+    transport_read(transport);
+    if (!transport->closing)
+        transport_die(transport, error);
+}
+
+static void transport_finish_now(struct transport *transport)
+{
+    enum transport_step step = transport->kind->finish(transport);
+    if (step == TRANSPORT_WANTS_WRITE) {
+        transport->wants_write = true;
+    } else {
+        transport->finished = true;
+    }
+}
+
+static enum transport_step transport_write(struct transport *transport, size_t *total)
+{
+    enum transport_step step = TRANSPORT_DONE;
+    while (transport->out.length != 0 && step == TRANSPORT_DONE) {
+        struct iovec vectors[VECTORS_AT_ONCE];
+        int count = buf_vectors(&transport->out, vectors, VECTORS_AT_ONCE);
+        size_t sent = 0, asked = 0;
+        for (int i = 0; i < count; i++)
+            asked += vectors[i].iov_len;
+        step = transport->kind->write(transport, vectors, count, &sent);
+        buf_skip(&transport->out, sent);
+        *total += sent;
+        if (step == TRANSPORT_DONE && sent < asked)
+            step = TRANSPORT_WANTS_WRITE; /* a short write: the socket is full */
+    }
+    return step;
+}
+
+static void transport_flush(struct task *task)
+{
+    struct transport *transport = CONTAINER_OF(task, struct transport, flush);
+    if (transport->closing) {
+        transport_die(transport, 0);
+        return;
+    }
+    if (!transport->opened) {
+        transport_open(transport); /* first step after transport_new */
+        return;
+    }
+    size_t total = 0;
+    enum transport_step step = transport_write(transport, &total);
+    if (step == TRANSPORT_FAILED || step == TRANSPORT_ENDED) {
+        transport_write_failed(transport);
+        return;
+    }
+    transport->wants_write = step != TRANSPORT_DONE;
+    if (transport->out.length == 0 && transport->finishing && !transport->finished)
+        transport_finish_now(transport);
+    transport_watch(transport);
+    if (total != 0)
+        transport->events->sent(transport, total);
+}
+
+/* ---- interface ---- */
+
+void transport_init(struct transport *transport, const struct transport_kind *kind, struct loop *loop, int fd, const struct transport_events *events, void *owner)
+{
+    transport->kind = kind;
+    transport->events = events;
+    transport->owner = owner;
+    transport->loop = loop;
+    transport->fd = fd;
+    transport->flush.run = transport_flush;
+    transport->retired.free = transport_free;
+    transport->read_size = BLOCK_ROOM;
+    transport->watch = watch_new(loop, fd, WATCH_READ, transport_ready, transport);
+    loop_later(loop, &transport->flush);
+}
+
+void transport_send(struct transport *transport, struct buf *bytes)
+{
+    if (transport->closing || transport->finishing) {
+        buf_clear(bytes);
+        return;
+    }
+    buf_move(&transport->out, bytes);
+    if (transport->opened && !transport->wants_write)
+        loop_later(transport->loop, &transport->flush);
+}
+
+void transport_pause(struct transport *transport)
+{
+    if (transport->paused || transport->closing)
+        return;
+    transport->paused = true;
+    transport_watch(transport);
+}
+
+/* Bytes that a kind has read ahead (TLS) do not wake the loop: so resuming looks once by itself. */
+static void transport_look(struct task *task)
+{
+    struct transport *transport = CONTAINER_OF(task, struct transport, look);
+    if (transport->opened && !transport->closing)
+        transport_read(transport);
+}
+
+void transport_resume(struct transport *transport)
+{
+    if (!transport->paused || transport->closing)
+        return;
+    transport->paused = false;
+    transport_watch(transport);
+    transport->look.run = transport_look;
+    loop_later(transport->loop, &transport->look);
+}
+
+void transport_expect(struct transport *transport, size_t bytes)
+{
+    transport->read_size = bytes > BLOCK_ROOM ? BLOCK_ROOM * BLOCKS_AT_ONCE : BLOCK_ROOM;
+}
+
+void transport_finish(struct transport *transport)
+{
+    if (transport->closing || transport->finishing)
+        return;
+    transport->finishing = true;
+    if (transport->opened)
+        loop_later(transport->loop, &transport->flush);
+}
+
+void transport_close(struct transport *transport)
+{
+    if (transport->closing)
+        return;
+    transport->closing = true;
+    buf_clear(&transport->out);
+    watch_change(transport->watch, 0);
+    loop_later(transport->loop, &transport->flush);
+}
+
+void transport_reset(struct transport *transport)
+{
+    if (transport->closing)
+        return;
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    (void)!setsockopt(transport->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger); /* a unix socket has none: then it just closes */
+    transport_close(transport);
+}
+
+bool transport_is_stale(struct transport *transport)
+{
+    char byte;
+    ssize_t got = recv(transport->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
+}
+
+const char *transport_error_text(int error)
+{
+    switch (error) {
+    case 0:
+        return "closed";
+    case TRANSPORT_ERROR_TLS:
+        return "TLS handshake or record failed";
+    case TRANSPORT_ERROR_VERIFY:
+        return "certificate is not trusted";
+    case TRANSPORT_ERROR_TRUNCATED:
+        return "TLS ended without close_notify";
+    default:
+        return strerrordesc_np(error) != NULL ? strerrordesc_np(error) : "unknown error";
+    }
+}
