@@ -71,5 +71,7 @@ static inline void http_conn_settings(struct http_conn *conn, const struct http_
     conn->ops->settings(conn, settings);
 }
 struct transport *http_conn_transport(const struct http_conn *conn);
+/* Client role: seconds of the server's last Keep-Alive: timeout (protocol.md 29); -1: it said none. */
+int http_conn_keep_alive_hint(const struct http_conn *conn);
 
 #endif
