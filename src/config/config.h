@@ -3,6 +3,7 @@
 #define WEIR_CONFIG_CONFIG_H
 
 #include "base/attributes.h"
+#include "base/error.h"
 #include "base/log.h"
 #include "config/limiter_config.h"
 #include "config/listener_config.h"
@@ -81,6 +82,18 @@ struct config {
 };
 
 struct schema_report;
+struct schema;
+/*
+ * Checks of values that only rooms above can make, set once at start before the first load; NULL: not checked. Each returns false
+ * with a sentence in `error`.
+ */
+struct config_hooks {
+    bool (*regex)(const char *pattern, struct error *error);
+    bool (*template)(const char *text, struct error *error);
+    bool (*certificate)(const struct certificate_config *certificate, struct error *error);
+};
+extern struct config_hooks config_hooks;
+extern const struct schema config_schema; /* the root: for dumps, JSON Schema and the list of keys */
 /*
  * Reads, validates and cross-checks the file ("-": standard input). All problems go to `report` (schema room); NULL when there
  * was an error. The caller frees with config_free(). Any thread; reads the environment.

@@ -1,0 +1,298 @@
+/*
+ * What no single key can say: listeners that collide, keys that need each other, files that can't be read; and the fields that are
+ * derived from others. Routes are in route_check.c.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "config/config.h"
+#include "config/config_schema.h"
+
+/* What this build can speak; the rest is left out with a warning. */
+static const unsigned protocols_built = PROTOCOL_HTTP_1;
+
+struct check {
+    struct config *config;
+    struct schema_document *document;
+    struct schema_report *report;
+};
+
+static void *check_get(const struct check *check, size_t size)
+{
+    void *memory = arena_get_zeroed(check->config->arena, size);
+    assert(memory != NULL);
+    return memory;
+}
+
+#define PLACE(check_, field_) schema_place((check_)->document, (field_))
+#define PLACE_SECTION(check_, section_) schema_place_section((check_)->document, (section_))
+#define IS_GIVEN(check_, field_) (PLACE(check_, field_).source != NULL)
+
+void file_check(const char *const *field, const struct schema_document *document, struct schema_report *report)
+{
+    if (*field == NULL)
+        return;
+    int file = open(*field, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0)
+        schema_report_add(report, SCHEMA_ERROR, schema_place(document, field), "cannot read %s: %s", *field, strerror(errno));
+    else
+        (void)close(file);
+}
+
+/* ---- listeners ---- */
+
+static unsigned protocol_bit(const char *name)
+{
+    return strcmp(name, "h2") == 0 ? PROTOCOL_H2 : strcmp(name, "h2c") == 0 ? PROTOCOL_H2C : PROTOCOL_HTTP_1;
+}
+
+static void protocols_default(const struct check *check, struct listener_config *listener)
+{
+    static const char *const secure[] = {"h2", "http/1.1"};
+    size_t first = listener->tls != NULL ? 0 : 1;
+    if (listener->protocols.count != 0)
+        return;
+    listener->protocols.count = COUNT_OF(secure) - first;
+    listener->protocols.items = check_get(check, sizeof(secure));
+    memcpy(listener->protocols.items, secure + first, sizeof(secure) - first * sizeof(secure[0]));
+}
+
+static void protocols_check(const struct check *check, struct listener_config *listener)
+{
+    bool given = listener->protocols.count != 0;
+    protocols_default(check, listener);
+    listener->protocol_bits = 0;
+    for (size_t i = 0; i < listener->protocols.count; i++) {
+        const char *const *name = &listener->protocols.items[i];
+        unsigned bit = protocol_bit(*name);
+        if (bit == PROTOCOL_H2 && listener->tls == NULL)
+            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, name), "h2 needs tls; in the clear it is h2c");
+        else if (bit == PROTOCOL_H2C && listener->tls != NULL)
+            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, name), "h2c is in the clear; behind tls it is h2");
+        else if (given && (bit & protocols_built) == 0)
+            schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, name), "this weir is built without HTTP/2; %s is not offered", *name);
+        listener->protocol_bits |= bit & protocols_built;
+    }
+    if (listener->protocol_bits == 0)
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &listener->protocols),
+                          "no protocol is left that this weir can speak; add http/1.1");
+}
+
+static void certificate_check(const struct check *check, const struct certificate_config *certificate)
+{
+    struct error error = {""};
+    size_t errors = schema_report_errors(check->report);
+    file_check(&certificate->cert, check->document, check->report);
+    file_check(&certificate->key, check->document, check->report);
+    bool whole = certificate->cert != NULL && certificate->key != NULL && schema_report_errors(check->report) == errors;
+    if (whole && config_hooks.certificate != NULL && !config_hooks.certificate(certificate, &error))
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &certificate->cert), "%s", error.text);
+}
+
+static void tls_check(const struct check *check, const struct tls_config *tls)
+{
+    const struct certificate_config *first = NULL;
+    if (tls->min_version > tls->max_version)
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, tls), "min_version is above max_version");
+    if (tls->client_auth != CLIENT_AUTH_OFF && tls->client_ca == NULL)
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &tls->client_auth), "client_auth needs client_ca, to verify against");
+    if (tls->client_auth == CLIENT_AUTH_OFF && tls->client_ca != NULL)
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->client_ca), "client_ca has no effect while client_auth is off");
+    file_check(&tls->client_ca, check->document, check->report);
+    for (size_t i = 0; i < tls->certificates_count; i++) {
+        const struct certificate_config *certificate = &tls->certificates[i];
+        certificate_check(check, certificate);
+        if (!certificate->is_default)
+            continue;
+        if (first != NULL) {
+            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &certificate->is_default), "two certificates are the default");
+            schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->is_default), "this is the other");
+        }
+        first = certificate;
+    }
+}
+
+/* The address in the form in which two that collide are the same text: all addresses of a port are one. */
+static const char *address_key(const struct check *check, const char *address)
+{
+    static const char *const all[] = {"0.0.0.0:", "[::]:", "[::0]:"};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        if (strncmp(address, all[i], strlen(all[i])) == 0)
+            return arena_text(check->config->arena, address + strlen(all[i]) - 1);
+    return address;
+}
+
+static void listener_check(const struct check *check, struct listener_config *listener, struct map *addresses)
+{
+    if (listener->name == NULL)
+        listener->name = listener->address;
+    protocols_check(check, listener);
+    if (listener->tls != NULL)
+        tls_check(check, listener->tls);
+    if (listener->proxy_protocol == PROXY_PROTOCOL_OPTIONAL && check->config->trusted_proxies.count == 0)
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &listener->proxy_protocol),
+                          "optional PROXY headers are read only from trusted_proxies, and there are none");
+    if (listener->routes_count == 0 && check->config->routes_count == 0 && !schema_is_broken(check->document, check->config))
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, listener),
+                          "listener has nothing to serve; give it routes, or the file");
+    routes_check(listener->routes, listener->routes_count, check->document, check->config->arena, check->report);
+    if (listener->address == NULL)
+        return;
+    struct span key = span_of(address_key(check, listener->address));
+    const struct listener_config *first = map_get(addresses, key);
+    if (first != NULL) {
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &listener->address), "two listeners cannot have the address \"%s\"", key.at);
+        schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->address), "it is taken here");
+    } else {
+        map_set(addresses, key, listener);
+    }
+}
+
+/* ---- pools ---- */
+
+static void retry_check(const struct check *check, struct retry_config *retry)
+{
+    retry->statuses = (struct numbers){.items = check_get(check, (retry->on.count + 1) * sizeof(int64_t))};
+    for (size_t i = 0; i < retry->on.count; i++) {
+        const char *on = retry->on.items[i];
+        if (strcmp(on, "never_sent") == 0)
+            retry->never_sent = true;
+        else if (strcmp(on, "sent_no_reply") == 0)
+            retry->sent_no_reply = true;
+        else
+            retry->statuses.items[retry->statuses.count++] = strtol(on, NULL, 10);
+    }
+}
+
+/* Pools may share one section of defaults, so what is derived goes into a copy of the pool's own. */
+static void health_check(const struct check *check, struct pool_config *pool)
+{
+    const struct health_config *given = pool->health;
+    struct health_config *health = check_get(check, sizeof(*health));
+    *health = *given;
+    pool->health = health;
+    if (pool->tls != NULL && !IS_GIVEN(check, &given->type))
+        health->type = PROBE_HTTPS;
+    if (given->timeout > given->interval && IS_GIVEN(check, &given->timeout))
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &given->timeout), "a probe's timeout cannot be longer than the interval");
+    if (given->timeout > given->interval)
+        health->timeout = health->interval;
+    if (given->fast_interval > given->interval && IS_GIVEN(check, &given->fast_interval))
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &given->fast_interval), "fast_interval is longer than interval");
+    if (given->fast_interval > given->interval)
+        health->fast_interval = health->interval;
+    const void *of_http[] = {&given->path, &given->method, &given->host, &given->expect_status, &given->expect_body};
+    for (size_t i = 0; health->type == PROBE_TCP && i < COUNT_OF(of_http); i++)
+        if (IS_GIVEN(check, of_http[i]))
+            schema_report_add(check->report, SCHEMA_WARNING, schema_place_key(check->document, of_http[i]), "this has no effect in a tcp probe");
+}
+
+static void upstream_tls_check(const struct check *check, const struct upstream_tls_config *tls)
+{
+    if ((tls->cert == NULL) != (tls->key == NULL))
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, tls), "cert and key are given together or not at all");
+    if (!tls->verify && tls->ca != NULL)
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->ca), "ca has no effect while verify is false");
+    file_check(&tls->ca, check->document, check->report);
+    file_check(&tls->cert, check->document, check->report);
+    file_check(&tls->key, check->document, check->report);
+}
+
+static void servers_check(const struct check *check, struct pool_config *pool)
+{
+    struct map *addresses = map_new();
+    uint64_t weights = 0;
+    for (size_t i = 0; i < pool->servers_count; i++) {
+        struct server_config *server = &pool->servers[i];
+        weights += server->weight;
+        if (server->address == NULL)
+            continue;
+        if (server->name == NULL)
+            server->name = server->address;
+        const struct server_config *first = map_get(addresses, span_of(server->address));
+        if (first != NULL) {
+            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &server->address), "server \"%s\" is in pool \"%s\" twice", server->address,
+                              pool->name);
+            schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->address), "it is here first");
+        } else {
+            map_set(addresses, span_of(server->address), server);
+        }
+    }
+    map_free(addresses);
+    if (weights == 0 && pool->servers_count != 0 && !schema_is_broken(check->document, pool))
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE_SECTION(check, pool),
+                          "all servers of pool \"%s\" have weight 0; every request gets 503", pool->name);
+}
+
+static void pool_check(const struct check *check, struct pool_config *pool)
+{
+    servers_check(check, pool);
+    retry_check(check, &pool->retry);
+    if (pool->health != NULL)
+        health_check(check, pool);
+    if (pool->tls != NULL)
+        upstream_tls_check(check, pool->tls);
+    if (pool->protocol == POOL_H2 && pool->tls == NULL)
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &pool->protocol), "h2 needs tls; in the clear it is h2c");
+    else if (pool->protocol == POOL_H2C && pool->tls != NULL)
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &pool->protocol), "h2c is in the clear; with tls it is h2");
+    else if (pool->protocol == POOL_H2 || pool->protocol == POOL_H2C)
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &pool->protocol),
+                          "this weir is built without HTTP/2; servers of pool \"%s\" are spoken to in HTTP/1.1", pool->name);
+}
+
+/* ---- names that nothing uses ---- */
+
+static void uses_note(struct map *pools, struct map *limits, const struct route_config *routes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < routes[i].pool_count; j++)
+            map_set(pools, span_of(routes[i].pool[j].name), pools);
+        for (size_t j = 0; j < routes[i].rate_limit.count; j++)
+            map_set(limits, span_of(routes[i].rate_limit.items[j]), limits);
+    }
+}
+
+static void unused_tell(const struct check *check)
+{
+    const struct config *config = check->config;
+    struct map *pools = map_new(), *limits = map_new();
+    uses_note(pools, limits, config->routes, config->routes_count);
+    for (size_t i = 0; i < config->listeners_count; i++)
+        uses_note(pools, limits, config->listeners[i].routes, config->listeners[i].routes_count);
+    for (size_t i = 0; i < config->pools_count; i++)
+        if (map_get(pools, span_of(config->pools[i].name)) == NULL)
+            schema_report_add(check->report, SCHEMA_WARNING, PLACE_SECTION(check, &config->pools[i]), "no route uses pool \"%s\"",
+                              config->pools[i].name);
+    for (size_t i = 0; i < config->rate_limits_count; i++)
+        if (map_get(limits, span_of(config->rate_limits[i].name)) == NULL)
+            schema_report_add(check->report, SCHEMA_WARNING, PLACE_SECTION(check, &config->rate_limits[i]),
+                              "no route uses rate limit \"%s\"", config->rate_limits[i].name);
+    map_free(pools);
+    map_free(limits);
+}
+
+void config_check(struct config *config, struct schema_document *document)
+{
+    struct check check = {config, document, schema_document_report(document)};
+    struct map *addresses = map_new();
+    for (size_t i = 0; i < config->listeners_count; i++)
+        listener_check(&check, &config->listeners[i], addresses);
+    map_free(addresses);
+    routes_check(config->routes, config->routes_count, document, config->arena, check.report);
+    for (size_t i = 0; i < config->pools_count; i++)
+        pool_check(&check, &config->pools[i]);
+    for (size_t i = 0; i < config->rate_limits_count; i++)
+        config->rate_limits[i].parts = key_parts_of(&config->rate_limits[i].key, &config->rate_limits[i].parts_count, config->arena);
+    if (config->limits.request_line > config->limits.request_head)
+        schema_report_add(check.report, SCHEMA_ERROR, schema_place_section(document, &config->limits),
+                          "request_line is larger than request_head, which contains it");
+    if (schema_report_errors(check.report) == 0)
+        unused_tell(&check);
+}

@@ -1,0 +1,66 @@
+/* The tables of this room, and the checks of single values that their rows name. */
+#ifndef WEIR_CONFIG_CONFIG_SCHEMA_H
+#define WEIR_CONFIG_CONFIG_SCHEMA_H
+
+#include "schema/schema.h"
+
+#define SECONDS(count) ((count) * UINT64_C(1000))
+#define MINUTES(count) SECONDS((count) * UINT64_C(60))
+#define HOURS(count) MINUTES((count) * UINT64_C(60))
+#define KIBIBYTES(count) ((count) * UINT64_C(1024))
+#define MEBIBYTES(count) KIBIBYTES((count) * UINT64_C(1024))
+#define GIBIBYTES(count) MEBIBYTES((count) * UINT64_C(1024))
+
+struct config;
+struct schema_document;
+
+extern const struct schema config_schema;
+extern const struct schema listener_schema;
+extern const struct schema tls_schema;
+extern const struct schema upstream_tls_schema;
+extern const struct schema tls_shared_schema;
+extern const struct schema limiter_schema;
+extern const struct schema in_flight_schema;
+extern const struct schema route_schema;
+extern const struct schema pool_schema;
+extern const struct schema timeouts_schema;
+extern const struct schema limits_schema;
+extern const struct schema log_schema;
+extern const struct schema access_log_schema;
+extern const char *const tls_versions[];
+/* Words of other products and ours. */
+extern const struct schema_alias config_words[];
+
+/* Each says whether the value can be what the name says, and if not, why. */
+bool syntax_listen_address(struct span value, struct error *error);
+bool syntax_server_address(struct span value, struct error *error);
+bool syntax_network(struct span value, struct error *error);
+bool syntax_token(struct span value, struct error *error);
+bool syntax_field_name(struct span value, struct error *error);
+bool syntax_set_name(struct span value, struct error *error);
+bool syntax_method(struct span value, struct error *error);
+bool syntax_host_pattern(struct span value, struct error *error);
+bool syntax_host(struct span value, struct error *error);
+bool syntax_path_pattern(struct span value, struct error *error);
+bool syntax_value_pattern(struct span value, struct error *error);
+bool syntax_path(struct span value, struct error *error);
+bool syntax_regex(struct span value, struct error *error);
+bool syntax_template(struct span value, struct error *error);
+bool syntax_path_template(struct span value, struct error *error);
+bool syntax_key_part(struct span value, struct error *error);
+bool syntax_expected_status(struct span value, struct error *error);
+bool syntax_retry_class(struct span value, struct error *error);
+bool syntax_mode(struct span value, struct error *error);
+bool syntax_log_target(struct span value, struct error *error);
+
+/* config_check.c: what no row can say; fills what is derived. */
+void config_check(struct config *config, struct schema_document *document);
+/* route_check.c: the same for the routes of the file or of one listener. */
+struct route_config;
+void routes_check(struct route_config *routes, size_t count, const struct schema_document *document, struct arena *arena,
+                  struct schema_report *report);
+struct key_part *key_parts_of(const struct texts *key, size_t *count, struct arena *arena);
+/* A file can be opened for reading; else the report says why. */
+void file_check(const char *const *field, const struct schema_document *document, struct schema_report *report);
+
+#endif

@@ -1,0 +1,298 @@
+/* Whether the text of a single value can be what its key wants: addresses, names, patterns. Whether things exist is not asked here. */
+#include <arpa/inet.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/text.h"
+#include "config/config.h"
+#include "config/config_schema.h"
+
+struct config_hooks config_hooks;
+
+static bool is_alphanumeric(char c)
+{
+    return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* RFC 9110 5.6.2 */
+static bool is_token(struct span value)
+{
+    for (size_t i = 0; i < value.length; i++)
+        if (!is_alphanumeric(value.at[i]) && (value.at[i] == '\0' || strchr("!#$%&'*+-.^_`|~", value.at[i]) == NULL))
+            return false;
+    return value.length != 0;
+}
+
+static bool is_ip(int family, struct span value)
+{
+    char copy[INET6_ADDRSTRLEN], address[sizeof(struct in6_addr)];
+    if (value.length == 0 || value.length >= sizeof(copy))
+        return false;
+    memcpy(copy, value.at, value.length);
+    copy[value.length] = '\0';
+    return inet_pton(family, copy, address) == 1;
+}
+
+static bool is_host_name(struct span value)
+{
+    if (value.length == 0 || value.length > 253 || value.at[0] == '.' || value.at[0] == '-')
+        return false;
+    for (size_t i = 0; i < value.length; i++) {
+        bool dots = value.at[i] == '.' && i + 1 < value.length && value.at[i + 1] == '.';
+        if (dots || (!is_alphanumeric(value.at[i]) && strchr("-._", value.at[i]) == NULL))
+            return false;
+    }
+    return true;
+}
+
+static bool unix_path(struct span value, struct error *error)
+{
+    struct sockaddr_un address;
+    if (value.length == 0 || value.at[0] != '/')
+        return error_set(error, "\"unix:%s\" needs an absolute path, such as unix:/run/weir.sock", value.at);
+    if (value.length >= sizeof(address.sun_path))
+        return error_set(error, "the path of a unix socket has at most %zu bytes; this one has %zu", sizeof(address.sun_path) - 1, value.length);
+    return true;
+}
+
+/* Cuts host and port; the host keeps no brackets. */
+static bool host_port(struct span value, struct span *host, struct span *port, bool *in_brackets)
+{
+    size_t colon = value.length;
+    while (colon > 0 && value.at[colon - 1] != ':' && value.at[colon - 1] != ']')
+        colon--;
+    if (colon == 0 || value.at[colon - 1] != ':')
+        return false;
+    *host = span_first(value, colon - 1);
+    *port = span_skip(value, colon);
+    *in_brackets = host->length >= 2 && host->at[0] == '[' && host->at[host->length - 1] == ']';
+    if (*in_brackets)
+        *host = span_make(host->at + 1, host->length - 2);
+    return true;
+}
+
+static bool address_split(struct span value, const char *example, struct span *host, bool *in_brackets, struct error *error)
+{
+    struct span port;
+    uint64_t number;
+    const char *scheme = strstr(value.at, "://");
+    if (scheme != NULL)
+        return error_set(error, "\"%s\" has a scheme; an address is host:port, such as %s", value.at, example);
+    if (!host_port(value, host, &port, in_brackets) || port.length == 0)
+        return error_set(error, "\"%s\" has no port; write %s", value.at, example);
+    if (!text_to_number(port, 65535, &number) || number == 0)
+        return error_set(error, "\"%.*s\" is not a port; ports are 1 to 65535", (int)port.length, port.at);
+    if (!*in_brackets && memchr(host->at, ':', host->length) != NULL)
+        return error_set(error, "\"%s\" is ambiguous; write an IPv6 address in brackets, such as [::1]:443", value.at);
+    if (*in_brackets && !is_ip(AF_INET6, *host))
+        return error_set(error, "\"%.*s\" is not an IPv6 address", (int)host->length, host->at);
+    return true;
+}
+
+bool syntax_listen_address(struct span value, struct error *error)
+{
+    struct span host = SPAN_NONE;
+    bool in_brackets = false;
+    if (span_starts(value, SPAN("unix:")))
+        return unix_path(span_skip(value, 5), error);
+    if (value.length != 0 && strspn(value.at, "0123456789") == value.length)
+        return error_set(error, "\"%s\" is not an address; write \":%s\" for this port on all addresses", value.at, value.at);
+    if (!address_split(value, "127.0.0.1:8080", &host, &in_brackets, error))
+        return false;
+    if (in_brackets || host.length == 0 || is_ip(AF_INET, host))
+        return true;
+    if (span_is(host, "*"))
+        return error_set(error, "\"%s\" is not an address; write \"%s\" for all addresses", value.at, value.at + 1);
+    if (span_is(host, "localhost"))
+        return error_set(error, "\"localhost\" is a name; listen on 127.0.0.1%s or [::1]%s", value.at + host.length, value.at + host.length);
+    return error_set(error, "\"%.*s\" is not an IP address; weir listens on addresses, not on names", (int)host.length, host.at);
+}
+
+bool syntax_server_address(struct span value, struct error *error)
+{
+    struct span host = SPAN_NONE;
+    bool in_brackets = false;
+    if (span_starts(value, SPAN("unix:")))
+        return unix_path(span_skip(value, 5), error);
+    if (!address_split(value, "10.0.0.1:8080", &host, &in_brackets, error))
+        return false;
+    if (in_brackets || is_host_name(host))
+        return true;
+    return error_set(error, "\"%s\" has no host; write an IP address or a name before the port", value.at);
+}
+
+bool syntax_network(struct span value, struct error *error)
+{
+    size_t slash = span_find(value, '/');
+    struct span address = span_first(value, slash);
+    uint64_t bits = 0;
+    if (span_is(value, "unix"))
+        return true;
+    bool v4 = is_ip(AF_INET, address), v6 = is_ip(AF_INET6, address);
+    if (!v4 && !v6)
+        return error_set(error, "\"%s\" is not a network; write an address, or a network such as 10.0.0.0/8", value.at);
+    if (slash < value.length && !text_to_number(span_skip(value, slash + 1), v4 ? 32 : 128, &bits))
+        return error_set(error, "\"%s\" is not a network; the prefix is 0 to %d", value.at, v4 ? 32 : 128);
+    return true;
+}
+
+bool syntax_token(struct span value, struct error *error)
+{
+    return is_token(value) || error_set(error, "\"%s\" is not a name; it has other characters than HTTP allows", value.at);
+}
+
+bool syntax_field_name(struct span value, struct error *error)
+{
+    return is_token(value) || error_set(error, "\"%s\" is not a header name; write it without a colon or blanks", value.at);
+}
+
+/* Fields that frame a message or belong to one connection are weir's own (RFC 9110 7.6.1, RFC 9112 6). */
+bool syntax_set_name(struct span value, struct error *error)
+{
+    static const char *const own[] = {"connection", "content-length", "transfer-encoding", "keep-alive", "proxy-connection", "te",
+                                      "trailer",    "upgrade",        "expect"};
+    for (size_t i = 0; i < COUNT_OF(own); i++)
+        if (span_equal_nocase(value, span_of(own[i])))
+            return error_set(error, "\"%s\" cannot be set; weir writes it for each connection itself", value.at);
+    if (span_equal_nocase(value, SPAN("host")))
+        return error_set(error, "\"%s\" cannot be set here; use rewrite: { host: ... }", value.at);
+    return syntax_field_name(value, error);
+}
+
+bool syntax_method(struct span value, struct error *error)
+{
+    static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "PATCH", "TRACE"};
+    for (size_t i = 0; i < COUNT_OF(known); i++)
+        if (span_equal_nocase(value, span_of(known[i])) && !span_is(value, known[i]))
+            return error_set(error, "\"%s\" is not a method; methods are in capitals: %s", value.at, known[i]);
+    return is_token(value) || error_set(error, "\"%s\" is not a method", value.at);
+}
+
+bool syntax_host(struct span value, struct error *error)
+{
+    struct span inside = value.length > 2 && value.at[0] == '[' ? span_make(value.at + 1, value.length - 2) : SPAN_NONE;
+    if (is_host_name(value) || (inside.length != 0 && is_ip(AF_INET6, inside)))
+        return true;
+    if (span_find(value, ':') < value.length)
+        return error_set(error, "\"%s\" has a port; hosts are compared without", value.at);
+    return error_set(error, "\"%s\" is not a host name", value.at);
+}
+
+bool syntax_host_pattern(struct span value, struct error *error)
+{
+    if (span_starts(value, SPAN("*.")) && is_host_name(span_skip(value, 2)))
+        return true;
+    if (span_is(value, "*"))
+        return error_set(error, "\"*\" is not needed; a match without host holds for every host");
+    if (span_find(value, '*') < value.length)
+        return error_set(error, "\"%s\" is not a host pattern; a \"*\" stands only at the front, as in *.example.com", value.at);
+    return syntax_host(value, error);
+}
+
+bool syntax_regex(struct span value, struct error *error)
+{
+    return config_hooks.regex == NULL || config_hooks.regex(value.at, error);
+}
+
+bool syntax_path_pattern(struct span value, struct error *error)
+{
+    if (value.length != 0 && value.at[0] == '~')
+        return syntax_regex(span_skip(value, 1), error);
+    if (value.length == 0 || value.at[0] != '/')
+        return error_set(error, "\"%s\" does not begin with \"/\" (or \"~\" for a regular expression)", value.at);
+    if (value.at[value.length - 1] == '*')
+        return error_set(error, "\"%s\" ends in \"*\", which is no pattern here; a path that ends in \"/\" holds for all below it", value.at);
+    if (strpbrk(value.at, "?#") != NULL)
+        return error_set(error, "\"%s\" has a query; paths are compared without, use query:", value.at);
+    return true;
+}
+
+bool syntax_value_pattern(struct span value, struct error *error)
+{
+    return value.length == 0 || value.at[0] != '~' || syntax_regex(span_skip(value, 1), error);
+}
+
+bool syntax_path(struct span value, struct error *error)
+{
+    if (value.length == 0 || value.at[0] != '/')
+        return error_set(error, "\"%s\" does not begin with \"/\"", value.at);
+    for (size_t i = 0; i < value.length; i++)
+        if (value.at[i] <= ' ' || value.at[i] == '#' || value.at[i] == 0x7f)
+            return error_set(error, "\"%s\" has a character that a path cannot have", value.at);
+    return true;
+}
+
+bool syntax_template(struct span value, struct error *error)
+{
+    if (strpbrk(value.at, "\r\n") != NULL)
+        return error_set(error, "a value that goes into a header cannot have more than one line");
+    return config_hooks.template == NULL || config_hooks.template(value.at, error);
+}
+
+bool syntax_path_template(struct span value, struct error *error)
+{
+    if (value.length == 0 || (value.at[0] != '/' && value.at[0] != '$'))
+        return error_set(error, "\"%s\" does not begin with \"/\"", value.at);
+    return syntax_template(value, error);
+}
+
+bool syntax_key_part(struct span value, struct error *error)
+{
+    static const char *const plain[] = {"client.ip", "host", "path", "method"};
+    static const char *const named[] = {"header:", "cookie:", "query:"};
+    for (size_t i = 0; i < COUNT_OF(plain); i++)
+        if (span_is(value, plain[i]))
+            return true;
+    for (size_t i = 0; i < COUNT_OF(named); i++) {
+        struct span prefix = span_of(named[i]);
+        if (span_starts(value, prefix))
+            return is_token(span_skip(value, prefix.length)) || error_set(error, "\"%s\" lacks a name after the colon", value.at);
+    }
+    return error_set(error, "\"%s\" is not a key; write client.ip, host, path, method, header:NAME, cookie:NAME or query:NAME", value.at);
+}
+
+static bool is_status(struct span value)
+{
+    return value.length == 3 && value.at[0] >= '1' && value.at[0] <= '5' && is_digit(value.at[1]) && is_digit(value.at[2]);
+}
+
+bool syntax_expected_status(struct span value, struct error *error)
+{
+    bool is_class = value.length == 3 && value.at[0] >= '1' && value.at[0] <= '5' && value.at[1] == 'x' && value.at[2] == 'x';
+    bool is_range = value.length == 7 && value.at[3] == '-' && is_status(span_first(value, 3)) && is_status(span_skip(value, 4)) &&
+                    memcmp(value.at, value.at + 4, 3) <= 0;
+    if (is_status(value) || is_class || is_range)
+        return true;
+    return error_set(error, "\"%s\" is not a status; write one such as 200, a class such as 2xx, or a range such as 200-399", value.at);
+}
+
+bool syntax_retry_class(struct span value, struct error *error)
+{
+    if (span_is(value, "never_sent") || span_is(value, "sent_no_reply"))
+        return true;
+    if (is_status(value) && value.at[0] == '5')
+        return true;
+    if (is_status(value))
+        return error_set(error, "\"%s\" is never tried again; only never_sent, sent_no_reply and statuses from 500 are", value.at);
+    return error_set(error, "\"%s\" is not a class of failures; write never_sent, sent_no_reply or a status such as \"503\"", value.at);
+}
+
+bool syntax_mode(struct span value, struct error *error)
+{
+    bool good = value.length >= 3 && value.length <= 4 && strspn(value.at, "01234567") == value.length;
+    return good || error_set(error, "\"%s\" is not a mode; write permissions in octal, such as \"0660\"", value.at);
+}
+
+bool syntax_log_target(struct span value, struct error *error)
+{
+    if (span_starts(value, SPAN("unix:")))
+        return unix_path(span_skip(value, 5), error);
+    if (span_starts(value, SPAN("syslog:")) || span_starts(value, SPAN("/dev/log")))
+        return error_set(error, "\"%s\" is not a target; write stdout, stderr, a file or unix:/path", value.at);
+    return true;
+}

@@ -1,0 +1,209 @@
+/* What no single key of a route can say: one action each, keys that exclude each other, routes that are never reached. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "base/text.h"
+#include "config/config.h"
+#include "config/config_schema.h"
+
+enum { BODY_FILE_MOST = 1 << 20 };
+
+struct routes {
+    const struct schema_document *document;
+    struct arena *arena;
+    struct schema_report *report;
+    const struct route_config *everything; /* the first that matches all requests */
+    struct map *matches;                   /* the text of a match to its first route */
+};
+
+#define PLACE(routes_, field_) schema_place((routes_)->document, (field_))
+#define PLACE_KEY(routes_, field_) schema_place_key((routes_)->document, (field_))
+#define PLACE_SECTION(routes_, section_) schema_place_section((routes_)->document, (section_))
+
+static struct key_part key_part_of(const char *text)
+{
+    static const struct {
+        const char *text;
+        enum key_part_kind kind;
+        bool has_name;
+    } parts[] = {{"client.ip", KEY_CLIENT_IP, false}, {"host", KEY_HOST, false},     {"path", KEY_PATH, false},
+                 {"method", KEY_METHOD, false},       {"header:", KEY_HEADER, true}, {"cookie:", KEY_COOKIE, true},
+                 {"query:", KEY_QUERY, true}};
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        size_t length = strlen(parts[i].text);
+        if (parts[i].has_name && strncmp(text, parts[i].text, length) == 0)
+            return (struct key_part){parts[i].kind, text + length};
+        if (!parts[i].has_name && strcmp(text, parts[i].text) == 0)
+            return (struct key_part){parts[i].kind, NULL};
+    }
+    assert(!"the row's check lets no other text through");
+    return (struct key_part){KEY_CLIENT_IP, NULL};
+}
+
+struct key_part *key_parts_of(const struct texts *key, size_t *count, struct arena *arena)
+{
+    struct key_part *parts = arena_get(arena, (key->count + 1) * sizeof(*parts));
+    assert(parts != NULL);
+    for (*count = 0; *count < key->count; ++*count)
+        parts[*count] = key_part_of(key->items[*count]);
+    return parts;
+}
+
+static void actions_check(const struct routes *routes, const struct route_config *route)
+{
+    const struct schema_place pool = PLACE_KEY(routes, &route->pool), redirect = PLACE_KEY(routes, &route->redirect),
+                              respond = PLACE_KEY(routes, &route->respond);
+    int given = (route->pool_count != 0) + (route->redirect != NULL) + (route->respond != NULL);
+    if (given == 1 || (given == 0 && schema_is_broken(routes->document, route)))
+        return;
+    if (given == 0) {
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, route),
+                          "%s%s has no action; give it pool, redirect or respond", strncmp(route->name, "route ", 6) == 0 ? "" : "route ",
+                          route->name);
+        return;
+    }
+    struct schema_place first = pool.source != NULL ? pool : redirect, second = respond.source != NULL ? respond : redirect;
+    schema_report_add(routes->report, SCHEMA_ERROR, second, "a route has one action; this is a second");
+    schema_report_add(routes->report, SCHEMA_NOTE, first, "this is the first");
+}
+
+static void weights_check(const struct routes *routes, const struct route_config *route)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < route->pool_count; i++)
+        sum += route->pool[i].weight;
+    if (route->pool_count != 0 && sum == 0)
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &route->pool), "the weights of the pools are all 0");
+}
+
+static void rewrite_check(const struct routes *routes, const struct rewrite_config *rewrite)
+{
+    const struct schema_place place = PLACE_SECTION(routes, rewrite);
+    int ways = (rewrite->path != NULL) + (rewrite->strip_prefix != NULL || rewrite->add_prefix != NULL) + (rewrite->regex != NULL);
+    if (ways > 1)
+        schema_report_add(routes->report, SCHEMA_ERROR, place,
+                          "a rewrite gives one of path, regex, or strip_prefix and add_prefix; the others would have no effect");
+    if ((rewrite->regex == NULL) != (rewrite->replacement == NULL))
+        schema_report_add(routes->report, SCHEMA_ERROR, place, "regex and replacement are given together or not at all");
+}
+
+static void redirect_check(const struct routes *routes, const struct redirect_config *redirect)
+{
+    bool parts = redirect->scheme != NULL || redirect->host != NULL || redirect->path != NULL || redirect->port != 0;
+    if (redirect->to != NULL && parts)
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &redirect->to),
+                          "\"to\" is the whole location; scheme, host, path and port cannot stand beside it");
+    if (redirect->to == NULL && !parts && !schema_is_broken(routes->document, redirect))
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, redirect),
+                          "a redirect that changes nothing never ends; give it to, scheme, host, path or port");
+}
+
+static void respond_check(const struct routes *routes, const struct respond_config *respond)
+{
+    struct stat status;
+    bool no_body = respond->status == 204 || respond->status == 304;
+    if (no_body && (respond->body[0] != '\0' || respond->file != NULL))
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, respond), "an answer with status %d has no body",
+                          (int)respond->status);
+    if (respond->file == NULL)
+        return;
+    if (respond->body[0] != '\0')
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file), "body and file exclude each other");
+    file_check(&respond->file, routes->document, routes->report);
+    if (stat(respond->file, &status) == 0 && (!S_ISREG(status.st_mode) || status.st_size > BODY_FILE_MOST))
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file), "%s is not a file of at most 1 MiB", respond->file);
+}
+
+static void access_check(const struct routes *routes, const struct access_config *access)
+{
+    if (access->allow.count == 0 && access->deny.count == 0 && !schema_is_broken(routes->document, access))
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, access), "access has neither allow nor deny and refuses nobody");
+}
+
+static void texts_add(struct text *to, const struct texts *texts)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        text_print(to, "%s\n", texts->items[i]);
+    text_char(to, '\1');
+}
+
+static void pairs_add(struct text *to, const struct name_values *pairs)
+{
+    for (size_t i = 0; i < pairs->count; i++)
+        text_print(to, "%s\n%s\n", pairs->items[i].name, pairs->items[i].value);
+    text_char(to, '\1');
+}
+
+static bool match_is_empty(const struct match_config *match)
+{
+    return match->host.count + match->path.count + match->methods.count + match->client.count + match->header.count + match->query.count == 0;
+}
+
+/* Told: what follows a route that takes everything, and what repeats a match word by word. */
+static void reach_check(struct routes *routes, const struct route_config *route)
+{
+    const struct match_config *match = &route->match;
+    if (schema_is_broken(routes->document, match))
+        return;
+    if (routes->everything != NULL) {
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route),
+                          "this route is never reached; one above it matches every request");
+        schema_report_add(routes->report, SCHEMA_NOTE, PLACE_SECTION(routes, routes->everything), "it is this one");
+        return;
+    }
+    if (match_is_empty(match)) {
+        routes->everything = route;
+        return;
+    }
+    struct text text = text_growing();
+    texts_add(&text, &match->host);
+    texts_add(&text, &match->path);
+    texts_add(&text, &match->methods);
+    texts_add(&text, &match->client);
+    pairs_add(&text, &match->header);
+    pairs_add(&text, &match->query);
+    struct route_config *first = map_get(routes->matches, text_span(&text));
+    if (first == NULL) {
+        map_set(routes->matches, text_span(&text), (void *)(uintptr_t)route);
+    } else {
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route), "this route is never reached; one above it matches the same");
+        schema_report_add(routes->report, SCHEMA_NOTE, PLACE_SECTION(routes, first), "it is this one");
+    }
+    text_free(&text);
+}
+
+static void route_check(struct routes *routes, struct route_config *route)
+{
+    actions_check(routes, route);
+    weights_check(routes, route);
+    if (route->rewrite != NULL)
+        rewrite_check(routes, route->rewrite);
+    if (route->redirect != NULL)
+        redirect_check(routes, route->redirect);
+    if (route->respond != NULL)
+        respond_check(routes, route->respond);
+    if (route->access != NULL)
+        access_check(routes, route->access);
+    if (route->in_flight != NULL && route->in_flight->parts == NULL)
+        route->in_flight->parts = key_parts_of(&route->in_flight->key, &route->in_flight->parts_count, routes->arena);
+    reach_check(routes, route);
+}
+
+void routes_check(struct route_config *list, size_t count, const struct schema_document *document, struct arena *arena,
+                  struct schema_report *report)
+{
+    struct routes routes = {.document = document, .arena = arena, .report = report, .matches = map_new()};
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].name == NULL) {
+            struct span name = arena_print(arena, "route %zu", i + 1);
+            assert(name.at != NULL);
+            list[i].name = name.at;
+        }
+        route_check(&routes, &list[i]);
+    }
+    map_free(routes.matches);
+}

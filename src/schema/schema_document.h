@@ -1,0 +1,65 @@
+/* The tree of a document, shared by the files of this room only. */
+#ifndef WEIR_SCHEMA_SCHEMA_DOCUMENT_H
+#define WEIR_SCHEMA_SCHEMA_DOCUMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "schema/schema.h"
+
+struct arena;
+
+enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
+struct node_entry {
+    struct node *key; /* a scalar */
+    struct node *value;
+};
+struct node {
+    enum node_kind kind;
+    bool plain;            /* a scalar without quotes */
+    bool open;             /* being read: an alias to it would contain itself */
+    uint32_t line, column; /* from 1 */
+    uint32_t length;       /* characters, for the underline */
+    uint32_t expanded;     /* nodes in it, counting what aliases stand for each time */
+    uint32_t count;        /* items or entries */
+    struct schema_source *source;
+    union {
+        struct span text; /* ended by a NUL beyond its length */
+        struct node **items;
+        struct node_entry *entries;
+    } as;
+};
+/* One row of the table of places: what stands where in the file. */
+struct place_entry {
+    const void *address;
+    const struct node *key, *value;
+    bool is_section;
+    bool broken;
+};
+struct schema_document {
+    struct arena *arena;
+    struct schema_report *report;
+    struct node *root;
+    struct schema_source **sources;
+    size_t sources_count, sources_room;
+    size_t bytes; /* of all sources */
+    uint32_t alias_nodes;
+    bool incomplete; /* an included file could not be read: what seems to be missing may stand there */
+    struct place_entry *places; /* open addressing, a power of two */
+    size_t places_count, places_room;
+};
+
+struct schema_place node_place(const struct node *node);
+bool node_is_null(const struct node *node);
+struct node *node_get(const struct node *map, const char *key);
+/* schema_document.c: reads one file as a tree, its includes not followed; NULL after an error. `from`: the value that names it, or NULL. */
+struct node *document_read_file(struct schema_document *document, const char *path, const struct node *from);
+/* schema_include.c: merges what `include:` of the root names into it. `path` of the main file, NULL when there is none. */
+void document_include(struct schema_document *document, const char *path);
+/* schema_place.c */
+struct place_entry *place_add(struct schema_document *document, const void *address, bool is_section, const struct node *key,
+                              const struct node *value);
+struct place_entry *place_find(const struct schema_document *document, const void *address, bool is_section);
+
+#endif

@@ -1,0 +1,52 @@
+/* What the files that turn the tree into structs share. */
+#ifndef WEIR_SCHEMA_SCHEMA_LOADER_H
+#define WEIR_SCHEMA_SCHEMA_LOADER_H
+
+#include "base/arena.h"
+#include "schema/schema_document.h"
+
+/* A struct of a schema with all defaults in place: every section starts as a copy of it. */
+struct prototype {
+    const struct schema *schema;
+    void *bytes;
+    uint64_t given; /* keys that a section of defaults gives, by row */
+    struct prototype *next;
+};
+/* A name that must be found in a map of the root once all is read. */
+struct reference {
+    const struct schema_key *key;
+    const char *name;
+    const struct node *node;
+};
+struct loader {
+    struct schema_document *document;
+    struct schema_report *report;
+    struct arena *arena; /* of what is made */
+    const struct schema *root;
+    const struct schema_alias *aliases;
+    struct prototype *prototypes;
+    struct reference *references;
+    size_t references_count, references_room;
+};
+/* Where a section stands among others, for messages. */
+struct context {
+    const struct schema *schema;
+    const char *name; /* NULL: has none */
+    const struct context *up;
+};
+
+void *loader_get(struct loader *loader, size_t size);
+/* schema_prototype.c */
+struct prototype *prototype_of(struct loader *loader, const struct schema *schema);
+/* schema_text.c: a scalar as text with its variables filled in; false: the report says why. */
+bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type, struct span *value) MUST_CHECK;
+/* The same, checked and stored as the row says: paths made absolute, references noted. NULL: the report says why. */
+const char *text_load(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type) MUST_CHECK;
+void texts_load(struct loader *loader, const struct schema_key *key, const struct node *node, struct texts *to);
+void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node, struct name_values *to);
+/* schema_unknown.c: what to say about keys and names that do not exist. */
+const struct schema_key *unknown_key_tell(struct loader *loader, const struct context *context, const struct node *key);
+void references_check(struct loader *loader, const void *root);
+void context_print(const struct context *context, struct text *to);
+
+#endif

@@ -1,0 +1,336 @@
+/*
+ * Collects and prints messages about a file. Finding out what is wrong is left to schema_document.c (syntax), schema_load.c
+ * (keys and values) and the rooms above (what a key alone cannot say).
+ */
+#include "schema/schema_report.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/text.h"
+
+enum { LINE_SHOWN = 160 }; /* characters of a source line that are shown; a longer line is cut around the place */
+
+struct message {
+    enum schema_severity severity;
+    uint32_t order, line, column; /* for sorting; a note has those of its message */
+    size_t number;                /* of adding: keeps the order of messages at one place */
+    uint32_t shown_line, shown_column; /* what is printed; 0: the file as a whole */
+    char *place;                  /* file:line:column, or the file alone, or NULL */
+    char *file;
+    char *sentence;
+    char *source_line, *underline; /* NULL when there is nothing to show */
+};
+struct schema_report {
+    struct message *messages;
+    size_t count, room;
+    size_t errors, warnings;
+};
+
+static const char *const severity_names[] = {"error", "warning", "note"};
+static const char *const severity_colours[] = {"\033[1;31m", "\033[1;35m", "\033[1;36m"};
+
+struct schema_report *schema_report_new(void)
+{
+    return xcalloc(1, sizeof(struct schema_report));
+}
+
+void schema_report_free(struct schema_report *report)
+{
+    if (report == NULL)
+        return;
+    for (size_t i = 0; i < report->count; i++) {
+        struct message *message = &report->messages[i];
+        free(message->place);
+        free(message->file);
+        free(message->sentence);
+        free(message->source_line);
+        free(message->underline);
+    }
+    free(report->messages);
+    free(report);
+}
+
+/* Length of the line break at `at`, or 0. The breaks are those of the YAML reader, or lines would be counted apart. */
+static size_t break_length(struct span bytes, size_t at)
+{
+    const unsigned char *c = (const unsigned char *)bytes.at + at;
+    size_t left = bytes.length - at;
+    if (c[0] == '\r')
+        return left > 1 && c[1] == '\n' ? 2 : 1;
+    if (c[0] == '\n')
+        return 1;
+    if (left > 1 && c[0] == 0xc2 && c[1] == 0x85)
+        return 2;
+    if (left > 2 && c[0] == 0xe2 && c[1] == 0x80 && (c[2] == 0xa8 || c[2] == 0xa9))
+        return 3;
+    return 0;
+}
+
+static void source_index(struct schema_source *source)
+{
+    size_t room = 64;
+    source->line_starts = xmalloc(room * sizeof(uint32_t));
+    source->line_starts[0] = 0;
+    source->lines = 1;
+    for (size_t i = 0; i < source->bytes.length;) {
+        size_t width = break_length(source->bytes, i);
+        i += width != 0 ? width : 1;
+        if (width == 0)
+            continue;
+        if (source->lines == room) {
+            room *= 2;
+            source->line_starts = xrealloc(source->line_starts, room * sizeof(uint32_t));
+        }
+        source->line_starts[source->lines++] = (uint32_t)i;
+    }
+}
+
+static struct span source_line(struct schema_source *source, uint32_t line)
+{
+    if (source->line_starts == NULL)
+        source_index(source);
+    if (line == 0 || line > source->lines)
+        return SPAN_NONE;
+    size_t from = source->line_starts[line - 1], to = from;
+    while (to < source->bytes.length && break_length(source->bytes, to) == 0)
+        to++;
+    return span_make(source->bytes.at + from, to - from);
+}
+
+static bool is_continuation(char c)
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* Byte offset of the character number `characters`, at most the end. */
+static size_t offset_of(struct span line, size_t characters)
+{
+    size_t at = 0;
+    while (at < line.length && characters > 0) {
+        at++;
+        while (at < line.length && is_continuation(line.at[at]))
+            at++;
+        characters--;
+    }
+    return at;
+}
+
+static size_t characters_in(struct span line)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < line.length; i++)
+        count += !is_continuation(line.at[i]);
+    return count;
+}
+
+static void line_cut(struct span *line, uint32_t *column, const char **before, const char **after)
+{
+    size_t all = characters_in(*line);
+    *before = *after = "";
+    if (all <= LINE_SHOWN)
+        return;
+    size_t from = *column > LINE_SHOWN / 2 ? *column - LINE_SHOWN / 2 : 0;
+    size_t to = from + LINE_SHOWN < all ? from + LINE_SHOWN : all;
+    size_t first = offset_of(*line, from), last = offset_of(*line, to);
+    *before = from > 0 ? "..." : "";
+    *after = to < all ? "..." : "";
+    *column -= (uint32_t)from;
+    *line = span_make(line->at + first, last - first);
+}
+
+static char *finished(struct text *text)
+{
+    char *copy = xmalloc(text->length + 1);
+    if (text->length != 0)
+        memcpy(copy, text->at, text->length);
+    copy[text->length] = '\0';
+    text_free(text);
+    return copy;
+}
+
+/* The source line and the underline below it; tabs stay tabs in both, so that they line up. */
+static void message_show(struct message *message, struct schema_place place)
+{
+    struct span line = source_line(place.source, place.line);
+    if (line.length == 0 || place.column == 0)
+        return;
+    const char *before, *after;
+    uint32_t column = place.column;
+    line_cut(&line, &column, &before, &after);
+    struct text shown = text_growing(), under = text_growing();
+    text_print(&shown, "%s", before);
+    for (size_t i = 0; i < line.length; i++)
+        text_char(&shown, line.at[i] == '\t' || (unsigned char)line.at[i] >= ' ' ? line.at[i] : '?');
+    text_print(&shown, "%s", after);
+    text_print(&under, "%*s", (int)strlen(before), "");
+    size_t from = offset_of(line, column - 1);
+    for (size_t i = 0; i < from; i++)
+        if (!is_continuation(line.at[i]))
+            text_char(&under, line.at[i] == '\t' ? '\t' : ' ');
+    text_char(&under, '^');
+    size_t rest = characters_in(span_skip(line, from));
+    for (size_t i = 1; i < place.length && i < rest; i++)
+        text_char(&under, '~');
+    message->source_line = finished(&shown);
+    message->underline = finished(&under);
+}
+
+static char *printed(const char *format, va_list arguments)
+{
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    assert(length >= 0);
+    char *text = xmalloc((size_t)length + 1);
+    (void)vsnprintf(text, (size_t)length + 1, format, arguments);
+    return text;
+}
+
+static void message_place(struct message *message, struct schema_place place)
+{
+    if (place.source == NULL)
+        return;
+    struct text text = text_growing();
+    text_print(&text, "%s", place.source->name);
+    message->file = xstrdup(place.source->name);
+    message->order = place.source->order;
+    message->line = message->shown_line = place.line;
+    message->column = message->shown_column = place.column;
+    if (place.line != 0)
+        text_print(&text, ":%u:%u", place.line, place.column);
+    message->place = finished(&text);
+    message_show(message, place);
+}
+
+void schema_report_add(struct schema_report *report, enum schema_severity severity, struct schema_place place,
+                       const char *format, ...)
+{
+    if (report->count == report->room) {
+        report->room = report->room != 0 ? report->room * 2 : 16;
+        report->messages = xrealloc(report->messages, report->room * sizeof(struct message));
+    }
+    struct message *message = &report->messages[report->count];
+    *message = (struct message){.severity = severity, .number = report->count};
+    report->count++;
+    report->errors += severity == SCHEMA_ERROR;
+    report->warnings += severity == SCHEMA_WARNING;
+    va_list arguments;
+    va_start(arguments, format);
+    message->sentence = printed(format, arguments);
+    va_end(arguments);
+    message_place(message, place);
+}
+
+size_t schema_report_errors(const struct schema_report *report)
+{
+    return report->errors;
+}
+
+size_t schema_report_warnings(const struct schema_report *report)
+{
+    return report->warnings;
+}
+
+static int message_compare(const void *left, const void *right)
+{
+    const struct message *a = left, *b = right;
+    if (a->order != b->order)
+        return a->order < b->order ? -1 : 1;
+    if (a->line != b->line)
+        return a->line < b->line ? -1 : 1;
+    if (a->column != b->column)
+        return a->column < b->column ? -1 : 1;
+    return a->number < b->number ? -1 : 1;
+}
+
+/* Sorts by place. A note sorts as the message it belongs to, whatever file it points into. */
+static void report_sort(struct schema_report *report)
+{
+    for (size_t i = 1; i < report->count; i++) {
+        struct message *message = &report->messages[i];
+        if (message->severity != SCHEMA_NOTE)
+            continue;
+        message->order = message[-1].order;
+        message->line = message[-1].line;
+        message->column = message[-1].column;
+    }
+    if (report->count > 1)
+        qsort(report->messages, report->count, sizeof(struct message), message_compare);
+    for (size_t i = 0; i < report->count; i++)
+        report->messages[i].number = i;
+}
+
+static void message_print(const struct message *message, struct text *to, bool colour)
+{
+    const char *strong = colour ? "\033[1m" : "", *plain = colour ? "\033[0m" : "";
+    const char *tint = colour ? severity_colours[message->severity] : "";
+    if (message->place != NULL)
+        text_print(to, "%s%s:%s ", strong, message->place, plain);
+    text_print(to, "%s%s:%s %s%s%s\n", tint, severity_names[message->severity], plain, strong, message->sentence, plain);
+    if (message->source_line == NULL)
+        return;
+    text_print(to, "%5u | %s\n", message->shown_line, message->source_line);
+    text_print(to, "      | %s%s%s\n", tint, message->underline, plain);
+}
+
+void schema_report_print(struct schema_report *report, struct text *to, bool colour)
+{
+    report_sort(report);
+    for (size_t i = 0; i < report->count; i++)
+        message_print(&report->messages[i], to, colour);
+}
+
+void schema_report_sum(const struct schema_report *report, struct text *to)
+{
+    if (report->errors == 0)
+        text_print(to, "no errors");
+    else
+        text_print(to, "%zu error%s", report->errors, report->errors == 1 ? "" : "s");
+    if (report->warnings != 0)
+        text_print(to, ", %zu warning%s", report->warnings, report->warnings == 1 ? "" : "s");
+}
+
+void schema_report_json(struct schema_report *report, struct json *json)
+{
+    report_sort(report);
+    json_array(json);
+    for (size_t i = 0; i < report->count; i++) {
+        const struct message *message = &report->messages[i];
+        json_object(json);
+        json_key(json, "severity");
+        json_string(json, span_of(severity_names[message->severity]));
+        if (message->place != NULL) {
+            json_key(json, "file");
+            json_string(json, span_of(message->file));
+            json_key(json, "line");
+            json_number(json, message->shown_line);
+            json_key(json, "column");
+            json_number(json, message->shown_column);
+        }
+        json_key(json, "message");
+        json_string(json, span_of(message->sentence));
+        json_end_object(json);
+    }
+    json_end_array(json);
+}
+
+void schema_report_first(struct schema_report *report, struct text *to)
+{
+    report_sort(report);
+    for (size_t i = 0; i < report->count; i++) {
+        const struct message *message = &report->messages[i];
+        if (message->severity != SCHEMA_ERROR)
+            continue;
+        if (message->place != NULL)
+            text_print(to, "%s: ", message->place);
+        text_print(to, "%s", message->sentence);
+        return;
+    }
+}

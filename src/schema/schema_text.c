@@ -1,0 +1,250 @@
+/*
+ * Values that stay text: variables of the environment are filled in, paths made absolute, names of other sections noted for the
+ * check at the end. `$${` stands for `${` itself. In templates the rest of the `$` language is left for the request, so there a
+ * `$` from the environment is doubled: a variable cannot bring in a template.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "schema/schema_loader.h"
+#include "schema/schema_value.h"
+
+struct filling {
+    struct loader *loader;
+    const struct schema_key *key;
+    const struct node *node;
+    bool is_template;
+    struct text *out;
+};
+
+/* The place of a part of a scalar, when the source line shows it as it is; else of the whole. */
+static struct schema_place part_place(const struct node *node, struct span part)
+{
+    struct schema_place place = node_place(node);
+    size_t at = (size_t)(part.at - node->as.text.at);
+    if (node->length < node->as.text.length || at + part.length > node->length)
+        return place;
+    for (size_t i = 0; i < node->as.text.length; i++)
+        if ((unsigned char)node->as.text.at[i] >= 0x80)
+            return place;
+    place.column += (uint32_t)at + !node->plain;
+    place.length = (uint32_t)part.length;
+    return place;
+}
+
+static bool is_variable(struct span name)
+{
+    if (name.length == 0 || (name.at[0] >= '0' && name.at[0] <= '9'))
+        return false;
+    return strspn(name.at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") >= name.length;
+}
+
+static void value_add(struct filling *filling, struct span value)
+{
+    for (size_t i = 0; i < value.length; i++) {
+        if (value.at[i] == '$' && filling->is_template)
+            text_char(filling->out, '$');
+        text_char(filling->out, value.at[i]);
+    }
+}
+
+/* `inside` stands between `${env.` and `}`; `whole` is all of it. */
+static bool variable_fill(struct filling *filling, struct span inside, struct span whole)
+{
+    size_t colon = span_find(inside, ':');
+    struct span name = span_first(inside, colon);
+    bool has_default = colon + 1 < inside.length && inside.at[colon + 1] == '-';
+    struct schema_report *report = filling->loader->report;
+    if (!is_variable(name) || (colon < inside.length && !has_default)) {
+        schema_report_add(report, SCHEMA_ERROR, part_place(filling->node, whole),
+                          "\"%.*s\" is not a variable; write ${env.NAME} or ${env.NAME:-default}", (int)whole.length, whole.at);
+        return false;
+    }
+    char copy[256];
+    const char *value = NULL;
+    if (name.length < sizeof(copy)) {
+        memcpy(copy, name.at, name.length);
+        copy[name.length] = '\0';
+        value = getenv(copy);
+    }
+    if ((value == NULL || value[0] == '\0') && has_default) {
+        value_add(filling, span_skip(inside, colon + 2));
+        return true;
+    }
+    if (value == NULL) {
+        schema_report_add(report, SCHEMA_ERROR, part_place(filling->node, whole),
+                          "environment variable %.*s is not set; set it, or write ${env.%.*s:-default}", (int)name.length, name.at,
+                          (int)name.length, name.at);
+        return false;
+    }
+    value_add(filling, span_of(value));
+    return true;
+}
+
+/* One `${...}` at the front of `rest`; its length goes to `used`. */
+static bool dollar_fill(struct filling *filling, struct span rest, size_t *used)
+{
+    size_t end = span_find(rest, '}');
+    struct span whole = span_first(rest, end < rest.length ? end + 1 : rest.length);
+    *used = whole.length;
+    struct schema_place place = part_place(filling->node, whole);
+    if (end == rest.length) {
+        schema_report_add(filling->loader->report, SCHEMA_ERROR, place, "\"${\" is never closed; write $${ for the two characters themselves");
+        return false;
+    }
+    if (span_starts(whole, SPAN("${env.")))
+        return variable_fill(filling, span_make(whole.at + 6, whole.length - 7), whole);
+    if (filling->is_template) {
+        text_add(filling->out, whole);
+        return true;
+    }
+    schema_report_add(filling->loader->report, SCHEMA_ERROR, place,
+                      "%s is not filled per request, so \"%.*s\" cannot stand here; only ${env.NAME} can", filling->key->name,
+                      (int)whole.length, whole.at);
+    return false;
+}
+
+static bool text_fill(struct filling *filling, struct span value)
+{
+    bool good = true;
+    for (size_t i = 0; i < value.length;) {
+        struct span rest = span_skip(value, i);
+        size_t used = 1;
+        if (filling->is_template && span_starts(rest, SPAN("$$"))) {
+            text_add(filling->out, SPAN("$$"));
+            used = 2;
+        } else if (span_starts(rest, SPAN("$${"))) {
+            text_add(filling->out, SPAN("${"));
+            used = 3;
+        } else if (span_starts(rest, SPAN("${"))) {
+            good = dollar_fill(filling, rest, &used) && good;
+        } else {
+            text_char(filling->out, rest.at[0]);
+        }
+        i += used;
+    }
+    return good;
+}
+
+bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type, struct span *value)
+{
+    if (node->kind != NODE_SCALAR) {
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes a single value here, not a %s", key->name,
+                          node->kind == NODE_LIST ? "list" : "section");
+        return false;
+    }
+    if (node_is_null(node)) {
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s has no value; write one or remove the key", key->name);
+        return false;
+    }
+    if (memchr(node->as.text.at, '$', node->as.text.length) == NULL) {
+        *value = arena_copy(loader->arena, node->as.text);
+        return true;
+    }
+    struct text out = text_growing();
+    struct filling filling = {loader, key, node, type == SCHEMA_TEMPLATE, &out};
+    bool good = text_fill(&filling, node->as.text);
+    *value = arena_copy(loader->arena, text_span(&out));
+    text_free(&out);
+    return good;
+}
+
+static void reference_note(struct loader *loader, const struct schema_key *key, const char *name, const struct node *node)
+{
+    if (loader->references_count == loader->references_room) {
+        loader->references_room = loader->references_room != 0 ? loader->references_room * 2 : 64;
+        loader->references = xrealloc(loader->references, loader->references_room * sizeof(struct reference));
+    }
+    loader->references[loader->references_count++] = (struct reference){key, name, node};
+}
+
+static const char *path_absolute(struct loader *loader, const struct schema_key *key, const struct node *node, struct span value)
+{
+    unsigned which;
+    bool is_word = key->choices != NULL && value_choice(key->choices, value, &which);
+    if (is_word || value.at[0] == '/' || span_starts(value, SPAN("unix:")))
+        return value.at;
+    struct span path = arena_print(loader->arena, "%s%s", node->source->folder, value.at);
+    assert(path.at != NULL);
+    return path.at;
+}
+
+/* Words of a list that takes only some. */
+static bool choice_check(struct loader *loader, const struct schema_key *key, const struct node *node, struct span value)
+{
+    unsigned which;
+    if (key->choices == NULL || key->type == SCHEMA_PATH || value_choice(key->choices, value, &which))
+        return true;
+    const char *meant = value_suggest(key->choices, value, loader->aliases, key->name);
+    char range[256];
+    struct text text = text_over(range, sizeof(range));
+    value_range_print(key, &text);
+    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "\"%s\" is not known%s%s%s %s takes %s", value.at,
+                      meant != NULL ? "; did you mean \"" : ";", meant != NULL ? meant : "", meant != NULL ? "\"?" : "", key->name, range);
+    return false;
+}
+
+const char *text_load(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type)
+{
+    struct span value;
+    struct error error = {""};
+    if (!text_of(loader, key, node, type, &value) || !choice_check(loader, key, node, value))
+        return NULL;
+    if (value.length == 0 && (type == SCHEMA_PATH || type == SCHEMA_REFERENCE)) {
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s cannot be empty", key->name);
+        return NULL;
+    }
+    if (key->check != NULL && !key->check(value, &error)) {
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s", error.text);
+        return NULL;
+    }
+    if (type == SCHEMA_REFERENCE)
+        reference_note(loader, key, value.at, node);
+    return type == SCHEMA_PATH ? path_absolute(loader, key, node, value) : value.at;
+}
+
+void texts_load(struct loader *loader, const struct schema_key *key, const struct node *node, struct texts *to)
+{
+    bool is_list = node->kind == NODE_LIST;
+    uint32_t count = is_list ? node->count : 1;
+    struct texts texts = {.items = loader_get(loader, (count + 1) * sizeof(*texts.items))};
+    for (uint32_t i = 0; i < count; i++) {
+        const struct node *item = is_list ? node->as.items[i] : node;
+        const char *text = text_load(loader, key, item, key->item);
+        if (text == NULL)
+            continue;
+        texts.items[texts.count] = text;
+        (void)place_add(loader->document, &texts.items[texts.count++], false, NULL, item);
+    }
+    if (count < key->least)
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s cannot be empty", key->name);
+    *to = texts;
+}
+
+void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node, struct name_values *to)
+{
+    if (node->kind != NODE_MAP) {
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes names with values, such as { name: value }", key->name);
+        return;
+    }
+    struct name_values pairs = {.items = loader_get(loader, (node->count + 1) * sizeof(*pairs.items))};
+    for (uint32_t i = 0; i < node->count; i++) {
+        const struct node_entry *entry = &node->as.entries[i];
+        struct error error = {""};
+        struct span name = arena_copy(loader->arena, entry->key->as.text);
+        const char *value = text_load(loader, key, entry->value, key->item);
+        if (key->check_name != NULL && !key->check_name(name, &error)) {
+            schema_report_add(loader->report, SCHEMA_ERROR, node_place(entry->key), "%s", error.text);
+            continue;
+        }
+        if (value == NULL)
+            continue;
+        struct name_value *pair = &pairs.items[pairs.count++];
+        *pair = (struct name_value){name.at, value};
+        (void)place_add(loader->document, &pair->name, false, entry->key, entry->key);
+        (void)place_add(loader->document, &pair->value, false, entry->key, entry->value);
+    }
+    *to = pairs;
+}

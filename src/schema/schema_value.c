@@ -1,0 +1,294 @@
+/*
+ * Values as text: booleans, whole numbers, sizes, durations, percents, rates and choices. A number that needs a unit and has none
+ * is an error, so that nobody guesses. Texts, paths and lists are left to schema_load.c.
+ */
+#include "schema/schema_value.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+
+struct unit {
+    const char *name;
+    uint64_t times;
+};
+static const struct unit duration_units[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0}};
+static const struct unit size_units[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1000000000},
+                                         {"MB", 1000000},  {"KB", 1000},     {"B", 1},         {NULL, 0}};
+static const struct unit percent_units[] = {{"%", 1}, {NULL, 0}};
+static const struct unit rate_units[] = {{"/s", 1000}, {"/m", 60000}, {"/h", 3600000}, {NULL, 0}};
+
+struct notation {
+    const char *noun, *units_said, *example;
+    const struct unit *units;
+};
+static const struct notation notations[] = {
+    [SCHEMA_SIZE] = {"a size", "B, KiB, MiB, GiB, KB, MB or GB", "64KiB", size_units},
+    [SCHEMA_DURATION] = {"a duration", "ms, s, m or h", "2s", duration_units},
+    [SCHEMA_PERCENT] = {"a percentage", "%", "20%", percent_units},
+    [SCHEMA_RATE] = {"a rate", "/s, /m or /h", "100/s", rate_units},
+};
+
+static const struct unit *unit_find(const struct unit *units, struct span name)
+{
+    for (; units->name != NULL; units++)
+        if (span_is(name, units->name))
+            return units;
+    return NULL;
+}
+
+static size_t digits_in(struct span value)
+{
+    size_t count = 0;
+    while (count < value.length && value.at[count] >= '0' && value.at[count] <= '9')
+        count++;
+    return count;
+}
+
+/* A value in a message: never more than a line of it. */
+static int shown(struct span value)
+{
+    return value.length > 60 ? 60 : (int)value.length;
+}
+
+static bool range_error(const struct schema_key *key, struct span value, struct error *error)
+{
+    char range[160];
+    struct text text = text_over(range, sizeof(range));
+    value_range_print(key, &text);
+    return error_set(error, "\"%.*s\" is out of range; %s takes %s", shown(value), value.at, key->name, range);
+}
+
+static bool number_store(const struct schema_key *key, struct span value, uint64_t number, void *to, struct error *error)
+{
+    if (number < key->least || number > key->most)
+        return range_error(key, value, error);
+    if (key->check != NULL && !key->check(value, error))
+        return false;
+    memcpy(to, &number, sizeof(number));
+    return true;
+}
+
+static bool int_read(const struct schema_key *key, struct span value, void *to, struct error *error)
+{
+    uint64_t number = 0;
+    if (key->word != NULL && span_is(value, key->word)) {
+        memcpy(to, &number, sizeof(number));
+        return true;
+    }
+    if (value.length == 0 || digits_in(value) != value.length)
+        return error_set(error, "\"%.*s\" is not a whole number%s%s", shown(value), value.at, key->word != NULL ? " and not " : "",
+                         key->word != NULL ? key->word : "");
+    if (!text_to_number(value, INT64_MAX, &number))
+        return range_error(key, value, error);
+    return number_store(key, value, number, to, error);
+}
+
+/* A number with a unit: how many, and the unit. */
+static bool unit_read(const struct notation *notation, struct span value, uint64_t *number, const struct unit **unit, struct error *error)
+{
+    size_t digits = digits_in(value);
+    if (digits != 0 && digits == value.length)
+        return error_set(error, "\"%.*s\" has no unit; write %s, such as %.*s%s", shown(value), value.at, notation->units_said, shown(value),
+                         value.at, notation->example + digits_in(span_of(notation->example)));
+    *unit = digits != 0 ? unit_find(notation->units, span_skip(value, digits)) : NULL;
+    if (*unit == NULL)
+        return error_set(error, "\"%.*s\" is not %s; write a number and %s, such as %s", shown(value), value.at, notation->noun,
+                         notation->units_said, notation->example);
+    if (!text_to_number(span_first(value, digits), INT64_MAX, number))
+        return error_set(error, "\"%.*s\" is too large", shown(value), value.at);
+    return true;
+}
+
+static bool scaled_read(const struct schema_key *key, struct span value, void *to, struct error *error)
+{
+    uint64_t number = 0;
+    const struct unit *unit = NULL;
+    if (span_is(value, "0") && key->least == 0) /* nothing is nothing in every unit */
+        return number_store(key, value, 0, to, error);
+    if (!unit_read(&notations[key->type], value, &number, &unit, error))
+        return false;
+    if (number > INT64_MAX / unit->times)
+        return range_error(key, value, error);
+    return number_store(key, value, number * unit->times, to, error);
+}
+
+static bool rate_read(const struct schema_key *key, struct span value, void *to, struct error *error)
+{
+    struct rate rate = {0, 0};
+    const struct unit *unit = NULL;
+    if (!unit_read(&notations[SCHEMA_RATE], value, &rate.count, &unit, error))
+        return false;
+    rate.period = unit->times;
+    /* The bounds hold per second; a slow unit may say larger counts. */
+    if (rate.count == 0 || rate.count > 1000000 * (unit->times / 1000))
+        return error_set(error, "\"%.*s\" is out of range; %s takes 1/h to 1000000/s", shown(value), value.at, key->name);
+    memcpy(to, &rate, sizeof(rate));
+    return true;
+}
+
+static bool bool_read(const struct schema_key *key, struct span value, void *to, struct error *error)
+{
+    bool is_true = span_is(value, "true");
+    if (!is_true && !span_is(value, "false"))
+        return error_set(error, "\"%.*s\" is not a boolean; %s takes true or false", shown(value), value.at, key->name);
+    memcpy(to, &is_true, sizeof(is_true));
+    return true;
+}
+
+bool value_choice(const char *const *choices, struct span value, unsigned *which)
+{
+    for (*which = 0; choices[*which] != NULL; ++*which)
+        if (span_is(value, choices[*which]))
+            return true;
+    return false;
+}
+
+const char *value_suggest(const char *const *choices, struct span value, const struct schema_alias *aliases, const char *section)
+{
+    unsigned which, best = value.length < 4 ? 2 : value.length < 8 ? 3 : 4;
+    const char *found = NULL;
+    for (; aliases != NULL && aliases->theirs != NULL; aliases++) {
+        bool here = aliases->section == NULL || strcmp(aliases->section, section) == 0;
+        if (here && aliases->ours != NULL && span_is(value, aliases->theirs) && value_choice(choices, span_of(aliases->ours), &which))
+            return choices[which];
+    }
+    for (; *choices != NULL; choices++) {
+        unsigned distance = text_distance(value, span_of(*choices), best - 1);
+        if (distance < best && distance < strlen(*choices)) {
+            best = distance;
+            found = *choices;
+        }
+    }
+    return found;
+}
+
+static bool choice_read(const struct schema_key *key, struct span value, const struct schema_alias *aliases, void *to, struct error *error)
+{
+    unsigned which = 0;
+    if (value_choice(key->choices, value, &which)) {
+        memcpy(to, &which, sizeof(which));
+        return true;
+    }
+    char range[200];
+    struct text text = text_over(range, sizeof(range));
+    value_range_print(key, &text);
+    const char *meant = value_suggest(key->choices, value, aliases, key->name);
+    if (meant != NULL)
+        return error_set(error, "\"%.*s\" is not known; did you mean \"%s\"? %s takes %s", shown(value), value.at, meant, key->name, range);
+    return error_set(error, "\"%.*s\" is not known; %s takes %s", shown(value), value.at, key->name, range);
+}
+
+bool value_read(const struct schema_key *key, struct span value, const struct schema_alias *aliases, void *to, struct error *error)
+{
+    switch (key->type) {
+    case SCHEMA_BOOL:
+        return bool_read(key, value, to, error);
+    case SCHEMA_INT:
+        return int_read(key, value, to, error);
+    case SCHEMA_SIZE:
+    case SCHEMA_DURATION:
+    case SCHEMA_PERCENT:
+        return scaled_read(key, value, to, error);
+    case SCHEMA_RATE:
+        return rate_read(key, value, to, error);
+    case SCHEMA_CHOICE:
+        return choice_read(key, value, aliases, to, error);
+    case SCHEMA_STRING:
+    case SCHEMA_TEMPLATE:
+    case SCHEMA_PATH:
+    case SCHEMA_REFERENCE:
+    case SCHEMA_TEXTS:
+    case SCHEMA_PAIRS:
+    case SCHEMA_SECTION:
+    case SCHEMA_OPTIONAL:
+    case SCHEMA_SECTIONS:
+    case SCHEMA_MAP:
+    case SCHEMA_INCLUDE:
+        break;
+    }
+    assert(!"a type of text is not a value of this file");
+    return false;
+}
+
+void value_number_print(const struct schema_key *key, uint64_t number, struct text *to)
+{
+    if (key->type == SCHEMA_INT) {
+        if (number == 0 && key->word != NULL)
+            text_print(to, "%s", key->word);
+        else
+            text_number(to, number);
+        return;
+    }
+    const struct unit *unit = notations[key->type].units;
+    if (number == 0 && key->type == SCHEMA_DURATION)
+        unit = unit_find(unit, SPAN("s"));
+    else if (number == 0 && key->type == SCHEMA_SIZE)
+        unit = unit_find(unit, SPAN("B"));
+    while (number % unit->times != 0)
+        unit++;
+    text_number(to, number / unit->times);
+    text_print(to, "%s", unit->name);
+}
+
+void value_print(const struct schema_key *key, const void *from, struct text *to)
+{
+    uint64_t number;
+    unsigned which;
+    struct rate rate;
+    if (key->type == SCHEMA_BOOL) {
+        text_print(to, "%s", *(const bool *)from ? "true" : "false");
+    } else if (key->type == SCHEMA_CHOICE) {
+        memcpy(&which, from, sizeof(which));
+        text_print(to, "%s", key->choices[which]);
+    } else if (key->type == SCHEMA_RATE) {
+        memcpy(&rate, from, sizeof(rate));
+        text_number(to, rate.count);
+        text_print(to, "%s", rate.period == 1000 ? "/s" : rate.period == 60000 ? "/m" : "/h");
+    } else {
+        memcpy(&number, from, sizeof(number));
+        value_number_print(key, number, to);
+    }
+}
+
+static void choices_print(const char *const *choices, struct text *to)
+{
+    for (size_t i = 0; choices[i] != NULL; i++)
+        text_print(to, "%s%s", i == 0 ? "" : choices[i + 1] == NULL ? " or " : ", ", choices[i]);
+}
+
+void value_range_print(const struct schema_key *key, struct text *to)
+{
+    bool is_number = key->type == SCHEMA_INT || key->type == SCHEMA_SIZE || key->type == SCHEMA_DURATION || key->type == SCHEMA_PERCENT;
+    if (key->type == SCHEMA_RATE) {
+        text_print(to, "1/h to 1000000/s");
+    } else if (key->type == SCHEMA_BOOL) {
+        text_print(to, "true or false");
+    } else if (key->choices != NULL) {
+        choices_print(key->choices, to);
+    } else if (is_number) {
+        if (key->word != NULL)
+            text_print(to, "%s or ", key->word);
+        value_number_print(key, key->word != NULL && key->least == 0 ? 1 : key->least, to);
+        text_print(to, key->most == SCHEMA_NO_LIMIT ? " and more" : " to ");
+        if (key->most != SCHEMA_NO_LIMIT)
+            value_number_print(key, key->most, to);
+    }
+}
+
+const char *value_type_name(const struct schema_key *key)
+{
+    static const char *const names[] = {
+        [SCHEMA_BOOL] = "bool",         [SCHEMA_INT] = "int",           [SCHEMA_SIZE] = "size",          [SCHEMA_DURATION] = "duration",
+        [SCHEMA_PERCENT] = "percent",   [SCHEMA_RATE] = "rate",         [SCHEMA_CHOICE] = "choice",      [SCHEMA_STRING] = "string",
+        [SCHEMA_TEMPLATE] = "template", [SCHEMA_PATH] = "path",         [SCHEMA_REFERENCE] = "name",     [SCHEMA_TEXTS] = "list",
+        [SCHEMA_PAIRS] = "map",         [SCHEMA_SECTION] = "section",   [SCHEMA_OPTIONAL] = "section",   [SCHEMA_SECTIONS] = "list of sections",
+        [SCHEMA_MAP] = "map of sections", [SCHEMA_INCLUDE] = "list of paths"};
+    static const char *const lists[] = {[SCHEMA_STRING] = "list of strings",
+                                        [SCHEMA_TEMPLATE] = "list of templates",
+                                        [SCHEMA_PATH] = "list of paths",
+                                        [SCHEMA_REFERENCE] = "list of names"};
+    return key->type == SCHEMA_TEXTS ? lists[key->item] : names[key->type];
+}
