@@ -1,6 +1,7 @@
 /* Formats lines of the log, and folds repeats. Where they go is left to log_writer.c. */
 #include "base/log.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/attributes.h"
@@ -16,7 +17,8 @@
 _Atomic(enum log_level) log_level = LOG_LEVEL_INFO;
 
 static _Atomic(enum log_format) log_format = LOG_FORMAT_LOGFMT;
-static _Atomic(struct log_site *) log_sites; /* those that ever folded; only grows */
+static struct log_site *log_sites; /* those that ever folded */
+static pthread_mutex_t log_sites_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static const char *const log_level_names[] = {
     [LOG_LEVEL_DEBUG] = "debug", [LOG_LEVEL_INFO] = "info", [LOG_LEVEL_WARN] = "warn",
@@ -134,9 +136,10 @@ static void log_list_site(struct log_site *site, enum log_level level, const cha
     site->level = level;
     site->subject = subject;
     site->sentence = sentence;
-    site->next = atomic_load(&log_sites);
-    while (!atomic_compare_exchange_weak(&log_sites, &site->next, site))
-        ;
+    pthread_mutex_lock(&log_sites_lock); /* once in the life of a site */
+    site->next = log_sites;
+    log_sites = site;
+    pthread_mutex_unlock(&log_sites_lock);
 }
 
 /* Whether the line is only counted. Threads that race here may write a line too many: no harm. */
@@ -173,14 +176,25 @@ static size_t log_print_folded(struct log_site *site, enum log_level level, cons
 size_t log_folded_line(char *line, bool all)
 {
     uint64_t second = log_second();
-    for (struct log_site *site = atomic_load(&log_sites); site != NULL; site = site->next) {
-        if (!all && atomic_load_explicit(&site->window, memory_order_relaxed) == second)
-            continue;
-        size_t length = log_print_folded(site, site->level, site->subject, site->sentence, line);
-        if (length != 0)
-            return length;
+    size_t length = 0;
+    pthread_mutex_lock(&log_sites_lock);
+    for (struct log_site *site = log_sites; site != NULL && length == 0; site = site->next)
+        if (all || atomic_load_explicit(&site->window, memory_order_relaxed) != second)
+            length = log_print_folded(site, site->level, site->subject, site->sentence, line);
+    pthread_mutex_unlock(&log_sites_lock);
+    return length;
+}
+
+void log_site_forget(struct log_site *site)
+{
+    pthread_mutex_lock(&log_sites_lock);
+    for (struct log_site **link = &log_sites; *link != NULL; link = &(*link)->next) {
+        if (*link == site) {
+            *link = site->next;
+            break;
+        }
     }
-    return 0;
+    pthread_mutex_unlock(&log_sites_lock);
 }
 
 void log_format_set(enum log_format format)

@@ -113,6 +113,8 @@ static void *aligned_zeroed(size_t size)
 
 static void server_free(struct server *server)
 {
+    log_site_forget(&server->down_site);
+    log_site_forget(&server->up_site);
     free((char *)server->pool_name);
     free((char *)server->name);
     free((char *)server->address_text);
