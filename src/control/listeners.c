@@ -1,0 +1,226 @@
+/* Opens, keeps and closes listening sockets. Accepting is the workers' business. */
+#include "control/listeners.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "config/config.h"
+#include "net/address.h"
+#include "net/mailbox.h"
+#include "net/socket.h"
+#include "proxy/worker.h"
+
+enum listening_state { LISTENING_NEW, LISTENING_KEPT, LISTENING_UNWANTED };
+
+/* One address: a TCP socket of its own for each worker, or one Unix socket under a descriptor for each. */
+struct listening {
+    struct list at;
+    struct listeners *listeners;
+    enum listening_state state;
+    struct address address;
+    _Atomic unsigned workers_left; /* that may still accept, once it is withdrawn */
+    struct mailbox *mailbox;       /* of control, while it is withdrawn */
+    struct letter letter;
+    char *text; /* as the configuration says it */
+    int descriptors[];
+};
+
+struct listeners {
+    unsigned count; /* workers, so descriptors of each */
+    struct list open;
+    struct list withdrawn; /* workers have not all let go */
+};
+
+static void listening_close(struct listening *listening, bool for_good)
+{
+    for (unsigned i = 0; i < listening->listeners->count; i++)
+        if (listening->descriptors[i] >= 0)
+            close(listening->descriptors[i]);
+    if (for_good && listening->address.socket.any.sa_family == AF_UNIX)
+        unlink(listening->address.socket.local.sun_path);
+    list_remove(&listening->at);
+    free(listening->text);
+    free(listening);
+}
+
+/* SO_REUSEPORT lets a second weir of the same user take half of the connections of the first: a bind without it tells. */
+static bool listening_is_free(const struct address *address, const char *text, struct error *error)
+{
+    int family = address->socket.any.sa_family;
+    if (family == AF_UNIX)
+        return true;
+    int on = 1, off = 0;
+    int descriptor = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (descriptor < 0)
+        return true; /* socket_listen() will say why */
+    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (family == AF_INET6)
+        setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    int result = bind(descriptor, &address->socket.any, address->length);
+    int number = errno;
+    close(descriptor);
+    if (result == 0 || number != EADDRINUSE)
+        return true;
+    return error_set(error, "cannot listen on %s: the address is in use by another process", text);
+}
+
+static bool listening_open(struct listening *listening, const struct listener_config *config, struct error *error)
+{
+    unsigned mode = config->mode != NULL ? (unsigned)strtoul(config->mode, NULL, 8) : 0660u;
+    bool local = listening->address.socket.any.sa_family == AF_UNIX;
+    if (!listening_is_free(&listening->address, listening->text, error))
+        return false;
+    for (unsigned i = 0; i < listening->listeners->count; i++) {
+        if (i > 0 && local)
+            listening->descriptors[i] = fcntl(listening->descriptors[0], F_DUPFD_CLOEXEC, 3);
+        else
+            listening->descriptors[i] = socket_listen(&listening->address, (int)config->backlog, mode, error);
+        if (listening->descriptors[i] < 0)
+            return i > 0 && local ? error_set_errno(error, errno, "cannot share the socket") : false;
+    }
+    return true;
+}
+
+static bool listeners_open_one(struct listeners *listeners, const struct listener_config *config, struct error *error)
+{
+    struct listening *listening = xcalloc(1, sizeof *listening + listeners->count * sizeof(int));
+    listening->listeners = listeners;
+    listening->text = xstrdup(config->address);
+    for (unsigned i = 0; i < listeners->count; i++)
+        listening->descriptors[i] = -1;
+    list_push_back(&listeners->open, &listening->at);
+    if (address_resolve(&listening->address, 1, config->address, error) != 0 && listening_open(listening, config, error))
+        return true;
+    listening_close(listening, false);
+    return false;
+}
+
+static struct listening *listeners_find(const struct listeners *listeners, const char *text)
+{
+    LIST_EACH(node, &listeners->open) {
+        struct listening *listening = CONTAINER_OF(node, struct listening, at);
+        if (strcmp(listening->text, text) == 0)
+            return listening;
+    }
+    return NULL;
+}
+
+/* ---- taking sockets from workers ---- */
+
+static void listening_letter_opened(struct letter *letter, void *reader)
+{
+    (void)reader;
+    struct listening *listening = CONTAINER_OF(letter, struct listening, letter);
+    listening_close(listening, true);
+}
+
+/* On a worker's thread: it no longer accepts there. */
+static void listening_let_go(void *argument)
+{
+    struct listening *listening = argument;
+    /* Acquire and release: the last to let go posts the letter, and all others are past their use of the struct. */
+    if (atomic_fetch_sub_explicit(&listening->workers_left, 1, memory_order_acq_rel) == 1)
+        mailbox_post(listening->mailbox, &listening->letter);
+}
+
+static void listening_withdraw(struct listening *listening, struct worker *const *workers, struct mailbox *mailbox)
+{
+    struct listeners *listeners = listening->listeners;
+    list_remove(&listening->at);
+    list_push_back(&listeners->withdrawn, &listening->at);
+    listening->mailbox = mailbox;
+    listening->letter.open = listening_letter_opened;
+    atomic_store(&listening->workers_left, listeners->count);
+    for (unsigned i = 0; i < listeners->count; i++)
+        worker_post_unlisten(workers[i], listening->descriptors[i], listening_let_go, listening);
+}
+
+/* ---- public ---- */
+
+struct listeners *listeners_new(unsigned workers_count)
+{
+    struct listeners *listeners = xcalloc(1, sizeof *listeners);
+    listeners->count = workers_count;
+    list_init(&listeners->open);
+    list_init(&listeners->withdrawn);
+    return listeners;
+}
+
+void listeners_free(struct listeners *listeners)
+{
+    if (listeners == NULL)
+        return;
+    LIST_EACH_SAFE(node, after, &listeners->open)
+        listening_close(CONTAINER_OF(node, struct listening, at), true);
+    LIST_EACH_SAFE(node, after, &listeners->withdrawn)
+        listening_close(CONTAINER_OF(node, struct listening, at), true);
+    free(listeners);
+}
+
+bool listeners_open(struct listeners *listeners, const struct config *config, struct error *error)
+{
+    LIST_EACH(node, &listeners->open)
+        CONTAINER_OF(node, struct listening, at)->state = LISTENING_UNWANTED;
+    for (size_t i = 0; i < config->listeners_count; i++) {
+        struct listening *listening = listeners_find(listeners, config->listeners[i].address);
+        if (listening != NULL) {
+            listening->state = LISTENING_KEPT;
+        } else if (!listeners_open_one(listeners, &config->listeners[i], error)) {
+            listeners_undo(listeners);
+            return false;
+        }
+    }
+    return true;
+}
+
+void listeners_undo(struct listeners *listeners)
+{
+    LIST_EACH_SAFE(node, after, &listeners->open) {
+        struct listening *listening = CONTAINER_OF(node, struct listening, at);
+        if (listening->state == LISTENING_NEW)
+            listening_close(listening, true);
+        else
+            listening->state = LISTENING_KEPT;
+    }
+}
+
+void listeners_commit(struct listeners *listeners, struct worker *const *workers, struct mailbox *mailbox)
+{
+    LIST_EACH_SAFE(node, after, &listeners->open) {
+        struct listening *listening = CONTAINER_OF(node, struct listening, at);
+        if (listening->state == LISTENING_NEW)
+            for (unsigned i = 0; i < listeners->count; i++)
+                worker_post_listen(workers[i], listening->descriptors[i], listening->text);
+        if (listening->state != LISTENING_UNWANTED) {
+            listening->state = LISTENING_KEPT;
+            continue;
+        }
+        log_info("control", "listener removed", KV("address", listening->text));
+        listening_withdraw(listening, workers, mailbox);
+    }
+}
+
+void listeners_withdraw(struct listeners *listeners, struct worker *const *workers, struct mailbox *mailbox)
+{
+    LIST_EACH_SAFE(node, after, &listeners->open)
+        listening_withdraw(CONTAINER_OF(node, struct listening, at), workers, mailbox);
+}
+
+void listeners_print(const struct listeners *listeners, struct text *to)
+{
+    LIST_EACH(node, &listeners->open) {
+        const struct listening *listening = CONTAINER_OF(node, struct listening, at);
+        if (to->length != 0)
+            text_char(to, ',');
+        text_add(to, span_of(listening->text));
+    }
+}

@@ -1,0 +1,16 @@
+/* What the service manager is told over $NOTIFY_SOCKET (sd_notify(3)), and how often it wants to hear that all is well. */
+#ifndef WEIR_CONTROL_SERVICE_NOTIFY_H
+#define WEIR_CONTROL_SERVICE_NOTIFY_H
+
+#include <stdint.h>
+
+void service_notify_ready(void);
+void service_notify_reloading(void);
+void service_notify_stopping(void);
+void service_notify_alive(void); /* the watchdog's */
+/* Shown by `systemctl status`. */
+void service_notify_status(const char *text);
+/* Milliseconds after which the manager takes silence for a hang ($WATCHDOG_USEC); 0: it does not watch. */
+uint64_t service_watchdog_period(void);
+
+#endif
