@@ -1,0 +1,83 @@
+/* The table of subcommands, and what finds its row. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/attributes.h"
+#include "base/span.h"
+#include "cli/cli.h"
+#include "control/control.h"
+#include "control/options.h"
+
+const struct cli_command cli_commands[] = {
+    {"run", cli_run, "[-c FILE]", "serve, in the foreground"},
+    {"check", cli_check, "[-c FILE]", "read and validate the file: every problem, not just the first"},
+    {"explain", cli_explain, "[-c FILE] [-H 'Name: value'] [--from IP] METHOD URL",
+     "which listener, route, limits, filters and pool would serve a request"},
+    {"config", cli_config, "[-c FILE]", "the effective configuration, with includes merged and defaults filled in"},
+    {"schema", cli_schema, "", "JSON Schema of the file, for editors"},
+    {"proxy", cli_proxy, "--listen ADDR --to ADDR [--to ADDR ...]", "a proxy in one line, without a file"},
+    {"demo", cli_demo, "[--port N]", "backends, certificate and configuration: something to curl"},
+    {"version", cli_version, "[--json]", "version, build options, libraries"},
+    {"help", cli_help, "[COMMAND]", "this, or the help of a command"},
+    {NULL, NULL, NULL, NULL},
+};
+
+static const struct cli_command *command_find(const char *name)
+{
+    for (const struct cli_command *command = cli_commands; command->name != NULL; command++)
+        if (strcmp(command->name, name) == 0)
+            return command;
+    return NULL;
+}
+
+static void command_print_all(FILE *to)
+{
+    fprintf(to, "weir: a reverse proxy and load balancer\n\nusage: weir COMMAND [OPTIONS]\n\n");
+    for (const struct cli_command *command = cli_commands; command->name != NULL; command++)
+        fprintf(to, "  %-10s %s\n", command->name, command->summary);
+    fprintf(to, "\nweir COMMAND --help tells the options; weir(8) and weir.yaml(5) tell all.\n");
+}
+
+static int command_unknown(const char *name)
+{
+    const char *names[COUNT_OF(cli_commands)] = {NULL};
+    for (size_t i = 0; i + 1 < COUNT_OF(cli_commands); i++)
+        names[i] = cli_commands[i].name;
+    const char *nearest = options_nearest(span_of(name), names);
+    fprintf(stderr, "weir: unknown command \"%s\"", name);
+    if (nearest != NULL)
+        fprintf(stderr, "; did you mean \"%s\"?", nearest);
+    fprintf(stderr, "\ntry: weir --help\n");
+    return EXIT_USAGE;
+}
+
+int cli_help(int argc, char **argv)
+{
+    if (argc < 2 || argv[1][0] == '-') {
+        command_print_all(stdout);
+        return EXIT_OK;
+    }
+    const struct cli_command *command = command_find(argv[1]);
+    if (command == NULL)
+        return command_unknown(argv[1]);
+    if (command->run == cli_help)
+        return cli_help(1, argv);
+    char help[] = "--help";
+    char *arguments[] = {argv[1], help, NULL};
+    return command->run(2, arguments);
+}
+
+int cli_main(int argc, char **argv)
+{
+    if (argc < 2) {
+        command_print_all(stderr);
+        return EXIT_USAGE;
+    }
+    char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        return cli_help(1, argv);
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0)
+        return cli_version(1, argv);
+    const struct cli_command *command = command_find(name);
+    return command != NULL ? command->run(argc - 1, argv + 1) : command_unknown(name);
+}

@@ -1,0 +1,35 @@
+/* weir run: serves what the file says, in the foreground. */
+#include "cli/cli.h"
+#include "control/control.h"
+#include "control/options.h"
+
+int cli_run(int argc, char **argv)
+{
+    static const struct option_row rows[] = {
+        {"config", 'c', "FILE", "the configuration (default /etc/weir/weir.yaml; -: standard input)"},
+        {NULL, 0, NULL, NULL},
+    };
+    struct options options = {
+        .command = "run",
+        .arguments = "[-c FILE]",
+        .summary = "Serves in the foreground.",
+        .rows = rows,
+        .notes = "signals:\n"
+                 "  SIGHUP    reload the file; a file with errors changes nothing\n"
+                 "  SIGTERM   drain and end; SIGINT and SIGQUIT likewise; the second ends at once\n"
+                 "  SIGUSR1   reopen the logs",
+    };
+    struct control_options control = {.path = "/etc/weir/weir.yaml"};
+    const char *value;
+    int row;
+    options_begin(&options, argc, argv);
+    while ((row = options_next(&options, &value)) >= 0)
+        control.path = value;
+    if (row != OPTIONS_END)
+        return row == OPTIONS_HELP ? EXIT_OK : EXIT_USAGE;
+    if ((value = options_argument(&options)) != NULL) {
+        options_complain(&options, "unexpected argument \"%s\"; a file is given with -c", value);
+        return EXIT_USAGE;
+    }
+    return control_run(&control);
+}
