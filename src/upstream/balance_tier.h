@@ -32,9 +32,10 @@ static inline bool choice_was_tried(const struct choice *choice, const struct se
     return false;
 }
 
+/* Sequentially consistent, which costs nothing on x86: who starts to wait sets his bit and then looks here (upstream_queue.c). */
 static inline uint32_t member_load(const struct pool_server *member)
 {
-    return (uint32_t)atomic_load_explicit(&member->server->in_flight, memory_order_relaxed);
+    return (uint32_t)atomic_load(&member->server->in_flight);
 }
 
 /* May be chosen now; *any_up is set when only its limit stands against it, or nothing. */

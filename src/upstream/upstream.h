@@ -31,14 +31,15 @@ struct upstream_waiter {
     void (*failed)(struct upstream_waiter *waiter, enum failure why); /* CONNECT_*, TLS_*, NO_SERVER, QUEUE_*; waiter->server tells whom, or NULL */
     const struct pool *pool;
     uint64_t hash;                  /* for hash policies */
-    const char *host;               /* of the request, for SNI when the server's address is no name; may be NULL */
+    const char *host;               /* of the request; may be NULL. Never what a certificate is verified against: that name comes from the file */
     bool fresh;                     /* open a new connection, do not reuse (replay after a stale one) */
     struct server *only;            /* not NULL: this server and no other (replay) */
     struct server *tried[TRIES_MOST];
     unsigned tried_count;
     /* set by upstream */
-    struct server *server;          /* chosen; a reference is held until upstream_done() */
-    struct upstream_conn *conn;
+    struct server *server;          /* chosen, also when it then failed; NULL: none. The pool, which the caller keeps, holds it */
+    struct upstreams *upstreams;
+    struct upstream_conn *conn;     /* that is being opened for it; NULL before and after */
     uint64_t opened_us;             /* when the connection was ready */
     bool reused;
     struct list queued;
@@ -47,14 +48,15 @@ struct upstream_waiter {
     uint8_t phase;
     enum failure failure;
 };
-/* number: of the worker; mailbox: the worker's, so that other workers can tell it that a slot is free. settings: for codecs; may change at reload. */
+/* number: of the worker; settings: for codecs; may change at reload. */
 struct upstreams *upstreams_new(struct loop *loop, unsigned number, struct mailbox *mailbox, const struct http_settings *settings);
 void upstreams_settings(struct upstreams *upstreams, const struct http_settings *settings);
-void upstreams_free(struct upstreams *upstreams);  /* closes all; after the loop has ended */
+/* On the worker's thread, after its loop has ended: closes all, for which the loop runs once more. */
+void upstreams_free(struct upstreams *upstreams);
 void upstreams_close_idle(struct upstreams *upstreams);
 /* A new snapshot: idle connections of servers that are in none of its pools close. */
 void upstreams_keep_only(struct upstreams *upstreams, struct pool *const *pools, size_t count);
-/* Tells which mailbox belongs to which worker number; before workers run. */
+/* Tells which mailbox belongs to which worker number, so that a freed slot can be told to who waits for it; before workers run. */
 void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailboxes, struct upstreams *const *others, unsigned count);
 
 void upstream_open(struct upstreams *upstreams, struct upstream_waiter *waiter);

@@ -1,0 +1,423 @@
+/*
+ * A worker's way to servers: chooses one, reserves its slot, hands out a connection, and takes the slot back when the attempt is over.
+ * Everything is decided in a task of the same turn, after all events: so nothing calls back from inside upstream_open(), and an idle
+ * connection that the peer has just closed is not handed out.
+ */
+#include "upstream/upstream.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/counters.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "http/http_conn.h"
+#include "upstream/balance.h"
+#include "upstream/upstream_conn.h"
+#include "upstream/upstream_state.h"
+
+#define FOLD_EVERY 1000   /* ms */
+#define CLOSING_ROUNDS 64 /* of tasks that closing connections gets at the end */
+
+/* --- tables --- */
+
+/* Tables grow in steps of twice the size; numbers are never used again, but few are made. */
+static void *table_grow(void *table, uint32_t *room, uint32_t number)
+{
+    if (number < *room)
+        return table;
+    uint32_t wanted = *room == 0 ? 16 : *room;
+    while (wanted <= number)
+        wanted *= 2;
+    void **grown = xrealloc(table, wanted * sizeof *grown);
+    for (uint32_t i = *room; i < wanted; i++)
+        grown[i] = NULL;
+    *room = wanted;
+    return grown;
+}
+
+struct pool_entry *upstreams_pool(struct upstreams *upstreams, uint32_t pool_number)
+{
+    upstreams->pools = table_grow(upstreams->pools, &upstreams->pools_room, pool_number);
+    struct pool_entry *entry = upstreams->pools[pool_number];
+    if (entry == NULL) {
+        entry = upstreams->pools[pool_number] = xcalloc(1, sizeof *entry);
+        pool_entry_init(entry, upstreams);
+    }
+    return entry;
+}
+
+struct server_entry *upstreams_server(struct upstreams *upstreams, struct server *server)
+{
+    upstreams->servers = table_grow(upstreams->servers, &upstreams->servers_room, server->number);
+    struct server_entry *entry = upstreams->servers[server->number];
+    if (entry != NULL)
+        return entry;
+    entry = upstreams->servers[server->number] = xcalloc(1, sizeof *entry);
+    entry->server = server_take(server);
+    entry->kept = true;
+    list_init(&entry->idle);
+    list_push_back(&upstreams_pool(upstreams, server->pool_number)->servers, &entry->of_pool);
+    return entry;
+}
+
+static void server_entry_fold(struct server_entry *entry)
+{
+    if (entry->served != 0)
+        atomic_fetch_add_explicit(&entry->server->served, entry->served, memory_order_relaxed);
+    entry->served = 0;
+}
+
+static void server_entry_free(struct upstreams *upstreams, struct server_entry *entry)
+{
+    server_entry_fold(entry);
+    list_remove(&entry->of_pool);
+    upstreams->servers[entry->server->number] = NULL;
+    queue_forget_server(upstreams, entry->server);
+    server_release(entry->server);
+    free(entry);
+}
+
+void server_entry_check(struct upstreams *upstreams, struct server_entry *entry)
+{
+    if (!entry->kept && entry->conns_count == 0)
+        server_entry_free(upstreams, entry);
+}
+
+static void pool_entry_free(struct upstreams *upstreams, uint32_t number)
+{
+    struct pool_entry *entry = upstreams->pools[number];
+    loop_cancel(upstreams->loop, &entry->wake);
+    deadline_clear(&entry->look);
+    upstreams->pools[number] = NULL;
+    free(entry);
+}
+
+/* What was served is told once a second: the cell is shared by all workers, and on the line that every choice reads. */
+static void upstreams_fold(struct deadline *deadline)
+{
+    struct upstreams *upstreams = CONTAINER_OF(deadline, struct upstreams, fold);
+    for (uint32_t i = 0; i < upstreams->servers_room; i++)
+        if (upstreams->servers[i] != NULL)
+            server_entry_fold(upstreams->servers[i]);
+}
+
+/* --- choosing --- */
+
+static enum chosen choose_only(struct upstream_waiter *waiter)
+{
+    for (size_t i = 0; i < waiter->pool->servers_count; i++) {
+        const struct pool_server *member = &waiter->pool->servers[i];
+        if (member->server != waiter->only)
+            continue;
+        if (!server_reserve(member->server, member->max_connections))
+            return CHOSEN_FULL;
+        waiter->server = member->server;
+        return CHOSEN;
+    }
+    return CHOSEN_NOBODY;
+}
+
+enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *waiter)
+{
+    if (waiter->only != NULL)
+        return choose_only(waiter);
+    const struct pool *pool = waiter->pool;
+    bool all_full = false;
+    struct choice choice = {
+        .hash = waiter->hash,
+        .cursor = &upstreams_pool(upstreams, pool->shared->number)->cursor,
+        .rng = &upstreams->rng,
+        .tried = waiter->tried,
+        .tried_count = waiter->tried_count,
+        .all_full = &all_full,
+    };
+    for (;;) {
+        int index = pool->balancer->choose(pool, pool->plan, &choice);
+        if (index < 0)
+            return all_full ? CHOSEN_FULL : CHOSEN_NOBODY;
+        const struct pool_server *member = &pool->servers[index];
+        if (server_reserve(member->server, member->max_connections)) {
+            waiter->server = member->server;
+            return CHOSEN;
+        }
+        /* Another worker was faster: the next choice sees it full. */
+    }
+}
+
+static void slot_release(struct upstreams *upstreams, struct server *server)
+{
+    server_unreserve(server);
+    queue_slot_free(upstreams, server);
+}
+
+void waiter_fail(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why)
+{
+    (void)upstreams;
+    waiter->phase = PHASE_DONE;
+    waiter->failed(waiter, why);
+}
+
+/* Refusals take a server down at once only where probes will bring it back. */
+static void server_refused(struct upstreams *upstreams, const struct pool *pool, struct server *server)
+{
+    if (pool->config->health == NULL || !server_was_refused(server, loop_now_us(upstreams->loop), pool->config->fast_down))
+        return;
+    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV("why", "connections refused"),
+                                     KV_NUMBER("after", pool->config->fast_down), KV_NONE};
+    log_write(&server->down_site, LOG_LEVEL_WARN, "health", "server is down", pairs);
+}
+
+void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why)
+{
+    struct server *server = waiter->server;
+    waiter->conn = NULL;
+    if (failure_info[why].whose == 'S')
+        atomic_fetch_add_explicit(&server->failed, 1, memory_order_relaxed);
+    if (why == FAILURE_CONNECT_REFUSED)
+        server_refused(upstreams, waiter->pool, server);
+    slot_release(upstreams, server);
+    waiter_fail(upstreams, waiter, why);
+}
+
+void waiter_ready(struct upstreams *upstreams, struct upstream_waiter *waiter, struct stream *stream)
+{
+    waiter->conn = NULL;
+    waiter->phase = PHASE_READY;
+    waiter->opened_us = loop_now_us(upstreams->loop);
+    waiter->ready(waiter, stream);
+}
+
+/* It has its slot: a kept connection, or a new one. */
+static void waiter_connect(struct upstreams *upstreams, struct upstream_waiter *waiter)
+{
+    struct server_entry *entry = upstreams_server(upstreams, waiter->server);
+    if (!waiter->fresh && upstream_conn_reuse(upstreams, entry, waiter))
+        return;
+    waiter->phase = PHASE_CONNECTING;
+    enum failure why = upstream_conn_connect(upstreams, entry, waiter);
+    if (why != FAILURE_NONE)
+        waiter_connect_failed(upstreams, waiter, why);
+}
+
+static void waiter_begin(struct upstreams *upstreams, struct upstream_waiter *waiter)
+{
+    /* Those who wait already come first. */
+    if (waiter->pool->limited && !list_is_empty(&upstreams_pool(upstreams, waiter->pool->shared->number)->queue)) {
+        queue_enter(upstreams, waiter);
+        return;
+    }
+    switch (waiter_choose(upstreams, waiter)) {
+    case CHOSEN:
+        waiter_connect(upstreams, waiter);
+        break;
+    case CHOSEN_FULL:
+        queue_enter(upstreams, waiter);
+        break;
+    case CHOSEN_NOBODY:
+        waiter_fail(upstreams, waiter, FAILURE_NO_SERVER);
+        break;
+    }
+}
+
+static void waiter_run(struct task *task)
+{
+    struct upstream_waiter *waiter = CONTAINER_OF(task, struct upstream_waiter, task);
+    struct upstreams *upstreams = waiter->upstreams;
+    switch ((enum waiter_phase)waiter->phase) {
+    case PHASE_CHOOSING:
+        waiter_begin(upstreams, waiter);
+        break;
+    case PHASE_RESERVED:
+        waiter_connect(upstreams, waiter);
+        break;
+    case PHASE_FAILING:
+        waiter_fail(upstreams, waiter, waiter->failure);
+        break;
+    case PHASE_NONE:
+    case PHASE_QUEUED:
+    case PHASE_CONNECTING:
+    case PHASE_READY:
+    case PHASE_DONE:
+        assert(false); /* a waiter's task has nothing to do in these phases */
+    }
+}
+
+void upstream_open(struct upstreams *upstreams, struct upstream_waiter *waiter)
+{
+    assert(waiter->phase == PHASE_NONE);
+    waiter->upstreams = upstreams;
+    waiter->server = NULL;
+    waiter->conn = NULL;
+    waiter->failure = FAILURE_SHUTTING_DOWN;
+    waiter->phase = upstreams->closing ? PHASE_FAILING : PHASE_CHOOSING;
+    waiter->task.run = waiter_run;
+    loop_later(upstreams->loop, &waiter->task);
+}
+
+void upstream_give_up(struct upstreams *upstreams, struct upstream_waiter *waiter)
+{
+    enum waiter_phase phase = (enum waiter_phase)waiter->phase;
+    waiter->phase = PHASE_DONE;
+    switch (phase) {
+    case PHASE_CHOOSING:
+    case PHASE_FAILING:
+        loop_cancel(upstreams->loop, &waiter->task);
+        break;
+    case PHASE_QUEUED:
+        queue_leave(upstreams, waiter);
+        break;
+    case PHASE_RESERVED:
+        loop_cancel(upstreams->loop, &waiter->task);
+        slot_release(upstreams, waiter->server);
+        break;
+    case PHASE_CONNECTING:
+        upstream_conn_abandon(waiter->conn);
+        slot_release(upstreams, waiter->server);
+        break;
+    case PHASE_NONE:
+    case PHASE_READY:
+    case PHASE_DONE:
+        assert(false); /* given up before ready() or failed() only, and once */
+    }
+}
+
+void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure result)
+{
+    assert(waiter->phase == PHASE_READY);
+    waiter->phase = PHASE_DONE;
+    struct server *server = waiter->server;
+    if (result == FAILURE_NONE) {
+        upstreams_server(upstreams, server)->served++;
+        if (!deadline_is_set(&upstreams->fold))
+            deadline_set(&upstreams->fold, upstreams->loop, FOLD_EVERY);
+    } else if (failure_info[result].whose == 'S' && result != FAILURE_SERVER_STALE) {
+        atomic_fetch_add_explicit(&server->failed, 1, memory_order_relaxed);
+    }
+    slot_release(upstreams, server);
+}
+
+/* --- retry budget --- */
+
+void upstream_budget_earn(struct upstreams *upstreams, const struct pool *pool)
+{
+    retry_budget_earn(&upstreams_pool(upstreams, pool->shared->number)->budget, (double)pool->config->retry.budget / 100, loop_now_us(upstreams->loop));
+}
+
+bool upstream_budget_spend(struct upstreams *upstreams, const struct pool *pool)
+{
+    return retry_budget_spend(&upstreams_pool(upstreams, pool->shared->number)->budget, (double)pool->config->retry.budget / 100,
+                              loop_now_us(upstreams->loop));
+}
+
+/* --- the whole --- */
+
+struct upstreams *upstreams_new(struct loop *loop, unsigned number, struct mailbox *mailbox, const struct http_settings *settings)
+{
+    assert(number < SERVER_WORKERS_MOST);
+    (void)mailbox; /* upstreams_peers() tells all of them */
+    struct upstreams *upstreams = xcalloc(1, sizeof *upstreams);
+    upstreams->loop = loop;
+    upstreams->number = number;
+    upstreams->settings = settings;
+    upstreams->fold.passed = upstreams_fold;
+    list_init(&upstreams->conns);
+    rng_seed(&upstreams->rng);
+    return upstreams;
+}
+
+void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailboxes, struct upstreams *const *others, unsigned count)
+{
+    if (upstreams->peers != NULL)
+        return; /* told by an earlier worker's call */
+    struct upstream_peers *peers = upstream_peers_new(mailboxes, others, count);
+    for (unsigned i = 0; i < count; i++)
+        others[i]->peers = peers;
+}
+
+void upstreams_settings(struct upstreams *upstreams, const struct http_settings *settings)
+{
+    upstreams->settings = settings;
+    upstream_conns_settings(upstreams);
+}
+
+void upstreams_close_idle(struct upstreams *upstreams)
+{
+    for (uint32_t i = 0; i < upstreams->servers_room; i++)
+        if (upstreams->servers[i] != NULL)
+            upstream_conns_close_idle(upstreams->servers[i], NULL);
+}
+
+/* Marks what the pools have, and closes what was made for other TLS settings than theirs. */
+static void upstreams_mark(struct upstreams *upstreams, struct pool *const *pools, size_t count)
+{
+    for (uint32_t i = 0; i < upstreams->servers_room; i++)
+        if (upstreams->servers[i] != NULL)
+            upstreams->servers[i]->kept = false;
+    for (uint32_t i = 0; i < upstreams->pools_room; i++)
+        if (upstreams->pools[i] != NULL)
+            upstreams->pools[i]->kept = false;
+    for (size_t i = 0; i < count; i++) {
+        if (pools[i]->shared->number < upstreams->pools_room && upstreams->pools[pools[i]->shared->number] != NULL)
+            upstreams->pools[pools[i]->shared->number]->kept = true;
+        for (size_t k = 0; k < pools[i]->servers_count; k++) {
+            uint32_t number = pools[i]->servers[k].server->number;
+            struct server_entry *entry = number < upstreams->servers_room ? upstreams->servers[number] : NULL;
+            if (entry == NULL)
+                continue;
+            entry->kept = true;
+            upstream_conns_close_idle(entry, pools[i]);
+        }
+    }
+}
+
+void upstreams_keep_only(struct upstreams *upstreams, struct pool *const *pools, size_t count)
+{
+    upstreams_mark(upstreams, pools, count);
+    for (uint32_t i = 0; i < upstreams->servers_room; i++) {
+        struct server_entry *entry = upstreams->servers[i];
+        if (entry == NULL || entry->kept)
+            continue;
+        upstream_conns_close_idle(entry, NULL);
+        server_entry_check(upstreams, entry);
+    }
+    for (uint32_t i = 0; i < upstreams->pools_room; i++) {
+        struct pool_entry *entry = upstreams->pools[i];
+        if (entry != NULL && !entry->kept && list_is_empty(&entry->queue) && list_is_empty(&entry->servers))
+            pool_entry_free(upstreams, i);
+    }
+}
+
+/* Ends the last turns as soon as every connection has said closed. */
+static void upstreams_last(struct task *task)
+{
+    struct upstreams *upstreams = CONTAINER_OF(task, struct upstreams, last);
+    if (list_is_empty(&upstreams->conns) || ++upstreams->last_rounds == CLOSING_ROUNDS)
+        loop_stop(upstreams->loop);
+    else
+        loop_later(upstreams->loop, task);
+}
+
+void upstreams_free(struct upstreams *upstreams)
+{
+    if (upstreams == NULL)
+        return;
+    upstreams->closing = true;
+    if (!list_is_empty(&upstreams->conns)) {
+        upstream_conns_close(upstreams);
+        upstreams->last.run = upstreams_last;
+        loop_later(upstreams->loop, &upstreams->last);
+        loop_run(upstreams->loop);
+    }
+    deadline_clear(&upstreams->fold);
+    for (uint32_t i = 0; i < upstreams->servers_room; i++)
+        if (upstreams->servers[i] != NULL)
+            server_entry_free(upstreams, upstreams->servers[i]);
+    for (uint32_t i = 0; i < upstreams->pools_room; i++)
+        if (upstreams->pools[i] != NULL)
+            pool_entry_free(upstreams, i);
+    upstream_peers_release(upstreams->peers);
+    free(upstreams->servers);
+    free(upstreams->pools);
+    free(upstreams);
+}
