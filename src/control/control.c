@@ -253,12 +253,12 @@ static void control_end_workers(struct control *control)
     for (unsigned i = 0; control->workers != NULL && i < control->workers_count; i++)
         if (control->workers[i] != NULL && control->workers[i]->started)
             worker_post_stop(control->workers[i]);
-    for (unsigned i = 0; control->workers != NULL && i < control->workers_count; i++) {
-        if (control->workers[i] == NULL)
-            continue;
-        worker_join(control->workers[i]);
+    /* Workers write letters to each other until the last has ended, so no mailbox goes before. */
+    for (unsigned i = 0; control->workers != NULL && i < control->workers_count; i++)
+        if (control->workers[i] != NULL)
+            worker_join(control->workers[i]);
+    for (unsigned i = 0; control->workers != NULL && i < control->workers_count; i++)
         worker_free(control->workers[i]);
-    }
     free(control->workers);
 }
 

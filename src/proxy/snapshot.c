@@ -218,7 +218,6 @@ struct snapshot *snapshot_new(struct config *config, struct shared_state *shared
         snapshot_free(snapshot);
         return NULL;
     }
-    tls_tickets_configure(shared->tickets, config->tls.ticket_lifetime);
     snapshot->config = config;
     return snapshot;
 }

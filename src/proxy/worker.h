@@ -57,7 +57,7 @@ struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t blo
 void workers_introduce(struct worker *const *workers, unsigned count);
 bool worker_start(struct worker *worker, struct error *error) MUST_CHECK;
 void worker_join(struct worker *worker);
-void worker_free(struct worker *worker);
+void worker_free(struct worker *worker); /* after all have been joined: they write letters to each other */
 /* Letters, from control: */
 void worker_post_snapshot(struct worker *worker, struct snapshot *snapshot);           /* takes a reference of its own */
 void worker_post_listen(struct worker *worker, int fd, const char *address);           /* the socket stays control's */
