@@ -1,0 +1,276 @@
+/*
+ * Which servers are up: on the control thread, each server of a pool with `health` is probed in turns of its own, spread by lot, and what
+ * `rise` or `fall` answers in a row say becomes the state that all workers read. Workers may take a server down themselves (refused
+ * connects); it is noticed here, and probed soon and then ever more slowly until it is back.
+ */
+#include "upstream/health.h"
+
+#include <stdlib.h>
+
+#include "base/counters.h"
+#include "base/error.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "base/rng.h"
+#include "net/loop.h"
+#include "upstream/health_probe.h"
+#include "upstream/pool.h"
+#include "upstream/server.h"
+
+#define LOOK_EVERY 100    /* ms: for servers that workers took down */
+#define FIRST_WITHIN 1000 /* ms: the first probes are spread over this, or the interval if that is less */
+
+/* One server that is probed. */
+struct check {
+    struct list at; /* health.checks */
+    struct health *health;
+    struct server *server;   /* a reference */
+    const struct pool *pool; /* of the current snapshot */
+    struct health_probe *probe; /* NULL: none runs */
+    struct deadline due;
+    uint64_t backoff; /* ms to the next probe while a worker's word is being verified; 0: as usual */
+    uint32_t passed, failed; /* in a row */
+    bool down;               /* what was last seen or decided here */
+    bool kept;
+};
+struct health {
+    struct loop *loop;
+    struct list checks;
+    struct check **by_server; /* by server->number */
+    uint32_t room;
+    struct rng rng;
+    struct deadline look;
+};
+
+static const struct health_config *config_of(const struct check *check)
+{
+    return check->pool->config->health;
+}
+
+/* --- when --- */
+
+/* Anywhere within so many percent around the interval. */
+static uint64_t with_jitter(struct health *health, uint64_t interval, uint64_t percent)
+{
+    uint64_t span = interval * percent / 100;
+    uint32_t room = span < UINT32_MAX / 4 ? 2 * (uint32_t)span : UINT32_MAX / 2;
+    return interval - span + rng_below(&health->rng, room + 1);
+}
+
+static uint64_t next_interval(struct check *check)
+{
+    const struct health_config *config = config_of(check);
+    if (check->backoff != 0 && check->passed == 0) {
+        uint64_t now = check->backoff;
+        check->backoff = 2 * now < config->interval ? 2 * now : 0;
+        return now;
+    }
+    bool changing = check->down ? check->passed != 0 : check->failed != 0;
+    return changing && config->fast_interval < config->interval ? config->fast_interval : config->interval;
+}
+
+static void check_again(struct check *check)
+{
+    struct health *health = check->health;
+    deadline_set(&check->due, health->loop, with_jitter(health, next_interval(check), config_of(check)->jitter));
+}
+
+static void check_first(struct check *check)
+{
+    uint64_t interval = config_of(check)->interval;
+    uint64_t within = interval < FIRST_WITHIN ? interval : FIRST_WITHIN;
+    deadline_set(&check->due, check->health->loop, rng_below(&check->health->rng, (uint32_t)within + 1));
+}
+
+/* --- what it means --- */
+
+static void server_becomes(struct check *check, enum server_health state)
+{
+    check->down = state == SERVER_DOWN;
+    check->backoff = 0;
+    atomic_store_explicit(&check->server->health, state, memory_order_relaxed);
+}
+
+static void check_passed(struct check *check)
+{
+    struct server *server = check->server;
+    check->failed = 0;
+    check->passed++;
+    if (!check->down) {
+        if (atomic_load_explicit(&server->health, memory_order_relaxed) == SERVER_UNKNOWN)
+            server_becomes(check, SERVER_UP);
+        return;
+    }
+    if (check->passed < config_of(check)->rise)
+        return;
+    server_was_reached(server); /* refusals of before do not count against it */
+    server_becomes(check, SERVER_UP);
+    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV_NUMBER("after", check->passed), KV_NONE};
+    if (LOG_LEVEL_INFO >= log_level)
+        log_write(&server->up_site, LOG_LEVEL_INFO, "health", "server is up", pairs);
+}
+
+static void check_failed(struct check *check, const char *why)
+{
+    struct server *server = check->server;
+    counter_add(COUNTER_probes_failed, 1);
+    check->passed = 0;
+    check->failed++;
+    if (check->down || check->failed < config_of(check)->fall)
+        return;
+    server_becomes(check, SERVER_DOWN);
+    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV("why", why), KV_NUMBER("after", check->failed),
+                                     KV_NONE};
+    if (LOG_LEVEL_WARN >= log_level)
+        log_write(&server->down_site, LOG_LEVEL_WARN, "health", "server is down", pairs);
+}
+
+/* A worker took it down since. */
+static void check_notice(struct check *check)
+{
+    if (check->down || server_is_up(check->server))
+        return;
+    check->down = true;
+    check->passed = 0;
+    check->backoff = config_of(check)->fast_interval;
+    if (check->probe == NULL)
+        check_again(check);
+}
+
+static void check_done(void *owner, const char *why)
+{
+    struct check *check = owner;
+    check->probe = NULL;
+    check_notice(check);
+    if (why == NULL)
+        check_passed(check);
+    else
+        check_failed(check, why);
+    check_again(check);
+}
+
+static void check_due(struct deadline *deadline)
+{
+    struct check *check = CONTAINER_OF(deadline, struct check, due);
+    if (check->probe != NULL)
+        return; /* no overlap: its end sets the time anew */
+    counter_add(COUNTER_probes, 1);
+    check->probe = health_probe_start(check->health->loop, config_of(check), check->server, check->pool->probe_tls, check_done, check);
+}
+
+static void health_look(struct deadline *deadline)
+{
+    struct health *health = CONTAINER_OF(deadline, struct health, look);
+    LIST_EACH(node, &health->checks)
+        check_notice(CONTAINER_OF(node, struct check, at));
+    if (!list_is_empty(&health->checks))
+        deadline_set(&health->look, health->loop, LOOK_EVERY);
+}
+
+/* --- who --- */
+
+static struct check *check_new(struct health *health, const struct pool *pool, struct server *server)
+{
+    struct check *check = xcalloc(1, sizeof *check);
+    check->health = health;
+    check->server = server_take(server);
+    check->pool = pool;
+    check->down = !server_is_up(server);
+    check->due.passed = check_due;
+    list_push_back(&health->checks, &check->at);
+    health->by_server[server->number] = check;
+    check_first(check);
+    return check;
+}
+
+static void check_free(struct check *check)
+{
+    if (check->probe != NULL)
+        health_probe_cancel(check->probe);
+    deadline_clear(&check->due);
+    list_remove(&check->at);
+    check->health->by_server[check->server->number] = NULL;
+    server_release(check->server);
+    free(check);
+}
+
+static void health_grow(struct health *health, uint32_t number)
+{
+    if (number < health->room)
+        return;
+    uint32_t room = health->room == 0 ? 16 : health->room;
+    while (room <= number)
+        room *= 2;
+    health->by_server = xrealloc(health->by_server, room * sizeof *health->by_server);
+    for (uint32_t i = health->room; i < room; i++)
+        health->by_server[i] = NULL;
+    health->room = room;
+}
+
+/* A probe that runs has the old pool's settings, which the caller keeps only until we return: it is asked anew. */
+static void check_move(struct check *check, const struct pool *pool)
+{
+    uint64_t before = config_of(check)->interval;
+    check->pool = pool;
+    if (check->probe != NULL) {
+        health_probe_cancel(check->probe);
+        check->probe = NULL;
+        deadline_set(&check->due, check->health->loop, 0);
+    } else if (config_of(check)->interval < before) {
+        check_first(check);
+    }
+}
+
+static void health_add_pool(struct health *health, const struct pool *pool)
+{
+    for (size_t i = 0; i < pool->servers_count; i++) {
+        struct server *server = pool->servers[i].server;
+        health_grow(health, server->number);
+        struct check *check = health->by_server[server->number];
+        if (check == NULL)
+            check = check_new(health, pool, server);
+        else if (check->pool != pool)
+            check_move(check, pool);
+        check->kept = true;
+    }
+}
+
+struct health *health_new(struct loop *control_loop)
+{
+    struct health *health = xcalloc(1, sizeof *health);
+    health->loop = control_loop;
+    health->look.passed = health_look;
+    list_init(&health->checks);
+    rng_seed(&health->rng);
+    return health;
+}
+
+void health_set_pools(struct health *health, struct pool *const *pools, size_t count)
+{
+    LIST_EACH(node, &health->checks)
+        CONTAINER_OF(node, struct check, at)->kept = false;
+    for (size_t i = 0; i < count; i++)
+        if (pools[i]->config->health != NULL)
+            health_add_pool(health, pools[i]);
+    LIST_EACH_SAFE(node, after, &health->checks) {
+        struct check *check = CONTAINER_OF(node, struct check, at);
+        if (check->kept)
+            continue;
+        /* Its pool has no `health` any more, or it is gone: nobody would bring it back. */
+        server_becomes(check, SERVER_UNKNOWN);
+        check_free(check);
+    }
+    if (!list_is_empty(&health->checks) && !deadline_is_set(&health->look))
+        deadline_set(&health->look, health->loop, LOOK_EVERY);
+}
+
+void health_free(struct health *health)
+{
+    if (health == NULL)
+        return;
+    LIST_EACH_SAFE(node, after, &health->checks)
+        check_free(CONTAINER_OF(node, struct check, at));
+    deadline_clear(&health->look);
+    free(health->by_server);
+    free(health);
+}

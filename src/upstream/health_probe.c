@@ -1,0 +1,427 @@
+/*
+ * A probe connects, for HTTP sends a request and judges status and body, tells, and hangs up. When the head alone is enough it is told at
+ * once, and the rest of a short body is read before hanging up, so that the server sees a clean end. When to ask and what the
+ * answers mean is health.c's.
+ */
+#include "upstream/health_probe.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "config/config.h"
+#include "http/head.h"
+#include "http/http_conn.h"
+#include "http/stream.h"
+#include "net/loop.h"
+#include "net/socket.h"
+#include "net/transport.h"
+#include "tls/tls.h"
+#include "upstream/server.h"
+
+#define BODY_MOST 65536u   /* bytes that are looked at */
+#define ARENA_MOST 131072u /* of the response head */
+#define WHY_SIZE 160
+
+struct health_probe {
+    struct loop *loop;
+    const struct health_config *config; /* NULL once told: it may be gone */
+    const struct server *server;
+    struct tls_client *tls; /* a reference; NULL: plain */
+    void (*done)(void *owner, const char *why);
+    void *owner;
+    struct transport *transport; /* until the codec takes it over */
+    struct http_conn *http;
+    struct stream *stream; /* NULL when none is open */
+    struct arena *arena;
+    struct text body;      /* so far, when a text is looked for */
+    size_t body_length;
+    struct deadline deadline;
+    struct task fail;      /* when it could not even begin */
+    struct retired retired;
+    struct address address;
+    unsigned address_tries;
+    bool told, closing;
+    char why[WHY_SIZE];
+};
+
+/* What a codec obeys when no snapshot says: the defaults of the file. Its waits are the probe's own deadline. */
+static const struct limits_config probe_limits = {
+    .request_head = 16384, .request_line = 8192, .fields = 100, .response_head = 32768, .window = BODY_MOST, .interim_responses = 8,
+};
+static const struct timeouts_config probe_timeouts = {
+    .request_head = 10000, .keep_alive = 60000, .request_idle = 30000, .write = 30000, .linger = 2000, .response = 60000, .response_idle = 60000,
+};
+static const struct http_settings probe_settings = {.limits = &probe_limits, .timeouts = &probe_timeouts, .scheme_default = "http"};
+
+static const struct transport_events probe_transport_events;
+static const struct http_conn_events probe_http_events;
+static const struct stream_events probe_stream_events;
+
+/* --- the end --- */
+
+static void probe_free(struct retired *retired)
+{
+    struct health_probe *probe = CONTAINER_OF(retired, struct health_probe, retired);
+    arena_free(probe->arena);
+    text_free(&probe->body);
+    tls_client_release(probe->tls);
+    free(probe);
+}
+
+static void probe_end(struct health_probe *probe)
+{
+    deadline_clear(&probe->deadline);
+    loop_cancel(probe->loop, &probe->fail);
+    loop_retire(probe->loop, &probe->retired);
+}
+
+/* closed() comes from the loop and ends it. */
+static void probe_close(struct health_probe *probe)
+{
+    if (probe->closing)
+        return;
+    probe->closing = true;
+    if (probe->http != NULL)
+        http_conn_close(probe->http);
+    else if (probe->transport != NULL)
+        transport_close(probe->transport);
+    else
+        probe_end(probe);
+}
+
+static void probe_tell(struct health_probe *probe, const char *why)
+{
+    if (probe->told)
+        return;
+    probe->told = true;
+    probe->config = NULL;
+    probe->done(probe->owner, why);
+}
+
+static void probe_fails(struct health_probe *probe, const char *why)
+{
+    probe_close(probe);
+    probe_tell(probe, why);
+}
+
+static void probe_passes(struct health_probe *probe, bool over)
+{
+    if (over)
+        probe_close(probe);
+    probe_tell(probe, NULL);
+}
+
+static void probe_took_too_long(struct deadline *deadline)
+{
+    struct health_probe *probe = CONTAINER_OF(deadline, struct health_probe, deadline);
+    probe_fails(probe, probe->http != NULL ? "no answer in time" : "no connection in time");
+}
+
+/* --- judging --- */
+
+static bool status_is_in(const char *text, unsigned status)
+{
+    unsigned low = 0, high = 0;
+    int end = 0;
+    if (sscanf(text, "%1uxx%n", &low, &end) == 1 && end == 3 && text[end] == '\0')
+        return status / 100 == low;
+    if (sscanf(text, "%3u-%3u%n", &low, &high, &end) == 2 && text[end] == '\0')
+        return status >= low && status <= high;
+    return sscanf(text, "%3u%n", &low, &end) == 1 && text[end] == '\0' && status == low;
+}
+
+bool health_status_matches(const struct texts *expected, unsigned status)
+{
+    for (size_t i = 0; i < expected->count; i++)
+        if (status_is_in(expected->items[i], status))
+            return true;
+    return expected->count == 0 && status >= 200 && status < 400;
+}
+
+static void stream_head(struct stream *stream, struct head *head, bool last)
+{
+    struct health_probe *probe = stream->owner;
+    unsigned status = head->line.response.status;
+    if (probe->told || status < 200)
+        return;
+    if (!health_status_matches(&probe->config->expect_status, status)) {
+        snprintf(probe->why, sizeof probe->why, "status %u", status);
+        probe_fails(probe, probe->why);
+    } else if (probe->config->expect_body == NULL) {
+        probe_passes(probe, last);
+    } else if (last) {
+        probe_fails(probe, "answer has no body");
+    }
+}
+
+/* Looks through what came, and the end of what came before. */
+static void probe_search(struct health_probe *probe, const struct buf *bytes, bool last)
+{
+    struct span wanted = span_of(probe->config->expect_body);
+    for (const struct slice *slice = bytes->first; slice != NULL; slice = slice->next)
+        text_add(&probe->body, span_make(slice->at, slice->length));
+    struct span body = text_span(&probe->body);
+    size_t before = body.length - bytes->length;
+    size_t from = before > wanted.length ? before - wanted.length : 0;
+    if (body.length > from && memmem(body.at + from, body.length - from, wanted.at, wanted.length) != NULL)
+        probe_passes(probe, last);
+    else if (last || body.length >= BODY_MOST)
+        probe_fails(probe, "answer lacks the expected text");
+}
+
+static void stream_body(struct stream *stream, struct buf *bytes, bool last)
+{
+    struct health_probe *probe = stream->owner;
+    size_t length = bytes->length;
+    probe->body_length += length;
+    if (!probe->told)
+        probe_search(probe, bytes, last);
+    if (probe->told && (last || probe->body_length >= BODY_MOST))
+        probe_close(probe);
+    buf_clear(bytes);
+    if (!probe->closing && length != 0)
+        stream->ops->credit(stream, length);
+}
+
+static void stream_trailers(struct stream *stream, struct fields *trailers)
+{
+    struct health_probe *probe = stream->owner;
+    (void)trailers;
+    if (!probe->told)
+        probe_fails(probe, "answer lacks the expected text");
+    probe_close(probe);
+}
+
+static void stream_sent(struct stream *stream, size_t bytes)
+{
+    (void)stream;
+    (void)bytes;
+}
+
+static void stream_refused(struct stream *stream, enum failure why)
+{
+    (void)stream;
+    (void)why;
+    assert(false); /* refused() is of the server role */
+}
+
+static void stream_closed(struct stream *stream, enum failure why)
+{
+    struct health_probe *probe = stream->owner;
+    probe->stream = NULL;
+    if (!probe->told)
+        probe_fails(probe, failure_info[why].text);
+}
+
+static const struct stream_events probe_stream_events = {
+    .head = stream_head,
+    .body = stream_body,
+    .trailers = stream_trailers,
+    .sent = stream_sent,
+    .refused = stream_refused,
+    .closed = stream_closed,
+};
+
+/* --- asking --- */
+
+static struct head probe_request(const struct health_probe *probe)
+{
+    const struct health_config *config = probe->config;
+    struct span path = span_of(config->path), query = SPAN_NONE;
+    size_t mark = span_find(path, '?');
+    if (mark != path.length) {
+        query = span_skip(path, mark + 1);
+        path = span_first(path, mark);
+    }
+    bool local = probe->address.socket.any.sa_family == AF_UNIX;
+    const char *host = config->host != NULL ? config->host : local ? "localhost" : probe->server->address_text;
+    struct head head = {.body_length = BODY_NONE, .minor_version = 1};
+    head.line.request.method_name = span_of(config->method);
+    head.line.request.method = method_of(head.line.request.method_name);
+    head.line.request.authority = span_of(host);
+    head.line.request.path = path;
+    head.line.request.query = query;
+    return head;
+}
+
+static void probe_ask(struct health_probe *probe)
+{
+    struct head head = probe_request(probe);
+    probe->arena = arena_new(ARENA_MOST);
+    probe->stream = http_conn_open(probe->http);
+    probe->stream->events = &probe_stream_events;
+    probe->stream->owner = probe;
+    probe->stream->arena = probe->arena;
+    probe->stream->window = BODY_MOST;
+    if (probe->arena == NULL || !fields_add(&head.fields, probe->arena, SPAN("User-Agent"), SPAN("weir"), field_id(SPAN("User-Agent"))) ||
+        !fields_add(&head.fields, probe->arena, SPAN("Accept"), SPAN("*/*"), field_id(SPAN("Accept")))) {
+        probe_fails(probe, "weir has no memory for the probe");
+        return;
+    }
+    probe->stream->ops->send_head(probe->stream, &head, true);
+}
+
+static void conn_opened(struct http_conn *http, struct stream *stream)
+{
+    (void)http;
+    (void)stream;
+    assert(false); /* servers open no streams */
+}
+
+static void conn_idle(struct http_conn *http)
+{
+    probe_close(http->owner);
+}
+
+static void conn_closed(struct http_conn *http, enum failure why)
+{
+    struct health_probe *probe = http->owner;
+    probe->closing = true;
+    probe_tell(probe, failure_info[why].text);
+    probe_end(probe);
+}
+
+static const struct http_conn_events probe_http_events = {.opened = conn_opened, .idle = conn_idle, .closed = conn_closed};
+
+/* --- connecting --- */
+
+static void set_port(struct address *address, uint64_t port)
+{
+    if (port == 0)
+        return;
+    if (address->socket.any.sa_family == AF_INET)
+        address->socket.v4.sin_port = htons((uint16_t)port);
+    else if (address->socket.any.sa_family == AF_INET6)
+        address->socket.v6.sin6_port = htons((uint16_t)port);
+}
+
+/* Log text begins in lower case, unless it is an abbreviation. */
+static void probe_why(struct health_probe *probe, const char *text)
+{
+    snprintf(probe->why, sizeof probe->why, "%s", text);
+    if (probe->why[0] != '\0' && ascii_lower(probe->why[1]) == probe->why[1])
+        probe->why[0] = ascii_lower(probe->why[0]);
+}
+
+/* At the next address that lets itself be tried; false: there is none, and why tells of the last. */
+static bool probe_connect(struct health_probe *probe)
+{
+    const struct address *address;
+    while ((address = server_address(probe->server, probe->address_tries)) != NULL) {
+        bool pending;
+        int number = 0;
+        probe->address_tries++;
+        probe->address = *address;
+        set_port(&probe->address, probe->config->port);
+        int fd = socket_connect(&probe->address, &pending, &number);
+        if (fd < 0) {
+            probe_why(probe, transport_error_text(number));
+            continue;
+        }
+        probe->transport = probe->tls != NULL ? tls_transport_connect(probe->loop, fd, pending, probe->tls, probe->server->host_name, &probe_transport_events, probe)
+                                              : transport_new_plain(probe->loop, fd, pending, &probe_transport_events, probe);
+        return true;
+    }
+    return false;
+}
+
+static void transport_opened(struct transport *transport)
+{
+    struct health_probe *probe = transport->owner;
+    if (probe->closing)
+        return;
+    if (probe->config->type == PROBE_TCP) {
+        probe_passes(probe, true);
+        return;
+    }
+    probe->http = http_conn_new(HTTP_1, HTTP_CLIENT, transport, &probe_settings, NULL, &probe_http_events, probe);
+    if (probe->http == NULL) {
+        probe_fails(probe, "weir has no memory for the probe");
+        return;
+    }
+    probe->transport = NULL;
+    probe_ask(probe);
+}
+
+static void transport_received(struct transport *transport, struct buf *bytes)
+{
+    (void)transport;
+    buf_clear(bytes); /* a TCP probe's server may greet */
+}
+
+static void transport_sent(struct transport *transport, size_t bytes)
+{
+    (void)transport;
+    (void)bytes;
+}
+
+static void transport_ended(struct transport *transport)
+{
+    probe_fails(transport->owner, "closed before it was asked");
+}
+
+static void transport_closed(struct transport *transport, int error)
+{
+    struct health_probe *probe = transport->owner;
+    bool tls = error == TRANSPORT_ERROR_TLS || error == TRANSPORT_ERROR_VERIFY;
+    probe_why(probe, tls ? tls_transport_failure(transport) : transport_error_text(error));
+    probe->transport = NULL;
+    if (!probe->closing && !tls && probe_connect(probe))
+        return;
+    probe->closing = true;
+    probe_tell(probe, probe->why);
+    probe_end(probe);
+}
+
+static const struct transport_events probe_transport_events = {
+    .opened = transport_opened,
+    .received = transport_received,
+    .sent = transport_sent,
+    .ended = transport_ended,
+    .closed = transport_closed,
+};
+
+static void probe_cannot_begin(struct task *task)
+{
+    struct health_probe *probe = CONTAINER_OF(task, struct health_probe, fail);
+    probe_fails(probe, probe->why);
+}
+
+static uint64_t probe_time(const struct health_config *config)
+{
+    return config->timeout < config->interval ? config->timeout : config->interval;
+}
+
+struct health_probe *health_probe_start(struct loop *loop, const struct health_config *config, const struct server *server, struct tls_client *tls,
+                                        void (*done)(void *owner, const char *why), void *owner)
+{
+    struct health_probe *probe = xcalloc(1, sizeof *probe);
+    probe->loop = loop;
+    probe->config = config;
+    probe->server = server;
+    probe->tls = config->type == PROBE_HTTPS && tls != NULL ? tls_client_take(tls) : NULL;
+    probe->done = done;
+    probe->owner = owner;
+    probe->body = text_growing();
+    probe->deadline.passed = probe_took_too_long;
+    probe->fail.run = probe_cannot_begin;
+    probe->retired.free = probe_free;
+    if (probe_connect(probe))
+        deadline_set(&probe->deadline, loop, probe_time(config));
+    else
+        loop_later(loop, &probe->fail);
+    return probe;
+}
+
+void health_probe_cancel(struct health_probe *probe)
+{
+    assert(!probe->told);
+    probe->told = true;
+    probe->config = NULL;
+    probe_close(probe);
+}

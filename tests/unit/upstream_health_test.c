@@ -1,0 +1,240 @@
+/* Health as a state machine over a real loop: TCP probes of loopback ports that listen or not. What an answer is worth stands in upstream_probe_test.c. */
+#include <unistd.h>
+
+#include "base/counters.h"
+#include "net/loop.h"
+#include "net/socket.h"
+#include "unit.h"
+#include "upstream/health.h"
+#include "upstream/health_probe.h"
+#include "upstream/pool.h"
+
+struct bench {
+    struct loop *loop;
+    struct server_set *set;
+    struct health *health;
+    struct health_config config;
+    struct pool_config pool_config;
+    struct pool_server member;
+    struct pool pool;
+    struct address address;
+    int listening; /* -1: nobody listens */
+    struct deadline stop;
+};
+
+static void bench_stop(struct deadline *deadline)
+{
+    loop_stop(CONTAINER_OF(deadline, struct bench, stop)->loop);
+}
+
+static void bench_run(struct bench *bench, unsigned milliseconds)
+{
+    bench->stop.passed = bench_stop;
+    deadline_set(&bench->stop, bench->loop, milliseconds);
+    loop_run(bench->loop);
+}
+
+static void bench_listen(struct bench *bench)
+{
+    struct error error;
+    bench->listening = socket_listen(&bench->address, 16, 0, &error);
+    assert_true(bench->listening >= 0);
+}
+
+static void bench_deaf(struct bench *bench)
+{
+    close(bench->listening);
+    bench->listening = -1;
+}
+
+static void bench_begin(struct bench *bench)
+{
+    struct error error;
+    memset(bench, 0, sizeof *bench);
+    assert_true(address_parse(&bench->address, "127.0.0.1:0", &error));
+    bench_listen(bench);
+    bench->address.length = sizeof bench->address.socket;
+    assert_int_equal(getsockname(bench->listening, &bench->address.socket.any, &bench->address.length), 0);
+    bench->config = (struct health_config){
+        .type = PROBE_TCP, .interval = 80, .fast_interval = 16, .timeout = 50, .rise = 2, .fall = 3, .jitter = 15};
+    bench->pool_config = (struct pool_config){.name = "api", .health = &bench->config, .fast_down = 2};
+    bench->loop = loop_new();
+    bench->set = server_set_new();
+    bench->health = health_new(bench->loop);
+    bench->pool = (struct pool){.config = &bench->pool_config, .name = "api", .servers = &bench->member, .servers_count = 1};
+    bench->pool.shared = server_set_take_pool(bench->set, "api");
+    bench->member = (struct pool_server){.server = server_set_take(bench->set, bench->pool.shared, "s", "127.0.0.1:1", &bench->address, 1), .weight = 1};
+}
+
+static void bench_pools(struct bench *bench, size_t count)
+{
+    struct pool *pools[] = {&bench->pool};
+    health_set_pools(bench->health, pools, count);
+}
+
+static void bench_end(struct bench *bench)
+{
+    health_free(bench->health);
+    assert_int_equal(bench->member.server->references, 1);
+    server_release(bench->member.server);
+    pool_shared_release(bench->pool.shared);
+    server_set_free(bench->set);
+    deadline_clear(&bench->stop);
+    loop_free(bench->loop);
+    if (bench->listening >= 0)
+        close(bench->listening);
+}
+
+static int64_t probes(void)
+{
+    return counter_cells->value[COUNTER_probes];
+}
+
+static int64_t probes_failed(void)
+{
+    return counter_cells->value[COUNTER_probes_failed];
+}
+
+/* Runs until the state is there; how many probes that took. */
+static int64_t probes_until(struct bench *bench, enum server_health state)
+{
+    int64_t before = probes();
+    for (unsigned i = 0; i < 300 && bench->member.server->health != (int)state; i++)
+        bench_run(bench, 4);
+    assert_int_equal(bench->member.server->health, state);
+    return probes() - before;
+}
+
+static void rise_and_fall_are_exact(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench_pools(&bench, 1);
+    assert_int_equal(bench.member.server->health, SERVER_UNKNOWN);
+    assert_int_equal(probes_until(&bench, SERVER_UP), 1); /* the first good answer is enough */
+    bench_deaf(&bench);
+    assert_int_equal(probes_until(&bench, SERVER_DOWN), 3);
+    bench_listen(&bench);
+    assert_int_equal(probes_until(&bench, SERVER_UP), 2);
+    /* One failure among good ones changes nothing. */
+    int64_t failed = probes_failed();
+    bench_deaf(&bench);
+    while (probes_failed() == failed)
+        bench_run(&bench, 4);
+    bench_listen(&bench);
+    bench_run(&bench, 200);
+    assert_int_equal(bench.member.server->health, SERVER_UP);
+    bench_end(&bench);
+}
+
+static void unknown_servers_fall_like_others(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench_deaf(&bench);
+    bench_pools(&bench, 1);
+    bench_run(&bench, 4);
+    assert_true(server_is_up(bench.member.server));
+    assert_int_equal(probes_until(&bench, SERVER_DOWN), 3);
+    bench_end(&bench);
+}
+
+static void changes_are_verified_fast_and_the_rest_is_slow(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench.config.interval = 400;
+    bench.config.fast_interval = 20;
+    bench.config.jitter = 0;
+    bench_pools(&bench, 1);
+    (void)probes_until(&bench, SERVER_UP);
+    int64_t before = probes();
+    bench_run(&bench, 300);
+    assert_int_equal(probes(), before); /* none before the interval is over */
+    bench_deaf(&bench);
+    bench_run(&bench, 250); /* one at 400, and after it two more within 40 and some */
+    assert_int_equal(bench.member.server->health, SERVER_DOWN);
+    bench_end(&bench);
+}
+
+static void a_server_that_a_worker_took_down_is_probed_soon(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench.config.interval = 2000;
+    bench_pools(&bench, 1);
+    (void)probes_until(&bench, SERVER_UP);
+    assert_false(server_was_refused(bench.member.server, 1, 2));
+    assert_true(server_was_refused(bench.member.server, 2, 2));
+    assert_int_equal(bench.member.server->health, SERVER_DOWN);
+    assert_int_equal(probes_until(&bench, SERVER_UP), 2);
+    /* While it stays away, ever more slowly: 16, 32, 64, 128, 256 ms, not at 16 all the time. */
+    bench_deaf(&bench);
+    bench.member.server->health = SERVER_DOWN;
+    int64_t before = probes();
+    bench_run(&bench, 700);
+    assert_in_range(probes() - before, 4, 6);
+    bench_end(&bench);
+}
+
+static void reloads_keep_the_state(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench_deaf(&bench);
+    bench_pools(&bench, 1);
+    (void)probes_until(&bench, SERVER_DOWN);
+    struct pool old = bench.pool, next = bench.pool;
+    struct pool *pools[] = {&next};
+    (void)old;
+    health_set_pools(bench.health, pools, 1);
+    assert_int_equal(bench.member.server->health, SERVER_DOWN);
+    bench_listen(&bench);
+    assert_int_equal(probes_until(&bench, SERVER_UP), 2);
+    bench_deaf(&bench);
+    (void)probes_until(&bench, SERVER_DOWN);
+    /* Without `health` nobody would bring it back. */
+    struct pool_config without = bench.pool_config;
+    without.health = NULL;
+    next.config = &without;
+    health_set_pools(bench.health, pools, 1);
+    assert_int_equal(bench.member.server->health, SERVER_UNKNOWN);
+    int64_t before = probes();
+    bench_run(&bench, 150);
+    assert_int_equal(probes(), before);
+    bench_end(&bench);
+}
+
+static void statuses_match_as_written(void **state)
+{
+    (void)state;
+    const char *some[] = {"200", "3xx", "410-412"};
+    struct texts texts = {3, some};
+    const unsigned good[] = {200, 300, 399, 410, 411, 412}, bad[] = {201, 199, 299, 400, 409, 413, 503};
+    for (size_t i = 0; i < COUNT_OF(good); i++)
+        assert_true(health_status_matches(&texts, good[i]));
+    for (size_t i = 0; i < COUNT_OF(bad); i++)
+        assert_false(health_status_matches(&texts, bad[i]));
+    struct texts none = {0, NULL};
+    assert_true(health_status_matches(&none, 302));
+    assert_false(health_status_matches(&none, 404));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rise_and_fall_are_exact),
+        cmocka_unit_test(unknown_servers_fall_like_others),
+        cmocka_unit_test(changes_are_verified_fast_and_the_rest_is_slow),
+        cmocka_unit_test(a_server_that_a_worker_took_down_is_probed_soon),
+        cmocka_unit_test(reloads_keep_the_state),
+        cmocka_unit_test(statuses_match_as_written),
+    };
+    counters_thread_enter();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
