@@ -18,7 +18,7 @@ struct version_part {
 
 static void version_print_text(const struct version_part *parts)
 {
-    printf("weir %s\nbuilt: %s, %s\n", PACKAGE_VERSION, __VERSION__, BUILD_OPTIONS);
+    printf("weir %s\ncompiler: %s\noptions: %s\n", PACKAGE_VERSION, __VERSION__, BUILD_OPTIONS);
     for (; parts->name != NULL; parts++)
         printf("%s: %s\n", parts->name, parts->version);
 }

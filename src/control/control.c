@@ -30,6 +30,7 @@
 #define LOG_RING_SIZE ((size_t)1 << 16) /* of the control thread */
 #define TRIM_AFTER 1000                 /* ms after a snapshot was freed: many reloads in a row trim once */
 #define WORKERS_MOST 256
+#define SAME_WORD 500 /* ms: timeout(1), shells and supervisors signal the process and then its group, which is no second word */
 
 /* The one control of the process: snapshots and workers come back to it from other threads. */
 static struct control *control_home;
@@ -112,6 +113,7 @@ static void control_drain(struct control *control)
 {
     uint64_t timeout = control->snapshot->config->drain_timeout;
     control->draining = true;
+    control->drain_began = loop_now(control->loop);
     service_notify_stopping();
     log_info("control", "draining", KV_NUMBER("connections", counter_sum(COUNTER_connections_open)),
              KV_NUMBER("timeout_ms", timeout));
@@ -141,7 +143,7 @@ static void control_signal_came(void *owner, int number)
             reload_now(control);
     } else if (!control->draining) {
         control_drain(control);
-    } else if (!control->stopping) {
+    } else if (!control->stopping && loop_now(control->loop) - control->drain_began >= SAME_WORD) {
         log_warn("control", "told to end again; what is left is cut",
                  KV_NUMBER("connections", counter_sum(COUNTER_connections_open)));
         control_stop(control);
@@ -159,8 +161,9 @@ static unsigned control_count_workers(const struct config *config)
 static void control_check_files(const struct control *control, uint64_t files)
 {
     const struct config *config = control->snapshot->config;
-    /* Each connection may need one more to a server; sockets, logs and loops need a few. */
-    uint64_t wanted = 2 * config->limits.connections + (config->listeners_count + 4) * control->workers_count + 32;
+    /* Most connections are idle at any time, and the others need one more to a server; sockets, logs and loops need a few. */
+    uint64_t connections = config->limits.connections;
+    uint64_t wanted = connections + connections / 4 + (config->listeners_count + 4) * control->workers_count + 32;
     if (files >= wanted)
         return;
     log_warn("control", "open files are limited below what limits.connections may need; raise LimitNOFILE or ulimit -n",

@@ -34,6 +34,7 @@ struct control {
     bool draining, stopping;
     bool tls_begun;
     uint64_t began_us;
+    uint64_t drain_began;          /* ms of the loop */
     struct deadline drain_timeout;
     struct deadline trim; /* of memory, some time after a snapshot was freed */
     struct deadline watchdog;

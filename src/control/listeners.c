@@ -19,7 +19,7 @@
 #include "net/socket.h"
 #include "proxy/worker.h"
 
-enum listening_state { LISTENING_NEW, LISTENING_KEPT, LISTENING_UNWANTED };
+enum listening_state { LISTENING_NEW, LISTENING_KEPT, LISTENING_UNWANTED, LISTENING_WITHDRAWN };
 
 /* One address: a TCP socket of its own for each worker, or one Unix socket under a descriptor for each. */
 struct listening {
@@ -27,11 +27,17 @@ struct listening {
     struct listeners *listeners;
     enum listening_state state;
     struct address address;
-    _Atomic unsigned workers_left; /* that may still accept, once it is withdrawn */
-    struct mailbox *mailbox;       /* of control, while it is withdrawn */
-    struct letter letter;
-    char *text; /* as the configuration says it */
+    unsigned withdrawals; /* under way */
+    char *text;           /* as the configuration says it */
     int descriptors[];
+};
+
+/* One taking away of an address from all workers. A reload may want the address back while it is under way. */
+struct withdrawal {
+    struct letter letter; /* to control, from the last worker */
+    struct listening *listening;
+    struct mailbox *mailbox;
+    _Atomic unsigned workers_left;
 };
 
 struct listeners {
@@ -104,9 +110,9 @@ static bool listeners_open_one(struct listeners *listeners, const struct listene
     return false;
 }
 
-static struct listening *listeners_find(const struct listeners *listeners, const char *text)
+static struct listening *listening_find(const struct list *list, const char *text)
 {
-    LIST_EACH(node, &listeners->open) {
+    LIST_EACH(node, list) {
         struct listening *listening = CONTAINER_OF(node, struct listening, at);
         if (strcmp(listening->text, text) == 0)
             return listening;
@@ -116,32 +122,44 @@ static struct listening *listeners_find(const struct listeners *listeners, const
 
 /* ---- taking sockets from workers ---- */
 
-static void listening_letter_opened(struct letter *letter, void *reader)
+static void withdrawal_opened(struct letter *letter, void *reader)
 {
     (void)reader;
-    struct listening *listening = CONTAINER_OF(letter, struct listening, letter);
-    listening_close(listening, true);
+    struct withdrawal *withdrawal = CONTAINER_OF(letter, struct withdrawal, letter);
+    struct listening *listening = withdrawal->listening;
+    free(withdrawal);
+    if (--listening->withdrawals == 0 && listening->state == LISTENING_WITHDRAWN)
+        listening_close(listening, true);
 }
 
 /* On a worker's thread: it no longer accepts there. */
-static void listening_let_go(void *argument)
+static void withdrawal_let_go(void *argument)
 {
-    struct listening *listening = argument;
+    struct withdrawal *withdrawal = argument;
     /* Acquire and release: the last to let go posts the letter, and all others are past their use of the struct. */
-    if (atomic_fetch_sub_explicit(&listening->workers_left, 1, memory_order_acq_rel) == 1)
-        mailbox_post(listening->mailbox, &listening->letter);
+    if (atomic_fetch_sub_explicit(&withdrawal->workers_left, 1, memory_order_acq_rel) == 1)
+        mailbox_post(withdrawal->mailbox, &withdrawal->letter);
+}
+
+static void listening_move(struct listening *listening, struct list *to, enum listening_state state)
+{
+    list_remove(&listening->at);
+    list_push_back(to, &listening->at);
+    listening->state = state;
 }
 
 static void listening_withdraw(struct listening *listening, struct worker *const *workers, struct mailbox *mailbox)
 {
     struct listeners *listeners = listening->listeners;
-    list_remove(&listening->at);
-    list_push_back(&listeners->withdrawn, &listening->at);
-    listening->mailbox = mailbox;
-    listening->letter.open = listening_letter_opened;
-    atomic_store(&listening->workers_left, listeners->count);
+    struct withdrawal *withdrawal = xcalloc(1, sizeof *withdrawal);
+    withdrawal->letter.open = withdrawal_opened;
+    withdrawal->listening = listening;
+    withdrawal->mailbox = mailbox;
+    atomic_store(&withdrawal->workers_left, listeners->count);
+    listening->withdrawals++;
+    listening_move(listening, &listeners->withdrawn, LISTENING_WITHDRAWN);
     for (unsigned i = 0; i < listeners->count; i++)
-        worker_post_unlisten(workers[i], listening->descriptors[i], listening_let_go, listening);
+        worker_post_unlisten(workers[i], listening->descriptors[i], withdrawal_let_go, withdrawal);
 }
 
 /* ---- public ---- */
@@ -171,9 +189,13 @@ bool listeners_open(struct listeners *listeners, const struct config *config, st
     LIST_EACH(node, &listeners->open)
         CONTAINER_OF(node, struct listening, at)->state = LISTENING_UNWANTED;
     for (size_t i = 0; i < config->listeners_count; i++) {
-        struct listening *listening = listeners_find(listeners, config->listeners[i].address);
-        if (listening != NULL) {
-            listening->state = LISTENING_KEPT;
+        const char *text = config->listeners[i].address;
+        struct listening *kept = listening_find(&listeners->open, text);
+        struct listening *leaving = listening_find(&listeners->withdrawn, text);
+        if (kept != NULL) {
+            kept->state = LISTENING_KEPT;
+        } else if (leaving != NULL) {
+            listening_move(leaving, &listeners->open, LISTENING_NEW);
         } else if (!listeners_open_one(listeners, &config->listeners[i], error)) {
             listeners_undo(listeners);
             return false;
@@ -186,10 +208,12 @@ void listeners_undo(struct listeners *listeners)
 {
     LIST_EACH_SAFE(node, after, &listeners->open) {
         struct listening *listening = CONTAINER_OF(node, struct listening, at);
-        if (listening->state == LISTENING_NEW)
-            listening_close(listening, true);
-        else
+        if (listening->state != LISTENING_NEW)
             listening->state = LISTENING_KEPT;
+        else if (listening->withdrawals != 0)
+            listening_move(listening, &listeners->withdrawn, LISTENING_WITHDRAWN);
+        else
+            listening_close(listening, true);
     }
 }
 
