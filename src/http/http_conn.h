@@ -44,6 +44,8 @@ struct http_conn_ops {
     void (*drain)(struct http_conn *conn);
     void (*close)(struct http_conn *conn, bool reset);
     void (*settings)(struct http_conn *conn, const struct http_settings *settings);
+    struct transport *(*transport)(const struct http_conn *conn);
+    int (*keep_alive_hint)(const struct http_conn *conn);
 };
 /* The transport is open (handshake done). early: bytes already read (behind a PROXY preface), taken; or NULL. */
 struct http_conn *http_conn_new(enum http_version version, enum http_role role, struct transport *transport, const struct http_settings *settings,

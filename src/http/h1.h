@@ -1,0 +1,106 @@
+/* What the files of the HTTP/1 codec share: h1_conn.c (life and timers), h1_receive.c (bytes to events), h1_send.c (calls to bytes). */
+#ifndef WEIR_HTTP_H1_H
+#define WEIR_HTTP_H1_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "http/h1_chunked.h"
+#include "http/h1_parse.h"
+#include "http/head.h"
+#include "http/http_conn.h"
+#include "http/stream.h"
+#include "net/loop.h"
+#include "net/transport.h"
+
+enum h1_receiving {
+    RECEIVE_HEAD,        /* server: between requests or in a head; client: a response head */
+    RECEIVE_LENGTH,
+    RECEIVE_CHUNKED,
+    RECEIVE_TRAILERS,
+    RECEIVE_UNTIL_CLOSE, /* client role: the body ends with the connection */
+    RECEIVE_RAW,         /* tunnel */
+    RECEIVE_NOTHING,     /* the message is whole; client role without a stream */
+    RECEIVE_DISCARD      /* lingering: what comes is thrown away */
+};
+enum h1_sending {
+    SEND_NOTHING, /* no head yet */
+    SEND_BODY,
+    SEND_RAW,
+    SEND_ENDED    /* the message is queued whole */
+};
+/* Idle connections pay for this struct. */
+struct h1_conn {
+    struct http_conn conn;
+    struct stream stream; /* one at a time */
+    struct transport *transport;
+    const struct http_settings *settings;
+    struct loop *loop;
+    struct buf in;              /* received, not yet looked at or not yet wanted */
+    char *gathered;             /* a head that spans blocks, put together; in the stream's arena */
+    size_t gathered_length;
+    struct h1_scan scan;
+    struct h1_chunked chunked;
+    int64_t body_left;          /* RECEIVE_LENGTH; in SEND_BODY of a Content-Length message see send_left */
+    int64_t send_left;
+    size_t uncredited;          /* delivered body bytes that the owner has not dealt with */
+    size_t body_queued;         /* body bytes given to the transport and not yet reported as sent */
+    uint64_t since;             /* ms: when what the timer watches began or last moved */
+    uint64_t since_head;        /* ms: first byte of the head in progress; 0: none */
+    uint64_t rate_since;        /* ms: start of the stretch that rate_bytes counts; 0: none */
+    uint64_t discarded;         /* bytes thrown away */
+    uint64_t rate_bytes;        /* body bytes since the last look at the rate */
+    uint32_t requests;          /* carried so far */
+    uint32_t interims;          /* 1xx of this response */
+    struct deadline deadline;
+    struct task step;           /* what a call has put off */
+    struct retired retired;
+    uint8_t receiving, sending;
+    uint8_t framing;            /* of the message being sent: enum h1_framing */
+    uint8_t minor_version;      /* of the peer's last head */
+    uint8_t why;                /* enum failure with which the stream ends when the transport closes */
+    int16_t keep_alive_hint;    /* seconds: the server's Keep-Alive: timeout; -1: it said none */
+    bool stream_open : 1;       /* announced or opened, and not yet closed() */
+    bool close_after : 1;       /* no further message after this one */
+    bool peer_keeps : 1;        /* the peer's side of keep-alive */
+    bool peer_ended : 1;        /* EOF came */
+    bool refused : 1;           /* refused() was told */
+    bool head_request : 1;      /* the request's method is HEAD */
+    bool asked_upgrade : 1;
+    bool paused : 1;
+    bool draining : 1;
+    bool closing : 1;
+    bool lingering : 1;
+    bool skipped_line : 1;      /* the one empty line before a request */
+    bool head_told : 1;         /* client role: the final head was told */
+    bool raw_ended : 1;         /* the peer's side of the tunnel */
+    bool end_told : 1;          /* the peer's end was acted upon */
+    bool write_stalls : 1;      /* the timer watches writing */
+};
+
+#define H1_LINGER_MOST (256u << 10) /* bytes thrown away of a request nobody wants, before the connection is closed on it */
+
+/* A client that has shut its side and waits for its answer is taken for gone after this (protocol.md 19 and 24: TCP shows no difference
+ * between "I have no more to say" and "I am gone" before something is sent). */
+#define H1_HALF_CLOSED_MS 2000u
+
+#define H1_DRAIN_QUIET_MS 1000u /* a quiet connection of a weir that drains is closed after this */
+
+extern const struct stream_ops h1_stream_ops;
+struct h1_conn *h1_of_stream(struct stream *stream);
+/* h1_conn.c */
+void h1_end_stream(struct h1_conn *conn, enum failure why); /* tells closed() */
+void h1_fail(struct h1_conn *conn, enum failure why);       /* closes the transport; the stream ends with `why` */
+void h1_finish_message(struct h1_conn *conn);               /* looks whether the exchange is over on this side */
+void h1_arm(struct h1_conn *conn, uint64_t milliseconds);   /* the timer comes within that time at the latest */
+void h1_touch(struct h1_conn *conn);                        /* what the timer watches has moved */
+/* h1_receive.c */
+void h1_receive(struct h1_conn *conn);                      /* goes through conn->in as far as it may */
+void h1_received(struct h1_conn *conn, struct buf *bytes);
+void h1_peer_ended(struct h1_conn *conn);
+void h1_refuse(struct h1_conn *conn, enum failure why);     /* server role */
+/* h1_send.c */
+void h1_report_sent(struct h1_conn *conn);
+
+#endif

@@ -1,0 +1,450 @@
+/*
+ * The life of an HTTP/1 connection in both roles: one message each way at a time, keep-alive, lingering, and in server role the timers of the client's side.
+ * h1_receive.c turns bytes into events, h1_send.c calls into bytes.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "config/config.h"
+#include "http/h1.h"
+#include "http/h1_conn.h"
+#include "http/h1_write.h"
+
+struct h1_conn *h1_of_stream(struct stream *stream)
+{
+    return CONTAINER_OF(stream, struct h1_conn, stream);
+}
+
+static struct h1_conn *h1_of(const struct http_conn *conn)
+{
+    return (struct h1_conn *)(uintptr_t)conn; /* its first member */
+}
+
+/* ---- the timer: it comes early, looks, and sleeps on ---- */
+
+void h1_arm(struct h1_conn *conn, uint64_t milliseconds)
+{
+    if (conn->conn.role == HTTP_CLIENT || milliseconds == 0)
+        return;
+    if (!deadline_is_set(&conn->deadline) || conn->deadline.due > loop_now(conn->loop) + milliseconds)
+        deadline_set(&conn->deadline, conn->loop, milliseconds);
+}
+
+void h1_touch(struct h1_conn *conn)
+{
+    conn->since = loop_now(conn->loop);
+}
+
+static bool receives_body(const struct h1_conn *conn)
+{
+    return conn->receiving == RECEIVE_LENGTH || conn->receiving == RECEIVE_CHUNKED || conn->receiving == RECEIVE_TRAILERS;
+}
+
+/* What is waited for now, how long it may take, and since when. Length 0: nothing. */
+struct wait {
+    uint64_t since, length;
+    void (*passed)(struct h1_conn *conn);
+};
+
+static void idle_passed(struct h1_conn *conn)
+{
+    transport_close(conn->transport);
+    conn->closing = true;
+}
+
+static void linger_passed(struct h1_conn *conn)
+{
+    idle_passed(conn);
+}
+
+static void head_passed(struct h1_conn *conn)
+{
+    h1_refuse(conn, FAILURE_HEAD_TIMEOUT);
+}
+
+static void body_passed(struct h1_conn *conn)
+{
+    h1_refuse(conn, FAILURE_BODY_TIMEOUT);
+}
+
+static void write_passed(struct h1_conn *conn)
+{
+    h1_fail(conn, FAILURE_CLIENT_STALLED);
+}
+
+static void half_closed_passed(struct h1_conn *conn)
+{
+    h1_fail(conn, FAILURE_CLIENT_CLOSED);
+}
+
+static struct wait current_wait(const struct h1_conn *conn)
+{
+    const struct timeouts_config *timeouts = conn->settings->timeouts;
+    if (conn->lingering)
+        return (struct wait){conn->since, timeouts->linger, linger_passed};
+    if (conn->write_stalls)
+        return (struct wait){conn->since, timeouts->write, write_passed};
+    if (conn->receiving == RECEIVE_HEAD && conn->since_head != 0)
+        return (struct wait){conn->since_head, timeouts->request_head, head_passed};
+    if (conn->receiving == RECEIVE_HEAD)
+        return (struct wait){conn->since, conn->draining ? H1_DRAIN_QUIET_MS : conn->requests == 0 ? timeouts->request_head : timeouts->keep_alive, idle_passed};
+    if (receives_body(conn) && !conn->paused)
+        return (struct wait){conn->since, timeouts->request_idle, body_passed};
+    if (conn->peer_ended && conn->sending == SEND_NOTHING && conn->receiving == RECEIVE_NOTHING)
+        return (struct wait){conn->since, H1_HALF_CLOSED_MS, half_closed_passed};
+    return (struct wait){0, 0, NULL};
+}
+
+/* The body must come at least at the least rate, averaged over an idle time. */
+static bool body_is_too_slow(struct h1_conn *conn)
+{
+    const struct timeouts_config *timeouts = conn->settings->timeouts;
+    uint64_t now = loop_now(conn->loop);
+    if (!receives_body(conn) || conn->paused || conn->settings->limits->least_body_rate == 0) {
+        conn->rate_since = 0;
+        return false;
+    }
+    if (conn->rate_since == 0)
+        conn->rate_since = now;
+    uint64_t elapsed = now - conn->rate_since;
+    if (elapsed < timeouts->request_idle)
+        return false;
+    bool slow = conn->rate_bytes < conn->settings->limits->least_body_rate * elapsed / 1000;
+    conn->rate_bytes = 0;
+    conn->rate_since = now;
+    return slow;
+}
+
+static void h1_passed(struct deadline *deadline)
+{
+    struct h1_conn *conn = CONTAINER_OF(deadline, struct h1_conn, deadline);
+    struct wait wait = current_wait(conn);
+    uint64_t now = loop_now(conn->loop);
+    if (conn->closing || wait.length == 0)
+        return;
+    if (now >= wait.since + wait.length) {
+        wait.passed(conn);
+        if (!conn->closing)
+            h1_finish_message(conn);
+        return;
+    }
+    if (body_is_too_slow(conn)) {
+        h1_refuse(conn, FAILURE_BODY_TIMEOUT);
+        return;
+    }
+    deadline_set(deadline, conn->loop, wait.since + wait.length - now);
+}
+
+/* ---- the end of a message, and of the connection ---- */
+
+void h1_end_stream(struct h1_conn *conn, enum failure why)
+{
+    if (!conn->stream_open)
+        return;
+    conn->stream_open = false;
+    conn->stream.arena = NULL; /* the owner's */
+    conn->stream.events->closed(&conn->stream, why);
+}
+
+void h1_fail(struct h1_conn *conn, enum failure why)
+{
+    if (conn->closing)
+        return;
+    conn->closing = true;
+    conn->why = (uint8_t)why;
+    bool cut = conn->conn.role == HTTP_SERVER && conn->sending == SEND_BODY;
+    if (cut && conn->framing == H1_FRAMING_CLOSE)
+        transport_reset(conn->transport); /* a body that ends with the connection must not look whole */
+    else
+        transport_close(conn->transport);
+}
+
+static void linger(struct h1_conn *conn)
+{
+    conn->receiving = RECEIVE_DISCARD;
+    conn->lingering = true;
+    transport_finish(conn->transport);
+    h1_touch(conn);
+    h1_arm(conn, conn->settings->timeouts->linger);
+    if (conn->paused) {
+        conn->paused = false;
+        transport_resume(conn->transport);
+    }
+}
+
+static void ready_for_next(struct h1_conn *conn)
+{
+    conn->receiving = RECEIVE_HEAD;
+    conn->sending = SEND_NOTHING;
+    conn->uncredited = conn->body_queued = 0;
+    conn->interims = 0;
+    conn->head_told = conn->asked_upgrade = conn->head_request = false;
+    conn->discarded = 0;
+}
+
+static void close_quietly(struct h1_conn *conn)
+{
+    conn->closing = true;
+    transport_close(conn->transport);
+}
+
+/* The response has left. A request that is not whole yet is thrown away within bounds, or the connection ends on it. */
+static void server_message_over(struct h1_conn *conn)
+{
+    bool whole = conn->receiving == RECEIVE_NOTHING || conn->receiving == RECEIVE_RAW;
+    h1_end_stream(conn, FAILURE_NONE);
+    if (conn->closing)
+        return;
+    if (whole && conn->close_after && !conn->refused && conn->in.length == 0) {
+        close_quietly(conn);
+    } else if (conn->close_after || !whole) {
+        linger(conn);
+    } else {
+        ready_for_next(conn);
+        h1_touch(conn);
+        h1_arm(conn, conn->settings->timeouts->keep_alive);
+        conn->conn.events->idle(&conn->conn);
+        if (!conn->closing && (conn->in.length != 0 || conn->paused || conn->peer_ended))
+            loop_later(conn->loop, &conn->step);
+    }
+}
+
+static void client_message_over(struct h1_conn *conn)
+{
+    bool sent = conn->sending == SEND_ENDED && transport_unsent(conn->transport) == 0;
+    bool keep = sent && conn->peer_keeps && !conn->close_after && !conn->peer_ended && !conn->draining && conn->in.length == 0;
+    h1_end_stream(conn, FAILURE_NONE);
+    if (conn->closing)
+        return;
+    if (!keep) {
+        close_quietly(conn);
+        return;
+    }
+    ready_for_next(conn);
+    conn->receiving = RECEIVE_NOTHING;
+    conn->conn.events->idle(&conn->conn);
+}
+
+void h1_finish_message(struct h1_conn *conn)
+{
+    if (!conn->stream_open)
+        return;
+    bool sent = conn->sending == SEND_ENDED && transport_unsent(conn->transport) == 0;
+    if (conn->receiving == RECEIVE_RAW) {
+        if (sent && conn->raw_ended) {
+            h1_end_stream(conn, FAILURE_NONE);
+            if (!conn->closing)
+                close_quietly(conn);
+        }
+    } else if (conn->conn.role == HTTP_SERVER) {
+        if (sent)
+            server_message_over(conn);
+    } else if (conn->head_told && conn->receiving == RECEIVE_NOTHING) {
+        client_message_over(conn);
+    }
+}
+
+/* ---- tasks and transport events ---- */
+
+static void h1_step(struct task *task)
+{
+    struct h1_conn *conn = CONTAINER_OF(task, struct h1_conn, step);
+    if (conn->closing)
+        return;
+    bool room = conn->uncredited <= conn->stream.window / 2 || !conn->stream_open;
+    if (room)
+        h1_receive(conn);
+    else
+        h1_finish_message(conn);
+    bool wants = conn->receiving != RECEIVE_NOTHING || conn->in.length <= BLOCK_ROOM;
+    if (!conn->closing && conn->paused && room && wants && conn->uncredited <= conn->stream.window / 2) {
+        conn->paused = false;
+        h1_touch(conn);
+        transport_resume(conn->transport);
+        if (receives_body(conn))
+            h1_arm(conn, conn->settings->timeouts->request_idle);
+    }
+}
+
+static void on_opened(struct transport *transport)
+{
+    (void)transport;
+    assert(!"the codec gets an open transport");
+}
+
+static void on_received(struct transport *transport, struct buf *bytes)
+{
+    struct h1_conn *conn = transport->owner;
+    if (conn->closing) {
+        buf_clear(bytes);
+        return;
+    }
+    h1_received(conn, bytes);
+}
+
+static void on_sent(struct transport *transport, size_t bytes)
+{
+    struct h1_conn *conn = transport->owner;
+    (void)bytes;
+    h1_touch(conn);
+    if (conn->conn.role == HTTP_CLIENT && conn->stream_open) {
+        conn->stream.any_sent = 1;
+        conn->stream.request_sent = conn->sending == SEND_ENDED && transport_unsent(transport) == 0;
+    }
+    h1_report_sent(conn);
+    if (!conn->closing)
+        h1_finish_message(conn);
+}
+
+static void on_ended(struct transport *transport)
+{
+    h1_peer_ended(transport->owner);
+}
+
+/* Why the stream ends when the transport died by itself. */
+static enum failure death(const struct h1_conn *conn, int error)
+{
+    if (conn->closing || error == 0)
+        return (enum failure)conn->why;
+    if (conn->conn.role == HTTP_SERVER)
+        return FAILURE_CLIENT_CLOSED;
+    if (conn->head_told)
+        return FAILURE_RESPONSE_CUT;
+    if (conn->stream.any_received)
+        return FAILURE_RESPONSE_INVALID;
+    return conn->stream.reused ? FAILURE_SERVER_STALE : FAILURE_SERVER_CLOSED;
+}
+
+static void h1_free(struct retired *retired)
+{
+    struct h1_conn *conn = CONTAINER_OF(retired, struct h1_conn, retired);
+    free(conn);
+}
+
+static void on_closed(struct transport *transport, int error)
+{
+    struct h1_conn *conn = transport->owner;
+    enum failure why = death(conn, error);
+    conn->closing = true;
+    deadline_clear(&conn->deadline);
+    loop_cancel(conn->loop, &conn->step);
+    buf_clear(&conn->in);
+    if (conn->stream_open)
+        h1_end_stream(conn, why);
+    else if (conn->conn.role == HTTP_SERVER)
+        arena_free(conn->stream.arena); /* of a head that never became a request */
+    conn->conn.events->closed(&conn->conn, why);
+    loop_retire(conn->loop, &conn->retired);
+}
+
+static const struct transport_events h1_transport_events = {
+    .opened = on_opened,
+    .received = on_received,
+    .sent = on_sent,
+    .ended = on_ended,
+    .closed = on_closed,
+};
+
+/* ---- the interface ---- */
+
+static struct stream *h1_open(struct http_conn *http)
+{
+    struct h1_conn *conn = h1_of(http);
+    assert(!conn->stream_open && !conn->closing);
+    conn->stream.any_sent = conn->stream.request_sent = conn->stream.any_received = 0;
+    conn->stream.reused = conn->requests != 0;
+    conn->stream.window = SIZE_MAX;
+    conn->requests++;
+    conn->stream_open = true;
+    conn->keep_alive_hint = -1;
+    conn->peer_keeps = true;
+    conn->receiving = RECEIVE_HEAD;
+    return &conn->stream;
+}
+
+static unsigned h1_room(const struct http_conn *http)
+{
+    const struct h1_conn *conn = h1_of(http);
+    return !conn->stream_open && !conn->closing && !conn->draining && !conn->peer_ended && !conn->close_after;
+}
+
+static void h1_drain(struct http_conn *http)
+{
+    struct h1_conn *conn = h1_of(http);
+    if (conn->draining || conn->closing)
+        return;
+    conn->draining = true;
+    if (conn->conn.role == HTTP_CLIENT) {
+        if (!conn->stream_open)
+            close_quietly(conn);
+        return;
+    }
+    if (!conn->stream_open && conn->requests == 0 && conn->since_head == 0) {
+        close_quietly(conn);
+        return;
+    }
+    /* A quiet client may be sending its next request right now: it gets an answer with Connection: close instead of a reset. */
+    if (!conn->stream_open)
+        h1_touch(conn);
+    h1_arm(conn, H1_DRAIN_QUIET_MS);
+}
+
+static void h1_close(struct http_conn *http, bool reset)
+{
+    struct h1_conn *conn = h1_of(http);
+    if (reset)
+        transport_reset(conn->transport);
+    h1_fail(conn, conn->conn.role == HTTP_SERVER ? FAILURE_SHUTTING_DOWN : FAILURE_CLIENT_CLOSED);
+}
+
+static void h1_settings(struct http_conn *http, const struct http_settings *settings)
+{
+    h1_of(http)->settings = settings;
+}
+
+static struct transport *h1_transport(const struct http_conn *http)
+{
+    return h1_of(http)->transport;
+}
+
+static int h1_keep_alive_hint(const struct http_conn *http)
+{
+    return h1_of(http)->keep_alive_hint;
+}
+
+static const struct http_conn_ops h1_conn_ops = {
+    .open = h1_open,
+    .room = h1_room,
+    .drain = h1_drain,
+    .close = h1_close,
+    .settings = h1_settings,
+    .transport = h1_transport,
+    .keep_alive_hint = h1_keep_alive_hint,
+};
+
+struct http_conn *h1_conn_new(enum http_role role, struct transport *transport, const struct http_settings *settings, struct buf *early,
+                              const struct http_conn_events *events, void *owner)
+{
+    struct h1_conn *conn = xcalloc(1, sizeof *conn);
+    conn->conn = (struct http_conn){.events = events, .owner = owner, .version = HTTP_1, .role = role, .ops = &h1_conn_ops};
+    conn->stream.ops = &h1_stream_ops;
+    conn->transport = transport;
+    conn->settings = settings;
+    conn->loop = transport->loop;
+    conn->keep_alive_hint = -1;
+    conn->deadline.passed = h1_passed;
+    conn->step.run = h1_step;
+    conn->retired.free = h1_free;
+    conn->receiving = role == HTTP_SERVER ? RECEIVE_HEAD : RECEIVE_NOTHING;
+    transport->events = &h1_transport_events;
+    transport->owner = conn;
+    h1_touch(conn);
+    h1_arm(conn, settings->timeouts->request_head);
+    if (early != NULL && early->length != 0) {
+        buf_move(&conn->in, early);
+        loop_later(conn->loop, &conn->step);
+    }
+    return &conn->conn;
+}

@@ -1,0 +1,315 @@
+/* The strict HTTP/1 parser (RFC 9112 2 to 5, RFC 9110 5). */
+#include "http/h1_parse.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "config/config.h"
+#include "http/head.h"
+#include "http/target.h"
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+/* tchar (RFC 9110 5.6.2) */
+static const bool token_bytes[256] = {
+    ['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true, ['\''] = true, ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true,
+    ['^'] = true, ['_'] = true, ['`'] = true, ['|'] = true, ['~'] = true,
+    ['0'] = true, ['1'] = true, ['2'] = true, ['3'] = true, ['4'] = true, ['5'] = true, ['6'] = true, ['7'] = true, ['8'] = true, ['9'] = true,
+    ['A'] = true, ['B'] = true, ['C'] = true, ['D'] = true, ['E'] = true, ['F'] = true, ['G'] = true, ['H'] = true, ['I'] = true, ['J'] = true,
+    ['K'] = true, ['L'] = true, ['M'] = true, ['N'] = true, ['O'] = true, ['P'] = true, ['Q'] = true, ['R'] = true, ['S'] = true, ['T'] = true,
+    ['U'] = true, ['V'] = true, ['W'] = true, ['X'] = true, ['Y'] = true, ['Z'] = true,
+    ['a'] = true, ['b'] = true, ['c'] = true, ['d'] = true, ['e'] = true, ['f'] = true, ['g'] = true, ['h'] = true, ['i'] = true, ['j'] = true,
+    ['k'] = true, ['l'] = true, ['m'] = true, ['n'] = true, ['o'] = true, ['p'] = true, ['q'] = true, ['r'] = true, ['s'] = true, ['t'] = true,
+    ['u'] = true, ['v'] = true, ['w'] = true, ['x'] = true, ['y'] = true, ['z'] = true,
+};
+
+bool h1_is_token_byte(unsigned char c)
+{
+    return token_bytes[c];
+}
+
+static inline bool is_control(unsigned char c)
+{
+    return c < 0x20 || c == 0x7f;
+}
+
+size_t h1_find_control(struct span bytes, size_t at)
+{
+    const unsigned char *p = (const unsigned char *)bytes.at;
+    size_t i = at;
+#if defined(__SSE2__)
+    const __m128i low = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
+    for (; i + 16 <= bytes.length; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(v, low), v), _mm_cmpeq_epi8(v, del));
+        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+        if (mask != 0)
+            return i + (unsigned)__builtin_ctz(mask);
+    }
+#elif defined(__ARM_NEON)
+    const uint8x16_t low = vdupq_n_u8(0x20), del = vdupq_n_u8(0x7f);
+    for (; i + 16 <= bytes.length; i += 16) {
+        uint8x16_t v = vld1q_u8(p + i);
+        uint8x16_t hit = vorrq_u8(vcltq_u8(v, low), vceqq_u8(v, del));
+        uint64_t mask = vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(hit), 4)), 0);
+        if (mask != 0)
+            return i + (unsigned)__builtin_ctzll(mask) / 4;
+    }
+#endif
+    while (i < bytes.length && !is_control(p[i]))
+        i++;
+    return i;
+}
+
+enum h1_step h1_scan(struct h1_scan *scan, struct span bytes, size_t *length)
+{
+    size_t i = scan->at;
+    for (;;) {
+        i = h1_find_control(bytes, i);
+        if (i == bytes.length)
+            break;
+        if (bytes.at[i] == '\t') {
+            i++;
+            continue;
+        }
+        if (bytes.at[i] != '\r')
+            return H1_FAILED;
+        if (i + 1 == bytes.length)
+            break;
+        if (bytes.at[i + 1] != '\n')
+            return H1_FAILED;
+        bool empty = i == scan->line;
+        if (empty && (scan->first_line != 0 || scan->in_trailers)) {
+            *length = i + 2;
+            return H1_DONE;
+        }
+        if (empty)
+            return H1_FAILED; /* an empty start line; the codec has skipped the one that is allowed */
+        if (scan->first_line == 0)
+            scan->first_line = i;
+        i += 2;
+        scan->line = i;
+    }
+    scan->at = i;
+    return H1_MORE;
+}
+
+/* ---- fields ---- */
+
+static size_t token_length(struct span text)
+{
+    size_t i = 0;
+    while (i < text.length && token_bytes[(unsigned char)text.at[i]])
+        i++;
+    return i;
+}
+
+/* Cuts a line off; lines are ended by CRLF, as the scan has seen. */
+static struct span cut_line(struct span *rest)
+{
+    size_t end = span_find(*rest, '\r');
+    struct span line = span_first(*rest, end);
+    *rest = span_skip(*rest, end + 2);
+    return line;
+}
+
+/* A name with ':' at once after it, then a value: no blank before the colon, no folding (RFC 9112 5). */
+static bool parse_field(struct span line, struct field *field)
+{
+    size_t name = token_length(line);
+    if (name == 0 || name == line.length || line.at[name] != ':')
+        return false;
+    field->name = span_first(line, name);
+    field->value = span_trim(span_skip(line, name + 1));
+    field->id = field_id(field->name);
+    return true;
+}
+
+struct section {
+    const struct limits_config *limits;
+    struct arena *arena;
+    struct head *head;
+    struct head_check *check;
+    bool request;
+};
+
+/* All lines up to the empty one. */
+static enum failure parse_fields(struct section *section, struct span rest)
+{
+    unsigned count = 0;
+    enum failure bad = section->request ? FAILURE_BAD_REQUEST : FAILURE_RESPONSE_INVALID;
+    enum failure large = section->request ? FAILURE_FIELDS_TOO_LARGE : FAILURE_RESPONSE_TOO_LARGE;
+    for (;;) {
+        struct span line = cut_line(&rest);
+        struct field field;
+        if (line.length == 0)
+            return FAILURE_NONE;
+        if (!parse_field(line, &field))
+            return bad;
+        /* A server's fields are its own affair up to ten times what a client may send. */
+        if (++count > section->limits->fields * (section->request ? 1u : 10u))
+            return large;
+        bool foldable = section->request && !section->limits->underscore_names && field.id == FIELD_OTHER && !name_is_plain(field.name);
+        if (foldable || !head_check_note(section->check, &field, section->head))
+            continue;
+        if (!fields_add(&section->head->fields, section->arena, field.name, field.value, field.id))
+            return large;
+    }
+}
+
+/* ---- requests ---- */
+
+/* "HTTP/1.x" of exactly eight bytes, as the last word (RFC 9112 2.3). */
+static enum failure parse_version(struct span text, uint8_t *minor)
+{
+    if (text.length != 8 || memcmp(text.at, "HTTP/", 5) != 0 || text.at[6] != '.')
+        return FAILURE_BAD_REQUEST;
+    char major = text.at[5], digit = text.at[7];
+    if (major < '0' || major > '9' || digit < '0' || digit > '9')
+        return FAILURE_BAD_REQUEST;
+    if (major != '1')
+        return FAILURE_VERSION_UNKNOWN;
+    *minor = digit == '0' ? 0 : 1;
+    return FAILURE_NONE;
+}
+
+static bool target_bytes_are_fine(struct span target)
+{
+    for (size_t i = 0; i < target.length; i++) {
+        unsigned char c = (unsigned char)target.at[i];
+        if (c <= 0x20 || c >= 0x7f || c == '#')
+            return false;
+    }
+    return target.length != 0;
+}
+
+static void split_query(struct head *head, struct span path)
+{
+    size_t mark = span_find(path, '?');
+    head->line.request.path = span_first(path, mark);
+    head->line.request.query = mark != path.length ? span_skip(path, mark + 1) : SPAN_NONE;
+}
+
+/* http://authority/path: http or https, no userinfo (RFC 9112 3.2.2). */
+static enum failure parse_absolute(struct head *head, struct span target)
+{
+    bool http = target.length > 7 && span_equal_nocase(span_first(target, 7), SPAN("http://"));
+    bool https = target.length > 8 && span_equal_nocase(span_first(target, 8), SPAN("https://"));
+    if (!http && !https)
+        return FAILURE_BAD_TARGET;
+    struct span rest = span_skip(target, http ? 7 : 8);
+    size_t end = 0;
+    while (end < rest.length && rest.at[end] != '/' && rest.at[end] != '?')
+        end++;
+    struct span host;
+    uint16_t port;
+    bool has_port;
+    head->line.request.scheme = http ? SPAN("http") : SPAN("https");
+    head->line.request.authority = span_first(rest, end);
+    if (!authority_split(head->line.request.authority, &host, &port, &has_port))
+        return FAILURE_BAD_TARGET;
+    split_query(head, span_skip(rest, end));
+    if (head->line.request.path.length == 0)
+        head->line.request.path = SPAN("/");
+    return FAILURE_NONE;
+}
+
+static enum failure parse_target(struct head *head, struct span target)
+{
+    enum method method = head->line.request.method;
+    if (!target_bytes_are_fine(target))
+        return FAILURE_BAD_TARGET;
+    if (method == METHOD_CONNECT) {
+        head->line.request.path = SPAN("/"); /* refused by the proxy with its own status; the authority form means nothing here */
+        return FAILURE_NONE;
+    }
+    if (target.at[0] == '/') {
+        split_query(head, target);
+        return FAILURE_NONE;
+    }
+    if (span_is(target, "*")) {
+        head->line.request.path = target;
+        return method == METHOD_OPTIONS ? FAILURE_NONE : FAILURE_BAD_TARGET;
+    }
+    return parse_absolute(head, target);
+}
+
+static enum failure parse_request_line(struct span line, struct head *head)
+{
+    size_t end = token_length(line);
+    if (end == 0 || end == line.length || line.at[end] != ' ')
+        return FAILURE_BAD_REQUEST;
+    head->line.request.method_name = span_first(line, end);
+    head->line.request.method = method_of(head->line.request.method_name);
+    struct span rest = span_skip(line, end + 1);
+    size_t blank = span_find(rest, ' ');
+    if (blank == rest.length || blank == 0)
+        return FAILURE_BAD_REQUEST;
+    enum failure why = parse_version(span_skip(rest, blank + 1), &head->minor_version);
+    return why != FAILURE_NONE ? why : parse_target(head, span_first(rest, blank));
+}
+
+enum failure h1_parse_request(struct span bytes, const struct limits_config *limits, struct arena *arena, struct head *head, struct head_check *check)
+{
+    *head = (struct head){.body_length = BODY_NONE};
+    *check = (struct head_check){.has_length = false};
+    struct section section = {limits, arena, head, check, true};
+    struct span line = cut_line(&bytes);
+    if (line.length > limits->request_line)
+        return FAILURE_TARGET_TOO_LONG;
+    enum failure why = parse_request_line(line, head);
+    if (why == FAILURE_NONE)
+        why = parse_fields(&section, bytes);
+    if (why == FAILURE_NONE && head->line.request.method == METHOD_CONNECT) {
+        /* The length of a CONNECT's body means nothing (RFC 9110 9.3.6): it is refused and the connection closed whatever its fields say. */
+        enum failure ignored = head_check_request(check, head);
+        head->body_length = BODY_NONE;
+        return ignored == FAILURE_BAD_HOST ? FAILURE_BAD_HOST : FAILURE_METHOD_REFUSED;
+    }
+    return why != FAILURE_NONE ? why : head_check_request(check, head);
+}
+
+/* ---- responses ---- */
+
+/* HTTP/1.x SP three digits [SP reason] (RFC 9112 4); the blank before an empty reason may be missing. */
+static bool parse_status_line(struct span line, struct head *head)
+{
+    if (line.length < 12 || parse_version(span_first(line, 8), &head->minor_version) != FAILURE_NONE || line.at[8] != ' ')
+        return false;
+    unsigned status = 0;
+    for (size_t i = 9; i < 12; i++) {
+        if (line.at[i] < '0' || line.at[i] > '9')
+            return false;
+        status = status * 10 + (unsigned)(line.at[i] - '0');
+    }
+    if (status < 100 || (line.length > 12 && line.at[12] != ' '))
+        return false;
+    head->line.response.status = (uint16_t)status;
+    head->line.response.reason = line.length > 13 ? span_skip(line, 13) : SPAN("");
+    return true;
+}
+
+enum failure h1_parse_response(struct span bytes, const struct limits_config *limits, struct arena *arena, struct head *head, struct head_check *check)
+{
+    *head = (struct head){.body_length = BODY_NONE};
+    *check = (struct head_check){.has_length = false};
+    struct section section = {limits, arena, head, check, false};
+    if (!parse_status_line(cut_line(&bytes), head))
+        return FAILURE_RESPONSE_INVALID;
+    enum failure why = parse_fields(&section, bytes);
+    return why != FAILURE_NONE ? why : head_check_response(check, head);
+}
+
+enum failure h1_parse_trailers(struct span bytes, const struct limits_config *limits, struct arena *arena, struct fields *fields)
+{
+    struct head head = {.body_length = BODY_NONE};
+    struct head_check check = {.has_length = false};
+    struct section section = {limits, arena, &head, &check, true};
+    enum failure why = parse_fields(&section, bytes);
+    *fields = head.fields;
+    return why;
+}

@@ -1,0 +1,541 @@
+/*
+ * Received bytes become events of the owner: heads, bodies by the window, trailers, raw bytes. Every up-call may make the owner call down; those calls
+ * only queue, so after each up-call only `closing` has to be looked at.
+ */
+#include <string.h>
+
+#include "base/arena.h"
+#include "config/config.h"
+#include "http/h1.h"
+
+#define ARENA_MOST (256u << 10) /* what one exchange may take: heads of both sides, edits, its own structs */
+
+static void take_keep_alive_hint(struct h1_conn *conn, const struct head *head)
+{
+    const struct field *field = fields_find(&head->fields, FIELD_KEEP_ALIVE);
+    struct span rest = field != NULL ? field->value : SPAN_NONE, element;
+    while (span_next_element(&rest, &element)) {
+        if (element.length < 9 || !span_equal_nocase(span_first(element, 8), SPAN("timeout=")))
+            continue;
+        unsigned seconds = 0;
+        for (size_t i = 8; i < element.length && element.at[i] >= '0' && element.at[i] <= '9' && seconds < 6000; i++)
+            seconds = seconds * 10 + (unsigned)(element.at[i] - '0');
+        conn->keep_alive_hint = (int16_t)(seconds < INT16_MAX ? seconds : INT16_MAX);
+    }
+}
+
+/* ---- the end of a message ---- */
+
+static void message_ended(struct h1_conn *conn)
+{
+    conn->receiving = RECEIVE_NOTHING;
+}
+
+/* What follows a head: its body by the framing that was read. */
+static void begin_body(struct h1_conn *conn, const struct head *head)
+{
+    conn->chunked = (struct h1_chunked){0};
+    conn->body_left = head->body_length;
+    conn->rate_bytes = 0;
+    if (head->body_length == BODY_NONE)
+        message_ended(conn);
+    else
+        conn->receiving = head->body_length > 0 ? RECEIVE_LENGTH : RECEIVE_CHUNKED;
+    if (head->body_length > (int64_t)BLOCK_ROOM)
+        transport_expect(conn->transport, (size_t)head->body_length);
+}
+
+/* ---- heads ---- */
+
+/* Bytes of a head lie together: in the first slice, or, when they came in pieces over several blocks, copied together once. */
+static bool gather(struct h1_conn *conn, size_t most, struct span *bytes)
+{
+    if (conn->gathered == NULL && conn->in.first == conn->in.last) {
+        *bytes = buf_front(&conn->in);
+        return true;
+    }
+    if (conn->stream.arena == NULL && (conn->stream.arena = arena_new(ARENA_MOST + most)) == NULL)
+        return false;
+    size_t room = most + BLOCK_ROOM;
+    if (conn->gathered == NULL && (conn->gathered = arena_get_bytes(conn->stream.arena, room)) == NULL)
+        return false;
+    size_t part = buf_peek(&conn->in, conn->gathered + conn->gathered_length, room - conn->gathered_length);
+    buf_skip(&conn->in, part);
+    conn->gathered_length += part;
+    *bytes = span_make(conn->gathered, conn->gathered_length);
+    return true;
+}
+
+/* The head is parsed and its bytes belong to the arena; what lies behind it stays in `in`. */
+static bool take_head_bytes(struct h1_conn *conn, struct span bytes, size_t length)
+{
+    if (conn->gathered == NULL) {
+        bool held = arena_hold(conn->stream.arena, conn->in.first->block);
+        buf_skip(&conn->in, length);
+        return held;
+    }
+    struct buf rest = {0};
+    if (!buf_add(&rest, bytes.at + length, bytes.length - length))
+        return false;
+    buf_prepend(&conn->in, &rest);
+    conn->gathered = NULL;
+    conn->gathered_length = 0;
+    return true;
+}
+
+static bool open_server_stream(struct h1_conn *conn)
+{
+    if (conn->stream.arena == NULL && (conn->stream.arena = arena_new(ARENA_MOST)) == NULL)
+        return false;
+    conn->requests++;
+    conn->stream.window = SIZE_MAX;
+    conn->stream_open = true;
+    conn->conn.events->opened(&conn->conn, &conn->stream);
+    return true;
+}
+
+void h1_refuse(struct h1_conn *conn, enum failure why)
+{
+    conn->refused = true;
+    conn->close_after = true;
+    conn->receiving = RECEIVE_DISCARD;
+    if (!conn->stream_open && !open_server_stream(conn)) {
+        h1_fail(conn, FAILURE_OVERLOADED);
+        return;
+    }
+    conn->stream.events->refused(&conn->stream, why);
+}
+
+static void begin_request(struct h1_conn *conn, struct head *head, const struct head_check *check)
+{
+    conn->minor_version = head->minor_version;
+    conn->head_request = head->line.request.method == METHOD_HEAD;
+    conn->peer_keeps = !check->says_close && (head->minor_version != 0 || check->says_keep_alive);
+    begin_body(conn, head);
+    conn->stream.events->head(&conn->stream, head, conn->receiving == RECEIVE_NOTHING);
+    if (conn->receiving != RECEIVE_NOTHING) {
+        h1_touch(conn);
+        h1_arm(conn, conn->settings->timeouts->request_idle);
+    }
+}
+
+/* Over the limit while the head is not whole, or at its end. */
+static enum failure head_too_long(const struct h1_conn *conn, size_t length)
+{
+    const struct limits_config *limits = conn->settings->limits;
+    if (conn->scan.first_line == 0 ? length > limits->request_line + 2 : conn->scan.first_line > limits->request_line)
+        return FAILURE_TARGET_TOO_LONG;
+    return length > limits->request_head ? FAILURE_FIELDS_TOO_LARGE : FAILURE_NONE;
+}
+
+/* One empty line before a request is let pass (RFC 9112 2.2). False: more bytes are needed to see. */
+static bool skip_empty_line(struct h1_conn *conn)
+{
+    char start[2];
+    if (conn->scan.at != 0 || conn->gathered != NULL || buf_peek(&conn->in, start, 2) == 0 || start[0] != '\r')
+        return true;
+    if (conn->in.length < 2)
+        return false;
+    if (start[1] == '\n' && !conn->skipped_line) {
+        conn->skipped_line = true;
+        buf_skip(&conn->in, 2);
+    }
+    return conn->in.length != 0;
+}
+
+/* True when a head was taken (or refused) and more of `in` may be looked at. */
+static bool receive_request(struct h1_conn *conn)
+{
+    struct span bytes;
+    size_t length = 0;
+    if (conn->close_after || conn->closing || !skip_empty_line(conn))
+        return false;
+    if (conn->since_head == 0)
+        conn->since_head = loop_now(conn->loop);
+    if (!gather(conn, conn->settings->limits->request_head, &bytes)) {
+        h1_fail(conn, FAILURE_OVERLOADED);
+        return false;
+    }
+    enum h1_step step = h1_scan(&conn->scan, bytes, &length);
+    enum failure why = step == H1_FAILED ? FAILURE_BAD_REQUEST : head_too_long(conn, step == H1_DONE ? length : bytes.length);
+    if (why != FAILURE_NONE) {
+        h1_refuse(conn, why);
+        return true;
+    }
+    if (step == H1_MORE) {
+        h1_arm(conn, conn->settings->timeouts->request_head);
+        return false;
+    }
+    if (conn->stream.arena == NULL && (conn->stream.arena = arena_new(ARENA_MOST)) == NULL) {
+        h1_fail(conn, FAILURE_OVERLOADED);
+        return false;
+    }
+    struct head head;
+    struct head_check check;
+    why = h1_parse_request(span_first(bytes, length), conn->settings->limits, conn->stream.arena, &head, &check);
+    conn->scan = (struct h1_scan){0};
+    conn->since_head = 0;
+    conn->skipped_line = false;
+    if (!take_head_bytes(conn, bytes, length)) {
+        h1_fail(conn, FAILURE_OVERLOADED);
+        return false;
+    }
+    if (why != FAILURE_NONE) {
+        h1_refuse(conn, why);
+        return true;
+    }
+    if (open_server_stream(conn))
+        begin_request(conn, &head, &check);
+    return true;
+}
+
+/* ---- responses ---- */
+
+static void begin_response(struct h1_conn *conn, struct head *head, const struct head_check *check)
+{
+    unsigned status = head->line.response.status;
+    bool no_body = conn->head_request || status == 204 || status == 304;
+    conn->peer_keeps = !check->says_close && (head->minor_version != 0 || check->says_keep_alive);
+    take_keep_alive_hint(conn, head);
+    if (no_body) {
+        conn->receiving = RECEIVE_NOTHING;
+    } else if (head->body_length == BODY_OF_UNKNOWN_LENGTH && !check->chunked) {
+        conn->receiving = RECEIVE_UNTIL_CLOSE;
+        conn->peer_keeps = false;
+    } else {
+        begin_body(conn, head);
+    }
+    if (conn->receiving == RECEIVE_UNTIL_CLOSE || conn->receiving == RECEIVE_CHUNKED)
+        transport_expect(conn->transport, BLOCK_ROOM + 1);
+    conn->head_told = true;
+    conn->stream.events->head(&conn->stream, head, conn->receiving == RECEIVE_NOTHING);
+}
+
+/* 101 opens the tunnel when an upgrade was asked for; other 1xx are told and another head follows, up to a bound. */
+static void begin_interim(struct h1_conn *conn, struct head *head)
+{
+    if (head->line.response.status == 101) {
+        if (!conn->asked_upgrade) {
+            h1_fail(conn, FAILURE_UPGRADE_INVALID);
+            return;
+        }
+        conn->receiving = RECEIVE_RAW;
+        conn->sending = SEND_RAW;
+        conn->close_after = true;
+    } else if (++conn->interims > 100) { /* the proxy relays fewer; a server that sends more than this is broken */
+        h1_fail(conn, FAILURE_RESPONSE_INVALID);
+        return;
+    }
+    head->body_length = BODY_NONE;
+    conn->stream.events->head(&conn->stream, head, false);
+}
+
+static bool receive_response(struct h1_conn *conn)
+{
+    struct span bytes;
+    size_t length = 0, most = conn->settings->limits->response_head;
+    if (!gather(conn, most, &bytes)) {
+        h1_fail(conn, FAILURE_OVERLOADED);
+        return false;
+    }
+    conn->stream.any_received = 1;
+    enum h1_step step = h1_scan(&conn->scan, bytes, &length);
+    if (step == H1_FAILED || (step == H1_DONE ? length : bytes.length) > most) {
+        h1_fail(conn, step == H1_FAILED ? FAILURE_RESPONSE_INVALID : FAILURE_RESPONSE_TOO_LARGE);
+        return false;
+    }
+    if (step == H1_MORE)
+        return false;
+    struct head head;
+    struct head_check check;
+    enum failure why = h1_parse_response(span_first(bytes, length), conn->settings->limits, conn->stream.arena, &head, &check);
+    conn->scan = (struct h1_scan){0};
+    if (why == FAILURE_NONE && !take_head_bytes(conn, bytes, length))
+        why = FAILURE_OVERLOADED;
+    if (why != FAILURE_NONE) {
+        h1_fail(conn, why);
+        return false;
+    }
+    if (head.line.response.status < 200)
+        begin_interim(conn, &head);
+    else
+        begin_response(conn, &head, &check);
+    return true;
+}
+
+/* ---- bodies ---- */
+
+static void stop_reading(struct h1_conn *conn)
+{
+    if (!conn->paused) {
+        conn->paused = true;
+        transport_pause(conn->transport);
+    }
+}
+
+/* How many body bytes may be delivered now; 0: the owner has enough, and reading stops. */
+static size_t window_left(struct h1_conn *conn)
+{
+    if (conn->uncredited >= conn->stream.window) {
+        stop_reading(conn);
+        return 0;
+    }
+    return conn->stream.window - conn->uncredited;
+}
+
+static void body_failed(struct h1_conn *conn, enum failure request_why)
+{
+    if (conn->conn.role == HTTP_SERVER)
+        h1_refuse(conn, request_why);
+    else
+        h1_fail(conn, conn->head_told ? FAILURE_RESPONSE_CUT : FAILURE_RESPONSE_INVALID);
+}
+
+static void deliver(struct h1_conn *conn, struct buf *bytes, bool last)
+{
+    conn->uncredited += bytes->length;
+    conn->rate_bytes += bytes->length;
+    h1_touch(conn);
+    conn->stream.events->body(&conn->stream, bytes, last);
+}
+
+static bool receive_length(struct h1_conn *conn)
+{
+    size_t part = window_left(conn);
+    struct buf bytes = {0};
+    part = part < conn->in.length ? part : conn->in.length;
+    part = (uint64_t)part < (uint64_t)conn->body_left ? part : (size_t)conn->body_left;
+    if (part == 0)
+        return false;
+    if (!buf_move_some(&bytes, &conn->in, part)) {
+        h1_fail(conn, FAILURE_OVERLOADED);
+        return false;
+    }
+    conn->body_left -= (int64_t)part;
+    if (conn->body_left == 0) {
+        transport_expect(conn->transport, 0);
+        message_ended(conn);
+    }
+    deliver(conn, &bytes, conn->body_left == 0);
+    return true;
+}
+
+static bool receive_chunked(struct h1_conn *conn)
+{
+    size_t most = window_left(conn);
+    struct buf bytes = {0};
+    if (most == 0)
+        return false;
+    size_t before = conn->in.length;
+    enum h1_step step = h1_chunked_read(&conn->chunked, &conn->in, &bytes, most);
+    if (step == H1_FAILED) {
+        buf_clear(&bytes);
+        body_failed(conn, FAILURE_BAD_BODY);
+        return false;
+    }
+    if (step == H1_DONE) {
+        conn->receiving = RECEIVE_TRAILERS;
+        conn->scan = (struct h1_scan){.in_trailers = true, .first_line = 0};
+    }
+    if (bytes.length != 0)
+        deliver(conn, &bytes, false);
+    return conn->in.length != before || step == H1_DONE;
+}
+
+/* No trailers is by far the most frequent: then the body just ends. */
+static bool receive_trailers(struct h1_conn *conn)
+{
+    char start[2];
+    struct buf nothing = {0};
+    size_t seen = buf_peek(&conn->in, start, 2);
+    if (conn->gathered == NULL && seen == 2 && start[0] == '\r' && start[1] == '\n') {
+        buf_skip(&conn->in, 2);
+        conn->scan = (struct h1_scan){0};
+        message_ended(conn);
+        deliver(conn, &nothing, true);
+        return true;
+    }
+    struct span bytes;
+    size_t length = 0, most = conn->settings->limits->request_head;
+    struct fields trailers;
+    if (seen < 2 && conn->gathered == NULL)
+        return false;
+    if (!gather(conn, most, &bytes)) {
+        h1_fail(conn, FAILURE_OVERLOADED);
+        return false;
+    }
+    enum h1_step step = h1_scan(&conn->scan, bytes, &length);
+    if (step == H1_MORE && bytes.length <= most)
+        return false;
+    bool bad = step != H1_DONE || length > most || h1_parse_trailers(span_first(bytes, length), conn->settings->limits, conn->stream.arena, &trailers) != FAILURE_NONE;
+    if (bad || !take_head_bytes(conn, bytes, length)) {
+        body_failed(conn, step == H1_MORE ? FAILURE_FIELDS_TOO_LARGE : FAILURE_BAD_BODY);
+        return false;
+    }
+    conn->scan = (struct h1_scan){0};
+    message_ended(conn);
+    conn->stream.events->trailers(&conn->stream, &trailers);
+    return true;
+}
+
+/* Raw bytes, and bodies that end with the connection. */
+static bool receive_rest(struct h1_conn *conn)
+{
+    size_t part = window_left(conn);
+    struct buf bytes = {0};
+    part = part < conn->in.length ? part : conn->in.length;
+    if (part == 0)
+        return false;
+    if (!buf_move_some(&bytes, &conn->in, part)) {
+        h1_fail(conn, FAILURE_OVERLOADED);
+        return false;
+    }
+    deliver(conn, &bytes, false);
+    return true;
+}
+
+static bool receive_nothing(struct h1_conn *conn)
+{
+    if (conn->conn.role == HTTP_SERVER) {
+        if (conn->in.length > BLOCK_ROOM)
+            stop_reading(conn); /* pipelined requests wait for their turn in the socket */
+        return false;
+    }
+    /* Bytes that no request has asked for: never the next response (protocol.md 14). */
+    conn->peer_keeps = false;
+    if (!conn->stream_open)
+        h1_fail(conn, FAILURE_RESPONSE_INVALID);
+    return false;
+}
+
+static bool receive_discard(struct h1_conn *conn)
+{
+    conn->discarded += conn->in.length;
+    buf_clear(&conn->in);
+    if (conn->discarded > H1_LINGER_MOST && conn->lingering)
+        transport_close(conn->transport);
+    else if (conn->discarded > H1_LINGER_MOST)
+        stop_reading(conn);
+    return false;
+}
+
+static bool receive_head(struct h1_conn *conn)
+{
+    return conn->conn.role == HTTP_SERVER ? receive_request(conn) : receive_response(conn);
+}
+
+void h1_received(struct h1_conn *conn, struct buf *bytes)
+{
+    /* Small pieces of a head are copied together, so that a slow drip does not hold a block a piece. */
+    if (conn->receiving == RECEIVE_HEAD && conn->in.length != 0 && conn->gathered == NULL) {
+        for (const struct slice *slice = bytes->first; slice != NULL; slice = slice->next)
+            if (!buf_add(&conn->in, slice->at, slice->length)) {
+                buf_clear(bytes);
+                h1_fail(conn, FAILURE_OVERLOADED);
+                return;
+            }
+        buf_clear(bytes);
+    } else {
+        buf_move(&conn->in, bytes);
+    }
+    h1_receive(conn);
+}
+
+/* ---- the peer's end ---- */
+
+static void server_peer_ended(struct h1_conn *conn)
+{
+    switch ((enum h1_receiving)conn->receiving) {
+    case RECEIVE_HEAD:
+        h1_fail(conn, FAILURE_CLIENT_CLOSED);
+        break;
+    case RECEIVE_LENGTH:
+    case RECEIVE_CHUNKED:
+    case RECEIVE_TRAILERS:
+        h1_fail(conn, FAILURE_CLIENT_CLOSED);
+        break;
+    case RECEIVE_DISCARD:
+        if (conn->lingering)
+            transport_close(conn->transport);
+        break;
+    case RECEIVE_NOTHING:
+        /* It may only have shut its side and still want the answer; a little later that is not likely any more. */
+        h1_touch(conn);
+        h1_arm(conn, H1_HALF_CLOSED_MS);
+        break;
+    case RECEIVE_RAW:
+    case RECEIVE_UNTIL_CLOSE:
+        break;
+    }
+}
+
+static void client_peer_ended(struct h1_conn *conn)
+{
+    if (!conn->stream_open) {
+        h1_fail(conn, FAILURE_NONE);
+        return;
+    }
+    struct buf nothing = {0};
+    switch ((enum h1_receiving)conn->receiving) {
+    case RECEIVE_HEAD:
+        h1_fail(conn, conn->stream.any_received ? FAILURE_RESPONSE_INVALID : conn->stream.reused ? FAILURE_SERVER_STALE : FAILURE_SERVER_CLOSED);
+        break;
+    case RECEIVE_UNTIL_CLOSE:
+        message_ended(conn);
+        deliver(conn, &nothing, true);
+        h1_finish_message(conn);
+        break;
+    case RECEIVE_LENGTH:
+    case RECEIVE_CHUNKED:
+    case RECEIVE_TRAILERS:
+        h1_fail(conn, FAILURE_RESPONSE_CUT);
+        break;
+    case RECEIVE_NOTHING:
+    case RECEIVE_DISCARD:
+    case RECEIVE_RAW:
+        break;
+    }
+}
+
+/* All that came before the end has been looked at, or nothing more of it is wanted. */
+static void tell_end(struct h1_conn *conn)
+{
+    struct buf nothing = {0};
+    conn->end_told = true;
+    if (conn->receiving == RECEIVE_RAW && conn->stream_open) {
+        conn->raw_ended = true;
+        deliver(conn, &nothing, true);
+    } else if (conn->conn.role == HTTP_SERVER) {
+        server_peer_ended(conn);
+    } else {
+        client_peer_ended(conn);
+    }
+}
+
+void h1_receive(struct h1_conn *conn)
+{
+    static bool (*const steps[])(struct h1_conn *) = {
+        [RECEIVE_HEAD] = receive_head,
+        [RECEIVE_LENGTH] = receive_length,
+        [RECEIVE_CHUNKED] = receive_chunked,
+        [RECEIVE_TRAILERS] = receive_trailers,
+        [RECEIVE_UNTIL_CLOSE] = receive_rest,
+        [RECEIVE_RAW] = receive_rest,
+        [RECEIVE_NOTHING] = receive_nothing,
+        [RECEIVE_DISCARD] = receive_discard,
+    };
+    while (!conn->closing && (conn->in.length != 0 || conn->gathered_length != 0) && steps[conn->receiving](conn))
+        ;
+    bool looked_at = conn->in.length == 0 || conn->receiving == RECEIVE_NOTHING || conn->receiving == RECEIVE_HEAD;
+    if (!conn->closing && conn->peer_ended && !conn->end_told && looked_at)
+        tell_end(conn);
+    if (!conn->closing)
+        h1_finish_message(conn);
+}
+
+void h1_peer_ended(struct h1_conn *conn)
+{
+    conn->peer_ended = true;
+    if (!conn->closing)
+        h1_receive(conn);
+}

@@ -1,0 +1,222 @@
+/* Calls of the owner become bytes of the transport. Framing: the length that is known, chunks for HTTP/1.1, the end of the connection for HTTP/1.0. */
+#include <assert.h>
+
+#include "config/config.h"
+#include "http/h1.h"
+#include "http/h1_write.h"
+
+/* Chunks smaller than this are copied behind their size line: one slice instead of three. */
+#define CHUNK_COPIED 1024u
+
+static bool response_has_no_body(const struct h1_conn *conn, unsigned status)
+{
+    return conn->head_request || status < 200 || status == 204 || status == 304;
+}
+
+static enum h1_framing response_framing(struct h1_conn *conn, const struct head *head, bool last)
+{
+    unsigned status = head->line.response.status;
+    if (response_has_no_body(conn, status))
+        return head->length_given && status >= 200 && status != 204 ? H1_FRAMING_LENGTH : H1_FRAMING_NONE;
+    if (last || head->body_length >= 0)
+        return H1_FRAMING_LENGTH;
+    if (conn->minor_version != 0)
+        return H1_FRAMING_CHUNKED;
+    conn->close_after = true;
+    return H1_FRAMING_CLOSE;
+}
+
+/* Keep-alive is the default of HTTP/1.1 and has to be said to HTTP/1.0. */
+static enum h1_connection response_connection(const struct h1_conn *conn)
+{
+    if (conn->close_after)
+        return H1_CONNECTION_CLOSE;
+    return conn->minor_version == 0 ? H1_CONNECTION_KEEP_ALIVE : H1_CONNECTION_NONE;
+}
+
+static bool send_interim(struct h1_conn *conn, const struct head *head)
+{
+    if (conn->minor_version == 0)
+        return true; /* HTTP/1.0 knows none (RFC 9110 15.2) */
+    bool upgrade = head->line.response.status == 101;
+    bool fits = h1_write_response(&conn->transport->out, head, H1_FRAMING_NONE, upgrade ? H1_CONNECTION_UPGRADE : H1_CONNECTION_NONE);
+    if (upgrade) {
+        conn->sending = SEND_RAW;
+        conn->receiving = RECEIVE_RAW;
+        conn->close_after = true;
+        loop_later(conn->loop, &conn->step); /* what came behind the request belongs to the tunnel */
+    }
+    return fits;
+}
+
+static bool send_response(struct h1_conn *conn, const struct head *head, bool last)
+{
+    const struct limits_config *limits = conn->settings->limits;
+    bool spent = limits->keep_alive_requests != 0 && conn->requests >= limits->keep_alive_requests;
+    if (head->close || conn->draining || !conn->peer_keeps || conn->refused || conn->peer_ended || spent)
+        conn->close_after = true;
+    conn->framing = (uint8_t)response_framing(conn, head, last);
+    struct head written = *head;
+    if (last && written.body_length < 0)
+        written.body_length = 0;
+    bool no_body = response_has_no_body(conn, head->line.response.status);
+    conn->send_left = no_body || last ? 0 : head->body_length;
+    conn->sending = last ? SEND_ENDED : SEND_BODY;
+    return h1_write_response(&conn->transport->out, &written, (enum h1_framing)conn->framing, response_connection(conn));
+}
+
+static bool send_request(struct h1_conn *conn, const struct head *head, bool last)
+{
+    enum method method = head->line.request.method;
+    bool usual_body = method == METHOD_POST || method == METHOD_PUT || method == METHOD_PATCH;
+    conn->head_request = method == METHOD_HEAD;
+    conn->asked_upgrade = head->upgrade.length != 0;
+    if (head->body_length == BODY_OF_UNKNOWN_LENGTH)
+        conn->framing = H1_FRAMING_CHUNKED;
+    else if (head->body_length > 0 || head->length_given || usual_body)
+        conn->framing = H1_FRAMING_LENGTH;
+    else
+        conn->framing = H1_FRAMING_NONE;
+    conn->send_left = head->body_length;
+    conn->sending = last && head->body_length != BODY_OF_UNKNOWN_LENGTH ? SEND_ENDED : SEND_BODY;
+    bool fits = h1_write_request(&conn->transport->out, head, (enum h1_framing)conn->framing);
+    if (last && head->body_length == BODY_OF_UNKNOWN_LENGTH) {
+        conn->sending = SEND_ENDED;
+        fits = fits && h1_write_end(&conn->transport->out, NULL);
+    }
+    return fits;
+}
+
+/* What was added to the out-queue leaves at the turn's end; without anything to leave, the end of the message is looked at by a task. */
+static void push_out(struct h1_conn *conn, bool fits)
+{
+    struct buf nothing = {0};
+    if (!fits) {
+        h1_fail(conn, FAILURE_OVERLOADED);
+        return;
+    }
+    transport_send(conn->transport, &nothing);
+    if (transport_unsent(conn->transport) == 0)
+        loop_later(conn->loop, &conn->step);
+    else if (conn->conn.role == HTTP_SERVER && !conn->write_stalls) {
+        conn->write_stalls = true;
+        h1_touch(conn);
+        h1_arm(conn, conn->settings->timeouts->write);
+    }
+}
+
+static void h1_send_head(struct stream *stream, const struct head *head, bool last)
+{
+    struct h1_conn *conn = h1_of_stream(stream);
+    if (conn->closing)
+        return;
+    assert(conn->sending == SEND_NOTHING);
+    bool fits;
+    if (conn->conn.role == HTTP_CLIENT)
+        fits = send_request(conn, head, last);
+    else if (head->line.response.status < 200)
+        fits = send_interim(conn, head);
+    else
+        fits = send_response(conn, head, last);
+    push_out(conn, fits);
+}
+
+/* One chunk: small ones in one piece, large ones by reference between their lines. */
+static bool write_chunk(struct buf *out, struct buf *bytes)
+{
+    if (!h1_write_chunk_size(out, bytes->length))
+        return false;
+    if (bytes->length >= CHUNK_COPIED) {
+        buf_move(out, bytes);
+        return buf_add_constant(out, SPAN("\r\n"));
+    }
+    for (const struct slice *slice = bytes->first; slice != NULL; slice = slice->next)
+        if (!buf_add(out, slice->at, slice->length))
+            return false;
+    buf_clear(bytes);
+    return buf_add(out, "\r\n", 2);
+}
+
+static bool write_body(struct h1_conn *conn, struct buf *bytes)
+{
+    struct buf *out = &conn->transport->out;
+    size_t length = bytes->length;
+    if (length == 0)
+        return true;
+    conn->body_queued += length;
+    if (conn->framing == H1_FRAMING_CHUNKED && conn->sending != SEND_RAW)
+        return write_chunk(out, bytes);
+    if (conn->framing == H1_FRAMING_LENGTH && conn->sending != SEND_RAW)
+        conn->send_left -= (int64_t)length;
+    buf_move(out, bytes);
+    return true;
+}
+
+static void h1_send_body(struct stream *stream, struct buf *bytes, bool last)
+{
+    struct h1_conn *conn = h1_of_stream(stream);
+    if (conn->closing || (conn->sending != SEND_BODY && conn->sending != SEND_RAW)) {
+        buf_clear(bytes);
+        return;
+    }
+    bool raw = conn->sending == SEND_RAW;
+    bool fits = write_body(conn, bytes);
+    if (conn->framing == H1_FRAMING_LENGTH && !raw && (conn->send_left < 0 || (last && conn->send_left != 0))) {
+        h1_fail(conn, FAILURE_INTERNAL); /* the owner gave another number of bytes than it announced: the peer must not take it for whole */
+        return;
+    }
+    if (last && raw)
+        transport_finish(conn->transport);
+    else if (last && conn->framing == H1_FRAMING_CHUNKED)
+        fits = fits && h1_write_end(&conn->transport->out, NULL);
+    if (last)
+        conn->sending = SEND_ENDED;
+    push_out(conn, fits);
+}
+
+static void h1_send_trailers(struct stream *stream, const struct fields *trailers)
+{
+    struct h1_conn *conn = h1_of_stream(stream);
+    if (conn->closing || conn->sending != SEND_BODY)
+        return;
+    bool fits = conn->framing != H1_FRAMING_CHUNKED || h1_write_end(&conn->transport->out, trailers);
+    conn->sending = SEND_ENDED;
+    push_out(conn, fits);
+}
+
+static void h1_credit(struct stream *stream, size_t bytes)
+{
+    struct h1_conn *conn = h1_of_stream(stream);
+    conn->uncredited -= bytes < conn->uncredited ? bytes : conn->uncredited;
+    if (!conn->closing && (conn->paused || conn->in.length != 0) && conn->uncredited <= stream->window / 2)
+        loop_later(conn->loop, &conn->step);
+}
+
+static void h1_reset(struct stream *stream, enum failure why)
+{
+    struct h1_conn *conn = h1_of_stream(stream);
+    if (conn->closing || !conn->stream_open)
+        return;
+    h1_fail(conn, why);
+}
+
+const struct stream_ops h1_stream_ops = {
+    .send_head = h1_send_head,
+    .send_body = h1_send_body,
+    .send_trailers = h1_send_trailers,
+    .credit = h1_credit,
+    .reset = h1_reset,
+};
+
+/* Body bytes that have left: all when the queue is empty; else those that can't be in it any more. Never early, never lost. */
+void h1_report_sent(struct h1_conn *conn)
+{
+    size_t unsent = transport_unsent(conn->transport);
+    if (unsent == 0)
+        conn->write_stalls = false;
+    if (conn->body_queued <= unsent || !conn->stream_open)
+        return;
+    size_t left = conn->body_queued - unsent;
+    conn->body_queued = unsent;
+    conn->stream.events->sent(&conn->stream, left);
+}

@@ -1,0 +1,171 @@
+/* What framing and routing fields say, and whether they may say it. Ambiguity is refused, never repaired. */
+#include "http/head_check.h"
+
+#include <string.h>
+
+#include "http/target.h"
+
+bool name_is_plain(struct span name)
+{
+    for (size_t i = 0; i < name.length; i++) {
+        char c = ascii_lower(name.at[i]);
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+/* Digits only, at most 2^63-1 (RFC 9110 8.6). */
+static bool length_of(struct span digits, int64_t *value)
+{
+    int64_t number = 0;
+    if (digits.length == 0)
+        return false;
+    for (size_t i = 0; i < digits.length; i++) {
+        if (digits.at[i] < '0' || digits.at[i] > '9')
+            return false;
+        int digit = digits.at[i] - '0';
+        if (number > (INT64_MAX - digit) / 10)
+            return false;
+        number = number * 10 + digit;
+    }
+    *value = number;
+    return true;
+}
+
+/* Equal repetitions, in lines or in a list, are one (RFC 9110 8.6); different or empty ones are refused. */
+static void note_length(struct head_check *check, struct span list)
+{
+    struct span element;
+    while (span_next_element(&list, &element)) {
+        int64_t value;
+        if (!length_of(element, &value) || (check->has_length && value != check->content_length)) {
+            check->bad_length = true;
+            return;
+        }
+        check->has_length = true;
+        check->content_length = value;
+    }
+}
+
+static bool is_token(struct span text)
+{
+    static const char others[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < text.length; i++) {
+        char c = ascii_lower(text.at[i]);
+        bool alphanumeric = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (!alphanumeric && (c == '\0' || memchr(others, c, sizeof others - 1) == NULL))
+            return false;
+    }
+    return text.length != 0;
+}
+
+/* Exactly `chunked`, once; everything else is told apart as unknown (501) or malformed (400). */
+static void note_coding(struct head_check *check, struct span list)
+{
+    struct span element;
+    check->has_coding = true;
+    while (span_next_element(&list, &element)) {
+        if (!is_token(element) || (check->chunked && span_equal_nocase(element, SPAN("chunked"))))
+            check->bad_coding = true;
+        else if (span_equal_nocase(element, SPAN("chunked")))
+            check->chunked = true;
+        else if (check->chunked)
+            check->bad_coding = true; /* chunked must be the last */
+        else
+            check->other_coding = true;
+    }
+}
+
+static void note_connection(struct head_check *check, struct span list)
+{
+    struct span element;
+    while (span_next_element(&list, &element)) {
+        if (span_equal_nocase(element, SPAN("close")))
+            check->says_close = true;
+        else if (span_equal_nocase(element, SPAN("keep-alive")))
+            check->says_keep_alive = true;
+        else if (span_equal_nocase(element, SPAN("upgrade")))
+            check->says_upgrade = true;
+    }
+}
+
+bool head_check_note(struct head_check *check, const struct field *field, struct head *head)
+{
+    switch (field->id) {
+    case FIELD_CONTENT_LENGTH:
+        note_length(check, field->value);
+        return false;
+    case FIELD_TRANSFER_ENCODING:
+        note_coding(check, field->value);
+        return false;
+    case FIELD_HOST:
+        check->host_count++;
+        check->host = field->value;
+        return false;
+    case FIELD_CONNECTION:
+        note_connection(check, field->value);
+        return true; /* the border still reads what it names */
+    case FIELD_UPGRADE:
+        check->upgrade = field->value;
+        return true;
+    case FIELD_TE:
+        head->accepts_trailers = head->accepts_trailers || span_equal_nocase(field->value, SPAN("trailers"));
+        return true;
+    case FIELD_EXPECT:
+        head->expect_continue = head->expect_continue || span_equal_nocase(field->value, SPAN("100-continue"));
+        return true;
+    default:
+        return true;
+    }
+}
+
+static enum failure check_host(const struct head_check *check, struct head *head)
+{
+    if (check->host_count > 1 || (check->host_count == 0 && head->minor_version != 0))
+        return FAILURE_BAD_HOST;
+    struct span host;
+    uint16_t port;
+    bool has_port;
+    if (check->host_count == 1 && !authority_split(check->host, &host, &port, &has_port))
+        return FAILURE_BAD_HOST;
+    if (head->line.request.authority.length == 0) /* an absolute form replaces Host (RFC 9112 3.2.2) */
+        head->line.request.authority = check->host;
+    return FAILURE_NONE;
+}
+
+static enum failure check_framing(const struct head_check *check, struct head *head)
+{
+    if (check->bad_length || check->bad_coding || (check->has_coding && (check->has_length || head->minor_version == 0)))
+        return FAILURE_BAD_FRAMING;
+    if (check->other_coding)
+        return FAILURE_CODING_UNKNOWN;
+    if (check->has_coding && !check->chunked)
+        return FAILURE_BAD_FRAMING;
+    head->body_length = check->has_coding ? BODY_OF_UNKNOWN_LENGTH : check->has_length ? check->content_length : BODY_NONE;
+    head->length_given = check->has_length;
+    return FAILURE_NONE;
+}
+
+enum failure head_check_request(struct head_check *check, struct head *head)
+{
+    enum failure why = check_host(check, head);
+    if (why == FAILURE_NONE)
+        why = check_framing(check, head);
+    if (head->minor_version == 0)
+        head->expect_continue = false; /* RFC 9110 10.1.1 */
+    if (check->says_upgrade && head->minor_version != 0)
+        head->upgrade = check->upgrade;
+    return why;
+}
+
+enum failure head_check_response(struct head_check *check, struct head *head)
+{
+    if (check_framing(check, head) != FAILURE_NONE)
+        return FAILURE_RESPONSE_INVALID;
+    if (!check->has_coding && !check->has_length)
+        head->body_length = BODY_OF_UNKNOWN_LENGTH; /* until the server closes (RFC 9112 6.3) */
+    if (check->says_upgrade)
+        head->upgrade = check->upgrade;
+    return FAILURE_NONE;
+}
