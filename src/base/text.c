@@ -50,7 +50,7 @@ void text_free(struct text *text)
 void text_add(struct text *text, struct span bytes)
 {
     size_t fits = text_fit(text, bytes.length);
-    if (fits != 0)
+    if (fits != 0) /* an empty span may point nowhere */
         memcpy(text->at + text->length, bytes.at, fits);
     text->length += fits;
     text->at[text->length] = '\0';
@@ -94,12 +94,13 @@ void text_number(struct text *text, uint64_t value)
 void text_escaped(struct text *text, struct span bytes)
 {
     static const char hex[] = "0123456789abcdef";
+    size_t plain = 0; /* where the bytes begin that are still to be copied as they are */
     for (size_t i = 0; i < bytes.length; i++) {
         unsigned char c = (unsigned char)bytes.at[i];
-        if (c >= 0x20 && c <= 0x7e && c != '"' && c != '\\') {
-            text_char(text, (char)c);
+        if (c >= 0x20 && c <= 0x7e && c != '"' && c != '\\')
             continue;
-        }
+        text_add(text, span_make(bytes.at + plain, i - plain));
+        plain = i + 1;
         const char escape[4] = {'\\', 'x', hex[c >> 4], hex[c & 15]};
         if (!text->grows && text->room - text->length - 1 < sizeof escape) {
             text->cut = true; /* half an escape would read as something else */
@@ -107,6 +108,7 @@ void text_escaped(struct text *text, struct span bytes)
         }
         text_add(text, span_make(escape, sizeof escape));
     }
+    text_add(text, span_make(bytes.at + plain, bytes.length - plain));
 }
 
 struct span text_span(const struct text *text)

@@ -71,8 +71,9 @@ static void test_buf_add_fills_the_last_block_only_when_it_is_alone(void **state
     assert_true(buf_add(&buf, bytes + 10, 20));
     assert_ptr_equal(buf.first, buf.last);
     assert_true(buf_share(&other, &buf));
-    assert_true(buf_add(&buf, bytes + 30, sizeof bytes - 30));
+    assert_true(buf_add(&buf, bytes + 30, 10));
     assert_ptr_not_equal(buf.first, buf.last);
+    assert_true(buf_add(&buf, bytes + 40, sizeof bytes - 40));
     assert_buf(&buf, bytes, sizeof bytes);
     assert_buf(&other, bytes, 30);
     buf_clear(&buf);

@@ -113,12 +113,17 @@ static void test_json_keeps_commas_and_nesting(void **state)
     json_null(&json);
     json_object(&json);
     json_end_object(&json);
+    for (int i = 1; i < 3; i++) {
+        json_array(&json);
+        json_number(&json, i);
+        json_end_array(&json);
+    }
     json_end_array(&json);
     json_key(&json, "b");
     json_string(&json, SPAN("x"));
     json_end_object(&json);
     assert_span(text_span(&text),
-                "{\"a\":[-9223372036854775808,0.25,3,-0,true,null,{}],\"b\":\"x\"}");
+                "{\"a\":[-9223372036854775808,0.25,3,-0,true,null,{},[1],[2]],\"b\":\"x\"}");
     text_free(&text);
 }
 
