@@ -48,11 +48,12 @@ struct demo_connection {
     struct http_conn *http;
     struct retired retired;
 };
-/* In the stream's arena. */
+/* In its arena, taken over from the stream. */
 struct demo_request {
+    struct arena *arena;
     struct demo_backend *server;
     struct stream *stream;
-    struct head *head;
+    struct head head; /* copied: only what its spans show lives in the arena */
     uint64_t body_bytes;
 };
 
@@ -60,7 +61,7 @@ struct demo_request {
 
 static void demo_describe(struct text *text, const struct demo_request *request)
 {
-    const struct head *head = request->head;
+    const struct head *head = &request->head;
     text_print(text, "hello from %s\n\n", request->server->name);
     text_add(text, head->line.request.method_name);
     text_char(text, ' ');
@@ -85,14 +86,14 @@ static void demo_describe(struct text *text, const struct demo_request *request)
 static void demo_send(struct demo_request *request, unsigned status, struct span body)
 {
     struct stream *stream = request->stream;
-    bool head_only = request->head != NULL && request->head->line.request.method == METHOD_HEAD;
+    bool head_only = request->head.line.request.method == METHOD_HEAD;
     struct head head = {.body_length = (int64_t)body.length};
     struct buf bytes = {.first = NULL};
     head.line.response.status = (uint16_t)status;
     head.line.response.reason = status_reason(status);
-    if (!fields_add(&head.fields, stream->arena, SPAN("Content-Type"), SPAN("text/plain; charset=utf-8"),
+    if (!fields_add(&head.fields, request->arena, SPAN("Content-Type"), SPAN("text/plain; charset=utf-8"),
                     field_id(SPAN("Content-Type"))) ||
-        !fields_add(&head.fields, stream->arena, SPAN("X-Backend"), span_of(request->server->name), 0) ||
+        !fields_add(&head.fields, request->arena, SPAN("X-Backend"), span_of(request->server->name), 0) ||
         !buf_add_span(&bytes, body)) {
         buf_clear(&bytes);
         stream->ops->reset(stream, FAILURE_INTERNAL);
@@ -115,7 +116,7 @@ static void demo_answer(struct demo_request *request)
 static void demo_head(struct stream *stream, struct head *head, bool last)
 {
     struct demo_request *request = stream->owner;
-    request->head = head;
+    request->head = *head;
     if (last)
         demo_answer(request);
 }
@@ -151,7 +152,8 @@ static void demo_refused(struct stream *stream, enum failure why)
 static void demo_closed(struct stream *stream, enum failure why)
 {
     (void)why;
-    arena_free(stream->arena);
+    struct demo_request *request = stream->owner;
+    arena_free(request->arena);
 }
 
 static const struct stream_events demo_stream_events = {
@@ -183,6 +185,7 @@ static void http_opened(struct http_conn *http, struct stream *stream)
     struct demo_request *request = arena_get_zeroed(stream->arena, sizeof *request);
     if (request == NULL)
         die("the arena of a new request is full");
+    request->arena = stream->arena;
     request->server = connection->server;
     request->stream = stream;
     stream->events = &demo_stream_events;
