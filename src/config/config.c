@@ -83,7 +83,8 @@ static const struct schema defaults_schema = {
 #define CONFIG struct config
 static const struct schema_key config_keys[] = {
     /* First, so that what it gives is known when the sections it gives it to are read. */
-    KEY_SECTION(CONFIG, defaults, DEFAULTS, defaults_schema, "Values for sections that do not say their own."),
+    KEY_SECTION(CONFIG, defaults, DEFAULTS, defaults_schema, "Values for sections that do not say their own.",
+                .flags = SCHEMA_MERGED),
     KEY_SECTIONS(CONFIG, listeners, struct listener_config, listener_schema, "Addresses that weir accepts connections on.",
                  .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE, .least = 1),
     KEY_SECTIONS(CONFIG, routes, struct route_config, route_schema, "Which way a request goes; the first that matches serves it."),

@@ -140,7 +140,7 @@ static void listener_check(const struct check *check, struct listener_config *li
                           "optional PROXY headers are read only from trusted_proxies, and there are none");
     if (listener->routes_count == 0 && check->config->routes_count == 0 && !schema_is_broken(check->document, check->config))
         schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, listener),
-                          "listener has nothing to serve; give it routes, or the file");
+                          "listener has nothing to serve; give routes to it or to the file");
     routes_check(listener->routes, listener->routes_count, check->document, check->config->arena, check->report);
     if (listener->address == NULL)
         return;
@@ -170,6 +170,22 @@ static void retry_check(const struct check *check, struct retry_config *retry)
     }
 }
 
+/* What stands at its default may come from a dump and is not told. */
+static void tcp_probe_check(const struct check *check, const struct health_config *health)
+{
+    const struct {
+        const void *field;
+        bool is_default;
+    } of_http[] = {{&health->path, strcmp(health->path, "/") == 0},
+                   {&health->method, strcmp(health->method, "GET") == 0},
+                   {&health->host, health->host == NULL},
+                   {&health->expect_body, health->expect_body == NULL}};
+    for (size_t i = 0; i < COUNT_OF(of_http); i++)
+        if (!of_http[i].is_default)
+            schema_report_add(check->report, SCHEMA_WARNING, schema_place_key(check->document, of_http[i].field),
+                              "this has no effect in a tcp probe");
+}
+
 /* Pools may share one section of defaults, so what is derived goes into a copy of the pool's own. */
 static void health_check(const struct check *check, struct pool_config *pool)
 {
@@ -187,10 +203,8 @@ static void health_check(const struct check *check, struct pool_config *pool)
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &given->fast_interval), "fast_interval is longer than interval");
     if (given->fast_interval > given->interval)
         health->fast_interval = health->interval;
-    const void *of_http[] = {&given->path, &given->method, &given->host, &given->expect_status, &given->expect_body};
-    for (size_t i = 0; health->type == PROBE_TCP && i < COUNT_OF(of_http); i++)
-        if (IS_GIVEN(check, of_http[i]))
-            schema_report_add(check->report, SCHEMA_WARNING, schema_place_key(check->document, of_http[i]), "this has no effect in a tcp probe");
+    if (health->type == PROBE_TCP)
+        tcp_probe_check(check, given);
 }
 
 static void upstream_tls_check(const struct check *check, const struct upstream_tls_config *tls)

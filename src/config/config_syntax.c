@@ -84,7 +84,7 @@ static bool address_split(struct span value, const char *example, struct span *h
     if (scheme != NULL)
         return error_set(error, "\"%s\" has a scheme; an address is host:port, such as %s", value.at, example);
     if (!host_port(value, host, &port, in_brackets) || port.length == 0)
-        return error_set(error, "\"%s\" has no port; write %s", value.at, example);
+        return error_set(error, "\"%s\" has no port; an address is host:port, such as %s", value.at, example);
     if (!text_to_number(port, 65535, &number) || number == 0)
         return error_set(error, "\"%.*s\" is not a port; ports are 1 to 65535", (int)port.length, port.at);
     if (!*in_brackets && memchr(host->at, ':', host->length) != NULL)

@@ -17,6 +17,7 @@ struct routes {
     struct arena *arena;
     struct schema_report *report;
     const struct route_config *everything; /* the first that matches all requests */
+    size_t left;                           /* routes from here on */
     struct map *matches;                   /* the text of a match to its first route */
 };
 
@@ -40,7 +41,7 @@ static struct key_part key_part_of(const char *text)
         if (!parts[i].has_name && strcmp(text, parts[i].text) == 0)
             return (struct key_part){parts[i].kind, NULL};
     }
-    assert(!"the row's check lets no other text through");
+    assert(false); /* the check of the row lets no other text through */
     return (struct key_part){KEY_CLIENT_IP, NULL};
 }
 
@@ -143,20 +144,30 @@ static bool match_is_empty(const struct match_config *match)
     return match->host.count + match->path.count + match->methods.count + match->client.count + match->header.count + match->query.count == 0;
 }
 
+/* The routes below one that takes everything are told of once, not one by one. */
+static void shadow_tell(const struct routes *routes, const struct route_config *route)
+{
+    if (routes->left == 2)
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
+                          "this route is never reached; the one above it matches every request");
+    else
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
+                          "this route and the %zu below it are never reached; the one above matches every request", routes->left - 2);
+    schema_report_add(routes->report, SCHEMA_NOTE, PLACE_SECTION(routes, route), "it is this one");
+}
+
 /* Told: what follows a route that takes everything, and what repeats a match word by word. */
 static void reach_check(struct routes *routes, const struct route_config *route)
 {
     const struct match_config *match = &route->match;
-    if (schema_is_broken(routes->document, match))
+    if (schema_is_broken(routes->document, route))
         return;
-    if (routes->everything != NULL) {
-        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route),
-                          "this route is never reached; one above it matches every request");
-        schema_report_add(routes->report, SCHEMA_NOTE, PLACE_SECTION(routes, routes->everything), "it is this one");
+    if (routes->everything != NULL)
         return;
-    }
     if (match_is_empty(match)) {
         routes->everything = route;
+        if (routes->left > 1)
+            shadow_tell(routes, route);
         return;
     }
     struct text text = text_growing();
@@ -203,6 +214,7 @@ void routes_check(struct route_config *list, size_t count, const struct schema_d
             assert(name.at != NULL);
             list[i].name = name.at;
         }
+        routes.left = count - i;
         route_check(&routes, &list[i]);
     }
     map_free(routes.matches);

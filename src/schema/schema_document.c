@@ -176,8 +176,17 @@ static struct node *node_new(struct reader *reader, enum node_kind kind)
     node->source = reader->source;
     node->line = place.line;
     node->column = place.column;
-    node->length = kind == NODE_SCALAR ? place.length : 1;
+    node->length = kind == NODE_SCALAR ? place.length : 1; /* a section is shown by where it begins */
     node->expanded = 1;
+    if (kind == NODE_SCALAR)
+        node->as.text = SPAN("");
+    return node;
+}
+
+static struct node *refused_new(struct reader *reader)
+{
+    struct node *node = node_new(reader, NODE_SCALAR);
+    node->refused = true;
     return node;
 }
 
@@ -210,11 +219,11 @@ static struct node *alias_read(struct reader *reader)
     struct node *node = map_get(reader->anchors, span_of(name));
     if (node == NULL) {
         schema_report_add(document->report, SCHEMA_ERROR, event_place(reader), "there is no anchor \"%s\" before this alias", name);
-        return node_new(reader, NODE_SCALAR);
+        return refused_new(reader);
     }
     if (node->open) {
         schema_report_add(document->report, SCHEMA_ERROR, event_place(reader), "alias \"%s\" stands in its own anchor", name);
-        return node_new(reader, NODE_SCALAR);
+        return refused_new(reader);
     }
     document->alias_nodes += node->expanded;
     if (document->alias_nodes > ALIAS_NODES_MOST)
@@ -251,40 +260,40 @@ static void duplicate_tell(const struct reader *reader, const struct node *again
     schema_report_add(reader->document->report, SCHEMA_NOTE, node_place(first), "it was given here first");
 }
 
-static void duplicates_find(const struct reader *reader, const struct node *map)
+/* Of keys given twice the first stays. */
+static void duplicates_drop(const struct reader *reader, struct node *map)
 {
-    const struct node_entry *entries = map->as.entries;
-    if (map->count <= KEYS_COMPARED) {
-        for (uint32_t i = 1; i < map->count; i++)
-            for (uint32_t j = 0; j < i; j++)
-                if (span_equal(entries[i].key->as.text, entries[j].key->as.text)) {
-                    duplicate_tell(reader, entries[i].key, entries[j].key);
-                    break;
-                }
-        return;
-    }
-    struct map *seen = map_new();
+    struct node_entry *entries = map->as.entries;
+    struct map *seen = map->count > KEYS_COMPARED ? map_new() : NULL;
+    uint32_t kept = 0;
     for (uint32_t i = 0; i < map->count; i++) {
-        const struct node *first = map_get(seen, entries[i].key->as.text);
-        if (first != NULL)
+        struct span text = entries[i].key->as.text;
+        const struct node *first = seen != NULL ? map_get(seen, text) : NULL;
+        for (uint32_t j = 0; seen == NULL && j < kept && first == NULL; j++)
+            if (span_equal(text, entries[j].key->as.text))
+                first = entries[j].key;
+        if (first != NULL) {
             duplicate_tell(reader, entries[i].key, first);
-        else
-            map_set(seen, entries[i].key->as.text, entries[i].key);
+            continue;
+        }
+        if (seen != NULL)
+            map_set(seen, text, entries[i].key);
+        entries[kept++] = entries[i];
     }
+    map->count = kept;
     map_free(seen);
 }
 
-static void key_check(struct reader *reader, struct node *key)
+static bool key_is_good(const struct reader *reader, const struct node *key)
 {
     struct schema_report *report = reader->document->report;
-    if (key->kind != NODE_SCALAR) {
+    if (key->kind != NODE_SCALAR)
         schema_report_add(report, SCHEMA_ERROR, node_place(key), "a key must be plain text");
-        key->kind = NODE_SCALAR;
-        key->as.text = SPAN("?");
-    } else if (key->plain && span_is(key->as.text, "<<")) {
-        schema_report_add(report, SCHEMA_ERROR, node_place(key),
-                          "merge keys (<<) are not supported; write the keys out or use defaults");
-    }
+    else if (key->plain && span_is(key->as.text, "<<"))
+        schema_report_add(report, SCHEMA_ERROR, node_place(key), "merge keys (<<) are not supported; write the keys out or use defaults");
+    else
+        return true;
+    return false;
 }
 
 static struct node *node_read(struct reader *reader);
@@ -292,13 +301,13 @@ static struct node *node_read(struct reader *reader);
 static void map_finish(struct reader *reader, struct node *map, size_t from)
 {
     size_t count = (reader->stack_count - from) / 2;
-    map->count = (uint32_t)count;
     map->as.entries = document_get(reader->document, (count + 1) * sizeof(struct node_entry));
     for (size_t i = 0; i < count; i++) {
-        map->as.entries[i] = (struct node_entry){reader->stack[from + 2 * i], reader->stack[from + 2 * i + 1]};
-        key_check(reader, map->as.entries[i].key);
+        struct node *key = reader->stack[from + 2 * i];
+        if (key_is_good(reader, key))
+            map->as.entries[map->count++] = (struct node_entry){key, reader->stack[from + 2 * i + 1]};
     }
-    duplicates_find(reader, map);
+    duplicates_drop(reader, map);
 }
 
 static void list_finish(struct reader *reader, struct node *list, size_t from)
@@ -367,20 +376,6 @@ static struct node *stream_read(struct reader *reader)
     return root;
 }
 
-/* Length of the UTF-8 sequence at `at`, 0 when it is not one (RFC 3629). */
-static size_t utf8_length(const unsigned char *at, size_t left)
-{
-    unsigned char c = at[0];
-    size_t length = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-    if (length == 0 || length > left)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    bool bad = (c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) || (c == 0xf0 && at[1] < 0x90) || (c == 0xf4 && at[1] > 0x8f);
-    return bad ? 0 : length;
-}
-
 /* Refuses bytes that are not text, at their place: libyaml would only give an offset. */
 static bool bytes_check(struct schema_document *document, struct schema_source *source)
 {
@@ -388,7 +383,7 @@ static bool bytes_check(struct schema_document *document, struct schema_source *
     const unsigned char *bytes = (const unsigned char *)source->bytes.at;
     for (size_t i = 0; i < source->bytes.length;) {
         unsigned char c = bytes[i];
-        size_t length = c == '\0' ? 0 : utf8_length(bytes + i, source->bytes.length - i);
+        size_t length = c == '\0' ? 0 : schema_utf8_length(bytes + i, source->bytes.length - i);
         bool control = (c < ' ' && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
         if (length == 0 || control) {
             schema_report_add(document->report, SCHEMA_ERROR, place, c == '\0' ? "the file contains a NUL byte; is it text?"

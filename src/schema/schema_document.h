@@ -19,6 +19,7 @@ struct node {
     enum node_kind kind;
     bool plain;            /* a scalar without quotes */
     bool open;             /* being read: an alias to it would contain itself */
+    bool refused;          /* told already: nothing more is said about it */
     uint32_t line, column; /* from 1 */
     uint32_t length;       /* characters, for the underline */
     uint32_t expanded;     /* nodes in it, counting what aliases stand for each time */

@@ -51,8 +51,11 @@ static void many_store(const struct schema_key *key, char *section, void *items,
 static void sections_load(struct loader *loader, const struct schema_key *key, const struct node *node, char *section, const struct context *up)
 {
     bool is_list = node->kind == NODE_LIST;
-    if (!is_list && ((key->flags & SCHEMA_SINGLE) == 0 || node_is_null(node))) {
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes a list; begin each item with \"- \"", key->name);
+    if (node->refused || node_is_null(node) || (!is_list && (key->flags & SCHEMA_SINGLE) == 0)) {
+        if (node_is_null(node))
+            schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s has no value; write a list or remove the key", key->name);
+        else if (!node->refused)
+            schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes a list; begin each item with \"- \"", key->name);
         return;
     }
     size_t count = is_list ? node->count : 1;
@@ -78,7 +81,8 @@ static void name_check(struct loader *loader, const struct schema_key *key, cons
 static void map_load(struct loader *loader, const struct schema_key *key, const struct node *node, char *section, const struct context *up)
 {
     if (node->kind != NODE_MAP) {
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes names, each with its own keys below it", key->name);
+        if (!node->refused)
+            schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes names, each with its own keys below it", key->name);
         return;
     }
     const struct schema *schema = key->section;
@@ -187,6 +191,8 @@ static bool shorthand_find(const struct node *node, const struct schema *schema,
 
 static void kind_refuse(struct loader *loader, const struct node *node, const struct context *context)
 {
+    if (node->refused)
+        return;
     struct text what = text_growing();
     context_print(context, &what);
     if (node_is_null(node))
@@ -242,12 +248,14 @@ static void section_load(struct loader *loader, const struct node *key, const st
     (void)place_add(loader->document, to, true, key, node);
     if (node->kind == NODE_MAP) {
         (void)rows_find(loader, node, context, rows, &given);
-    } else if (!shorthand_find(node, schema, rows)) {
+    } else if (node->refused || !shorthand_find(node, schema, rows)) {
         kind_refuse(loader, node, context);
         given = UINT64_MAX;
     }
     rows_load(loader, rows, to, context, partial);
     struct schema_place place = node_place(key != NULL ? key : node);
+    if (context->up == NULL)
+        place.line = 0; /* what the file lacks has no place in it */
     for (size_t row = 0; schema->keys[row].name != NULL; row++) {
         bool required = (schema->keys[row].flags & SCHEMA_REQUIRED) != 0 && !partial && !loader->document->incomplete;
         if (required && rows[row].value == NULL && (given >> row & 1) == 0)
@@ -255,7 +263,7 @@ static void section_load(struct loader *loader, const struct node *key, const st
     }
     if (partial)
         prototype_replace(loader, schema, to, rows);
-    if (schema_report_errors(loader->report) != errors)
+    if (schema_report_errors(loader->report) != errors || node->refused)
         place_find(loader->document, to, true)->broken = true;
 }
 

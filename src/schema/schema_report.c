@@ -56,6 +56,20 @@ void schema_report_free(struct schema_report *report)
     free(report);
 }
 
+/* Length of the UTF-8 sequence at `at`, 0 when it is not one (RFC 3629). */
+size_t schema_utf8_length(const unsigned char *at, size_t left)
+{
+    unsigned char c = at[0];
+    size_t length = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+    if (length == 0 || length > left)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    bool bad = (c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) || (c == 0xf0 && at[1] < 0x90) || (c == 0xf4 && at[1] > 0x8f);
+    return bad ? 0 : length;
+}
+
 /* Length of the line break at `at`, or 0. The breaks are those of the YAML reader, or lines would be counted apart. */
 static size_t break_length(struct span bytes, size_t at)
 {
@@ -165,8 +179,12 @@ static void message_show(struct message *message, struct schema_place place)
     line_cut(&line, &column, &before, &after);
     struct text shown = text_growing(), under = text_growing();
     text_print(&shown, "%s", before);
-    for (size_t i = 0; i < line.length; i++)
-        text_char(&shown, line.at[i] == '\t' || (unsigned char)line.at[i] >= ' ' ? line.at[i] : '?');
+    for (size_t i = 0; i < line.length;) {
+        size_t length = schema_utf8_length((const unsigned char *)line.at + i, line.length - i);
+        bool control = ((unsigned char)line.at[i] < ' ' && line.at[i] != '\t') || line.at[i] == 0x7f;
+        text_add(&shown, length == 0 || control ? SPAN("?") : span_make(line.at + i, length));
+        i += length != 0 ? length : 1;
+    }
     text_print(&shown, "%s", after);
     text_print(&under, "%*s", (int)strlen(before), "");
     size_t from = offset_of(line, column - 1);
@@ -181,8 +199,9 @@ static void message_show(struct message *message, struct schema_place place)
     message->underline = finished(&under);
 }
 
-static char *printed(const char *format, va_list arguments)
+static char *__attribute__((format(printf, 1, 0))) printed(const char *format, va_list arguments)
 {
+    assert(format != NULL);
     va_list again;
     va_copy(again, arguments);
     int length = vsnprintf(NULL, 0, format, again);
@@ -190,6 +209,9 @@ static char *printed(const char *format, va_list arguments)
     assert(length >= 0);
     char *text = xmalloc((size_t)length + 1);
     (void)vsnprintf(text, (size_t)length + 1, format, arguments);
+    for (char *c = text; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?'; /* a value must not forge lines or colours */
     return text;
 }
 

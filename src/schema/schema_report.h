@@ -50,4 +50,7 @@ void schema_report_json(struct schema_report *report, struct json *json);
 /* The first error in one line, `file:line:column: sentence`, for a log; empty when there is none. */
 void schema_report_first(struct schema_report *report, struct text *to);
 
+/* Length of the UTF-8 sequence at `at`, 0 when it is not one (RFC 3629). */
+size_t schema_utf8_length(const unsigned char *at, size_t left);
+
 #endif

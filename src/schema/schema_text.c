@@ -130,6 +130,8 @@ static bool text_fill(struct filling *filling, struct span value)
 
 bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type, struct span *value)
 {
+    if (node->refused)
+        return false;
     if (node->kind != NODE_SCALAR) {
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes a single value here, not a %s", key->name,
                           node->kind == NODE_LIST ? "list" : "section");
@@ -209,6 +211,10 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
 {
     bool is_list = node->kind == NODE_LIST;
     uint32_t count = is_list ? node->count : 1;
+    if (node->kind == NODE_MAP) {
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes a list such as [a, b], not a section", key->name);
+        return;
+    }
     struct texts texts = {.items = loader_get(loader, (count + 1) * sizeof(*texts.items))};
     for (uint32_t i = 0; i < count; i++) {
         const struct node *item = is_list ? node->as.items[i] : node;
@@ -225,10 +231,10 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
 
 void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node, struct name_values *to)
 {
-    if (node->kind != NODE_MAP) {
+    if (node->kind != NODE_MAP && !node->refused)
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes names with values, such as { name: value }", key->name);
+    if (node->kind != NODE_MAP)
         return;
-    }
     struct name_values pairs = {.items = loader_get(loader, (node->count + 1) * sizeof(*pairs.items))};
     for (uint32_t i = 0; i < node->count; i++) {
         const struct node_entry *entry = &node->as.entries[i];

@@ -15,8 +15,8 @@ struct unit {
     uint64_t times;
 };
 static const struct unit duration_units[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0}};
-static const struct unit size_units[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1000000000},
-                                         {"MB", 1000000},  {"KB", 1000},     {"B", 1},         {NULL, 0}};
+static const struct unit size_units[] = {{"GiB", 1 << 30}, {"GB", 1000000000}, {"MiB", 1 << 20}, {"MB", 1000000},
+                                         {"KiB", 1 << 10}, {"KB", 1000},       {"B", 1},         {NULL, 0}};
 static const struct unit percent_units[] = {{"%", 1}, {NULL, 0}};
 static const struct unit rate_units[] = {{"/s", 1000}, {"/m", 60000}, {"/h", 3600000}, {NULL, 0}};
 
@@ -91,8 +91,7 @@ static bool unit_read(const struct notation *notation, struct span value, uint64
 {
     size_t digits = digits_in(value);
     if (digits != 0 && digits == value.length)
-        return error_set(error, "\"%.*s\" has no unit; write %s, such as %.*s%s", shown(value), value.at, notation->units_said, shown(value),
-                         value.at, notation->example + digits_in(span_of(notation->example)));
+        return error_set(error, "\"%.*s\" has no unit; write %s, such as %s", shown(value), value.at, notation->units_said, notation->example);
     *unit = digits != 0 ? unit_find(notation->units, span_skip(value, digits)) : NULL;
     if (*unit == NULL)
         return error_set(error, "\"%.*s\" is not %s; write a number and %s, such as %s", shown(value), value.at, notation->noun,
@@ -209,7 +208,7 @@ bool value_read(const struct schema_key *key, struct span value, const struct sc
     case SCHEMA_INCLUDE:
         break;
     }
-    assert(!"a type of text is not a value of this file");
+    assert(false); /* a type of text: schema_text.c */
     return false;
 }
 

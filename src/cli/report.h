@@ -1,0 +1,13 @@
+/* How problems of a file are shown by the subcommands. */
+#ifndef WEIR_CLI_REPORT_H
+#define WEIR_CLI_REPORT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+struct schema_report;
+
+/* All problems and, when there are any, the line that sums them up; coloured on a terminal unless NO_COLOR is set. */
+void report_print(struct schema_report *report, FILE *to);
+
+#endif

@@ -1,0 +1,212 @@
+/*
+ * Files as users write them: each of tests/config/wrong prints exactly what stands beside it, the examples are good and read back
+ * to the same after a dump, and the JSON Schema that is committed is the one that the rows give.
+ * UPDATE_EXPECTED=1 in the environment writes what is printed instead of comparing.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "config/config.h"
+#include "schema/schema.h"
+#include "unit/unit.h"
+
+static char *source; /* absolute path of the source tree */
+
+static struct text file_read(const char *path)
+{
+    struct text text = text_growing();
+    FILE *file = fopen(path, "r");
+    char piece[4096];
+    size_t got;
+    while (file != NULL && (got = fread(piece, 1, sizeof(piece), file)) > 0)
+        text_add(&text, span_make(piece, got));
+    if (file != NULL)
+        fclose(file);
+    return text;
+}
+
+static void file_write(const char *path, struct span bytes)
+{
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes.at, 1, bytes.length, file), bytes.length);
+    fclose(file);
+}
+
+static int is_yaml(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+    return length > 5 && strcmp(entry->d_name + length - 5, ".yaml") == 0;
+}
+
+static struct text printed_of(const char *path, bool *loaded)
+{
+    struct text text = text_growing();
+    struct schema_report *report = schema_report_new();
+    struct config *config = config_load(path, report);
+    schema_report_print(report, &text, false);
+    schema_report_sum(report, &text);
+    text_char(&text, '\n');
+    *loaded = config != NULL;
+    config_free(config);
+    schema_report_free(report);
+    return text;
+}
+
+/* Absolute paths in messages depend on where the tree lies. */
+static void folder_hide(struct text *text)
+{
+    struct text out = text_growing();
+    size_t length = strlen(source);
+    for (const char *at = text->at; *at != '\0';) {
+        bool here = strncmp(at, source, length) == 0;
+        text_add(&out, here ? SPAN("SOURCE") : span_make(at, 1));
+        at += here ? length : 1;
+    }
+    text_free(text);
+    *text = out;
+}
+
+static void wrong_compare(const char *name)
+{
+    char expected_name[300];
+    bool loaded;
+    struct text printed = printed_of(name, &loaded);
+    folder_hide(&printed);
+    (void)snprintf(expected_name, sizeof(expected_name), "%.*s.expected", (int)strlen(name) - 5, name);
+    if (getenv("UPDATE_EXPECTED") != NULL)
+        file_write(expected_name, text_span(&printed));
+    struct text expected = file_read(expected_name);
+    if (strcmp(printed.at, expected.at) != 0)
+        fail_msg("%s prints:\n%sinstead of:\n%s", name, printed.at, expected.at);
+    text_free(&expected);
+    text_free(&printed);
+}
+
+static void wrong_files_print_what_stands_beside_them(void **state)
+{
+    struct dirent **entries;
+    (void)state;
+    assert_int_equal(chdir(source), 0);
+    assert_int_equal(chdir("tests/config/wrong"), 0);
+    unsetenv("NOT_SET");
+    int count = scandir(".", &entries, is_yaml, alphasort);
+    assert_true(count >= 36);
+    for (int i = 0; i < count; i++) {
+        wrong_compare(entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
+}
+
+/* Stand-ins for the files that the text names below tls/: examples are of machines that have them. */
+static void tls_files_make(const char *text)
+{
+    (void)mkdir("tls", 0700);
+    for (const char *at = strstr(text, "tls/"); at != NULL; at = strstr(at + 4, "tls/")) {
+        char name[128];
+        size_t length = strcspn(at, " ,}\n");
+        assert_true(length < sizeof(name));
+        memcpy(name, at, length);
+        name[length] = '\0';
+        file_write(name, SPAN("stand-in\n"));
+    }
+}
+
+static struct text dump_of(const char *name, struct span text, size_t warnings_most)
+{
+    struct schema_report *report = schema_report_new();
+    struct text out = text_growing(), told = text_growing();
+    struct config *config = config_load_text(name, text.at, text.length, report);
+    schema_report_print(report, &told, false);
+    if (config == NULL || schema_report_warnings(report) > warnings_most)
+        fail_msg("%s: %s\n%s", name, told.at, text.at);
+    schema_dump(&config_schema, config, &out);
+    config_free(config);
+    schema_report_free(report);
+    text_free(&told);
+    return out;
+}
+
+static void example_check(const char *path)
+{
+    struct text text = file_read(path);
+    assert_true(text.length > 100);
+    struct text first = dump_of(path + strlen(source) + 1, text_span(&text), 0);
+    /* It says the protocols that were meant, and a build may not have them all. */
+    struct text second = dump_of("dump", text_span(&first), 2);
+    assert_string_equal(first.at, second.at);
+    text_free(&first);
+    text_free(&second);
+    text_free(&text);
+}
+
+static void examples_are_good_and_survive_a_dump(void **state)
+{
+    char folder[] = "/tmp/weir-examples-XXXXXX", path[4096];
+    struct dirent **entries;
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/conf/examples", source);
+    int count = scandir(path, &entries, is_yaml, alphasort);
+    assert_true(count >= 10);
+    for (int i = 0; i <= count; i++) {
+        if (i < count)
+            (void)snprintf(path, sizeof(path), "%s/conf/examples/%s", source, entries[i]->d_name);
+        else
+            (void)snprintf(path, sizeof(path), "%s/conf/weir.yaml", source);
+        /* The name told is relative, so relative paths in the example start in this folder. */
+        assert_int_equal(chdir(folder), 0);
+        (void)mkdir("conf", 0700);
+        (void)mkdir("conf/examples", 0700);
+        assert_int_equal(chdir(i < count ? "conf/examples" : "conf"), 0);
+        struct text text = file_read(path);
+        tls_files_make(text.at);
+        text_free(&text);
+        assert_int_equal(chdir(folder), 0);
+        example_check(path);
+        if (i < count)
+            free(entries[i]);
+    }
+    free(entries);
+    assert_int_equal(chdir("/"), 0);
+    char command[128];
+    (void)snprintf(command, sizeof(command), "rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
+static void the_json_schema_is_up_to_date(void **state)
+{
+    char path[4096];
+    struct text made = text_growing();
+    (void)state;
+    (void)snprintf(path, sizeof(path), "%s/conf/weir.schema.json", source);
+    schema_export_json(&config_schema, "weir", &made);
+    if (getenv("UPDATE_EXPECTED") != NULL)
+        file_write(path, text_span(&made));
+    struct text committed = file_read(path);
+    if (strcmp(made.at, committed.at) != 0)
+        fail_msg("conf/weir.schema.json is out of date: UPDATE_EXPECTED=1 tests/unit/config_files_test writes it anew");
+    text_free(&committed);
+    text_free(&made);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(wrong_files_print_what_stands_beside_them),
+        cmocka_unit_test(examples_are_good_and_survive_a_dump),
+        cmocka_unit_test(the_json_schema_is_up_to_date),
+    };
+    const char *folder = getenv("srcdir"); /* set by automake */
+    source = realpath(folder != NULL ? folder : ".", NULL);
+    assert_non_null(source);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    free(source);
+    return failed;
+}
