@@ -135,7 +135,6 @@ static void unknown_servers_fall_like_others(void **state)
     bench_begin(&bench);
     bench_deaf(&bench);
     bench_pools(&bench, 1);
-    bench_run(&bench, 4);
     assert_true(server_is_up(bench.member.server));
     assert_int_equal(probes_until(&bench, SERVER_DOWN), 3);
     bench_end(&bench);
