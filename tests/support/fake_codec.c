@@ -7,7 +7,6 @@
 #include "http/http_conn.h"
 #include "http/stream.h"
 #include "net/transport.h"
-#include "tls/tls.h"
 
 int fake_codec_hint = -1;
 
@@ -178,30 +177,4 @@ int http_conn_keep_alive_hint(const struct http_conn *conn)
 {
     (void)conn;
     return fake_codec_hint;
-}
-
-/* --- and no TLS --- */
-
-struct tls_client *tls_client_take(struct tls_client *client)
-{
-    return client;
-}
-
-void tls_client_release(struct tls_client *client)
-{
-    (void)client;
-}
-
-struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending, struct tls_client *client, const char *name,
-                                        const struct transport_events *events, void *owner)
-{
-    (void)client;
-    (void)name;
-    return transport_new_plain(loop, fd, pending, events, owner);
-}
-
-const char *tls_transport_failure(const struct transport *transport)
-{
-    (void)transport;
-    return "";
 }
