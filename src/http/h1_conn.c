@@ -381,11 +381,7 @@ static void h1_drain(struct http_conn *http)
             close_quietly(conn);
         return;
     }
-    if (!conn->stream_open && conn->requests == 0 && conn->since_head == 0) {
-        close_quietly(conn);
-        return;
-    }
-    /* A quiet client may be sending its next request right now: it gets an answer with Connection: close instead of a reset. */
+    /* A quiet client may be sending its first or next request right now: it gets an answer with Connection: close instead of a reset. */
     if (!conn->stream_open)
         h1_touch(conn);
     h1_arm(conn, H1_DRAIN_QUIET_MS);

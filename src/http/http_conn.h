@@ -58,7 +58,7 @@ static inline unsigned http_conn_room(const struct http_conn *conn) /* streams i
 {
     return conn->ops->room(conn);
 }
-/* Finish what runs, take no more. Server role, HTTP/1: a quiet connection that has carried a request answers one more with Connection: close, or closes when it stays quiet
+/* Finish what runs, take no more. Server role, HTTP/1: a quiet connection answers one more with Connection: close, or closes when it stays quiet
  * (for 1 s); the response in progress says Connection: close if its head has not gone. */
 static inline void http_conn_drain(struct http_conn *conn)
 {
