@@ -41,8 +41,8 @@ static int check_file(const char *path, bool as_json, bool quiet)
         report_print(report, stderr);
     if (good && !as_json && !quiet)
         printf("%s is good: %zu listener%s, %zu route%s, %zu pool%s\n", path, config->listeners_count,
-               config->listeners_count == 1 ? "" : "s", config->routes_count, config->routes_count == 1 ? "" : "s", config->pools_count,
-               config->pools_count == 1 ? "" : "s");
+               config->listeners_count == 1 ? "" : "s", config->routes_count, config->routes_count == 1 ? "" : "s",
+               config->pools_count, config->pools_count == 1 ? "" : "s");
     config_free(config);
     schema_report_free(report);
     return good ? EXIT_OK : EXIT_FAILED;

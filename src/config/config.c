@@ -1,6 +1,6 @@
 /*
- * The root of the file, and loading: the schema room turns text into structs, config_check.c finds what a single key can't tell.
- * Nothing here acts on what the file says.
+ * The root of the file, and loading: the schema room turns text into structs, config_check.c finds what a single key
+ * can't tell. Nothing here acts on what the file says.
  */
 #include "config/config.h"
 
@@ -19,16 +19,22 @@ static const char *const log_targets[] = {"stdout", "stderr", NULL};
 #define TIMEOUTS struct timeouts_config
 static const struct schema_key timeouts_keys[] = {
     KEY_DURATION(TIMEOUTS, proxy_header, "5s", 10, MINUTES(10), "Longest time for a PROXY header."),
-    KEY_DURATION(TIMEOUTS, request_head, "10s", 10, HOURS(1), "Longest time for the head of a request, from its first byte or the accept."),
-    KEY_DURATION(TIMEOUTS, keep_alive, "60s", 0, HOURS(24), "How long a client connection may be idle between requests; 0s: one request each."),
+    KEY_DURATION(TIMEOUTS, request_head, "10s", 10, HOURS(1),
+                 "Longest time for the head of a request, from its first byte or the accept."),
+    KEY_DURATION(TIMEOUTS, keep_alive, "60s", 0, HOURS(24),
+                 "How long a client connection may be idle between requests; 0s: one request each."),
     KEY_DURATION(TIMEOUTS, request_idle, "30s", 10, HOURS(24), "Longest time between two pieces of a request body."),
     KEY_DURATION(TIMEOUTS, write, "30s", 10, HOURS(24), "Longest time for a client to take any of what waits for it."),
-    KEY_DURATION(TIMEOUTS, linger, "2s", 0, MINUTES(5), "How long a connection is read from after an error, so that the client sees the answer."),
-    KEY_DURATION(TIMEOUTS, response, "60s", 10, HOURS(24), "Longest time for a server to begin its answer, once it has the request."),
+    KEY_DURATION(TIMEOUTS, linger, "2s", 0, MINUTES(5),
+                 "How long a connection is read from after an error, so that the client sees the answer."),
+    KEY_DURATION(TIMEOUTS, response, "60s", 10, HOURS(24),
+                 "Longest time for a server to begin its answer, once it has the request."),
     KEY_DURATION(TIMEOUTS, response_idle, "60s", 10, HOURS(24), "Longest time between two pieces of a response body."),
     KEY_DURATION(TIMEOUTS, request, "0s", 0, HOURS(168), "Longest time for a request and its response; 0s: none."),
-    KEY_DURATION(TIMEOUTS, tunnel_idle, "1h", 10, HOURS(168), "Longest time without a byte either way in a tunnel such as a WebSocket."),
-    KEY_DURATION(TIMEOUTS, half_closed, "30s", 10, HOURS(168), "Longest time for a tunnel of which one side has ended."),
+    KEY_DURATION(TIMEOUTS, tunnel_idle, "1h", 10, HOURS(168),
+                 "Longest time without a byte either way in a tunnel such as a WebSocket."),
+    KEY_DURATION(TIMEOUTS, half_closed, "30s", 10, HOURS(168),
+                 "Longest time for a tunnel of which one side has ended."),
     KEY_END};
 const struct schema timeouts_schema = {
     .noun = "timeouts", .size = sizeof(TIMEOUTS), .keys = timeouts_keys, .text = "Every wait has an end."};
@@ -44,65 +50,88 @@ static const struct schema_key limits_keys[] = {
     KEY_SIZE(LIMITS, least_body_rate, "240B", 0, GIBIBYTES(1),
              "Bytes a second that a request body must bring, averaged over timeouts.request_idle; 0B: off."),
     KEY_INT(LIMITS, keep_alive_requests, "0", 0, 1000000000, "Requests on one client connection; 0: no end."),
-    KEY_SIZE(LIMITS, window, "256KiB", KIBIBYTES(16), MEBIBYTES(64), "Bytes on their way at once, each direction of a request."),
-    KEY_SIZE(LIMITS, memory, "1GiB", MEBIBYTES(1), GIBIBYTES(4096), "Memory for bytes on their way, all workers together; over it load is shed."),
+    KEY_SIZE(LIMITS, window, "256KiB", KIBIBYTES(16), MEBIBYTES(64),
+             "Bytes on their way at once, each direction of a request."),
+    KEY_SIZE(LIMITS, memory, "1GiB", MEBIBYTES(1), GIBIBYTES(4096),
+             "Memory for bytes on their way, all workers together; over it load is shed."),
     KEY_INT(LIMITS, interim_responses, "8", 0, 1000, "Interim responses (1xx) passed on before one response."),
     KEY_BOOL(LIMITS, merge_slashes, "false", "Takes // as / when paths are matched."),
-    KEY_BOOL(LIMITS, underscore_names, "false", "Keeps headers whose names have other characters than letters, digits and \"-\"; they are dropped otherwise."),
+    KEY_BOOL(
+        LIMITS, underscore_names, "false",
+        "Keeps headers whose names have other characters than letters, digits and \"-\"; they are dropped otherwise."),
     KEY_END};
-const struct schema limits_schema = {.noun = "limits", .size = sizeof(LIMITS), .keys = limits_keys, .text = "Every growth has a cap."};
+const struct schema limits_schema = {
+    .noun = "limits", .size = sizeof(LIMITS), .keys = limits_keys, .text = "Every growth has a cap."};
 
 #define LOG struct log_config
 static const struct schema_key log_keys[] = {
     KEY_CHOICE(LOG, level, "info", log_levels, "Least serious level that is written."),
     KEY_CHOICE(LOG, format, "logfmt", log_formats, "How a line is written."),
-    KEY_PATH(LOG, to, "stderr", "Where to: stderr, stdout, a file or unix:/path.", .choices = log_targets, .check = syntax_log_target),
+    KEY_PATH(LOG, to, "stderr", "Where to: stderr, stdout, a file or unix:/path.", .choices = log_targets,
+             .check = syntax_log_target),
     KEY_END};
-const struct schema log_schema = {.noun = "log", .size = sizeof(LOG), .keys = log_keys, .shorthand = "to", .text = "The log of the life of the process."};
+const struct schema log_schema = {.noun = "log",
+                                  .size = sizeof(LOG),
+                                  .keys = log_keys,
+                                  .shorthand = "to",
+                                  .text = "The log of the life of the process."};
 
 #define ACCESS_LOG struct access_log_config
 static const struct schema_key access_log_keys[] = {
-    KEY_PATH(ACCESS_LOG, to, "stdout", "Where to: stdout, stderr, a file or unix:/path.", .choices = log_targets, .check = syntax_log_target),
-    KEY_CHOICE(ACCESS_LOG, format, "json", access_log_formats, "How a line is written."),
-    KEY_END};
-const struct schema access_log_schema = {
-    .noun = "access_log", .size = sizeof(ACCESS_LOG), .keys = access_log_keys, .shorthand = "to", .text = "The log of requests, one line each."};
+    KEY_PATH(ACCESS_LOG, to, "stdout", "Where to: stdout, stderr, a file or unix:/path.", .choices = log_targets,
+             .check = syntax_log_target),
+    KEY_CHOICE(ACCESS_LOG, format, "json", access_log_formats, "How a line is written."), KEY_END};
+const struct schema access_log_schema = {.noun = "access_log",
+                                         .size = sizeof(ACCESS_LOG),
+                                         .keys = access_log_keys,
+                                         .shorthand = "to",
+                                         .text = "The log of requests, one line each."};
 
 #define DEFAULTS struct defaults_config
 static const struct schema_key defaults_keys[] = {
-    KEY_OPTIONAL(DEFAULTS, listener, struct listener_config, listener_schema, "For every listener that does not say its own.",
-                 .flags = SCHEMA_PARTIAL | SCHEMA_SEEN),
+    KEY_OPTIONAL(DEFAULTS, listener, struct listener_config, listener_schema,
+                 "For every listener that does not say its own.", .flags = SCHEMA_PARTIAL | SCHEMA_SEEN),
     KEY_OPTIONAL(DEFAULTS, route, struct route_config, route_schema, "For every route that does not say its own.",
                  .flags = SCHEMA_PARTIAL | SCHEMA_SEEN),
     KEY_OPTIONAL(DEFAULTS, pool, struct pool_config, pool_schema, "For every pool that does not say its own.",
                  .flags = SCHEMA_PARTIAL | SCHEMA_SEEN),
     KEY_END};
 static const struct schema defaults_schema = {
-    .noun = "defaults", .size = sizeof(DEFAULTS), .keys = defaults_keys, .text = "Values for sections that do not say their own; a key replaces the default's whole."};
+    .noun = "defaults",
+    .size = sizeof(DEFAULTS),
+    .keys = defaults_keys,
+    .text = "Values for sections that do not say their own; a key replaces the default's whole."};
 
 #define CONFIG struct config
 static const struct schema_key config_keys[] = {
     /* First, so that what it gives is known when the sections it gives it to are read. */
     KEY_SECTION(CONFIG, defaults, DEFAULTS, defaults_schema, "Values for sections that do not say their own.",
                 .flags = SCHEMA_MERGED),
-    KEY_SECTIONS(CONFIG, listeners, struct listener_config, listener_schema, "Addresses that weir accepts connections on.",
-                 .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE, .least = 1),
-    KEY_SECTIONS(CONFIG, routes, struct route_config, route_schema, "Which way a request goes; the first that matches serves it."),
+    KEY_SECTIONS(CONFIG, listeners, struct listener_config, listener_schema,
+                 "Addresses that weir accepts connections on.", .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE, .least = 1),
+    KEY_SECTIONS(CONFIG, routes, struct route_config, route_schema,
+                 "Which way a request goes; the first that matches serves it."),
     KEY_MAP(CONFIG, pools, struct pool_config, pool_schema, "Groups of servers, by name."),
     KEY_MAP(CONFIG, rate_limits, struct limiter_config, limiter_schema, "Rate limits, by name."),
-    KEY_INT(CONFIG, workers, "auto", 1, 256, "Threads that serve; auto: one for each core that the process may use.", .word = "auto"),
+    KEY_INT(CONFIG, workers, "auto", 1, 256, "Threads that serve; auto: one for each core that the process may use.",
+            .word = "auto"),
     KEY_STRING(CONFIG, user, NULL, "User, or user:group, to become once all addresses are open."),
-    KEY_TEXTS(SCHEMA_STRING, CONFIG, trusted_proxies, NULL, "Networks whose forwarding headers are believed; unix: peers on unix sockets.",
-              .check = syntax_network),
+    KEY_TEXTS(SCHEMA_STRING, CONFIG, trusted_proxies, NULL,
+              "Networks whose forwarding headers are believed; unix: peers on unix sockets.", .check = syntax_network),
     KEY_SECTION(CONFIG, timeouts, TIMEOUTS, timeouts_schema, "Longest waits."),
     KEY_SECTION(CONFIG, limits, LIMITS, limits_schema, "Caps on what peers can make grow."),
     KEY_SECTION(CONFIG, tls, struct tls_shared_config, tls_shared_schema, "TLS settings that all listeners share."),
     KEY_SECTION(CONFIG, log, LOG, log_schema, "The log of the life of the process."),
-    KEY_OPTIONAL(CONFIG, access_log, ACCESS_LOG, access_log_schema, "The log of requests; false: none.", .flags = SCHEMA_PRESENT),
-    KEY_DURATION(CONFIG, drain_timeout, "30s", 0, HOURS(24), "How long requests in progress may take to end when weir stops."),
-    {.name = "include", .type = SCHEMA_INCLUDE, .text = "Other files, merged: lists grow, sections are joined. Patterns such as conf.d/*.yaml."},
+    KEY_OPTIONAL(CONFIG, access_log, ACCESS_LOG, access_log_schema, "The log of requests; false: none.",
+                 .flags = SCHEMA_PRESENT),
+    KEY_DURATION(CONFIG, drain_timeout, "30s", 0, HOURS(24),
+                 "How long requests in progress may take to end when weir stops."),
+    {.name = "include",
+     .type = SCHEMA_INCLUDE,
+     .text = "Other files, merged: lists grow, sections are joined. Patterns such as conf.d/*.yaml."},
     KEY_END};
-const struct schema config_schema = {.noun = "file", .size = sizeof(CONFIG), .keys = config_keys, .text = "The configuration of weir."};
+const struct schema config_schema = {
+    .noun = "file", .size = sizeof(CONFIG), .keys = config_keys, .text = "The configuration of weir."};
 
 /* What config.h shows, and what finds pools and limits by name. */
 struct loaded {

@@ -1,6 +1,6 @@
 /*
- * What no single key can say: listeners that collide, keys that need each other, files that can't be read; and the fields that are
- * derived from others. Routes are in route_check.c.
+ * What no single key can say: listeners that collide, keys that need each other, files that can't be read; and the
+ * fields that are derived from others. Routes are in route_check.c.
  */
 #include <assert.h>
 #include <errno.h>
@@ -40,7 +40,8 @@ void file_check(const char *const *field, const struct schema_document *document
         return;
     int file = open(*field, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
-        schema_report_add(report, SCHEMA_ERROR, schema_place(document, field), "cannot read %s: %s", *field, strerror(errno));
+        schema_report_add(report, SCHEMA_ERROR, schema_place(document, field), "cannot read %s: %s", *field,
+                          strerror(errno));
     else
         (void)close(file);
 }
@@ -74,9 +75,11 @@ static void protocols_check(const struct check *check, struct listener_config *l
         if (bit == PROTOCOL_H2 && listener->tls == NULL)
             schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, name), "h2 needs tls; in the clear it is h2c");
         else if (bit == PROTOCOL_H2C && listener->tls != NULL)
-            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, name), "h2c is in the clear; behind tls it is h2");
+            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, name),
+                              "h2c is in the clear; behind tls it is h2");
         else if (given && (bit & protocols_built) == 0)
-            schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, name), "this weir is built without HTTP/2; %s is not offered", *name);
+            schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, name),
+                              "this weir is built without HTTP/2; %s is not offered", *name);
         listener->protocol_bits |= bit & protocols_built;
     }
     if (listener->protocol_bits == 0)
@@ -101,9 +104,11 @@ static void tls_check(const struct check *check, const struct tls_config *tls)
     if (tls->min_version > tls->max_version)
         schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, tls), "min_version is above max_version");
     if (tls->client_auth != CLIENT_AUTH_OFF && tls->client_ca == NULL)
-        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &tls->client_auth), "client_auth needs client_ca, to verify against");
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &tls->client_auth),
+                          "client_auth needs client_ca, to verify against");
     if (tls->client_auth == CLIENT_AUTH_OFF && tls->client_ca != NULL)
-        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->client_ca), "client_ca has no effect while client_auth is off");
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->client_ca),
+                          "client_ca has no effect while client_auth is off");
     file_check(&tls->client_ca, check->document, check->report);
     for (size_t i = 0; i < tls->certificates_count; i++) {
         const struct certificate_config *certificate = &tls->certificates[i];
@@ -111,7 +116,8 @@ static void tls_check(const struct check *check, const struct tls_config *tls)
         if (!certificate->is_default)
             continue;
         if (first != NULL) {
-            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &certificate->is_default), "two certificates are the default");
+            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &certificate->is_default),
+                              "two certificates are the default");
             schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->is_default), "this is the other");
         }
         first = certificate;
@@ -138,7 +144,8 @@ static void listener_check(const struct check *check, struct listener_config *li
     if (listener->proxy_protocol == PROXY_PROTOCOL_OPTIONAL && check->config->trusted_proxies.count == 0)
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &listener->proxy_protocol),
                           "optional PROXY headers are read only from trusted_proxies, and there are none");
-    if (listener->routes_count == 0 && check->config->routes_count == 0 && !schema_is_broken(check->document, check->config))
+    if (listener->routes_count == 0 && check->config->routes_count == 0 &&
+        !schema_is_broken(check->document, check->config))
         schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, listener),
                           "listener has nothing to serve; give routes to it or to the file");
     routes_check(listener->routes, listener->routes_count, check->document, check->config->arena, check->report);
@@ -147,7 +154,8 @@ static void listener_check(const struct check *check, struct listener_config *li
     struct span key = span_of(address_key(check, listener->address));
     const struct listener_config *first = map_get(addresses, key);
     if (first != NULL) {
-        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &listener->address), "two listeners cannot have the address \"%s\"", key.at);
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &listener->address),
+                          "two listeners cannot have the address \"%s\"", key.at);
         schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->address), "it is taken here");
     } else {
         map_set(addresses, key, listener);
@@ -196,11 +204,13 @@ static void health_check(const struct check *check, struct pool_config *pool)
     if (pool->tls != NULL && !IS_GIVEN(check, &given->type))
         health->type = PROBE_HTTPS;
     if (given->timeout > given->interval && IS_GIVEN(check, &given->timeout))
-        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &given->timeout), "a probe's timeout cannot be longer than the interval");
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &given->timeout),
+                          "a probe's timeout cannot be longer than the interval");
     if (given->timeout > given->interval)
         health->timeout = health->interval;
     if (given->fast_interval > given->interval && IS_GIVEN(check, &given->fast_interval))
-        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &given->fast_interval), "fast_interval is longer than interval");
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &given->fast_interval),
+                          "fast_interval is longer than interval");
     if (given->fast_interval > given->interval)
         health->fast_interval = health->interval;
     if (health->type == PROBE_TCP)
@@ -210,9 +220,11 @@ static void health_check(const struct check *check, struct pool_config *pool)
 static void upstream_tls_check(const struct check *check, const struct upstream_tls_config *tls)
 {
     if ((tls->cert == NULL) != (tls->key == NULL))
-        schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, tls), "cert and key are given together or not at all");
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, tls),
+                          "cert and key are given together or not at all");
     if (!tls->verify && tls->ca != NULL)
-        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->ca), "ca has no effect while verify is false");
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->ca),
+                          "ca has no effect while verify is false");
     file_check(&tls->ca, check->document, check->report);
     file_check(&tls->cert, check->document, check->report);
     file_check(&tls->key, check->document, check->report);
@@ -231,8 +243,8 @@ static void servers_check(const struct check *check, struct pool_config *pool)
             server->name = server->address;
         const struct server_config *first = map_get(addresses, span_of(server->address));
         if (first != NULL) {
-            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &server->address), "server \"%s\" is in pool \"%s\" twice", server->address,
-                              pool->name);
+            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &server->address),
+                              "server \"%s\" is in pool \"%s\" twice", server->address, pool->name);
             schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->address), "it is here first");
         } else {
             map_set(addresses, span_of(server->address), server);
@@ -253,12 +265,15 @@ static void pool_check(const struct check *check, struct pool_config *pool)
     if (pool->tls != NULL)
         upstream_tls_check(check, pool->tls);
     if (pool->protocol == POOL_H2 && pool->tls == NULL)
-        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &pool->protocol), "h2 needs tls; in the clear it is h2c");
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &pool->protocol),
+                          "h2 needs tls; in the clear it is h2c");
     else if (pool->protocol == POOL_H2C && pool->tls != NULL)
-        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &pool->protocol), "h2c is in the clear; with tls it is h2");
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &pool->protocol),
+                          "h2c is in the clear; with tls it is h2");
     else if (pool->protocol == POOL_H2 || pool->protocol == POOL_H2C)
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &pool->protocol),
-                          "this weir is built without HTTP/2; servers of pool \"%s\" are spoken to in HTTP/1.1", pool->name);
+                          "this weir is built without HTTP/2; servers of pool \"%s\" are spoken to in HTTP/1.1",
+                          pool->name);
 }
 
 /* ---- names that nothing uses ---- */
@@ -282,8 +297,8 @@ static void unused_tell(const struct check *check)
         uses_note(pools, limits, config->listeners[i].routes, config->listeners[i].routes_count);
     for (size_t i = 0; i < config->pools_count; i++)
         if (map_get(pools, span_of(config->pools[i].name)) == NULL)
-            schema_report_add(check->report, SCHEMA_WARNING, PLACE_SECTION(check, &config->pools[i]), "no route uses pool \"%s\"",
-                              config->pools[i].name);
+            schema_report_add(check->report, SCHEMA_WARNING, PLACE_SECTION(check, &config->pools[i]),
+                              "no route uses pool \"%s\"", config->pools[i].name);
     for (size_t i = 0; i < config->rate_limits_count; i++)
         if (map_get(limits, span_of(config->rate_limits[i].name)) == NULL)
             schema_report_add(check->report, SCHEMA_WARNING, PLACE_SECTION(check, &config->rate_limits[i]),
@@ -303,7 +318,8 @@ void config_check(struct config *config, struct schema_document *document)
     for (size_t i = 0; i < config->pools_count; i++)
         pool_check(&check, &config->pools[i]);
     for (size_t i = 0; i < config->rate_limits_count; i++)
-        config->rate_limits[i].parts = key_parts_of(&config->rate_limits[i].key, &config->rate_limits[i].parts_count, config->arena);
+        config->rate_limits[i].parts =
+            key_parts_of(&config->rate_limits[i].key, &config->rate_limits[i].parts_count, config->arena);
     if (config->limits.request_line > config->limits.request_head)
         schema_report_add(check.report, SCHEMA_ERROR, schema_place_section(document, &config->limits),
                           "request_line is larger than request_head, which contains it");

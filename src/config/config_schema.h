@@ -4,12 +4,12 @@
 
 #include "schema/schema.h"
 
-#define SECONDS(count) ((count) * UINT64_C(1000))
-#define MINUTES(count) SECONDS((count) * UINT64_C(60))
-#define HOURS(count) MINUTES((count) * UINT64_C(60))
-#define KIBIBYTES(count) ((count) * UINT64_C(1024))
-#define MEBIBYTES(count) KIBIBYTES((count) * UINT64_C(1024))
-#define GIBIBYTES(count) MEBIBYTES((count) * UINT64_C(1024))
+#define SECONDS(count) ((count)*UINT64_C(1000))
+#define MINUTES(count) SECONDS((count)*UINT64_C(60))
+#define HOURS(count) MINUTES((count)*UINT64_C(60))
+#define KIBIBYTES(count) ((count)*UINT64_C(1024))
+#define MEBIBYTES(count) KIBIBYTES((count)*UINT64_C(1024))
+#define GIBIBYTES(count) MEBIBYTES((count)*UINT64_C(1024))
 
 struct config;
 struct schema_document;
@@ -57,8 +57,8 @@ bool syntax_log_target(struct span value, struct error *error);
 void config_check(struct config *config, struct schema_document *document);
 /* route_check.c: the same for the routes of the file or of one listener. */
 struct route_config;
-void routes_check(struct route_config *routes, size_t count, const struct schema_document *document, struct arena *arena,
-                  struct schema_report *report);
+void routes_check(struct route_config *routes, size_t count, const struct schema_document *document,
+                  struct arena *arena, struct schema_report *report);
 struct key_part *key_parts_of(const struct texts *key, size_t *count, struct arena *arena);
 /* A file can be opened for reading; else the report says why. */
 void file_check(const char *const *field, const struct schema_document *document, struct schema_report *report);

@@ -1,4 +1,5 @@
-/* Whether the text of a single value can be what its key wants: addresses, names, patterns. Whether things exist is not asked here. */
+/* Whether the text of a single value can be what its key wants: addresses, names, patterns. Whether things exist is not
+ * asked here. */
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/un.h>
@@ -56,7 +57,8 @@ static bool unix_path(struct span value, struct error *error)
     if (value.length == 0 || value.at[0] != '/')
         return error_set(error, "\"unix:%s\" needs an absolute path, such as unix:/run/weir.sock", value.at);
     if (value.length >= sizeof(address.sun_path))
-        return error_set(error, "the path of a unix socket has at most %zu bytes; this one has %zu", sizeof(address.sun_path) - 1, value.length);
+        return error_set(error, "the path of a unix socket has at most %zu bytes; this one has %zu",
+                         sizeof(address.sun_path) - 1, value.length);
     return true;
 }
 
@@ -76,7 +78,8 @@ static bool host_port(struct span value, struct span *host, struct span *port, b
     return true;
 }
 
-static bool address_split(struct span value, const char *example, struct span *host, bool *in_brackets, struct error *error)
+static bool address_split(struct span value, const char *example, struct span *host, bool *in_brackets,
+                          struct error *error)
 {
     struct span port;
     uint64_t number;
@@ -101,7 +104,8 @@ bool syntax_listen_address(struct span value, struct error *error)
     if (span_starts(value, SPAN("unix:")))
         return unix_path(span_skip(value, 5), error);
     if (value.length != 0 && strspn(value.at, "0123456789") == value.length)
-        return error_set(error, "\"%s\" is not an address; write \":%s\" for this port on all addresses", value.at, value.at);
+        return error_set(error, "\"%s\" is not an address; write \":%s\" for this port on all addresses", value.at,
+                         value.at);
     if (!address_split(value, "127.0.0.1:8080", &host, &in_brackets, error))
         return false;
     if (in_brackets || host.length == 0 || is_ip(AF_INET, host))
@@ -109,8 +113,10 @@ bool syntax_listen_address(struct span value, struct error *error)
     if (span_is(host, "*"))
         return error_set(error, "\"%s\" is not an address; write \"%s\" for all addresses", value.at, value.at + 1);
     if (span_is(host, "localhost"))
-        return error_set(error, "\"localhost\" is a name; listen on 127.0.0.1%s or [::1]%s", value.at + host.length, value.at + host.length);
-    return error_set(error, "\"%.*s\" is not an IP address; weir listens on addresses, not on names", (int)host.length, host.at);
+        return error_set(error, "\"localhost\" is a name; listen on 127.0.0.1%s or [::1]%s", value.at + host.length,
+                         value.at + host.length);
+    return error_set(error, "\"%.*s\" is not an IP address; weir listens on addresses, not on names", (int)host.length,
+                     host.at);
 }
 
 bool syntax_server_address(struct span value, struct error *error)
@@ -143,19 +149,22 @@ bool syntax_network(struct span value, struct error *error)
 
 bool syntax_token(struct span value, struct error *error)
 {
-    return is_token(value) || error_set(error, "\"%s\" is not a name; it has other characters than HTTP allows", value.at);
+    return is_token(value) ||
+           error_set(error, "\"%s\" is not a name; it has other characters than HTTP allows", value.at);
 }
 
 bool syntax_field_name(struct span value, struct error *error)
 {
-    return is_token(value) || error_set(error, "\"%s\" is not a header name; write it without a colon or blanks", value.at);
+    return is_token(value) ||
+           error_set(error, "\"%s\" is not a header name; write it without a colon or blanks", value.at);
 }
 
 /* Fields that frame a message or belong to one connection are weir's own (RFC 9110 7.6.1, RFC 9112 6). */
 bool syntax_set_name(struct span value, struct error *error)
 {
-    static const char *const own[] = {"connection", "content-length", "transfer-encoding", "keep-alive", "proxy-connection", "te",
-                                      "trailer",    "upgrade",        "expect"};
+    static const char *const own[] = {"connection", "content-length",   "transfer-encoding",
+                                      "keep-alive", "proxy-connection", "te",
+                                      "trailer",    "upgrade",          "expect"};
     for (size_t i = 0; i < COUNT_OF(own); i++)
         if (span_equal_nocase(value, span_of(own[i])))
             return error_set(error, "\"%s\" cannot be set; weir writes it for each connection itself", value.at);
@@ -190,7 +199,8 @@ bool syntax_host_pattern(struct span value, struct error *error)
     if (span_is(value, "*"))
         return error_set(error, "\"*\" is not needed; a match without host holds for every host");
     if (span_find(value, '*') < value.length)
-        return error_set(error, "\"%s\" is not a host pattern; a \"*\" stands only at the front, as in *.example.com", value.at);
+        return error_set(error, "\"%s\" is not a host pattern; a \"*\" stands only at the front, as in *.example.com",
+                         value.at);
     return syntax_host(value, error);
 }
 
@@ -206,7 +216,9 @@ bool syntax_path_pattern(struct span value, struct error *error)
     if (value.length == 0 || value.at[0] != '/')
         return error_set(error, "\"%s\" does not begin with \"/\" (or \"~\" for a regular expression)", value.at);
     if (value.at[value.length - 1] == '*')
-        return error_set(error, "\"%s\" ends in \"*\", which is no pattern here; a path that ends in \"/\" holds for all below it", value.at);
+        return error_set(
+            error, "\"%s\" ends in \"*\", which is no pattern here; a path that ends in \"/\" holds for all below it",
+            value.at);
     if (strpbrk(value.at, "?#") != NULL)
         return error_set(error, "\"%s\" has a query; paths are compared without, use query:", value.at);
     return true;
@@ -251,24 +263,31 @@ bool syntax_key_part(struct span value, struct error *error)
     for (size_t i = 0; i < COUNT_OF(named); i++) {
         struct span prefix = span_of(named[i]);
         if (span_starts(value, prefix))
-            return is_token(span_skip(value, prefix.length)) || error_set(error, "\"%s\" lacks a name after the colon", value.at);
+            return is_token(span_skip(value, prefix.length)) ||
+                   error_set(error, "\"%s\" lacks a name after the colon", value.at);
     }
-    return error_set(error, "\"%s\" is not a key; write client.ip, host, path, method, header:NAME, cookie:NAME or query:NAME", value.at);
+    return error_set(error,
+                     "\"%s\" is not a key; write client.ip, host, path, method, header:NAME, cookie:NAME or query:NAME",
+                     value.at);
 }
 
 static bool is_status(struct span value)
 {
-    return value.length == 3 && value.at[0] >= '1' && value.at[0] <= '5' && is_digit(value.at[1]) && is_digit(value.at[2]);
+    return value.length == 3 && value.at[0] >= '1' && value.at[0] <= '5' && is_digit(value.at[1]) &&
+           is_digit(value.at[2]);
 }
 
 bool syntax_expected_status(struct span value, struct error *error)
 {
-    bool is_class = value.length == 3 && value.at[0] >= '1' && value.at[0] <= '5' && value.at[1] == 'x' && value.at[2] == 'x';
-    bool is_range = value.length == 7 && value.at[3] == '-' && is_status(span_first(value, 3)) && is_status(span_skip(value, 4)) &&
-                    memcmp(value.at, value.at + 4, 3) <= 0;
+    bool is_class =
+        value.length == 3 && value.at[0] >= '1' && value.at[0] <= '5' && value.at[1] == 'x' && value.at[2] == 'x';
+    bool is_range = value.length == 7 && value.at[3] == '-' && is_status(span_first(value, 3)) &&
+                    is_status(span_skip(value, 4)) && memcmp(value.at, value.at + 4, 3) <= 0;
     if (is_status(value) || is_class || is_range)
         return true;
-    return error_set(error, "\"%s\" is not a status; write one such as 200, a class such as 2xx, or a range such as 200-399", value.at);
+    return error_set(error,
+                     "\"%s\" is not a status; write one such as 200, a class such as 2xx, or a range such as 200-399",
+                     value.at);
 }
 
 bool syntax_retry_class(struct span value, struct error *error)
@@ -278,8 +297,11 @@ bool syntax_retry_class(struct span value, struct error *error)
     if (is_status(value) && value.at[0] == '5')
         return true;
     if (is_status(value))
-        return error_set(error, "\"%s\" is never tried again; only never_sent, sent_no_reply and statuses from 500 are", value.at);
-    return error_set(error, "\"%s\" is not a class of failures; write never_sent, sent_no_reply or a status such as \"503\"", value.at);
+        return error_set(error, "\"%s\" is never tried again; only never_sent, sent_no_reply and statuses from 500 are",
+                         value.at);
+    return error_set(error,
+                     "\"%s\" is not a class of failures; write never_sent, sent_no_reply or a status such as \"503\"",
+                     value.at);
 }
 
 bool syntax_mode(struct span value, struct error *error)

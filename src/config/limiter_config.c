@@ -6,11 +6,14 @@
 #define LIMITER struct limiter_config
 static const struct schema_key limiter_keys[] = {
     KEY_RATE(LIMITER, rate, "Requests let through in the long run.", .flags = SCHEMA_REQUIRED),
-    KEY_INT(LIMITER, burst, "0", 0, 1000000000, "Requests that may come at once; 0: as many as a second's worth, at least 1."),
-    KEY_TEXTS(SCHEMA_STRING, LIMITER, key, "[client.ip]", "What is counted apart: client.ip, host, path, method, header:NAME, cookie:NAME, query:NAME.",
+    KEY_INT(LIMITER, burst, "0", 0, 1000000000,
+            "Requests that may come at once; 0: as many as a second's worth, at least 1."),
+    KEY_TEXTS(SCHEMA_STRING, LIMITER, key, "[client.ip]",
+              "What is counted apart: client.ip, host, path, method, header:NAME, cookie:NAME, query:NAME.",
               .check = syntax_key_part, .least = 1),
     KEY_INT(LIMITER, ipv6_prefix, "64", 1, 128, "Bits of an IPv6 client address that count as one client."),
-    KEY_INT(LIMITER, keys, "131072", 8, 1073741824, "Keys remembered at once, 8 bytes each; rounded up to a power of two."),
+    KEY_INT(LIMITER, keys, "131072", 8, 1073741824,
+            "Keys remembered at once, 8 bytes each; rounded up to a power of two."),
     KEY_BOOL(LIMITER, dry_run, "false", "Counts and logs what would be refused, and refuses nothing."),
     KEY_INT(LIMITER, status, "429", 400, 599, "Status of the answer to a refused request."),
     KEY_END};
@@ -22,10 +25,13 @@ const struct schema limiter_schema = {.noun = "rate limit",
 
 #define IN_FLIGHT struct in_flight_config
 static const struct schema_key in_flight_keys[] = {
-    KEY_INT(IN_FLIGHT, limit, NULL, 1, 1000000000, "Requests in progress at once, for each key.", .flags = SCHEMA_REQUIRED),
-    KEY_TEXTS(SCHEMA_STRING, IN_FLIGHT, key, "[client.ip]", "What is counted apart, as in a rate limit.", .check = syntax_key_part, .least = 1),
+    KEY_INT(IN_FLIGHT, limit, NULL, 1, 1000000000, "Requests in progress at once, for each key.",
+            .flags = SCHEMA_REQUIRED),
+    KEY_TEXTS(SCHEMA_STRING, IN_FLIGHT, key, "[client.ip]", "What is counted apart, as in a rate limit.",
+              .check = syntax_key_part, .least = 1),
     KEY_INT(IN_FLIGHT, ipv6_prefix, "64", 1, 128, "Bits of an IPv6 client address that count as one client."),
-    KEY_INT(IN_FLIGHT, keys, "65536", 8, 1073741824, "Keys remembered at once, 8 bytes each; rounded up to a power of two."),
+    KEY_INT(IN_FLIGHT, keys, "65536", 8, 1073741824,
+            "Keys remembered at once, 8 bytes each; rounded up to a power of two."),
     KEY_BOOL(IN_FLIGHT, dry_run, "false", "Counts and logs what would be refused, and refuses nothing."),
     KEY_INT(IN_FLIGHT, status, "429", 400, 599, "Status of the answer to a refused request."),
     KEY_END};

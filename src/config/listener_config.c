@@ -9,19 +9,23 @@ static const char *const proxy_protocols[] = {"off", "optional", "required", NUL
 
 #define LISTENER struct listener_config
 static const struct schema_key listener_keys[] = {
-    KEY_STRING(LISTENER, address, NULL, "Address to accept on: host:port, :port for all addresses, [v6]:port or unix:/path.",
+    KEY_STRING(LISTENER, address, NULL,
+               "Address to accept on: host:port, :port for all addresses, [v6]:port or unix:/path.",
                .flags = SCHEMA_REQUIRED | SCHEMA_OWN, .check = syntax_listen_address),
     KEY_STRING(LISTENER, name, NULL, "Name in logs; by default the address.", .flags = SCHEMA_OWN),
     KEY_TEXTS(SCHEMA_STRING, LISTENER, protocols, NULL,
-              "Protocols spoken; by default [h2, http/1.1] behind TLS and [http/1.1] in the clear.", .choices = protocols, .least = 1),
+              "Protocols spoken; by default [h2, http/1.1] behind TLS and [http/1.1] in the clear.",
+              .choices = protocols, .least = 1),
     KEY_OPTIONAL(LISTENER, tls, struct tls_config, tls_schema, "Turns on TLS."),
     KEY_CHOICE(LISTENER, proxy_protocol, "off", proxy_protocols,
                "Whether connections begin with a PROXY header, version 1 or 2; optional only from trusted_proxies."),
     KEY_INT(LISTENER, max_connections, "0", 0, 10000000, "Connections open at once; 0: only limits.connections holds."),
-    KEY_INT(LISTENER, max_connections_per_client, "0", 0, 10000000, "Connections open at once from one client address; 0: no limit."),
+    KEY_INT(LISTENER, max_connections_per_client, "0", 0, 10000000,
+            "Connections open at once from one client address; 0: no limit."),
     KEY_INT(LISTENER, backlog, "4096", 1, 65535, "Connections that wait in the kernel to be accepted."),
     KEY_STRING(LISTENER, mode, "0660", "Permissions of a unix socket, in octal.", .check = syntax_mode),
-    KEY_SECTIONS(LISTENER, routes, struct route_config, route_schema, "Routes of this listener alone; without them it serves those of the file.",
+    KEY_SECTIONS(LISTENER, routes, struct route_config, route_schema,
+                 "Routes of this listener alone; without them it serves those of the file.",
                  .flags = SCHEMA_OWN | SCHEMA_SEEN),
     KEY_END};
 const struct schema listener_schema = {.noun = "listener",

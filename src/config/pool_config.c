@@ -9,24 +9,29 @@ static const char *const probes[] = {"http", "https", "tcp", NULL};
 
 #define SERVER struct server_config
 static const struct schema_key server_keys[] = {
-    KEY_STRING(SERVER, address, NULL, "Address of the server: ip:port, name:port or unix:/path.", .flags = SCHEMA_REQUIRED,
-               .check = syntax_server_address),
+    KEY_STRING(SERVER, address, NULL, "Address of the server: ip:port, name:port or unix:/path.",
+               .flags = SCHEMA_REQUIRED, .check = syntax_server_address),
     KEY_STRING(SERVER, name, NULL, "Name in logs and commands; by default the address."),
     KEY_INT(SERVER, weight, "1", 0, 1000, "Share of requests beside the other servers; 0: no new ones."),
     KEY_BOOL(SERVER, backup, "false", "Used only while no other server of the pool is up."),
     KEY_INT(SERVER, max_connections, "0", 0, 1000000, "Requests at once; 0: as the pool says."),
     KEY_END};
-static const struct schema server_schema = {
-    .noun = "server", .size = sizeof(SERVER), .keys = server_keys, .shorthand = "address", .text = "A member of a pool."};
+static const struct schema server_schema = {.noun = "server",
+                                            .size = sizeof(SERVER),
+                                            .keys = server_keys,
+                                            .shorthand = "address",
+                                            .text = "A member of a pool."};
 
 #define HEALTH struct health_config
 static const struct schema_key health_keys[] = {
-    KEY_CHOICE(HEALTH, type, "http", probes, "What a probe is: a request, a request over TLS, or a connection; https by default when the pool has tls."),
+    KEY_CHOICE(
+        HEALTH, type, "http", probes,
+        "What a probe is: a request, a request over TLS, or a connection; https by default when the pool has tls."),
     KEY_STRING(HEALTH, path, "/", "Path that a probe asks for.", .check = syntax_path),
     KEY_STRING(HEALTH, method, "GET", "Method of a probe.", .check = syntax_method),
     KEY_STRING(HEALTH, host, NULL, "Host that a probe names; by default the server's address."),
-    KEY_TEXTS(SCHEMA_STRING, HEALTH, expect_status, "[2xx, 3xx]", "Statuses of a server that is well: 200, 2xx or 200-399.",
-              .check = syntax_expected_status, .least = 1),
+    KEY_TEXTS(SCHEMA_STRING, HEALTH, expect_status, "[2xx, 3xx]",
+              "Statuses of a server that is well: 200, 2xx or 200-399.", .check = syntax_expected_status, .least = 1),
     KEY_STRING(HEALTH, expect_body, NULL, "Text that must stand in the first 64 KiB of the answer."),
     KEY_DURATION(HEALTH, interval, "2s", 10, HOURS(24), "Time between two probes of one server."),
     KEY_DURATION(HEALTH, fast_interval, "500ms", 10, HOURS(24), "The same while a server is changing its state."),
@@ -42,21 +47,25 @@ static const struct schema health_schema = {
 #define QUEUE struct queue_config
 static const struct schema_key queue_keys[] = {
     KEY_INT(QUEUE, size, "1000", 0, 1000000, "Requests that may wait for a server of the pool, all workers together."),
-    KEY_DURATION(QUEUE, max_wait, "100ms", 0, MINUTES(10), "Longest wait; then the answer is 503."),
-    KEY_END};
-static const struct schema queue_schema = {
-    .noun = "queue", .size = sizeof(QUEUE), .keys = queue_keys, .text = "Where requests wait while all servers are at max_connections."};
+    KEY_DURATION(QUEUE, max_wait, "100ms", 0, MINUTES(10), "Longest wait; then the answer is 503."), KEY_END};
+static const struct schema queue_schema = {.noun = "queue",
+                                           .size = sizeof(QUEUE),
+                                           .keys = queue_keys,
+                                           .text = "Where requests wait while all servers are at max_connections."};
 
 #define RETRY struct retry_config
 static const struct schema_key retry_keys[] = {
     KEY_INT(RETRY, attempts, "1", 0, 3, "Attempts after the first."),
     KEY_TEXTS(SCHEMA_STRING, RETRY, on, "[never_sent, sent_no_reply]",
-              "What is tried again: never_sent, sent_no_reply (idempotent methods only), or a status such as 503.", .check = syntax_retry_class),
+              "What is tried again: never_sent, sent_no_reply (idempotent methods only), or a status such as 503.",
+              .check = syntax_retry_class),
     KEY_PERCENT(RETRY, budget, "20%", 0, 100, "Retries as a share of requests; over it nothing is tried again."),
     KEY_SIZE(RETRY, buffer, "64KiB", 0, MEBIBYTES(64), "Bytes of a request body that are kept for another attempt."),
-    KEY_DURATION(RETRY, try_timeout, "0s", 0, HOURS(1), "Longest time for one attempt until the head of its answer; 0s: none of its own."),
+    KEY_DURATION(RETRY, try_timeout, "0s", 0, HOURS(1),
+                 "Longest time for one attempt until the head of its answer; 0s: none of its own."),
     KEY_END};
-static const struct schema retry_schema = {.noun = "retry", .size = sizeof(RETRY), .keys = retry_keys, .text = "When a request is sent again."};
+static const struct schema retry_schema = {
+    .noun = "retry", .size = sizeof(RETRY), .keys = retry_keys, .text = "When a request is sent again."};
 
 #define POOL struct pool_config
 static const struct schema_key pool_keys[] = {
@@ -64,16 +73,23 @@ static const struct schema_key pool_keys[] = {
                  .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE | SCHEMA_OWN, .least = 1),
     KEY_CHOICE(POOL, balance, "least_conn", balances, "How requests are spread over the servers."),
     KEY_CHOICE(POOL, protocol, "http/1.1", protocols, "Protocol spoken to the servers."),
-    KEY_OPTIONAL(POOL, health, HEALTH, health_schema, "Active health checks; without them only traffic shows who is down."),
+    KEY_OPTIONAL(POOL, health, HEALTH, health_schema,
+                 "Active health checks; without them only traffic shows who is down."),
     KEY_OPTIONAL(POOL, tls, struct upstream_tls_config, upstream_tls_schema, "Turns on TLS to the servers, verified."),
-    KEY_INT(POOL, max_connections, "0", 0, 1000000, "Requests at once to one server, exact over all workers; more wait in the queue. 0: no limit."),
+    KEY_INT(POOL, max_connections, "0", 0, 1000000,
+            "Requests at once to one server, exact over all workers; more wait in the queue. 0: no limit."),
     KEY_SECTION(POOL, queue, QUEUE, queue_schema, "Where requests wait while all servers are at max_connections."),
     KEY_SECTION(POOL, retry, RETRY, retry_schema, "When a request is sent again."),
     KEY_DURATION(POOL, connect_timeout, "1s", 1, MINUTES(10), "Longest time to connect to a server, TLS included."),
-    KEY_DURATION(POOL, idle_timeout, "4s", 0, HOURS(24), "How long an idle connection to a server is kept; 0s: not at all."),
+    KEY_DURATION(POOL, idle_timeout, "4s", 0, HOURS(24),
+                 "How long an idle connection to a server is kept; 0s: not at all."),
     KEY_INT(POOL, idle_connections, "64", 0, 100000, "Idle connections kept for one server by one worker."),
     KEY_INT(POOL, max_requests, "0", 0, 1000000000, "Requests on one connection; 0: no end."),
-    KEY_INT(POOL, fast_down, "2", 0, 1000, "Refused connections within a second that take a server down until a probe passes; 0: off."),
+    KEY_INT(POOL, fast_down, "2", 0, 1000,
+            "Refused connections within a second that take a server down until a probe passes; 0: off."),
     KEY_END};
-const struct schema pool_schema = {
-    .noun = "pool", .size = sizeof(POOL), .keys = pool_keys, .name_offset = offsetof(POOL, name), .text = "A named group of servers."};
+const struct schema pool_schema = {.noun = "pool",
+                                   .size = sizeof(POOL),
+                                   .keys = pool_keys,
+                                   .name_offset = offsetof(POOL, name),
+                                   .text = "A named group of servers."};

@@ -1,4 +1,5 @@
-/* What no single key of a route can say: one action each, keys that exclude each other, routes that are never reached. */
+/* What no single key of a route can say: one action each, keys that exclude each other, routes that are never reached.
+ */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,11 +64,12 @@ static void actions_check(const struct routes *routes, const struct route_config
         return;
     if (given == 0) {
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, route),
-                          "%s%s has no action; give it pool, redirect or respond", strncmp(route->name, "route ", 6) == 0 ? "" : "route ",
-                          route->name);
+                          "%s%s has no action; give it pool, redirect or respond",
+                          strncmp(route->name, "route ", 6) == 0 ? "" : "route ", route->name);
         return;
     }
-    struct schema_place first = pool.source != NULL ? pool : redirect, second = respond.source != NULL ? respond : redirect;
+    struct schema_place first = pool.source != NULL ? pool : redirect,
+                        second = respond.source != NULL ? respond : redirect;
     schema_report_add(routes->report, SCHEMA_ERROR, second, "a route has one action; this is a second");
     schema_report_add(routes->report, SCHEMA_NOTE, first, "this is the first");
 }
@@ -78,18 +80,22 @@ static void weights_check(const struct routes *routes, const struct route_config
     for (size_t i = 0; i < route->pool_count; i++)
         sum += route->pool[i].weight;
     if (route->pool_count != 0 && sum == 0)
-        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &route->pool), "the weights of the pools are all 0");
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &route->pool),
+                          "the weights of the pools are all 0");
 }
 
 static void rewrite_check(const struct routes *routes, const struct rewrite_config *rewrite)
 {
     const struct schema_place place = PLACE_SECTION(routes, rewrite);
-    int ways = (rewrite->path != NULL) + (rewrite->strip_prefix != NULL || rewrite->add_prefix != NULL) + (rewrite->regex != NULL);
+    int ways = (rewrite->path != NULL) + (rewrite->strip_prefix != NULL || rewrite->add_prefix != NULL) +
+               (rewrite->regex != NULL);
     if (ways > 1)
-        schema_report_add(routes->report, SCHEMA_ERROR, place,
-                          "a rewrite gives one of path, regex, or strip_prefix and add_prefix; the others would have no effect");
+        schema_report_add(
+            routes->report, SCHEMA_ERROR, place,
+            "a rewrite gives one of path, regex, or strip_prefix and add_prefix; the others would have no effect");
     if ((rewrite->regex == NULL) != (rewrite->replacement == NULL))
-        schema_report_add(routes->report, SCHEMA_ERROR, place, "regex and replacement are given together or not at all");
+        schema_report_add(routes->report, SCHEMA_ERROR, place,
+                          "regex and replacement are given together or not at all");
 }
 
 static void redirect_check(const struct routes *routes, const struct redirect_config *redirect)
@@ -108,21 +114,24 @@ static void respond_check(const struct routes *routes, const struct respond_conf
     struct stat status;
     bool no_body = respond->status == 204 || respond->status == 304;
     if (no_body && (respond->body[0] != '\0' || respond->file != NULL))
-        schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, respond), "an answer with status %d has no body",
-                          (int)respond->status);
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, respond),
+                          "an answer with status %d has no body", (int)respond->status);
     if (respond->file == NULL)
         return;
     if (respond->body[0] != '\0')
-        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file), "body and file exclude each other");
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file),
+                          "body and file exclude each other");
     file_check(&respond->file, routes->document, routes->report);
     if (stat(respond->file, &status) == 0 && (!S_ISREG(status.st_mode) || status.st_size > BODY_FILE_MOST))
-        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file), "%s is not a file of at most 1 MiB", respond->file);
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file),
+                          "%s is not a file of at most 1 MiB", respond->file);
 }
 
 static void access_check(const struct routes *routes, const struct access_config *access)
 {
     if (access->allow.count == 0 && access->deny.count == 0 && !schema_is_broken(routes->document, access))
-        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, access), "access has neither allow nor deny and refuses nobody");
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, access),
+                          "access has neither allow nor deny and refuses nobody");
 }
 
 static void texts_add(struct text *to, const struct texts *texts)
@@ -141,7 +150,9 @@ static void pairs_add(struct text *to, const struct name_values *pairs)
 
 static bool match_is_empty(const struct match_config *match)
 {
-    return match->host.count + match->path.count + match->methods.count + match->client.count + match->header.count + match->query.count == 0;
+    return match->host.count + match->path.count + match->methods.count + match->client.count + match->header.count +
+               match->query.count ==
+           0;
 }
 
 /* The routes below one that takes everything are told of once, not one by one. */
@@ -152,7 +163,8 @@ static void shadow_tell(const struct routes *routes, const struct route_config *
                           "this route is never reached; the one above it matches every request");
     else
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
-                          "this route and the %zu below it are never reached; the one above matches every request", routes->left - 2);
+                          "this route and the %zu below it are never reached; the one above matches every request",
+                          routes->left - 2);
     schema_report_add(routes->report, SCHEMA_NOTE, PLACE_SECTION(routes, route), "it is this one");
 }
 
@@ -181,7 +193,8 @@ static void reach_check(struct routes *routes, const struct route_config *route)
     if (first == NULL) {
         map_set(routes->matches, text_span(&text), (void *)(uintptr_t)route);
     } else {
-        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route), "this route is never reached; one above it matches the same");
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route),
+                          "this route is never reached; one above it matches the same");
         schema_report_add(routes->report, SCHEMA_NOTE, PLACE_SECTION(routes, first), "it is this one");
     }
     text_free(&text);

@@ -20,65 +20,85 @@ static const struct schema_key match_keys[] = {
     KEY_TEXTS(SCHEMA_STRING, MATCH, host, NULL, "Hosts, any of them: api.example.com, or *.example.com for all below.",
               .check = syntax_host_pattern, .least = 1),
     KEY_TEXTS(SCHEMA_STRING, MATCH, path, NULL,
-              "Paths, any of them: /v1/ for that segment and all below, /x for exactly that, ~REGEX for a regular expression.",
+              "Paths, any of them: /v1/ for that segment and all below, /x for exactly that, ~REGEX for a regular "
+              "expression.",
               .check = syntax_path_pattern, .least = 1),
     KEY_TEXTS(SCHEMA_STRING, MATCH, methods, NULL, "Methods, any of them.", .check = syntax_method, .least = 1),
-    KEY_PAIRS(SCHEMA_STRING, MATCH, header, "Headers, all of them: a value to equal, * for any, or ~REGEX.", .check_name = syntax_field_name,
-              .check = syntax_value_pattern),
+    KEY_PAIRS(SCHEMA_STRING, MATCH, header, "Headers, all of them: a value to equal, * for any, or ~REGEX.",
+              .check_name = syntax_field_name, .check = syntax_value_pattern),
     KEY_PAIRS(SCHEMA_STRING, MATCH, query, "Query parameters, all of them: a value to equal, * for any, or ~REGEX.",
               .check = syntax_value_pattern),
-    KEY_TEXTS(SCHEMA_STRING, MATCH, client, NULL, "Addresses and networks of the client, any of them.", .check = syntax_network, .least = 1),
+    KEY_TEXTS(SCHEMA_STRING, MATCH, client, NULL, "Addresses and networks of the client, any of them.",
+              .check = syntax_network, .least = 1),
     KEY_END};
 static const struct schema match_schema = {
-    .noun = "match", .size = sizeof(MATCH), .keys = match_keys, .text = "What must hold for the route to serve a request; nothing given: everything."};
+    .noun = "match",
+    .size = sizeof(MATCH),
+    .keys = match_keys,
+    .text = "What must hold for the route to serve a request; nothing given: everything."};
 
 #define ACCESS struct access_config
 static const struct schema_key access_keys[] = {
-    KEY_TEXTS(SCHEMA_STRING, ACCESS, allow, NULL, "Networks that may; if there are any, all others may not.", .check = syntax_network),
+    KEY_TEXTS(SCHEMA_STRING, ACCESS, allow, NULL, "Networks that may; if there are any, all others may not.",
+              .check = syntax_network),
     KEY_TEXTS(SCHEMA_STRING, ACCESS, deny, NULL, "Networks that may not; looked at first.", .check = syntax_network),
-    KEY_INT(ACCESS, status, "403", 400, 599, "Status of the answer to a refused request."),
-    KEY_END};
-static const struct schema access_schema = {.noun = "access", .size = sizeof(ACCESS), .keys = access_keys, .text = "Who may, by client address."};
+    KEY_INT(ACCESS, status, "403", 400, 599, "Status of the answer to a refused request."), KEY_END};
+static const struct schema access_schema = {
+    .noun = "access", .size = sizeof(ACCESS), .keys = access_keys, .text = "Who may, by client address."};
 
 #define HEADERS struct headers_config
 static const struct schema_key headers_keys[] = {
-    KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, set, "Headers that are set, whatever was there.", .check_name = syntax_set_name, .check = syntax_template),
-    KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, add, "Headers that are added to those that are there.", .check_name = syntax_set_name,
+    KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, set, "Headers that are set, whatever was there.", .check_name = syntax_set_name,
               .check = syntax_template),
-    KEY_TEXTS(SCHEMA_STRING, HEADERS, remove, NULL, "Headers that are removed.", .check = syntax_set_name),
-    KEY_END};
-static const struct schema headers_schema = {
-    .noun = "headers", .size = sizeof(HEADERS), .keys = headers_keys, .text = "Edits of headers, in the order remove, set, add."};
+    KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, add, "Headers that are added to those that are there.",
+              .check_name = syntax_set_name, .check = syntax_template),
+    KEY_TEXTS(SCHEMA_STRING, HEADERS, remove, NULL, "Headers that are removed.", .check = syntax_set_name), KEY_END};
+static const struct schema headers_schema = {.noun = "headers",
+                                             .size = sizeof(HEADERS),
+                                             .keys = headers_keys,
+                                             .text = "Edits of headers, in the order remove, set, add."};
 
 #define MESSAGE struct message_config
-static const struct schema_key message_keys[] = {KEY_SECTION(MESSAGE, headers, HEADERS, headers_schema, "Edits of headers, in the order remove, set, add."),
-                                                 KEY_END};
-static const struct schema request_schema = {.noun = "request", .size = sizeof(MESSAGE), .keys = message_keys, .text = "What is changed in the request."};
-static const struct schema response_schema = {.noun = "response", .size = sizeof(MESSAGE), .keys = message_keys, .text = "What is changed in the response."};
+static const struct schema_key message_keys[] = {
+    KEY_SECTION(MESSAGE, headers, HEADERS, headers_schema, "Edits of headers, in the order remove, set, add."),
+    KEY_END};
+static const struct schema request_schema = {
+    .noun = "request", .size = sizeof(MESSAGE), .keys = message_keys, .text = "What is changed in the request."};
+static const struct schema response_schema = {
+    .noun = "response", .size = sizeof(MESSAGE), .keys = message_keys, .text = "What is changed in the response."};
 
 #define REWRITE struct rewrite_config
 static const struct schema_key rewrite_keys[] = {
-    KEY_TEMPLATE(REWRITE, path, NULL, "Path that takes the place of the whole path; the query stays.", .check = syntax_path_template),
+    KEY_TEMPLATE(REWRITE, path, NULL, "Path that takes the place of the whole path; the query stays.",
+                 .check = syntax_path_template),
     KEY_STRING(REWRITE, strip_prefix, NULL, "Whole segments taken off the front of the path.", .check = syntax_path),
     KEY_STRING(REWRITE, add_prefix, NULL, "Segments put before the path.", .check = syntax_path),
-    KEY_STRING(REWRITE, regex, NULL, "Regular expression that is searched in the path, with replacement.", .check = syntax_regex),
+    KEY_STRING(REWRITE, regex, NULL, "Regular expression that is searched in the path, with replacement.",
+               .check = syntax_regex),
     KEY_STRING(REWRITE, replacement, NULL, "What takes the place of what regex found; $0 to $9 are its groups."),
     KEY_TEMPLATE(REWRITE, host, NULL, "Host that the server is sent.", .check = syntax_template),
     KEY_END};
-static const struct schema rewrite_schema = {
-    .noun = "rewrite", .size = sizeof(REWRITE), .keys = rewrite_keys, .text = "What the server is sent instead of the path and host that came."};
+static const struct schema rewrite_schema = {.noun = "rewrite",
+                                             .size = sizeof(REWRITE),
+                                             .keys = rewrite_keys,
+                                             .text = "What the server is sent instead of the path and host that came."};
 
 #define REDIRECT struct redirect_config
 static const struct schema_key redirect_keys[] = {
     KEY_TEMPLATE(REDIRECT, to, NULL, "The whole location; alone, but for status.", .check = syntax_template),
     KEY_STRING(REDIRECT, scheme, NULL, "Scheme of the location; by default as it came.", .check = syntax_token),
     KEY_TEMPLATE(REDIRECT, host, NULL, "Host of the location; by default as it came.", .check = syntax_template),
-    KEY_TEMPLATE(REDIRECT, path, NULL, "Path and query of the location; by default as they came.", .check = syntax_path_template),
+    KEY_TEMPLATE(REDIRECT, path, NULL, "Path and query of the location; by default as they came.",
+                 .check = syntax_path_template),
     KEY_INT(REDIRECT, port, "0", 0, 65535, "Port of the location; 0: none is written."),
-    KEY_INT(REDIRECT, status, "308", 301, 308, "Status of the answer: 301, 302, 303, 307 or 308.", .check = syntax_redirect_status),
+    KEY_INT(REDIRECT, status, "308", 301, 308, "Status of the answer: 301, 302, 303, 307 or 308.",
+            .check = syntax_redirect_status),
     KEY_END};
-static const struct schema redirect_schema = {
-    .noun = "redirect", .size = sizeof(REDIRECT), .keys = redirect_keys, .shorthand = "to", .text = "An answer that sends the client elsewhere."};
+static const struct schema redirect_schema = {.noun = "redirect",
+                                              .size = sizeof(REDIRECT),
+                                              .keys = redirect_keys,
+                                              .shorthand = "to",
+                                              .text = "An answer that sends the client elsewhere."};
 
 static bool syntax_body(struct span value, struct error *error)
 {
@@ -91,7 +111,8 @@ static const struct schema_key respond_keys[] = {
     KEY_TEMPLATE(RESPOND, body, "", "Body of the answer.", .check = syntax_body),
     KEY_PATH(RESPOND, file, NULL, "File with the body, read when the file is loaded; at most 1 MiB."),
     KEY_STRING(RESPOND, content_type, "text/plain; charset=utf-8", "Type of the body."),
-    KEY_PAIRS(SCHEMA_TEMPLATE, RESPOND, headers, "Headers of the answer.", .check_name = syntax_set_name, .check = syntax_template),
+    KEY_PAIRS(SCHEMA_TEMPLATE, RESPOND, headers, "Headers of the answer.", .check_name = syntax_set_name,
+              .check = syntax_template),
     KEY_END};
 static const struct schema respond_schema = {
     .noun = "respond", .size = sizeof(RESPOND), .keys = respond_keys, .shorthand = "status", .text = "A fixed answer."};
@@ -99,31 +120,44 @@ static const struct schema respond_schema = {
 #define WEIGHTED struct weighted_pool_config
 static const struct schema_key weighted_keys[] = {
     KEY_REFERENCE(WEIGHTED, name, "pools", "Name of the pool.", .flags = SCHEMA_REQUIRED),
-    KEY_INT(WEIGHTED, weight, "1", 0, 1000000, "Share of requests beside the other pools."),
-    KEY_END};
-static const struct schema weighted_schema = {
-    .noun = "pool", .size = sizeof(WEIGHTED), .keys = weighted_keys, .shorthand = "name", .text = "A pool and its share of the requests."};
+    KEY_INT(WEIGHTED, weight, "1", 0, 1000000, "Share of requests beside the other pools."), KEY_END};
+static const struct schema weighted_schema = {.noun = "pool",
+                                              .size = sizeof(WEIGHTED),
+                                              .keys = weighted_keys,
+                                              .shorthand = "name",
+                                              .text = "A pool and its share of the requests."};
 
 #define ROUTE struct route_config
 static const struct schema_key route_keys[] = {
     KEY_STRING(ROUTE, name, NULL, "Name in logs; by default \"route N\", counted from 1.", .flags = SCHEMA_OWN),
-    KEY_SECTION(ROUTE, match, MATCH, match_schema, "What must hold; without it everything matches.", .flags = SCHEMA_OWN),
+    KEY_SECTION(ROUTE, match, MATCH, match_schema, "What must hold; without it everything matches.",
+                .flags = SCHEMA_OWN),
     KEY_OPTIONAL(ROUTE, access, ACCESS, access_schema, "Who may, by client address."),
-    KEY_TEXTS(SCHEMA_REFERENCE, ROUTE, rate_limit, NULL, "Names of rate limits that all must let the request through.", .refers = "rate_limits"),
+    KEY_TEXTS(SCHEMA_REFERENCE, ROUTE, rate_limit, NULL, "Names of rate limits that all must let the request through.",
+              .refers = "rate_limits"),
     KEY_OPTIONAL(ROUTE, in_flight, struct in_flight_config, in_flight_schema, "Limit of requests in progress."),
-    KEY_OPTIONAL(ROUTE, rewrite, REWRITE, rewrite_schema, "What the server is sent instead of the path and host that came."),
+    KEY_OPTIONAL(ROUTE, rewrite, REWRITE, rewrite_schema,
+                 "What the server is sent instead of the path and host that came."),
     KEY_SECTION(ROUTE, request, MESSAGE, request_schema, "What is changed in the request."),
     KEY_SECTION(ROUTE, response, MESSAGE, response_schema, "What is changed in the response."),
     KEY_SIZE(ROUTE, body_limit, "0B", 0, INT64_MAX, "Largest request body; 0B: as limits.body says."),
     KEY_BOOL(ROUTE, websocket, "true", "Lets WebSocket upgrades pass."),
-    KEY_DURATION(ROUTE, timeout, "0s", 0, HOURS(24), "Longest time for the whole request; 0s: as timeouts.request says."),
-    KEY_DURATION(ROUTE, response_timeout, "0s", 0, HOURS(24), "Longest time until the head of the response; 0s: as timeouts.response says."),
-    KEY_DURATION(ROUTE, idle_timeout, "0s", 0, HOURS(24), "Longest time between two pieces of the body; 0s: as timeouts.response_idle says."),
-    KEY_TEXTS(SCHEMA_STRING, ROUTE, allow_encoded, NULL, "Characters that may be encoded in paths: %2F (slash), %5C (backslash).",
-              .choices = encodings),
-    KEY_SECTIONS(ROUTE, pool, WEIGHTED, weighted_schema, "Action: the pool that serves the request, or several with weights.",
+    KEY_DURATION(ROUTE, timeout, "0s", 0, HOURS(24),
+                 "Longest time for the whole request; 0s: as timeouts.request says."),
+    KEY_DURATION(ROUTE, response_timeout, "0s", 0, HOURS(24),
+                 "Longest time until the head of the response; 0s: as timeouts.response says."),
+    KEY_DURATION(ROUTE, idle_timeout, "0s", 0, HOURS(24),
+                 "Longest time between two pieces of the body; 0s: as timeouts.response_idle says."),
+    KEY_TEXTS(SCHEMA_STRING, ROUTE, allow_encoded, NULL,
+              "Characters that may be encoded in paths: %2F (slash), %5C (backslash).", .choices = encodings),
+    KEY_SECTIONS(ROUTE, pool, WEIGHTED, weighted_schema,
+                 "Action: the pool that serves the request, or several with weights.",
                  .flags = SCHEMA_SINGLE | SCHEMA_OWN, .least = 1),
-    KEY_OPTIONAL(ROUTE, redirect, REDIRECT, redirect_schema, "Action: the client is sent elsewhere.", .flags = SCHEMA_OWN),
+    KEY_OPTIONAL(ROUTE, redirect, REDIRECT, redirect_schema, "Action: the client is sent elsewhere.",
+                 .flags = SCHEMA_OWN),
     KEY_OPTIONAL(ROUTE, respond, RESPOND, respond_schema, "Action: a fixed answer.", .flags = SCHEMA_OWN),
     KEY_END};
-const struct schema route_schema = {.noun = "route", .size = sizeof(ROUTE), .keys = route_keys, .text = "A match, what is done on the way, and one action."};
+const struct schema route_schema = {.noun = "route",
+                                    .size = sizeof(ROUTE),
+                                    .keys = route_keys,
+                                    .text = "A match, what is done on the way, and one action."};

@@ -12,23 +12,26 @@ static const struct schema_key certificate_keys[] = {
     KEY_PATH(CERT, key, NULL, "PEM file with the private key.", .flags = SCHEMA_REQUIRED),
     KEY_TEXTS(SCHEMA_STRING, CERT, names, NULL, "Names that it serves; by default those in the certificate.",
               .check = syntax_host_pattern),
-    KEY_BOOL_AS(CERT, is_default, "default", "false",
-                "Serves clients that send no name or an unknown one; otherwise the first certificate of the list does."),
+    KEY_BOOL_AS(
+        CERT, is_default, "default", "false",
+        "Serves clients that send no name or an unknown one; otherwise the first certificate of the list does."),
     KEY_END};
 static const struct schema certificate_schema = {
     .noun = "certificate", .size = sizeof(CERT), .keys = certificate_keys, .text = "A certificate and its key."};
 
 #define TLS struct tls_config
 static const struct schema_key tls_keys[] = {
-    KEY_SECTIONS(TLS, certificates, CERT, certificate_schema, "Certificates, chosen by the name that the client asks for.",
-                 .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE, .least = 1),
+    KEY_SECTIONS(TLS, certificates, CERT, certificate_schema,
+                 "Certificates, chosen by the name that the client asks for.", .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE,
+                 .least = 1),
     KEY_CHOICE(TLS, min_version, "1.2", tls_versions, "Oldest version of TLS that is spoken."),
     KEY_CHOICE(TLS, max_version, "1.3", tls_versions, "Newest version of TLS that is spoken."),
     KEY_STRING(TLS, ciphers, NULL, "Ciphers of TLS 1.2 in the notation of OpenSSL; by default those of OpenSSL."),
     KEY_STRING(TLS, ciphersuites, NULL, "Cipher suites of TLS 1.3; by default those of OpenSSL."),
     KEY_CHOICE(TLS, client_auth, "off", client_auths, "Whether clients show a certificate."),
     KEY_PATH(TLS, client_ca, NULL, "PEM file with the authorities that clients' certificates are verified against."),
-    KEY_BOOL(TLS, strict_sni, "false", "Refuses clients that ask for an unknown name instead of showing them the default certificate."),
+    KEY_BOOL(TLS, strict_sni, "false",
+             "Refuses clients that ask for an unknown name instead of showing them the default certificate."),
     KEY_END};
 const struct schema tls_schema = {.noun = "tls", .size = sizeof(TLS), .keys = tls_keys, .text = "TLS towards clients."};
 
@@ -38,12 +41,15 @@ static const struct schema_key upstream_tls_keys[] = {
     KEY_PATH(UPSTREAM_TLS, ca, NULL, "PEM file with the authorities that are trusted; by default those of the system."),
     KEY_PATH(UPSTREAM_TLS, cert, NULL, "PEM file with the certificate that weir shows to servers."),
     KEY_PATH(UPSTREAM_TLS, key, NULL, "PEM file with its private key."),
-    KEY_STRING(UPSTREAM_TLS, server_name, NULL, "Name that is asked for and verified; by default the host of the server's address.",
+    KEY_STRING(UPSTREAM_TLS, server_name, NULL,
+               "Name that is asked for and verified; by default the host of the server's address.",
                .check = syntax_host),
     KEY_CHOICE(UPSTREAM_TLS, min_version, "1.2", tls_versions, "Oldest version of TLS that is spoken."),
     KEY_END};
-const struct schema upstream_tls_schema = {
-    .noun = "tls", .size = sizeof(UPSTREAM_TLS), .keys = upstream_tls_keys, .text = "TLS towards the servers of a pool."};
+const struct schema upstream_tls_schema = {.noun = "tls",
+                                           .size = sizeof(UPSTREAM_TLS),
+                                           .keys = upstream_tls_keys,
+                                           .text = "TLS towards the servers of a pool."};
 
 #define SHARED struct tls_shared_config
 static const struct schema_key tls_shared_keys[] = {

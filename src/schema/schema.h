@@ -1,7 +1,8 @@
 /*
- * One table says what a section of the file is: each key is a row with its type, default, range and prose, and the field of the
- * plain struct it fills. From the rows come reading, messages, the effective configuration, the JSON Schema and the list that the
- * manual is held against. The key's name is the field's name, and a row does not compile for a field of another type.
+ * One table says what a section of the file is: each key is a row with its type, default, range and prose, and the
+ * field of the plain struct it fills. From the rows come reading, messages, the effective configuration, the JSON
+ * Schema and the list that the manual is held against. The key's name is the field's name, and a row does not compile
+ * for a field of another type.
  */
 #ifndef WEIR_SCHEMA_SCHEMA_H
 #define WEIR_SCHEMA_SCHEMA_H
@@ -21,24 +22,24 @@ struct schema_document;
 struct text;
 
 enum schema_type {
-    SCHEMA_BOOL,     /* bool */
-    SCHEMA_INT,      /* uint64_t or int64_t */
-    SCHEMA_SIZE,     /* uint64_t, bytes */
-    SCHEMA_DURATION, /* uint64_t, milliseconds */
-    SCHEMA_PERCENT,  /* uint64_t */
-    SCHEMA_RATE,     /* struct rate */
-    SCHEMA_CHOICE,   /* an enum that counts from 0 in the order of `choices` */
-    SCHEMA_STRING,   /* const char * */
-    SCHEMA_TEMPLATE, /* const char *; ${...} is left for the request */
-    SCHEMA_PATH,     /* const char *, made absolute; words in `choices` stand for themselves */
+    SCHEMA_BOOL,      /* bool */
+    SCHEMA_INT,       /* uint64_t or int64_t */
+    SCHEMA_SIZE,      /* uint64_t, bytes */
+    SCHEMA_DURATION,  /* uint64_t, milliseconds */
+    SCHEMA_PERCENT,   /* uint64_t */
+    SCHEMA_RATE,      /* struct rate */
+    SCHEMA_CHOICE,    /* an enum that counts from 0 in the order of `choices` */
+    SCHEMA_STRING,    /* const char * */
+    SCHEMA_TEMPLATE,  /* const char *; ${...} is left for the request */
+    SCHEMA_PATH,      /* const char *, made absolute; words in `choices` stand for themselves */
     SCHEMA_REFERENCE, /* const char *; a name in the map `refers` of the root */
-    SCHEMA_TEXTS,    /* struct texts of `item` */
-    SCHEMA_PAIRS,    /* struct name_values of `item` */
-    SCHEMA_SECTION,  /* a struct in the struct */
-    SCHEMA_OPTIONAL, /* a pointer to a struct; NULL when absent or `false` */
-    SCHEMA_SECTIONS, /* a list of structs: pointer and count */
-    SCHEMA_MAP,      /* structs by name, in the order of the file: pointer and count */
-    SCHEMA_INCLUDE   /* stored nowhere: other files were merged already */
+    SCHEMA_TEXTS,     /* struct texts of `item` */
+    SCHEMA_PAIRS,     /* struct name_values of `item` */
+    SCHEMA_SECTION,   /* a struct in the struct */
+    SCHEMA_OPTIONAL,  /* a pointer to a struct; NULL when absent or `false` */
+    SCHEMA_SECTIONS,  /* a list of structs: pointer and count */
+    SCHEMA_MAP,       /* structs by name, in the order of the file: pointer and count */
+    SCHEMA_INCLUDE    /* stored nowhere: other files were merged already */
 };
 
 enum schema_flag {
@@ -60,17 +61,17 @@ struct schema_key {
     enum schema_type type;
     unsigned flags;
     size_t offset, count_offset;
-    const char *fallback;   /* the default as it would be written; NULL: not set */
-    uint64_t least, most;   /* in the unit that is stored; of a list: how many */
-    enum schema_type item;  /* of texts and pairs: STRING, TEMPLATE, PATH or REFERENCE */
+    const char *fallback;       /* the default as it would be written; NULL: not set */
+    uint64_t least, most;       /* in the unit that is stored; of a list: how many */
+    enum schema_type item;      /* of texts and pairs: STRING, TEMPLATE, PATH or REFERENCE */
     const char *const *choices; /* ends with NULL */
-    const char *word;       /* a word that stands for 0, such as auto */
-    const char *refers;     /* key of the root */
+    const char *word;           /* a word that stands for 0, such as auto */
+    const char *refers;         /* key of the root */
     const struct schema *section;
     /* What the type alone can't say about a value. False: why, as the rest of the sentence `"value" ...`. */
     bool (*check)(struct span value, struct error *error);
     bool (*check_name)(struct span name, struct error *error); /* of pairs */
-    const char *text;       /* prose, one sentence */
+    const char *text;                                          /* prose, one sentence */
 };
 struct schema {
     const char *noun; /* for messages: pool */
@@ -92,66 +93,100 @@ struct schema_alias {
 
 #define SCHEMA_MEMBER(section_, field_) (((section_ *)NULL)->field_)
 #define SCHEMA_AT(section_, field_, holds_) (offsetof(section_, field_) + 0 * sizeof(char[(holds_) ? 1 : -1]))
-#define SCHEMA_IS(section_, field_, ctype_) \
-    SCHEMA_AT(section_, field_, _Generic(SCHEMA_MEMBER(section_, field_), ctype_: 1, default: 0))
-#define SCHEMA_IS_INT(section_, field_) \
-    SCHEMA_AT(section_, field_, _Generic(SCHEMA_MEMBER(section_, field_), uint64_t: 1, int64_t: 1, default: 0))
-#define SCHEMA_IS_ENUM(section_, field_) \
-    SCHEMA_AT(section_, field_, sizeof(SCHEMA_MEMBER(section_, field_)) == sizeof(unsigned) && \
-              _Generic(SCHEMA_MEMBER(section_, field_), const char *: 0, uint64_t: 0, bool: 0, default: 1))
+#define SCHEMA_IS(section_, field_, ctype_)                                                                            \
+    SCHEMA_AT(section_, field_, _Generic(SCHEMA_MEMBER(section_, field_), ctype_ : 1, default : 0))
+#define SCHEMA_IS_INT(section_, field_)                                                                                \
+    SCHEMA_AT(section_, field_, _Generic(SCHEMA_MEMBER(section_, field_), uint64_t : 1, int64_t : 1, default : 0))
+#define SCHEMA_IS_ENUM(section_, field_)                                                                               \
+    SCHEMA_AT(section_, field_,                                                                                        \
+              sizeof(SCHEMA_MEMBER(section_, field_)) == sizeof(unsigned) &&                                           \
+                  _Generic(SCHEMA_MEMBER(section_, field_), const char * : 0, uint64_t : 0, bool : 0, default : 1))
 
 /* The last argument is the prose; more designated members may follow it. */
 #define KEY_BOOL(section_, field_, fallback_, ...) KEY_BOOL_AS(section_, field_, #field_, fallback_, __VA_ARGS__)
-#define KEY_BOOL_AS(section_, field_, name_, fallback_, ...) \
-    {.name = (name_), .type = SCHEMA_BOOL, .offset = SCHEMA_IS(section_, field_, bool), .fallback = (fallback_), .text = __VA_ARGS__}
-#define KEY_NUMBER(type_, section_, field_, fallback_, least_, most_, ...) \
-    {.name = #field_, .type = (type_), .offset = SCHEMA_IS_INT(section_, field_), .fallback = (fallback_), \
-     .least = (least_), .most = (most_), .text = __VA_ARGS__}
+#define KEY_BOOL_AS(section_, field_, name_, fallback_, ...)                                                           \
+    {                                                                                                                  \
+        .name = (name_), .type = SCHEMA_BOOL, .offset = SCHEMA_IS(section_, field_, bool), .fallback = (fallback_),    \
+        .text = __VA_ARGS__                                                                                            \
+    }
+#define KEY_NUMBER(type_, section_, field_, fallback_, least_, most_, ...)                                             \
+    {                                                                                                                  \
+        .name = #field_, .type = (type_), .offset = SCHEMA_IS_INT(section_, field_), .fallback = (fallback_),          \
+        .least = (least_), .most = (most_), .text = __VA_ARGS__                                                        \
+    }
 #define KEY_INT(...) KEY_NUMBER(SCHEMA_INT, __VA_ARGS__)
 #define KEY_SIZE(...) KEY_NUMBER(SCHEMA_SIZE, __VA_ARGS__)
 #define KEY_DURATION(...) KEY_NUMBER(SCHEMA_DURATION, __VA_ARGS__)
 #define KEY_PERCENT(...) KEY_NUMBER(SCHEMA_PERCENT, __VA_ARGS__)
-#define KEY_RATE(section_, field_, ...) \
-    {.name = #field_, .type = SCHEMA_RATE, .offset = SCHEMA_IS(section_, field_, struct rate), .text = __VA_ARGS__}
-#define KEY_CHOICE(section_, field_, fallback_, choices_, ...) \
-    {.name = #field_, .type = SCHEMA_CHOICE, .offset = SCHEMA_IS_ENUM(section_, field_), .fallback = (fallback_), \
-     .choices = (choices_), .text = __VA_ARGS__}
-#define KEY_CHARS(type_, section_, field_, fallback_, ...) \
-    {.name = #field_, .type = (type_), .offset = SCHEMA_IS(section_, field_, const char *), .fallback = (fallback_), .text = __VA_ARGS__}
+#define KEY_RATE(section_, field_, ...)                                                                                \
+    {                                                                                                                  \
+        .name = #field_, .type = SCHEMA_RATE, .offset = SCHEMA_IS(section_, field_, struct rate), .text = __VA_ARGS__  \
+    }
+#define KEY_CHOICE(section_, field_, fallback_, choices_, ...)                                                         \
+    {                                                                                                                  \
+        .name = #field_, .type = SCHEMA_CHOICE, .offset = SCHEMA_IS_ENUM(section_, field_), .fallback = (fallback_),   \
+        .choices = (choices_), .text = __VA_ARGS__                                                                     \
+    }
+#define KEY_CHARS(type_, section_, field_, fallback_, ...)                                                             \
+    {                                                                                                                  \
+        .name = #field_, .type = (type_), .offset = SCHEMA_IS(section_, field_, const char *),                         \
+        .fallback = (fallback_), .text = __VA_ARGS__                                                                   \
+    }
 #define KEY_STRING(...) KEY_CHARS(SCHEMA_STRING, __VA_ARGS__)
 #define KEY_TEMPLATE(...) KEY_CHARS(SCHEMA_TEMPLATE, __VA_ARGS__)
 #define KEY_PATH(...) KEY_CHARS(SCHEMA_PATH, __VA_ARGS__)
-#define KEY_REFERENCE(section_, field_, refers_, ...) \
-    {.name = #field_, .type = SCHEMA_REFERENCE, .offset = SCHEMA_IS(section_, field_, const char *), .refers = (refers_), .text = __VA_ARGS__}
-#define KEY_TEXTS(item_, section_, field_, fallback_, ...) \
-    {.name = #field_, .type = SCHEMA_TEXTS, .item = (item_), .offset = SCHEMA_IS(section_, field_, struct texts), \
-     .fallback = (fallback_), .text = __VA_ARGS__}
-#define KEY_PAIRS(item_, section_, field_, ...) \
-    {.name = #field_, .type = SCHEMA_PAIRS, .item = (item_), .offset = SCHEMA_IS(section_, field_, struct name_values), .text = __VA_ARGS__}
-#define KEY_SECTION(section_, field_, ctype_, schema_, ...) \
-    {.name = #field_, .type = SCHEMA_SECTION, .offset = SCHEMA_IS(section_, field_, ctype_), .section = &(schema_), .text = __VA_ARGS__}
-#define KEY_OPTIONAL(section_, field_, ctype_, schema_, ...) \
-    {.name = #field_, .type = SCHEMA_OPTIONAL, .offset = SCHEMA_IS(section_, field_, ctype_ *), .section = &(schema_), .text = __VA_ARGS__}
-#define KEY_MANY(type_, section_, field_, ctype_, schema_, ...) \
-    {.name = #field_, .type = (type_), .offset = SCHEMA_IS(section_, field_, ctype_ *), \
-     .count_offset = SCHEMA_IS(section_, field_##_count, size_t), .section = &(schema_), .text = __VA_ARGS__}
+#define KEY_REFERENCE(section_, field_, refers_, ...)                                                                  \
+    {                                                                                                                  \
+        .name = #field_, .type = SCHEMA_REFERENCE, .offset = SCHEMA_IS(section_, field_, const char *),                \
+        .refers = (refers_), .text = __VA_ARGS__                                                                       \
+    }
+#define KEY_TEXTS(item_, section_, field_, fallback_, ...)                                                             \
+    {                                                                                                                  \
+        .name = #field_, .type = SCHEMA_TEXTS, .item = (item_), .offset = SCHEMA_IS(section_, field_, struct texts),   \
+        .fallback = (fallback_), .text = __VA_ARGS__                                                                   \
+    }
+#define KEY_PAIRS(item_, section_, field_, ...)                                                                        \
+    {                                                                                                                  \
+        .name = #field_, .type = SCHEMA_PAIRS, .item = (item_),                                                        \
+        .offset = SCHEMA_IS(section_, field_, struct name_values), .text = __VA_ARGS__                                 \
+    }
+#define KEY_SECTION(section_, field_, ctype_, schema_, ...)                                                            \
+    {                                                                                                                  \
+        .name = #field_, .type = SCHEMA_SECTION, .offset = SCHEMA_IS(section_, field_, ctype_), .section = &(schema_), \
+        .text = __VA_ARGS__                                                                                            \
+    }
+#define KEY_OPTIONAL(section_, field_, ctype_, schema_, ...)                                                           \
+    {                                                                                                                  \
+        .name = #field_, .type = SCHEMA_OPTIONAL, .offset = SCHEMA_IS(section_, field_, ctype_ *),                     \
+        .section = &(schema_), .text = __VA_ARGS__                                                                     \
+    }
+#define KEY_MANY(type_, section_, field_, ctype_, schema_, ...)                                                        \
+    {                                                                                                                  \
+        .name = #field_, .type = (type_), .offset = SCHEMA_IS(section_, field_, ctype_ *),                             \
+        .count_offset = SCHEMA_IS(section_, field_##_count, size_t), .section = &(schema_), .text = __VA_ARGS__        \
+    }
 #define KEY_SECTIONS(...) KEY_MANY(SCHEMA_SECTIONS, __VA_ARGS__)
 #define KEY_MAP(...) KEY_MANY(SCHEMA_MAP, __VA_ARGS__)
-#define KEY_END {.name = NULL}
+#define KEY_END                                                                                                        \
+    {                                                                                                                  \
+        .name = NULL                                                                                                   \
+    }
 
 /* ---- reading ---- */
 
-/* A document: the main file and those it includes, as a tree that knows its places. Nodes live as long as the document. */
+/* A document: the main file and those it includes, as a tree that knows its places. Nodes live as long as the document.
+ */
 struct schema_document *schema_document_new(struct schema_report *report);
 void schema_document_free(struct schema_document *document); /* NULL allowed */
 struct schema_report *schema_document_report(const struct schema_document *document);
 /* "-" is standard input. False: it can't be read or is not YAML as weir takes it; the report says why. */
 bool schema_document_read(struct schema_document *document, const char *path) MUST_CHECK;
-bool schema_document_read_text(struct schema_document *document, const char *name, const char *text, size_t length) MUST_CHECK;
+bool schema_document_read_text(struct schema_document *document, const char *name, const char *text,
+                               size_t length) MUST_CHECK;
 
 /*
- * The tree as a struct of `root`, in memory of `arena`. Problems go to the report and the value falls back to its default, so
- * that reading goes on: the struct is whole only when the report has no errors.
+ * The tree as a struct of `root`, in memory of `arena`. Problems go to the report and the value falls back to its
+ * default, so that reading goes on: the struct is whole only when the report has no errors.
  */
 void *schema_load(struct schema_document *document, const struct schema *root, const struct schema_alias *aliases,
                   struct arena *arena) MUST_CHECK;

@@ -1,7 +1,7 @@
 /*
- * YAML to a tree that knows its places, over the event interface of libyaml. What that library lets pass silently is decided
- * here: duplicate keys, undefined and endless aliases, merge keys, tags, several documents, depth and size. What keys and values
- * mean is left to schema_load.c, other files to schema_include.c.
+ * YAML to a tree that knows its places, over the event interface of libyaml. What that library lets pass silently is
+ * decided here: duplicate keys, undefined and endless aliases, merge keys, tags, several documents, depth and size.
+ * What keys and values mean is left to schema_load.c, other files to schema_include.c.
  */
 #include "schema/schema_document.h"
 
@@ -19,9 +19,9 @@
 #include "base/text.h"
 
 enum {
-    DEPTH_MOST = 64,          /* flow nesting costs libyaml quadratic time */
+    DEPTH_MOST = 64,           /* flow nesting costs libyaml quadratic time */
     ALIAS_NODES_MOST = 100000, /* that all aliases together may stand for */
-    KEYS_COMPARED = 16,       /* more keys in a map are looked for duplicates by hash */
+    KEYS_COMPARED = 16,        /* more keys in a map are looked for duplicates by hash */
     FILE_MOST = 16 << 20,
     ALL_FILES_MOST = 64 << 20
 };
@@ -49,14 +49,16 @@ static const struct {
     {"block sequence entries are not allowed in this context", "an item of a list (\"- \") cannot stand here"},
     {"block mapping entries are not allowed in this context", "a key cannot stand here"},
     {"mapping keys are not allowed in this context", "a key cannot stand here"},
-    {"did not find expected '-' indicator", "an item of a list (\"- \") must stand here; is the line indented like its neighbours?"},
+    {"did not find expected '-' indicator",
+     "an item of a list (\"- \") must stand here; is the line indented like its neighbours?"},
     {"did not find expected ',' or ']'", "\",\" or \"]\" must stand here; is the list closed?"},
     {"did not find expected ',' or '}'", "\",\" or \"}\" must stand here; is the section closed?"},
     {"found unexpected end of stream", "the quote that opens here is never closed"},
     {"found unexpected document indicator", "the quote that opens here is never closed"},
     {"did not find expected node content", "a value must stand here"},
     {"did not find expected <document start>", "this cannot follow what stands before it"},
-    {"found unknown escape character", "this escape is not known; \\\\ is a backslash in double quotes, and single quotes know no escapes"},
+    {"found unknown escape character",
+     "this escape is not known; \\\\ is a backslash in double quotes, and single quotes know no escapes"},
     {"did not find expected hexdecimal number", "hexadecimal digits must follow this escape"},
     {"found undefined tag handle", "tags such as !name are not supported"},
     {"found a tab character where an indentation space is expected", "a tab cannot indent; use spaces"},
@@ -101,7 +103,8 @@ static void *document_get(struct schema_document *document, size_t size)
 
 static struct schema_place mark_place(const struct reader *reader, const yaml_mark_t *mark, size_t length)
 {
-    return (struct schema_place){reader->source, (uint32_t)mark->line + 1, (uint32_t)mark->column + 1, (uint32_t)length};
+    return (struct schema_place){reader->source, (uint32_t)mark->line + 1, (uint32_t)mark->column + 1,
+                                 (uint32_t)length};
 }
 
 /* Length of the event on its first line, at least 1. */
@@ -197,7 +200,8 @@ static void anchor_set(struct reader *reader, const yaml_char_t *anchor, struct 
     struct span name = span_of((const char *)anchor);
     struct node *first = map_get(reader->anchors, name);
     if (first != NULL) {
-        schema_report_add(reader->document->report, SCHEMA_ERROR, event_place(reader), "anchor \"%s\" is set twice", name.at);
+        schema_report_add(reader->document->report, SCHEMA_ERROR, event_place(reader), "anchor \"%s\" is set twice",
+                          name.at);
         schema_report_add(reader->document->report, SCHEMA_NOTE, node_place(first), "it was set here first");
         return;
     }
@@ -211,23 +215,27 @@ static void tag_refuse(struct reader *reader, const yaml_char_t *tag)
                           "tags such as %s are not supported; the key decides what a value is", (const char *)tag);
 }
 
-/* An alias is the node it names, not a copy: only what reads the tree pays for each use, and that is what the cap counts. */
+/* An alias is the node it names, not a copy: only what reads the tree pays for each use, and that is what the cap
+ * counts. */
 static struct node *alias_read(struct reader *reader)
 {
     struct schema_document *document = reader->document;
     const char *name = (const char *)reader->event.data.alias.anchor;
     struct node *node = map_get(reader->anchors, span_of(name));
     if (node == NULL) {
-        schema_report_add(document->report, SCHEMA_ERROR, event_place(reader), "there is no anchor \"%s\" before this alias", name);
+        schema_report_add(document->report, SCHEMA_ERROR, event_place(reader),
+                          "there is no anchor \"%s\" before this alias", name);
         return refused_new(reader);
     }
     if (node->open) {
-        schema_report_add(document->report, SCHEMA_ERROR, event_place(reader), "alias \"%s\" stands in its own anchor", name);
+        schema_report_add(document->report, SCHEMA_ERROR, event_place(reader), "alias \"%s\" stands in its own anchor",
+                          name);
         return refused_new(reader);
     }
     document->alias_nodes += node->expanded;
     if (document->alias_nodes > ALIAS_NODES_MOST)
-        reader_stop(reader, event_place(reader), "aliases stand for more than 100,000 values in all; write them out or use defaults");
+        reader_stop(reader, event_place(reader),
+                    "aliases stand for more than 100,000 values in all; write them out or use defaults");
     return node;
 }
 
@@ -256,7 +264,8 @@ static void stack_push(struct reader *reader, struct node *node)
 
 static void duplicate_tell(const struct reader *reader, const struct node *again, const struct node *first)
 {
-    schema_report_add(reader->document->report, SCHEMA_ERROR, node_place(again), "key \"%s\" is given twice", again->as.text.at);
+    schema_report_add(reader->document->report, SCHEMA_ERROR, node_place(again), "key \"%s\" is given twice",
+                      again->as.text.at);
     schema_report_add(reader->document->report, SCHEMA_NOTE, node_place(first), "it was given here first");
 }
 
@@ -290,7 +299,8 @@ static bool key_is_good(const struct reader *reader, const struct node *key)
     if (key->kind != NODE_SCALAR)
         schema_report_add(report, SCHEMA_ERROR, node_place(key), "a key must be plain text");
     else if (key->plain && span_is(key->as.text, "<<"))
-        schema_report_add(report, SCHEMA_ERROR, node_place(key), "merge keys (<<) are not supported; write the keys out or use defaults");
+        schema_report_add(report, SCHEMA_ERROR, node_place(key),
+                          "merge keys (<<) are not supported; write the keys out or use defaults");
     else
         return true;
     return false;
@@ -323,7 +333,8 @@ static struct node *collection_read(struct reader *reader, enum node_kind kind, 
     struct node *node = node_new(reader, kind);
     bool is_map = kind == NODE_MAP;
     tag_refuse(reader, is_map ? reader->event.data.mapping_start.tag : reader->event.data.sequence_start.tag);
-    anchor_set(reader, is_map ? reader->event.data.mapping_start.anchor : reader->event.data.sequence_start.anchor, node);
+    anchor_set(reader, is_map ? reader->event.data.mapping_start.anchor : reader->event.data.sequence_start.anchor,
+               node);
     if (reader->depth++ == DEPTH_MOST)
         reader_stop(reader, event_place(reader), "nested more than 64 deep");
     node->open = true;
@@ -386,8 +397,11 @@ static bool bytes_check(struct schema_document *document, struct schema_source *
         size_t length = c == '\0' ? 0 : schema_utf8_length(bytes + i, source->bytes.length - i);
         bool control = (c < ' ' && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
         if (length == 0 || control) {
-            schema_report_add(document->report, SCHEMA_ERROR, place, c == '\0' ? "the file contains a NUL byte; is it text?"
-                              : control ? "the file contains the control byte 0x%02x" : "byte 0x%02x is not UTF-8; is the file in another encoding?", c);
+            schema_report_add(document->report, SCHEMA_ERROR, place,
+                              c == '\0' ? "the file contains a NUL byte; is it text?"
+                              : control ? "the file contains the control byte 0x%02x"
+                                        : "byte 0x%02x is not UTF-8; is the file in another encoding?",
+                              c);
             return false;
         }
         i += length;
@@ -450,7 +464,8 @@ static struct node *source_parse(struct schema_document *document, struct schema
     return reader.failed ? NULL : root;
 }
 
-/* All bytes of a descriptor, at most one more than a file may have, so that the parser's check sees that it is too large. */
+/* All bytes of a descriptor, at most one more than a file may have, so that the parser's check sees that it is too
+ * large. */
 static bool bytes_read(int file, struct text *bytes)
 {
     char piece[16384];
@@ -472,7 +487,8 @@ struct node *document_read_file(struct schema_document *document, const char *pa
     int file = is_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     struct text bytes = text_growing();
     if (file < 0 || !bytes_read(file, &bytes)) {
-        schema_report_add(document->report, SCHEMA_ERROR, node_place(from), "cannot read %s: %s", path, strerror(errno));
+        schema_report_add(document->report, SCHEMA_ERROR, node_place(from), "cannot read %s: %s", path,
+                          strerror(errno));
         if (file >= 0 && !is_input)
             (void)close(file);
         text_free(&bytes);
@@ -516,7 +532,8 @@ static bool document_finish(struct schema_document *document, struct node *root,
 {
     document->root = root;
     if (root != NULL && root->kind != NODE_MAP) {
-        schema_report_add(document->report, SCHEMA_ERROR, node_place(root), "the file must be a list of keys such as \"listeners:\"");
+        schema_report_add(document->report, SCHEMA_ERROR, node_place(root),
+                          "the file must be a list of keys such as \"listeners:\"");
         document->root = NULL;
     }
     if (document->root != NULL)

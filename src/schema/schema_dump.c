@@ -1,4 +1,5 @@
-/* Structs as YAML that reads back to the same: the effective configuration, defaults filled in and other files merged. */
+/* Structs as YAML that reads back to the same: the effective configuration, defaults filled in and other files merged.
+ */
 #include <string.h>
 
 #include "base/json.h"
@@ -17,7 +18,8 @@ static bool is_plain(struct span text)
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (span_equal_nocase(text, span_of(words[i])))
             return false;
-    return text.length != 0 && strspn(text.at, first) > 0 && strspn(text.at, others) == text.length && text.at[text.length - 1] != ':';
+    return text.length != 0 && strspn(text.at, first) > 0 && strspn(text.at, others) == text.length &&
+           text.at[text.length - 1] != ':';
 }
 
 /* `${` of a text that is no template was written `$${`, and is again. */
@@ -71,7 +73,8 @@ static void pairs_dump(const struct schema_key *key, const struct name_values *p
 }
 
 /* A section below its key. `empty` says what stands there when nothing in it is set; NULL: the key is left out. */
-static void nested_dump(const char *name, const struct schema *schema, const char *section, const char *empty, struct text *to, int indent)
+static void nested_dump(const char *name, const struct schema *schema, const char *section, const char *empty,
+                        struct text *to, int indent)
 {
     struct text inside = text_growing();
     section_dump(schema, section, &inside, indent + 2);

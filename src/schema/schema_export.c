@@ -45,7 +45,8 @@ void schema_export_list(const struct schema *root, struct text *to)
 
 /* ---- JSON Schema ---- */
 
-struct export {
+struct export
+{
     struct json json;
     const struct schema *schemas[SCHEMAS_MOST];
     size_t count;
@@ -135,7 +136,8 @@ static void choice_members(struct json *json, const char *const *choices)
     json_end_array(json);
 }
 
-/* Members of the schema of one value. YAML readers take bare words for numbers and booleans, so texts may look like these. */
+/* Members of the schema of one value. YAML readers take bare words for numbers and booleans, so texts may look like
+ * these. */
 static void scalar_members(struct json *json, const struct schema_key *key, enum schema_type type)
 {
     static const char *const patterns[] = {

@@ -1,6 +1,7 @@
 /*
- * `include:` of the root: other files, read and merged. Lists grow at their end, sections by the keys they lack; what is given in
- * two files is an error that shows both places. Files come in the order of the patterns, by name within a pattern.
+ * `include:` of the root: other files, read and merged. Lists grow at their end, sections by the keys they lack; what
+ * is given in two files is an error that shows both places. Files come in the order of the patterns, by name within a
+ * pattern.
  */
 #include <assert.h>
 #include <glob.h>
@@ -13,7 +14,8 @@
 
 enum { FILES_MOST = 10000 };
 
-/* A map of the root, or the root itself, that grows: its own copy of the node (an alias may share it) and its keys by name. */
+/* A map of the root, or the root itself, that grows: its own copy of the node (an alias may share it) and its keys by
+ * name. */
 struct merged {
     struct node *node;
     size_t room;
@@ -96,7 +98,8 @@ static void list_append(struct include *include, struct node_entry *entry, const
 static void clash_tell(struct include *include, const struct node *again, const struct node *first)
 {
     struct schema_report *report = include->document->report;
-    schema_report_add(report, SCHEMA_ERROR, node_place(again), "\"%s\" is given in another file already", again->as.text.at);
+    schema_report_add(report, SCHEMA_ERROR, node_place(again), "\"%s\" is given in another file already",
+                      again->as.text.at);
     schema_report_add(report, SCHEMA_NOTE, node_place(first), "it was given here first");
 }
 
@@ -167,7 +170,8 @@ static void file_include(struct include *include, const char *path, const struct
         return;
     }
     if (included->kind != NODE_MAP) {
-        schema_report_add(document->report, SCHEMA_ERROR, node_place(included), "the file must be a list of keys such as \"pools:\"");
+        schema_report_add(document->report, SCHEMA_ERROR, node_place(included),
+                          "the file must be a list of keys such as \"pools:\"");
         return;
     }
     root_merge(include, included);
@@ -178,7 +182,8 @@ static void pattern_include(struct include *include, const struct node *pattern)
 {
     struct schema_document *document = include->document;
     if (pattern->kind != NODE_SCALAR || pattern->as.text.length == 0) {
-        schema_report_add(document->report, SCHEMA_ERROR, node_place(pattern), "include takes file names such as conf.d/*.yaml");
+        schema_report_add(document->report, SCHEMA_ERROR, node_place(pattern),
+                          "include takes file names such as conf.d/*.yaml");
         return;
     }
     const char *text = pattern->as.text.at, *name = pattern->source->name;

@@ -1,6 +1,7 @@
 /*
- * The tree as structs, row by row. A value that is refused leaves the default in its place, so that one run finds every mistake.
- * Numbers and words are read by schema_value.c, texts by schema_text.c, what to say about unknown keys is in schema_unknown.c.
+ * The tree as structs, row by row. A value that is refused leaves the default in its place, so that one run finds every
+ * mistake. Numbers and words are read by schema_value.c, texts by schema_text.c, what to say about unknown keys is in
+ * schema_unknown.c.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -12,8 +13,8 @@
 
 enum { NAME_MOST = 64 };
 
-static void section_load(struct loader *loader, const struct node *key, const struct node *node, void *to, const struct context *context,
-                         bool partial);
+static void section_load(struct loader *loader, const struct node *key, const struct node *node, void *to,
+                         const struct context *context, bool partial);
 
 void *loader_get(struct loader *loader, size_t size)
 {
@@ -29,15 +30,16 @@ static const char *own_name(const struct node *node)
     return name != NULL && name->kind == NODE_SCALAR && name->as.text.length <= NAME_MOST ? name->as.text.at : NULL;
 }
 
-static void optional_load(struct loader *loader, const struct schema_key *key, const struct node_entry *entry, void *field,
-                          const struct context *up)
+static void optional_load(struct loader *loader, const struct schema_key *key, const struct node_entry *entry,
+                          void *field, const struct context *up)
 {
     const struct node *node = entry->value;
     void *section = NULL;
     bool is_false = node->kind == NODE_SCALAR && node->plain && span_is(node->as.text, "false");
     if (!is_false) {
         section = loader_get(loader, key->section->size);
-        section_load(loader, entry->key, node, section, &(struct context){key->section, NULL, up}, (key->flags & SCHEMA_PARTIAL) != 0);
+        section_load(loader, entry->key, node, section, &(struct context){key->section, NULL, up},
+                     (key->flags & SCHEMA_PARTIAL) != 0);
     }
     memcpy(field, &section, sizeof(section));
 }
@@ -48,21 +50,25 @@ static void many_store(const struct schema_key *key, char *section, void *items,
     memcpy(section + key->count_offset, &count, sizeof(count));
 }
 
-static void sections_load(struct loader *loader, const struct schema_key *key, const struct node *node, char *section, const struct context *up)
+static void sections_load(struct loader *loader, const struct schema_key *key, const struct node *node, char *section,
+                          const struct context *up)
 {
     bool is_list = node->kind == NODE_LIST;
     if (node->refused || node_is_null(node) || (!is_list && (key->flags & SCHEMA_SINGLE) == 0)) {
         if (node_is_null(node))
-            schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s has no value; write a list or remove the key", key->name);
+            schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                              "%s has no value; write a list or remove the key", key->name);
         else if (!node->refused)
-            schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes a list; begin each item with \"- \"", key->name);
+            schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                              "%s takes a list; begin each item with \"- \"", key->name);
         return;
     }
     size_t count = is_list ? node->count : 1;
     char *items = loader_get(loader, (count + 1) * key->section->size);
     for (size_t i = 0; i < count; i++) {
         const struct node *item = is_list ? node->as.items[i] : node;
-        section_load(loader, NULL, item, items + i * key->section->size, &(struct context){key->section, own_name(item), up}, false);
+        section_load(loader, NULL, item, items + i * key->section->size,
+                     &(struct context){key->section, own_name(item), up}, false);
     }
     if (count < key->least)
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s cannot be empty", key->name);
@@ -75,14 +81,17 @@ static void name_check(struct loader *loader, const struct schema_key *key, cons
     struct span text = name->as.text;
     if (text.length == 0 || text.length > NAME_MOST || strspn(text.at, allowed) < text.length)
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(name),
-                          "\"%s\" cannot name a %s; a name is up to 64 letters, digits, \"-\", \"_\" and \".\"", text.at, key->section->noun);
+                          "\"%s\" cannot name a %s; a name is up to 64 letters, digits, \"-\", \"_\" and \".\"",
+                          text.at, key->section->noun);
 }
 
-static void map_load(struct loader *loader, const struct schema_key *key, const struct node *node, char *section, const struct context *up)
+static void map_load(struct loader *loader, const struct schema_key *key, const struct node *node, char *section,
+                     const struct context *up)
 {
     if (node->kind != NODE_MAP) {
         if (!node->refused)
-            schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes names, each with its own keys below it", key->name);
+            schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                              "%s takes names, each with its own keys below it", key->name);
         return;
     }
     const struct schema *schema = key->section;
@@ -155,8 +164,8 @@ static void key_load(struct loader *loader, const struct schema_key *key, const 
 }
 
 /* Which rows the section gives: its entries by row; false when something was refused. */
-static bool rows_find(struct loader *loader, const struct node *node, const struct context *context, struct node_entry *rows,
-                      uint64_t *meant)
+static bool rows_find(struct loader *loader, const struct node *node, const struct context *context,
+                      struct node_entry *rows, uint64_t *meant)
 {
     const struct schema_key *keys = context->schema->keys;
     bool good = true;
@@ -196,15 +205,17 @@ static void kind_refuse(struct loader *loader, const struct node *node, const st
     struct text what = text_growing();
     context_print(context, &what);
     if (node_is_null(node))
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%.*s has no keys; write {} for the defaults, or remove it",
-                          (int)what.length, what.at);
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                          "%.*s has no keys; write {} for the defaults, or remove it", (int)what.length, what.at);
     else
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%.*s takes keys such as \"%s: ...\", not a %s", (int)what.length,
-                          what.at, context->schema->keys[0].name, node->kind == NODE_LIST ? "list" : "single value");
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                          "%.*s takes keys such as \"%s: ...\", not a %s", (int)what.length, what.at,
+                          context->schema->keys[0].name, node->kind == NODE_LIST ? "list" : "single value");
     text_free(&what);
 }
 
-static void missing_tell(struct loader *loader, const struct schema_key *key, struct schema_place place, const struct context *context)
+static void missing_tell(struct loader *loader, const struct schema_key *key, struct schema_place place,
+                         const struct context *context)
 {
     struct text where = text_growing();
     context_print(context, &where);
@@ -212,22 +223,25 @@ static void missing_tell(struct loader *loader, const struct schema_key *key, st
     text_free(&where);
 }
 
-static void rows_load(struct loader *loader, struct node_entry *rows, void *to, const struct context *context, bool partial)
+static void rows_load(struct loader *loader, struct node_entry *rows, void *to, const struct context *context,
+                      bool partial)
 {
     const struct schema_key *keys = context->schema->keys;
     for (size_t row = 0; keys[row].name != NULL; row++) {
         if (rows[row].value == NULL)
             continue;
         if (partial && (keys[row].flags & SCHEMA_OWN) != 0)
-            schema_report_add(loader->report, SCHEMA_ERROR, node_place(rows[row].key), "\"%s\" cannot have a default; give it in each %s",
-                              keys[row].name, context->schema->noun);
+            schema_report_add(loader->report, SCHEMA_ERROR, node_place(rows[row].key),
+                              "\"%s\" cannot have a default; give it in each %s", keys[row].name,
+                              context->schema->noun);
         else
             key_load(loader, &keys[row], &rows[row], to, context);
     }
 }
 
 /* The section of defaults becomes what every later section of its schema starts from. */
-static void prototype_replace(struct loader *loader, const struct schema *schema, const void *section, const struct node_entry *rows)
+static void prototype_replace(struct loader *loader, const struct schema *schema, const void *section,
+                              const struct node_entry *rows)
 {
     struct prototype *prototype = prototype_of(loader, schema);
     memcpy(prototype->bytes, section, schema->size);
@@ -236,8 +250,8 @@ static void prototype_replace(struct loader *loader, const struct schema *schema
             prototype->given |= (uint64_t)1 << row;
 }
 
-static void section_load(struct loader *loader, const struct node *key, const struct node *node, void *to, const struct context *context,
-                         bool partial)
+static void section_load(struct loader *loader, const struct node *key, const struct node *node, void *to,
+                         const struct context *context, bool partial)
 {
     const struct schema *schema = context->schema;
     const struct prototype *prototype = prototype_of(loader, schema);
@@ -267,9 +281,11 @@ static void section_load(struct loader *loader, const struct node *key, const st
         place_find(loader->document, to, true)->broken = true;
 }
 
-void *schema_load(struct schema_document *document, const struct schema *root, const struct schema_alias *aliases, struct arena *arena)
+void *schema_load(struct schema_document *document, const struct schema *root, const struct schema_alias *aliases,
+                  struct arena *arena)
 {
-    struct loader loader = {.document = document, .report = document->report, .arena = arena, .root = root, .aliases = aliases};
+    struct loader loader = {
+        .document = document, .report = document->report, .arena = arena, .root = root, .aliases = aliases};
     void *section = loader_get(&loader, root->size);
     section_load(&loader, NULL, document->root, section, &(struct context){root, NULL, NULL}, false);
     if (!document->incomplete)

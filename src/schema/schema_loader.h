@@ -39,9 +39,11 @@ void *loader_get(struct loader *loader, size_t size);
 /* schema_prototype.c */
 struct prototype *prototype_of(struct loader *loader, const struct schema *schema);
 /* schema_text.c: a scalar as text with its variables filled in; false: the report says why. */
-bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type, struct span *value) MUST_CHECK;
+bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type,
+             struct span *value) MUST_CHECK;
 /* The same, checked and stored as the row says: paths made absolute, references noted. NULL: the report says why. */
-const char *text_load(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type) MUST_CHECK;
+const char *text_load(struct loader *loader, const struct schema_key *key, const struct node *node,
+                      enum schema_type type) MUST_CHECK;
 void texts_load(struct loader *loader, const struct schema_key *key, const struct node *node, struct texts *to);
 void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node, struct name_values *to);
 /* schema_unknown.c: what to say about keys and names that do not exist. */

@@ -1,4 +1,5 @@
-/* Which field of which struct was given where: a table by address, so that a check made later can point into the file. */
+/* Which field of which struct was given where: a table by address, so that a check made later can point into the file.
+ */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -28,8 +29,8 @@ static void places_grow(struct schema_document *document)
     document->places_room = room;
 }
 
-struct place_entry *place_add(struct schema_document *document, const void *address, bool is_section, const struct node *key,
-                              const struct node *value)
+struct place_entry *place_add(struct schema_document *document, const void *address, bool is_section,
+                              const struct node *key, const struct node *value)
 {
     if (document->places_count * 2 >= document->places_room)
         places_grow(document);

@@ -1,6 +1,6 @@
 /*
- * Collects and prints messages about a file. Finding out what is wrong is left to schema_document.c (syntax), schema_load.c
- * (keys and values) and the rooms above (what a key alone cannot say).
+ * Collects and prints messages about a file. Finding out what is wrong is left to schema_document.c (syntax),
+ * schema_load.c (keys and values) and the rooms above (what a key alone cannot say).
  */
 #include "schema/schema_report.h"
 
@@ -18,10 +18,10 @@ enum { LINE_SHOWN = 160 }; /* characters of a source line that are shown; a long
 
 struct message {
     enum schema_severity severity;
-    uint32_t order, line, column; /* for sorting; a note has those of its message */
-    size_t number;                /* of adding: keeps the order of messages at one place */
+    uint32_t order, line, column;      /* for sorting; a note has those of its message */
+    size_t number;                     /* of adding: keeps the order of messages at one place */
     uint32_t shown_line, shown_column; /* what is printed; 0: the file as a whole */
-    char *place;                  /* file:line:column, or the file alone, or NULL */
+    char *place;                       /* file:line:column, or the file alone, or NULL */
     char *file;
     char *sentence;
     char *source_line, *underline; /* NULL when there is nothing to show */
@@ -60,13 +60,18 @@ void schema_report_free(struct schema_report *report)
 size_t schema_utf8_length(const unsigned char *at, size_t left)
 {
     unsigned char c = at[0];
-    size_t length = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
+    size_t length = c < 0x80                ? 1
+                    : c >= 0xc2 && c < 0xe0 ? 2
+                    : c >= 0xe0 && c < 0xf0 ? 3
+                    : c >= 0xf0 && c < 0xf5 ? 4
+                                            : 0;
     if (length == 0 || length > left)
         return 0;
     for (size_t i = 1; i < length; i++)
         if ((at[i] & 0xc0) != 0x80)
             return 0;
-    bool bad = (c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) || (c == 0xf0 && at[1] < 0x90) || (c == 0xf4 && at[1] > 0x8f);
+    bool bad = (c == 0xe0 && at[1] < 0xa0) || (c == 0xed && at[1] > 0x9f) || (c == 0xf0 && at[1] < 0x90) ||
+               (c == 0xf4 && at[1] > 0x8f);
     return bad ? 0 : length;
 }
 
@@ -295,7 +300,8 @@ static void message_print(const struct message *message, struct text *to, bool c
     const char *tint = colour ? severity_colours[message->severity] : "";
     if (message->place != NULL)
         text_print(to, "%s%s:%s ", strong, message->place, plain);
-    text_print(to, "%s%s:%s %s%s%s\n", tint, severity_names[message->severity], plain, strong, message->sentence, plain);
+    text_print(to, "%s%s:%s %s%s%s\n", tint, severity_names[message->severity], plain, strong, message->sentence,
+               plain);
     if (message->source_line == NULL)
         return;
     text_print(to, "%5u | %s\n", message->shown_line, message->source_line);

@@ -1,6 +1,7 @@
 /*
- * What is wrong with a file, told the way a good compiler tells it: place, sentence, source line, underline. Messages are
- * collected, so that one run tells all of them, and printed in the order of the file. A report needs nothing else to stay alive.
+ * What is wrong with a file, told the way a good compiler tells it: place, sentence, source line, underline. Messages
+ * are collected, so that one run tells all of them, and printed in the order of the file. A report needs nothing else
+ * to stay alive.
  */
 #ifndef WEIR_SCHEMA_SCHEMA_REPORT_H
 #define WEIR_SCHEMA_SCHEMA_REPORT_H

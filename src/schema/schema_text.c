@@ -1,6 +1,7 @@
 /*
- * Values that stay text: variables of the environment are filled in, paths made absolute, names of other sections noted for the
- * check at the end. `$${` stands for `${` itself. In templates the rest of the `$` language is left for the request, so there a
+ * Values that stay text: variables of the environment are filled in, paths made absolute, names of other sections noted
+ * for the check at the end. `$${` stands for `${` itself. In templates the rest of the `$` language is left for the
+ * request, so there a
  * `$` from the environment is doubled: a variable cannot bring in a template.
  */
 #include <assert.h>
@@ -59,7 +60,8 @@ static bool variable_fill(struct filling *filling, struct span inside, struct sp
     struct schema_report *report = filling->loader->report;
     if (!is_variable(name) || (colon < inside.length && !has_default)) {
         schema_report_add(report, SCHEMA_ERROR, part_place(filling->node, whole),
-                          "\"%.*s\" is not a variable; write ${env.NAME} or ${env.NAME:-default}", (int)whole.length, whole.at);
+                          "\"%.*s\" is not a variable; write ${env.NAME} or ${env.NAME:-default}", (int)whole.length,
+                          whole.at);
         return false;
     }
     char copy[256];
@@ -75,8 +77,8 @@ static bool variable_fill(struct filling *filling, struct span inside, struct sp
     }
     if (value == NULL) {
         schema_report_add(report, SCHEMA_ERROR, part_place(filling->node, whole),
-                          "environment variable %.*s is not set; set it, or write ${env.%.*s:-default}", (int)name.length, name.at,
-                          (int)name.length, name.at);
+                          "environment variable %.*s is not set; set it, or write ${env.%.*s:-default}",
+                          (int)name.length, name.at, (int)name.length, name.at);
         return false;
     }
     value_add(filling, span_of(value));
@@ -91,7 +93,8 @@ static bool dollar_fill(struct filling *filling, struct span rest, size_t *used)
     *used = whole.length;
     struct schema_place place = part_place(filling->node, whole);
     if (end == rest.length) {
-        schema_report_add(filling->loader->report, SCHEMA_ERROR, place, "\"${\" is never closed; write $${ for the two characters themselves");
+        schema_report_add(filling->loader->report, SCHEMA_ERROR, place,
+                          "\"${\" is never closed; write $${ for the two characters themselves");
         return false;
     }
     if (span_starts(whole, SPAN("${env.")))
@@ -101,8 +104,8 @@ static bool dollar_fill(struct filling *filling, struct span rest, size_t *used)
         return true;
     }
     schema_report_add(filling->loader->report, SCHEMA_ERROR, place,
-                      "%s is not filled per request, so \"%.*s\" cannot stand here; only ${env.NAME} can", filling->key->name,
-                      (int)whole.length, whole.at);
+                      "%s is not filled per request, so \"%.*s\" cannot stand here; only ${env.NAME} can",
+                      filling->key->name, (int)whole.length, whole.at);
     return false;
 }
 
@@ -128,17 +131,19 @@ static bool text_fill(struct filling *filling, struct span value)
     return good;
 }
 
-bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type, struct span *value)
+bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type,
+             struct span *value)
 {
     if (node->refused)
         return false;
     if (node->kind != NODE_SCALAR) {
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes a single value here, not a %s", key->name,
-                          node->kind == NODE_LIST ? "list" : "section");
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes a single value here, not a %s",
+                          key->name, node->kind == NODE_LIST ? "list" : "section");
         return false;
     }
     if (node_is_null(node)) {
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s has no value; write one or remove the key", key->name);
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                          "%s has no value; write one or remove the key", key->name);
         return false;
     }
     if (memchr(node->as.text.at, '$', node->as.text.length) == NULL) {
@@ -153,7 +158,8 @@ bool text_of(struct loader *loader, const struct schema_key *key, const struct n
     return good;
 }
 
-static void reference_note(struct loader *loader, const struct schema_key *key, const char *name, const struct node *node)
+static void reference_note(struct loader *loader, const struct schema_key *key, const char *name,
+                           const struct node *node)
 {
     if (loader->references_count == loader->references_room) {
         loader->references_room = loader->references_room != 0 ? loader->references_room * 2 : 64;
@@ -162,7 +168,8 @@ static void reference_note(struct loader *loader, const struct schema_key *key, 
     loader->references[loader->references_count++] = (struct reference){key, name, node};
 }
 
-static const char *path_absolute(struct loader *loader, const struct schema_key *key, const struct node *node, struct span value)
+static const char *path_absolute(struct loader *loader, const struct schema_key *key, const struct node *node,
+                                 struct span value)
 {
     unsigned which;
     bool is_word = key->choices != NULL && value_choice(key->choices, value, &which);
@@ -174,7 +181,8 @@ static const char *path_absolute(struct loader *loader, const struct schema_key 
 }
 
 /* Words of a list that takes only some. */
-static bool choice_check(struct loader *loader, const struct schema_key *key, const struct node *node, struct span value)
+static bool choice_check(struct loader *loader, const struct schema_key *key, const struct node *node,
+                         struct span value)
 {
     unsigned which;
     if (key->choices == NULL || key->type == SCHEMA_PATH || value_choice(key->choices, value, &which))
@@ -184,11 +192,13 @@ static bool choice_check(struct loader *loader, const struct schema_key *key, co
     struct text text = text_over(range, sizeof(range));
     value_range_print(key, &text);
     schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "\"%s\" is not known%s%s%s %s takes %s", value.at,
-                      meant != NULL ? "; did you mean \"" : ";", meant != NULL ? meant : "", meant != NULL ? "\"?" : "", key->name, range);
+                      meant != NULL ? "; did you mean \"" : ";", meant != NULL ? meant : "", meant != NULL ? "\"?" : "",
+                      key->name, range);
     return false;
 }
 
-const char *text_load(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type)
+const char *text_load(struct loader *loader, const struct schema_key *key, const struct node *node,
+                      enum schema_type type)
 {
     struct span value;
     struct error error = {""};
@@ -212,7 +222,8 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
     bool is_list = node->kind == NODE_LIST;
     uint32_t count = is_list ? node->count : 1;
     if (node->kind == NODE_MAP) {
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes a list such as [a, b], not a section", key->name);
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                          "%s takes a list such as [a, b], not a section", key->name);
         return;
     }
     struct texts texts = {.items = loader_get(loader, (count + 1) * sizeof(*texts.items))};
@@ -232,7 +243,8 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
 void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node, struct name_values *to)
 {
     if (node->kind != NODE_MAP && !node->refused)
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes names with values, such as { name: value }", key->name);
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                          "%s takes names with values, such as { name: value }", key->name);
     if (node->kind != NODE_MAP)
         return;
     struct name_values pairs = {.items = loader_get(loader, (node->count + 1) * sizeof(*pairs.items))};

@@ -56,7 +56,8 @@ static const struct schema_key *key_near(const struct schema *schema, struct spa
 }
 
 /* The first section below `schema` that has a key of this name. */
-static const struct schema *schema_with(const struct schema *schema, const char *name, const struct schema **seen, size_t *count)
+static const struct schema *schema_with(const struct schema *schema, const char *name, const struct schema **seen,
+                                        size_t *count)
 {
     for (size_t i = 0; i < *count; i++)
         if (seen[i] == schema)
@@ -106,11 +107,14 @@ const struct schema_key *unknown_key_tell(struct loader *loader, const struct co
     else if (alias != NULL && alias->hint != NULL)
         text_print(&tail, "; %s", alias->hint);
     else if (elsewhere != NULL && elsewhere != loader->root)
-        text_print(&tail, "; \"%s\" is a key of %s", alias != NULL && alias->ours != NULL ? alias->ours : word.at, elsewhere->noun);
+        text_print(&tail, "; \"%s\" is a key of %s", alias != NULL && alias->ours != NULL ? alias->ours : word.at,
+                   elsewhere->noun);
     else if (elsewhere != NULL)
-        text_print(&tail, "; \"%s\" stands at the top of the file", alias != NULL && alias->ours != NULL ? alias->ours : word.at);
-    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "unknown key \"%s\"%.*s%.*s", word.at, (int)where.length,
-                      where.length != 0 ? where.at : "", (int)tail.length, tail.length != 0 ? tail.at : "");
+        text_print(&tail, "; \"%s\" stands at the top of the file",
+                   alias != NULL && alias->ours != NULL ? alias->ours : word.at);
+    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "unknown key \"%s\"%.*s%.*s", word.at,
+                      (int)where.length, where.length != 0 ? where.at : "", (int)tail.length,
+                      tail.length != 0 ? tail.at : "");
     text_free(&where);
     text_free(&tail);
     return meant;
@@ -131,7 +135,8 @@ static size_t entry_count(const struct schema_key *key, const void *root)
     return count;
 }
 
-static void reference_tell(struct loader *loader, const struct schema_key *names, const struct reference *reference, const void *root)
+static void reference_tell(struct loader *loader, const struct schema_key *names, const struct reference *reference,
+                           const void *root)
 {
     const char *noun = names->section->noun, *found = NULL;
     size_t count = entry_count(names, root);
@@ -145,11 +150,11 @@ static void reference_tell(struct loader *loader, const struct schema_key *names
         }
     }
     if (found != NULL)
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(reference->node), "there is no %s \"%s\"; did you mean \"%s\"?", noun,
-                          reference->name, found);
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(reference->node),
+                          "there is no %s \"%s\"; did you mean \"%s\"?", noun, reference->name, found);
     else
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(reference->node), "there is no %s \"%s\" under %s", noun, reference->name,
-                          names->name);
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(reference->node), "there is no %s \"%s\" under %s",
+                          noun, reference->name, names->name);
 }
 
 /* All references to one map of the root. */

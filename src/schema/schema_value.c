@@ -1,6 +1,6 @@
 /*
- * Values as text: booleans, whole numbers, sizes, durations, percents, rates and choices. A number that needs a unit and has none
- * is an error, so that nobody guesses. Texts, paths and lists are left to schema_load.c.
+ * Values as text: booleans, whole numbers, sizes, durations, percents, rates and choices. A number that needs a unit
+ * and has none is an error, so that nobody guesses. Texts, paths and lists are left to schema_load.c.
  */
 #include "schema/schema_value.h"
 
@@ -61,7 +61,8 @@ static bool range_error(const struct schema_key *key, struct span value, struct 
     return error_set(error, "\"%.*s\" is out of range; %s takes %s", shown(value), value.at, key->name, range);
 }
 
-static bool number_store(const struct schema_key *key, struct span value, uint64_t number, void *to, struct error *error)
+static bool number_store(const struct schema_key *key, struct span value, uint64_t number, void *to,
+                         struct error *error)
 {
     if (number < key->least || number > key->most)
         return range_error(key, value, error);
@@ -79,23 +80,25 @@ static bool int_read(const struct schema_key *key, struct span value, void *to, 
         return true;
     }
     if (value.length == 0 || digits_in(value) != value.length)
-        return error_set(error, "\"%.*s\" is not a whole number%s%s", shown(value), value.at, key->word != NULL ? " and not " : "",
-                         key->word != NULL ? key->word : "");
+        return error_set(error, "\"%.*s\" is not a whole number%s%s", shown(value), value.at,
+                         key->word != NULL ? " and not " : "", key->word != NULL ? key->word : "");
     if (!text_to_number(value, INT64_MAX, &number))
         return range_error(key, value, error);
     return number_store(key, value, number, to, error);
 }
 
 /* A number with a unit: how many, and the unit. */
-static bool unit_read(const struct notation *notation, struct span value, uint64_t *number, const struct unit **unit, struct error *error)
+static bool unit_read(const struct notation *notation, struct span value, uint64_t *number, const struct unit **unit,
+                      struct error *error)
 {
     size_t digits = digits_in(value);
     if (digits != 0 && digits == value.length)
-        return error_set(error, "\"%.*s\" has no unit; write %s, such as %s", shown(value), value.at, notation->units_said, notation->example);
+        return error_set(error, "\"%.*s\" has no unit; write %s, such as %s", shown(value), value.at,
+                         notation->units_said, notation->example);
     *unit = digits != 0 ? unit_find(notation->units, span_skip(value, digits)) : NULL;
     if (*unit == NULL)
-        return error_set(error, "\"%.*s\" is not %s; write a number and %s, such as %s", shown(value), value.at, notation->noun,
-                         notation->units_said, notation->example);
+        return error_set(error, "\"%.*s\" is not %s; write a number and %s, such as %s", shown(value), value.at,
+                         notation->noun, notation->units_said, notation->example);
     if (!text_to_number(span_first(value, digits), INT64_MAX, number))
         return error_set(error, "\"%.*s\" is too large", shown(value), value.at);
     return true;
@@ -123,7 +126,8 @@ static bool rate_read(const struct schema_key *key, struct span value, void *to,
     rate.period = unit->times;
     /* The bounds hold per second; a slow unit may say larger counts. */
     if (rate.count == 0 || rate.count > 1000000 * (unit->times / 1000))
-        return error_set(error, "\"%.*s\" is out of range; %s takes 1/h to 1000000/s", shown(value), value.at, key->name);
+        return error_set(error, "\"%.*s\" is out of range; %s takes 1/h to 1000000/s", shown(value), value.at,
+                         key->name);
     memcpy(to, &rate, sizeof(rate));
     return true;
 }
@@ -145,13 +149,15 @@ bool value_choice(const char *const *choices, struct span value, unsigned *which
     return false;
 }
 
-const char *value_suggest(const char *const *choices, struct span value, const struct schema_alias *aliases, const char *section)
+const char *value_suggest(const char *const *choices, struct span value, const struct schema_alias *aliases,
+                          const char *section)
 {
     unsigned which, best = value.length < 4 ? 2 : value.length < 8 ? 3 : 4;
     const char *found = NULL;
     for (; aliases != NULL && aliases->theirs != NULL; aliases++) {
         bool here = aliases->section == NULL || strcmp(aliases->section, section) == 0;
-        if (here && aliases->ours != NULL && span_is(value, aliases->theirs) && value_choice(choices, span_of(aliases->ours), &which))
+        if (here && aliases->ours != NULL && span_is(value, aliases->theirs) &&
+            value_choice(choices, span_of(aliases->ours), &which))
             return choices[which];
     }
     for (; *choices != NULL; choices++) {
@@ -164,7 +170,8 @@ const char *value_suggest(const char *const *choices, struct span value, const s
     return found;
 }
 
-static bool choice_read(const struct schema_key *key, struct span value, const struct schema_alias *aliases, void *to, struct error *error)
+static bool choice_read(const struct schema_key *key, struct span value, const struct schema_alias *aliases, void *to,
+                        struct error *error)
 {
     unsigned which = 0;
     if (value_choice(key->choices, value, &which)) {
@@ -176,11 +183,13 @@ static bool choice_read(const struct schema_key *key, struct span value, const s
     value_range_print(key, &text);
     const char *meant = value_suggest(key->choices, value, aliases, key->name);
     if (meant != NULL)
-        return error_set(error, "\"%.*s\" is not known; did you mean \"%s\"? %s takes %s", shown(value), value.at, meant, key->name, range);
+        return error_set(error, "\"%.*s\" is not known; did you mean \"%s\"? %s takes %s", shown(value), value.at,
+                         meant, key->name, range);
     return error_set(error, "\"%.*s\" is not known; %s takes %s", shown(value), value.at, key->name, range);
 }
 
-bool value_read(const struct schema_key *key, struct span value, const struct schema_alias *aliases, void *to, struct error *error)
+bool value_read(const struct schema_key *key, struct span value, const struct schema_alias *aliases, void *to,
+                struct error *error)
 {
     switch (key->type) {
     case SCHEMA_BOOL:
@@ -260,7 +269,8 @@ static void choices_print(const char *const *choices, struct text *to)
 
 void value_range_print(const struct schema_key *key, struct text *to)
 {
-    bool is_number = key->type == SCHEMA_INT || key->type == SCHEMA_SIZE || key->type == SCHEMA_DURATION || key->type == SCHEMA_PERCENT;
+    bool is_number = key->type == SCHEMA_INT || key->type == SCHEMA_SIZE || key->type == SCHEMA_DURATION ||
+                     key->type == SCHEMA_PERCENT;
     if (key->type == SCHEMA_RATE) {
         text_print(to, "1/h to 1000000/s");
     } else if (key->type == SCHEMA_BOOL) {
@@ -279,12 +289,15 @@ void value_range_print(const struct schema_key *key, struct text *to)
 
 const char *value_type_name(const struct schema_key *key)
 {
-    static const char *const names[] = {
-        [SCHEMA_BOOL] = "bool",         [SCHEMA_INT] = "int",           [SCHEMA_SIZE] = "size",          [SCHEMA_DURATION] = "duration",
-        [SCHEMA_PERCENT] = "percent",   [SCHEMA_RATE] = "rate",         [SCHEMA_CHOICE] = "choice",      [SCHEMA_STRING] = "string",
-        [SCHEMA_TEMPLATE] = "template", [SCHEMA_PATH] = "path",         [SCHEMA_REFERENCE] = "name",     [SCHEMA_TEXTS] = "list",
-        [SCHEMA_PAIRS] = "map",         [SCHEMA_SECTION] = "section",   [SCHEMA_OPTIONAL] = "section",   [SCHEMA_SECTIONS] = "list of sections",
-        [SCHEMA_MAP] = "map of sections", [SCHEMA_INCLUDE] = "list of paths"};
+    static const char *const names[] = {[SCHEMA_BOOL] = "bool",           [SCHEMA_INT] = "int",
+                                        [SCHEMA_SIZE] = "size",           [SCHEMA_DURATION] = "duration",
+                                        [SCHEMA_PERCENT] = "percent",     [SCHEMA_RATE] = "rate",
+                                        [SCHEMA_CHOICE] = "choice",       [SCHEMA_STRING] = "string",
+                                        [SCHEMA_TEMPLATE] = "template",   [SCHEMA_PATH] = "path",
+                                        [SCHEMA_REFERENCE] = "name",      [SCHEMA_TEXTS] = "list",
+                                        [SCHEMA_PAIRS] = "map",           [SCHEMA_SECTION] = "section",
+                                        [SCHEMA_OPTIONAL] = "section",    [SCHEMA_SECTIONS] = "list of sections",
+                                        [SCHEMA_MAP] = "map of sections", [SCHEMA_INCLUDE] = "list of paths"};
     static const char *const lists[] = {[SCHEMA_STRING] = "list of strings",
                                         [SCHEMA_TEMPLATE] = "list of templates",
                                         [SCHEMA_PATH] = "list of paths",

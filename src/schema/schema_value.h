@@ -10,10 +10,12 @@
 
 struct text;
 
-/* Reads `value` as the row says and stores it at `to`; types of text are not stored here. False: the sentence is in `error`. */
+/* Reads `value` as the row says and stores it at `to`; types of text are not stored here. False: the sentence is in
+ * `error`. */
 bool value_read(const struct schema_key *key, struct span value, const struct schema_alias *aliases, void *to,
                 struct error *error) MUST_CHECK;
-/* Writes what is stored at `from` as it would be written in the file, without quotes; types of text are not written here. */
+/* Writes what is stored at `from` as it would be written in the file, without quotes; types of text are not written
+ * here. */
 void value_print(const struct schema_key *key, const void *from, struct text *to);
 /* "1s to 1h", "0 to 1000", "http, https or tcp"; nothing when all is allowed. */
 void value_range_print(const struct schema_key *key, struct text *to);
@@ -24,6 +26,7 @@ void value_number_print(const struct schema_key *key, uint64_t number, struct te
 /* One of the choices of a list, or not. */
 bool value_choice(const char *const *choices, struct span value, unsigned *which) MUST_CHECK;
 /* The choice that was probably meant: ours for another product's word, or a small misspelling; NULL: none. */
-const char *value_suggest(const char *const *choices, struct span value, const struct schema_alias *aliases, const char *section);
+const char *value_suggest(const char *const *choices, struct span value, const struct schema_alias *aliases,
+                          const char *section);
 
 #endif

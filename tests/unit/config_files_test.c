@@ -1,6 +1,6 @@
 /*
- * Files as users write them: each of tests/config/wrong prints exactly what stands beside it, the examples are good and read back
- * to the same after a dump, and the JSON Schema that is committed is the one that the rows give.
+ * Files as users write them: each of tests/config/wrong prints exactly what stands beside it, the examples are good and
+ * read back to the same after a dump, and the JSON Schema that is committed is the one that the rows give.
  * UPDATE_EXPECTED=1 in the environment writes what is printed instead of comparing.
  */
 #include <dirent.h>
@@ -196,12 +196,67 @@ static void the_json_schema_is_up_to_date(void **state)
     text_free(&made);
 }
 
+/* One line for each key of the manual: path, type, and what it says of default and range, with tabs between. */
+static struct text manual_keys(size_t *count)
+{
+    char path[4096], section[128] = "", name[128] = "", type[64] = "", line[1024];
+    struct text keys = text_growing();
+    (void)snprintf(path, sizeof(path), "%s/man/weir.yaml.5", source);
+    FILE *page = fopen(path, "r");
+    assert_non_null(page);
+    bool inside = false;
+    text_char(&keys, '\n');
+    for (*count = 0; fgets(line, sizeof(line), page) != NULL;) {
+        line[strcspn(line, "\n")] = '\0';
+        if (strncmp(line, ".Sh ", 4) == 0)
+            inside = strcmp(line, ".Sh KEYS") == 0;
+        if (inside && strncmp(line, ".Ss ", 4) == 0)
+            (void)snprintf(section, sizeof(section), "%s%s", strcmp(line, ".Ss The file") == 0 ? "" : line + 4,
+                           strcmp(line, ".Ss The file") == 0 ? "" : ".");
+        if (!inside || sscanf(line, ".It Ic %127s : Ar %*[\"]%63[^\"]", name, type) != 2) {
+            if (!inside || sscanf(line, ".It Ic %127s : Ar %63[a-z]", name, type) != 2)
+                continue;
+        }
+        assert_non_null(fgets(line, sizeof(line), page));
+        text_print(&keys, "%s%s\t%s\t%s", section, name, type, line);
+        ++*count;
+    }
+    fclose(page);
+    return keys;
+}
+
+static void the_manual_has_every_key_and_no_other(void **state)
+{
+    size_t in_manual, in_table = 0;
+    struct text manual = manual_keys(&in_manual), list = text_growing();
+    (void)state;
+    schema_export_list(&config_schema, &list);
+    for (char *row = list.at, *next; *row != '\0'; row = next, in_table++) {
+        char path[128], type[64], fallback[128], range[128], expected[600];
+        next = strchr(row, '\n') + 1;
+        assert_int_equal(sscanf(row, "%127[^\t]\t%63[^\t]\t%127[^\t]\t%127[^\t]", path, type, fallback, range), 4);
+        bool required = strcmp(fallback, "required") == 0, none = strcmp(fallback, "-") == 0,
+             all = strcmp(range, "-") == 0;
+        (void)snprintf(expected, sizeof(expected), "\n%s\t%s\t%s%s%s%s.\n", path, type,
+                       required ? "Required"
+                       : none   ? "No default"
+                                : "Default ",
+                       required || none ? "" : fallback, all ? "" : "; ", all ? "" : range);
+        if (strstr(manual.at, expected) == NULL)
+            fail_msg("man/weir.yaml.5 lacks, or says otherwise:%s", expected);
+    }
+    assert_int_equal(in_manual, in_table);
+    text_free(&manual);
+    text_free(&list);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(wrong_files_print_what_stands_beside_them),
         cmocka_unit_test(examples_are_good_and_survive_a_dump),
         cmocka_unit_test(the_json_schema_is_up_to_date),
+        cmocka_unit_test(the_manual_has_every_key_and_no_other),
     };
     const char *folder = getenv("srcdir"); /* set by automake */
     source = realpath(folder != NULL ? folder : ".", NULL);

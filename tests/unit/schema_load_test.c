@@ -1,4 +1,5 @@
-/* Trees to structs with a small schema of every type: values, places, defaults, variables, and text cut at every point. */
+/* Trees to structs with a small schema of every type: values, places, defaults, variables, and text cut at every point.
+ */
 #include <stdlib.h>
 
 #include "base/arena.h"
@@ -29,16 +30,26 @@ struct defaults {
     struct leaf *leaf;
 };
 
-static const struct schema_key leaf_keys[] = {KEY_STRING(struct leaf, name, NULL, "Name."),
-                                              KEY_DURATION(struct leaf, wait, "5s", 0, 10000, "Wait."),
-                                              KEY_TEXTS(SCHEMA_STRING, struct leaf, words, "[a, b]", "Words."), KEY_END};
-static const struct schema leaf_schema = {
-    .noun = "leaf", .size = sizeof(struct leaf), .keys = leaf_keys, .shorthand = "name", .name_offset = offsetof(struct leaf, name), .text = "Leaf."};
+static const struct schema_key leaf_keys[] = {
+    KEY_STRING(struct leaf, name, NULL, "Name."), KEY_DURATION(struct leaf, wait, "5s", 0, 10000, "Wait."),
+    KEY_TEXTS(SCHEMA_STRING, struct leaf, words, "[a, b]", "Words."), KEY_END};
+static const struct schema leaf_schema = {.noun = "leaf",
+                                          .size = sizeof(struct leaf),
+                                          .keys = leaf_keys,
+                                          .shorthand = "name",
+                                          .name_offset = offsetof(struct leaf, name),
+                                          .text = "Leaf."};
 static const struct schema_key defaults_keys[] = {
-    KEY_OPTIONAL(struct defaults, leaf, struct leaf, leaf_schema, "Leaf.", .flags = SCHEMA_PARTIAL | SCHEMA_SEEN), KEY_END};
-static const struct schema defaults_schema = {.noun = "defaults", .size = sizeof(struct defaults), .keys = defaults_keys, .text = "Defaults."};
+    KEY_OPTIONAL(struct defaults, leaf, struct leaf, leaf_schema, "Leaf.", .flags = SCHEMA_PARTIAL | SCHEMA_SEEN),
+    KEY_END};
+static const struct schema defaults_schema = {
+    .noun = "defaults", .size = sizeof(struct defaults), .keys = defaults_keys, .text = "Defaults."};
 static const struct schema_key tree_keys[] = {
-    {.name = "defaults", .type = SCHEMA_SECTION, .section = &defaults_schema, .flags = SCHEMA_MERGED, .text = "Defaults."},
+    {.name = "defaults",
+     .type = SCHEMA_SECTION,
+     .section = &defaults_schema,
+     .flags = SCHEMA_MERGED,
+     .text = "Defaults."},
     KEY_MAP(struct tree, leaves, struct leaf, leaf_schema, "Leaves."),
     KEY_SECTIONS(struct tree, list, struct leaf, leaf_schema, "List.", .flags = SCHEMA_SINGLE),
     KEY_SECTION(struct tree, inner, struct leaf, leaf_schema, "Inner."),
@@ -51,7 +62,8 @@ static const struct schema_key tree_keys[] = {
     KEY_STRING(struct tree, text, NULL, "Text."),
     KEY_BOOL(struct tree, flag, "true", "Flag."),
     KEY_END};
-static const struct schema tree_schema = {.noun = "tree", .size = sizeof(struct tree), .keys = tree_keys, .text = "Tree."};
+static const struct schema tree_schema = {
+    .noun = "tree", .size = sizeof(struct tree), .keys = tree_keys, .text = "Tree."};
 
 struct loaded {
     struct schema_report *report;

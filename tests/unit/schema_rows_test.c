@@ -1,4 +1,5 @@
-/* Every row of the file's tables, by construction: its default is in range, one below and one above are refused, and it has prose. */
+/* Every row of the file's tables, by construction: its default is in range, one below and one above are refused, and it
+ * has prose. */
 #include <string.h>
 
 #include "base/text.h"
@@ -14,7 +15,8 @@ static size_t seen_count;
 
 static bool is_number(const struct schema_key *key)
 {
-    return key->type == SCHEMA_INT || key->type == SCHEMA_SIZE || key->type == SCHEMA_DURATION || key->type == SCHEMA_PERCENT;
+    return key->type == SCHEMA_INT || key->type == SCHEMA_SIZE || key->type == SCHEMA_DURATION ||
+           key->type == SCHEMA_PERCENT;
 }
 
 static bool reads(const struct schema_key *key, uint64_t number)
@@ -51,7 +53,8 @@ static void row_check(const struct schema *schema, const struct schema_key *key)
     assert_false((key->flags & SCHEMA_REQUIRED) != 0 && key->fallback != NULL);
     if (is_number(key))
         number_row_check(key);
-    bool is_value = is_number(key) || key->type == SCHEMA_BOOL || key->type == SCHEMA_CHOICE || key->type == SCHEMA_RATE;
+    bool is_value =
+        is_number(key) || key->type == SCHEMA_BOOL || key->type == SCHEMA_CHOICE || key->type == SCHEMA_RATE;
     if (is_value && key->fallback != NULL && !value_read(key, span_of(key->fallback), NULL, stored, &error))
         fail_msg("%s.%s: %s", schema->noun, key->name, error.text);
     assert_true(!is_value || key->fallback != NULL || (key->flags & SCHEMA_REQUIRED) != 0);

@@ -21,14 +21,22 @@ static void numbers_are_read_with_their_units_and_printed_the_same(void **state)
         uint64_t number;
         const char *printed;
     } rows[] = {
-        {&size_key, "0", 0, "0B"},          {&size_key, "0B", 0, "0B"},
-        {&size_key, "1023B", 1023, "1023B"}, {&size_key, "64KiB", 65536, "64KiB"},
-        {&size_key, "1024KiB", 1 << 20, "1MiB"}, {&size_key, "10MB", 10000000, "10MB"},
-        {&size_key, "3GiB", 3221225472, "3GiB"}, {&size_key, "2GB", 2000000000, "2GB"},
-        {&duration_key, "0", 0, "0s"},      {&duration_key, "250ms", 250, "250ms"},
-        {&duration_key, "1000ms", 1000, "1s"}, {&duration_key, "90s", 90000, "90s"},
-        {&duration_key, "60m", 3600000, "1h"}, {&int_key, "auto", 0, "auto"},
-        {&int_key, "256", 256, "256"},      {&percent_key, "20%", 20, "20%"},
+        {&size_key, "0", 0, "0B"},
+        {&size_key, "0B", 0, "0B"},
+        {&size_key, "1023B", 1023, "1023B"},
+        {&size_key, "64KiB", 65536, "64KiB"},
+        {&size_key, "1024KiB", 1 << 20, "1MiB"},
+        {&size_key, "10MB", 10000000, "10MB"},
+        {&size_key, "3GiB", 3221225472, "3GiB"},
+        {&size_key, "2GB", 2000000000, "2GB"},
+        {&duration_key, "0", 0, "0s"},
+        {&duration_key, "250ms", 250, "250ms"},
+        {&duration_key, "1000ms", 1000, "1s"},
+        {&duration_key, "90s", 90000, "90s"},
+        {&duration_key, "60m", 3600000, "1h"},
+        {&int_key, "auto", 0, "auto"},
+        {&int_key, "256", 256, "256"},
+        {&percent_key, "20%", 20, "20%"},
         {&percent_key, "0", 0, "0%"},
     };
     (void)state;
@@ -67,9 +75,11 @@ static void what_is_no_value_is_refused_and_nothing_is_stored(void **state)
         {&percent_key, "101%", "\"101%\" is out of range; share takes 0% to 100%"},
         {&bool_key, "on", "\"on\" is not a boolean; flag takes true or false"},
         {&bool_key, "True", "\"True\" is not a boolean; flag takes true or false"},
-        {&choice_key, "greenblue", "\"greenblue\" is not known; did you mean \"green_blue\"? colour takes red, green_blue or yellow"},
+        {&choice_key, "greenblue",
+         "\"greenblue\" is not known; did you mean \"green_blue\"? colour takes red, green_blue or yellow"},
         {&choice_key, "x", "\"x\" is not known; colour takes red, green_blue or yellow"},
-        {&choice_key, "blau", "\"blau\" is not known; did you mean \"green_blue\"? colour takes red, green_blue or yellow"},
+        {&choice_key, "blau",
+         "\"blau\" is not known; did you mean \"green_blue\"? colour takes red, green_blue or yellow"},
     };
     static const struct schema_alias aliases[] = {{"colour", "blau", "green_blue", NULL}, {NULL, NULL, NULL, NULL}};
     (void)state;
@@ -88,10 +98,16 @@ static void rates_hold_from_one_an_hour_to_a_million_a_second(void **state)
         const char *text;
         bool good;
         uint64_t count, period;
-    } rows[] = {{"1/h", true, 1, 3600000},   {"6000/m", true, 6000, 60000}, {"1000000/s", true, 1000000, 1000},
-                {"1000001/s", false, 0, 0},  {"60000000/m", true, 60000000, 60000},
-                {"60000001/m", false, 0, 0}, {"0/s", false, 0, 0},          {"1/d", false, 0, 0},
-                {"1", false, 0, 0},          {"/s", false, 0, 0}};
+    } rows[] = {{"1/h", true, 1, 3600000},
+                {"6000/m", true, 6000, 60000},
+                {"1000000/s", true, 1000000, 1000},
+                {"1000001/s", false, 0, 0},
+                {"60000000/m", true, 60000000, 60000},
+                {"60000001/m", false, 0, 0},
+                {"0/s", false, 0, 0},
+                {"1/d", false, 0, 0},
+                {"1", false, 0, 0},
+                {"/s", false, 0, 0}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct rate rate = {0, 0};
