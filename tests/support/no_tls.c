@@ -25,3 +25,12 @@ const char *tls_transport_failure(const struct transport *transport)
     (void)transport;
     return "";
 }
+
+/* Something to hold on to; its bytes are never looked at. */
+struct tls_client *tls_client_new(const struct upstream_tls_config *config, struct error *error)
+{
+    static char client;
+    (void)config;
+    (void)error;
+    return (struct tls_client *)(void *)&client;
+}
