@@ -199,7 +199,7 @@ static void the_json_schema_is_up_to_date(void **state)
 /* One line for each key of the manual: path, type, and what it says of default and range, with tabs between. */
 static struct text manual_keys(size_t *count)
 {
-    char path[4096], section[128] = "", name[128] = "", type[64] = "", line[1024];
+    char path[4096], section[1100] = "", name[128] = "", type[64] = "", line[1024];
     struct text keys = text_growing();
     (void)snprintf(path, sizeof(path), "%s/man/weir.yaml.5", source);
     FILE *page = fopen(path, "r");
