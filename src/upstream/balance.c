@@ -31,13 +31,12 @@ void tiers_clear(struct tier tiers[TIER_COUNT])
         free(tiers[tier].members);
 }
 
-int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice,
-                 int (*pick)(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up))
+int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice, struct tier_picker picker)
 {
     *choice->all_full = false;
     for (unsigned tier = 0; tier < TIER_COUNT; tier++) {
         bool any_up = false;
-        int index = pick(pool, plan, tier, choice, &any_up);
+        int index = picker.pick(pool, plan, tier, choice, &any_up);
         if (index >= 0)
             return index;
         if (any_up) {

@@ -1,4 +1,5 @@
-/* least_conn: an exact scan for the least (requests in flight + 1) / weight over all workers; ties are broken by lot. */
+/* least_conn: an exact scan for the least (requests in flight + 1) / weight over all workers; ties are broken by lot.
+ */
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -44,7 +45,7 @@ static int least_pick(const struct pool *pool, const void *plan, unsigned tier, 
 
 static int least_choose(const struct pool *pool, const void *plan, struct choice *choice)
 {
-    return tiers_choose(pool, plan, choice, least_pick);
+    return tiers_choose(pool, plan, choice, (struct tier_picker){least_pick});
 }
 
 static void least_dispose(void *plan)

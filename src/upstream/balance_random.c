@@ -1,6 +1,6 @@
 /*
- * random: two servers drawn by weight, of which the less loaded is taken (Mitzenmacher, The Power of Two Choices, 2001). Costs the same
- * in a pool of any size, while nobody is down or full.
+ * random: two servers drawn by weight, of which the less loaded is taken (Mitzenmacher, The Power of Two Choices,
+ * 2001). Costs the same in a pool of any size, while nobody is down or full.
  */
 #include <stdlib.h>
 
@@ -46,7 +46,8 @@ static uint32_t random_draw(const struct tier *tier, const uint32_t *sums, struc
 }
 
 /* Looks at all members, from a random one on, for one that is free and not `except`. */
-static int random_scan(const struct pool *pool, const struct tier *tier, struct choice *choice, int except, bool *any_up)
+static int random_scan(const struct pool *pool, const struct tier *tier, struct choice *choice, int except,
+                       bool *any_up)
 {
     uint32_t start = rng_below(choice->rng, tier->count);
     for (uint32_t i = 0; i < tier->count; i++) {
@@ -57,7 +58,8 @@ static int random_scan(const struct pool *pool, const struct tier *tier, struct 
     return -1;
 }
 
-static int random_one(const struct pool *pool, const struct tier *tier, const uint32_t *sums, struct choice *choice, int except, bool *any_up)
+static int random_one(const struct pool *pool, const struct tier *tier, const uint32_t *sums, struct choice *choice,
+                      int except, bool *any_up)
 {
     for (unsigned i = 0; i < DRAWS_MOST; i++) {
         int index = (int)random_draw(tier, sums, choice->rng);
@@ -85,7 +87,7 @@ static int random_pick(const struct pool *pool, const void *plan, unsigned tier,
 
 static int random_choose(const struct pool *pool, const void *plan, struct choice *choice)
 {
-    return tiers_choose(pool, plan, choice, random_pick);
+    return tiers_choose(pool, plan, choice, (struct tier_picker){random_pick});
 }
 
 static void random_dispose(void *plan)

@@ -1,7 +1,8 @@
 /*
- * round_robin, smooth and weighted: an order in which each server stands as often as its weight, spread out as evenly as can be. The
- * order is nginx's: each turn everybody gains its weight, the richest goes next and pays the sum. It is computed once a snapshot; a
- * worker walks it with a cursor of its own. Who can't be chosen is stepped over, which leaves the shares of the others in proportion.
+ * round_robin, smooth and weighted: an order in which each server stands as often as its weight, spread out as evenly
+ * as can be. The order is nginx's: each turn everybody gains its weight, the richest goes next and pays the sum. It is
+ * computed once a snapshot; a worker walks it with a cursor of its own. Who can't be chosen is stepped over, which
+ * leaves the shares of the others in proportion.
  */
 #include <stdlib.h>
 
@@ -9,9 +10,10 @@
 #include "base/rng.h"
 #include "upstream/balance_tier.h"
 
-#define ORDER_MOST 65536u        /* longest order: heavier weights are scaled down to fit */
-#define STEPS_MOST (1ull << 22)  /* of the exact computation (length times servers): beyond it, an order by position is made */
-#define WALK_MOST 4096u          /* steps of one choice: then nearly everybody is down or full, and any free one will do */
+#define ORDER_MOST 65536u /* longest order: heavier weights are scaled down to fit */
+#define STEPS_MOST                                                                                                     \
+    (1ull << 22)        /* of the exact computation (length times servers): beyond it, an order by position is made */
+#define WALK_MOST 4096u /* steps of one choice: then nearly everybody is down or full, and any free one will do */
 
 struct order {
     uint32_t length;
@@ -133,7 +135,8 @@ static int anybody_free(const struct pool *pool, const struct tier *tier, struct
     return -1;
 }
 
-static int round_robin_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up)
+static int round_robin_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice,
+                            bool *any_up)
 {
     const struct round_robin_plan *made = plan;
     const struct order *order = &made->orders[tier];
@@ -156,7 +159,7 @@ static int round_robin_pick(const struct pool *pool, const void *plan, unsigned 
 
 static int round_robin_choose(const struct pool *pool, const void *plan, struct choice *choice)
 {
-    return tiers_choose(pool, plan, choice, round_robin_pick);
+    return tiers_choose(pool, plan, choice, (struct tier_picker){round_robin_pick});
 }
 
 static void round_robin_dispose(void *plan)

@@ -20,9 +20,11 @@ struct tier {
 void tiers_fill(struct tier tiers[TIER_COUNT], const struct pool *pool);
 void tiers_clear(struct tier tiers[TIER_COUNT]);
 
-/* Picks within one tier: index or -1. *any_up: somebody is up and untried, though perhaps full. */
-int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice,
-                 int (*pick)(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up));
+/* Chooses within one tier: index or -1. *any_up is set when somebody is up and untried, though perhaps full. */
+struct tier_picker {
+    int (*pick)(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up);
+};
+int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice, struct tier_picker picker);
 
 static inline bool choice_was_tried(const struct choice *choice, const struct server *server)
 {
@@ -32,7 +34,8 @@ static inline bool choice_was_tried(const struct choice *choice, const struct se
     return false;
 }
 
-/* Sequentially consistent, which costs nothing on x86: who starts to wait sets his bit and then looks here (upstream_queue.c). */
+/* Sequentially consistent, which costs nothing on x86: who starts to wait sets his bit and then looks here
+ * (upstream_queue.c). */
 static inline uint32_t member_load(const struct pool_server *member)
 {
     return (uint32_t)atomic_load(&member->server->in_flight);
@@ -48,7 +51,8 @@ static inline bool member_is_free(const struct pool_server *member, const struct
 }
 
 /* Compares (n + 1) / weight by cross products, which are exact: under 0 when a is the less loaded. */
-static inline int member_compare(const struct pool_server *a, uint32_t a_load, const struct pool_server *b, uint32_t b_load)
+static inline int member_compare(const struct pool_server *a, uint32_t a_load, const struct pool_server *b,
+                                 uint32_t b_load)
 {
     uint64_t left = ((uint64_t)a_load + 1) * b->weight, right = ((uint64_t)b_load + 1) * a->weight;
     return left < right ? -1 : left > right;

@@ -1,7 +1,8 @@
 /*
- * Which servers are up: on the control thread, each server of a pool with `health` is probed in turns of its own, spread by lot, and what
- * `rise` or `fall` answers in a row say becomes the state that all workers read. Workers may take a server down themselves (refused
- * connects); it is noticed here, and probed soon and then ever more slowly until it is back.
+ * Which servers are up: on the control thread, each server of a pool with `health` is probed in turns of its own,
+ * spread by lot, and what `rise` or `fall` answers in a row say becomes the state that all workers read. Workers may
+ * take a server down themselves (refused connects); it is noticed here, and probed soon and then ever more slowly until
+ * it is back.
  */
 #include "upstream/health.h"
 
@@ -24,11 +25,11 @@
 struct check {
     struct list at; /* health.checks */
     struct health *health;
-    struct server *server;   /* a reference */
-    const struct pool *pool; /* of the current snapshot */
+    struct server *server;      /* a reference */
+    const struct pool *pool;    /* of the current snapshot */
     struct health_probe *probe; /* NULL: none runs */
     struct deadline due;
-    uint64_t backoff; /* ms to the next probe while a worker's word is being verified; 0: as usual */
+    uint64_t backoff;        /* ms to the next probe while a worker's word is being verified; 0: as usual */
     uint32_t passed, failed; /* in a row */
     bool down;               /* what was last seen or decided here */
     bool kept;
@@ -105,7 +106,8 @@ static void check_passed(struct check *check)
         return;
     server_was_reached(server); /* refusals of before do not count against it */
     server_becomes(check, SERVER_UP);
-    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV_NUMBER("after", check->passed), KV_NONE};
+    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
+                                     KV_NUMBER("after", check->passed), KV_NONE};
     if (LOG_LEVEL_INFO >= log_level)
         log_write(&server->up_site, LOG_LEVEL_INFO, "health", "server is up", pairs);
 }
@@ -119,8 +121,8 @@ static void check_failed(struct check *check, const char *why)
     if (check->down || check->failed < config_of(check)->fall)
         return;
     server_becomes(check, SERVER_DOWN);
-    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV("why", why), KV_NUMBER("after", check->failed),
-                                     KV_NONE};
+    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV("why", why),
+                                     KV_NUMBER("after", check->failed), KV_NONE};
     if (LOG_LEVEL_WARN >= log_level)
         log_write(&server->down_site, LOG_LEVEL_WARN, "health", "server is down", pairs);
 }
@@ -155,14 +157,15 @@ static void check_due(struct deadline *deadline)
     if (check->probe != NULL)
         return; /* no overlap: its end sets the time anew */
     counter_add(COUNTER_probes, 1);
-    check->probe = health_probe_start(check->health->loop, config_of(check), check->server, check->pool->probe_tls, check_done, check);
+    check->probe = health_probe_start(check->health->loop, config_of(check), check->server, check->pool->probe_tls,
+                                      check_done, check);
 }
 
 static void health_look(struct deadline *deadline)
 {
     struct health *health = CONTAINER_OF(deadline, struct health, look);
     LIST_EACH(node, &health->checks)
-        check_notice(CONTAINER_OF(node, struct check, at));
+    check_notice(CONTAINER_OF(node, struct check, at));
     if (!list_is_empty(&health->checks))
         deadline_set(&health->look, health->loop, LOOK_EVERY);
 }
@@ -248,11 +251,12 @@ struct health *health_new(struct loop *control_loop)
 void health_set_pools(struct health *health, struct pool *const *pools, size_t count)
 {
     LIST_EACH(node, &health->checks)
-        CONTAINER_OF(node, struct check, at)->kept = false;
+    CONTAINER_OF(node, struct check, at)->kept = false;
     for (size_t i = 0; i < count; i++)
         if (pools[i]->config->health != NULL)
             health_add_pool(health, pools[i]);
-    LIST_EACH_SAFE(node, after, &health->checks) {
+    LIST_EACH_SAFE(node, after, &health->checks)
+    {
         struct check *check = CONTAINER_OF(node, struct check, at);
         if (check->kept)
             continue;
@@ -269,7 +273,7 @@ void health_free(struct health *health)
     if (health == NULL)
         return;
     LIST_EACH_SAFE(node, after, &health->checks)
-        check_free(CONTAINER_OF(node, struct check, at));
+    check_free(CONTAINER_OF(node, struct check, at));
     deadline_clear(&health->look);
     free(health->by_server);
     free(health);

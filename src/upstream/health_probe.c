@@ -1,7 +1,7 @@
 /*
- * A probe connects, for HTTP sends a request and judges status and body, tells, and hangs up. When the head alone is enough it is told at
- * once, and the rest of a short body is read before hanging up, so that the server sees a clean end. When to ask and what the
- * answers mean is health.c's.
+ * A probe connects, for HTTP sends a request and judges status and body, tells, and hangs up. When the head alone is
+ * enough it is told at once, and the rest of a short body is read before hanging up, so that the server sees a clean
+ * end. When to ask and what the answers mean is health.c's.
  */
 #include "upstream/health_probe.h"
 
@@ -38,10 +38,10 @@ struct health_probe {
     struct http_conn *http;
     struct stream *stream; /* NULL when none is open */
     struct arena *arena;
-    struct text body;      /* so far, when a text is looked for */
+    struct text body; /* so far, when a text is looked for */
     size_t body_length;
     struct deadline deadline;
-    struct task fail;      /* when it could not even begin */
+    struct task fail; /* when it could not even begin */
     struct retired retired;
     struct address address;
     unsigned address_tries;
@@ -51,12 +51,24 @@ struct health_probe {
 
 /* What a codec obeys when no snapshot says: the defaults of the file. Its waits are the probe's own deadline. */
 static const struct limits_config probe_limits = {
-    .request_head = 16384, .request_line = 8192, .fields = 100, .response_head = 32768, .window = BODY_MOST, .interim_responses = 8,
+    .request_head = 16384,
+    .request_line = 8192,
+    .fields = 100,
+    .response_head = 32768,
+    .window = BODY_MOST,
+    .interim_responses = 8,
 };
 static const struct timeouts_config probe_timeouts = {
-    .request_head = 10000, .keep_alive = 60000, .request_idle = 30000, .write = 30000, .linger = 2000, .response = 60000, .response_idle = 60000,
+    .request_head = 10000,
+    .keep_alive = 60000,
+    .request_idle = 30000,
+    .write = 30000,
+    .linger = 2000,
+    .response = 60000,
+    .response_idle = 60000,
 };
-static const struct http_settings probe_settings = {.limits = &probe_limits, .timeouts = &probe_timeouts, .scheme_default = "http"};
+static const struct http_settings probe_settings = {
+    .limits = &probe_limits, .timeouts = &probe_timeouts, .scheme_default = "http"};
 
 static const struct transport_events probe_transport_events;
 static const struct http_conn_events probe_http_events;
@@ -258,7 +270,8 @@ static void probe_ask(struct health_probe *probe)
     probe->stream->owner = probe;
     probe->stream->arena = probe->arena;
     probe->stream->window = BODY_MOST;
-    if (probe->arena == NULL || !fields_add(&head.fields, probe->arena, SPAN("User-Agent"), SPAN("weir"), field_id(SPAN("User-Agent"))) ||
+    if (probe->arena == NULL ||
+        !fields_add(&head.fields, probe->arena, SPAN("User-Agent"), SPAN("weir"), field_id(SPAN("User-Agent"))) ||
         !fields_add(&head.fields, probe->arena, SPAN("Accept"), SPAN("*/*"), field_id(SPAN("Accept")))) {
         probe_fails(probe, "weir has no memory for the probe");
         return;
@@ -286,7 +299,8 @@ static void conn_closed(struct http_conn *http, enum failure why)
     probe_end(probe);
 }
 
-static const struct http_conn_events probe_http_events = {.opened = conn_opened, .idle = conn_idle, .closed = conn_closed};
+static const struct http_conn_events probe_http_events = {
+    .opened = conn_opened, .idle = conn_idle, .closed = conn_closed};
 
 /* --- connecting --- */
 
@@ -323,8 +337,10 @@ static bool probe_connect(struct health_probe *probe)
             probe_why(probe, transport_error_text(number));
             continue;
         }
-        probe->transport = probe->tls != NULL ? tls_transport_connect(probe->loop, fd, pending, probe->tls, probe->server->host_name, &probe_transport_events, probe)
-                                              : transport_new_plain(probe->loop, fd, pending, &probe_transport_events, probe);
+        probe->transport = probe->tls != NULL
+                               ? tls_transport_connect(probe->loop, fd, pending, probe->tls, probe->server->host_name,
+                                                       &probe_transport_events, probe)
+                               : transport_new_plain(probe->loop, fd, pending, &probe_transport_events, probe);
         return true;
     }
     return false;
@@ -397,7 +413,8 @@ static uint64_t probe_time(const struct health_config *config)
     return config->timeout < config->interval ? config->timeout : config->interval;
 }
 
-struct health_probe *health_probe_start(struct loop *loop, const struct health_config *config, const struct server *server, struct tls_client *tls,
+struct health_probe *health_probe_start(struct loop *loop, const struct health_config *config,
+                                        const struct server *server, struct tls_client *tls,
                                         void (*done)(void *owner, const char *why), void *owner)
 {
     struct health_probe *probe = xcalloc(1, sizeof *probe);

@@ -1,4 +1,7 @@
-/* One question to one server: does it answer as it should? Over the same transports and codec as requests, on a connection of its own. */
+/*
+ * One question to one server: does it answer as it should? Over the same transports and codec as requests, on a
+ * connection of its own.
+ */
 #ifndef WEIR_UPSTREAM_HEALTH_PROBE_H
 #define WEIR_UPSTREAM_HEALTH_PROBE_H
 
@@ -12,9 +15,10 @@ struct loop;
 struct server;
 struct tls_client;
 
-/* done() comes once, later, within config->timeout. why: NULL when the server passed, else a text that is good until it returns. The
- * config and server must live until then or health_probe_cancel(). tls: for PROBE_HTTPS. */
-struct health_probe *health_probe_start(struct loop *loop, const struct health_config *config, const struct server *server, struct tls_client *tls,
+/* done() comes once, later, within config->timeout. why: NULL when the server passed, else a text that is good until it
+ * returns. The config and server must live until then or health_probe_cancel(). tls: for PROBE_HTTPS. */
+struct health_probe *health_probe_start(struct loop *loop, const struct health_config *config,
+                                        const struct server *server, struct tls_client *tls,
                                         void (*done)(void *owner, const char *why), void *owner);
 void health_probe_cancel(struct health_probe *probe); /* before done(), which will not come */
 /* "200", "2xx" or "200-399". */

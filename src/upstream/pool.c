@@ -1,4 +1,5 @@
-/* Builds pools from what the file says: names to addresses, servers with their state, the balancer's plan. Control thread. */
+/* Builds pools from what the file says: names to addresses, servers with their state, the balancer's plan. Control
+ * thread. */
 #include "upstream/pool.h"
 
 #include <stdlib.h>
@@ -14,7 +15,8 @@ static uint32_t server_limit(const struct pool_config *pool, const struct server
     return most > INT32_MAX ? INT32_MAX : (uint32_t)most;
 }
 
-static bool pool_add_server(struct pool *pool, const struct server_config *config, struct server_set *set, struct error *error)
+static bool pool_add_server(struct pool *pool, const struct server_config *config, struct server_set *set,
+                            struct error *error)
 {
     struct address addresses[ADDRESSES_MOST];
     size_t count = address_resolve(addresses, ADDRESSES_MOST, config->address, error);

@@ -23,17 +23,18 @@ struct pool {
     const struct pool_config *config;
     const char *name;
     size_t servers_count;
-    struct pool_server *servers;    /* in the order of the file */
+    struct pool_server *servers; /* in the order of the file */
     const struct balancer *balancer;
-    void *plan;                     /* of the balancer */
-    struct tls_client *tls;         /* NULL: plain */
-    struct tls_client *probe_tls;   /* of HTTPS probes; NULL: probes are plain */
+    void *plan;                   /* of the balancer */
+    struct tls_client *tls;       /* NULL: plain */
+    struct tls_client *probe_tls; /* of HTTPS probes; NULL: probes are plain */
     struct pool_shared *shared;
-    uint32_t index;                 /* in the snapshot */
-    bool limited;                   /* any server has a max_connections */
+    uint32_t index; /* in the snapshot */
+    bool limited;   /* any server has a max_connections */
 };
 /* Resolves names (control thread; may block), takes servers, loads certificates. NULL with error. */
-struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set, struct error *error) MUST_CHECK;
+struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set,
+                      struct error *error) MUST_CHECK;
 void pool_free(struct pool *pool); /* any thread */
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Servers and the shared parts of pools: made and found on the control thread, counted from any, freed by the sweep after the last
- * reference is gone. What is sent to a server is upstream.c's, what it is worth health.c's.
+ * Servers and the shared parts of pools: made and found on the control thread, counted from any, freed by the sweep
+ * after the last reference is gone. What is sent to a server is upstream.c's, what it is worth health.c's.
  */
 #include "upstream/server.h"
 
@@ -167,8 +167,8 @@ static bool same_addresses(const struct server *server, const struct address *ad
     return true;
 }
 
-static struct server *server_new(struct server_set *set, const struct pool_shared *shared, const char *name, const char *address_text,
-                                 const struct address *addresses, size_t count)
+static struct server *server_new(struct server_set *set, const struct pool_shared *shared, const char *name,
+                                 const char *address_text, const struct address *addresses, size_t count)
 {
     struct server *server = aligned_zeroed(sizeof *server);
     server->pool_name = xstrdup(shared->name);
@@ -204,14 +204,15 @@ struct pool_shared *server_set_take_pool(struct server_set *set, const char *poo
     return shared;
 }
 
-struct server *server_set_take(struct server_set *set, const struct pool_shared *shared, const char *name, const char *address_text,
-                               const struct address *addresses, size_t count)
+struct server *server_set_take(struct server_set *set, const struct pool_shared *shared, const char *name,
+                               const char *address_text, const struct address *addresses, size_t count)
 {
     assert(count > 0);
     struct text key = server_key(shared->name, address_text);
     struct server *first = map_get(set->servers, text_span(&key));
     struct server *server = first;
-    while (server != NULL && !(server->pool_number == shared->number && strcmp(server->name, name) == 0 && same_addresses(server, addresses, count)))
+    while (server != NULL && !(server->pool_number == shared->number && strcmp(server->name, name) == 0 &&
+                               same_addresses(server, addresses, count)))
         server = server->next_same;
     if (server == NULL) {
         server = server_new(set, shared, name, address_text, addresses, count);

@@ -1,4 +1,7 @@
-/* One member of a pool at run time. Lives in the shared state of the process and outlives reloads while pool, name and addresses stay. */
+/*
+ * One member of a pool at run time. Lives in the shared state of the process and outlives reloads while pool, name and
+ * addresses stay.
+ */
 #ifndef WEIR_UPSTREAM_SERVER_H
 #define WEIR_UPSTREAM_SERVER_H
 
@@ -25,23 +28,26 @@ struct pool_shared {
 };
 /* What workers write for each attempt stands on a line of its own. */
 struct server {
-    _Alignas(CACHE_LINE) _Atomic int32_t in_flight; /* attempts sent and not finished, and reserved slots, all workers */
-    _Atomic uint64_t waiting_workers[SERVER_WORKERS_MOST / 64]; /* bit by worker number: it has requests queued that this server could take */
-    /* read mostly */
-    _Alignas(CACHE_LINE) _Atomic int health;        /* enum server_health; written by control, and by workers on fast-down */
-    _Atomic int32_t references;                     /* pools of snapshots, tables and connections of workers */
-    _Atomic uint64_t refused_at_us;                 /* first refused connect of the current second, for fast-down */
+    /* attempts sent and not finished, and reserved slots, of all workers */
+    _Alignas(CACHE_LINE) _Atomic int32_t in_flight;
+    /* bit by worker number: it has requests queued that this server could take */
+    _Atomic uint64_t waiting_workers[SERVER_WORKERS_MOST / 64];
+    /* from here on read mostly */
+    _Alignas(CACHE_LINE) _Atomic int health; /* enum server_health; written by control, and by workers on fast-down */
+    _Atomic int32_t references;              /* pools of snapshots, tables and connections of workers */
+    _Atomic uint64_t refused_at_us;          /* first refused connect of the current second, for fast-down */
     _Atomic uint32_t refused_count;
-    _Atomic uint32_t address_at;                    /* the address that last worked: index into addresses */
-    _Atomic uint64_t served, failed;                /* attempts finished well (told about once a second), attempts that were the server's failure */
-    const char *pool_name, *name, *address_text;    /* owned */
-    const char *host_name;                          /* host part of the address when it is a name (SNI); NULL for an IP or unix socket */
-    struct address *addresses;                      /* owned; several when a name has several: the next is tried when one can't be reached */
+    _Atomic uint32_t address_at;                 /* the address that last worked: index into addresses */
+    _Atomic uint64_t served;                     /* attempts finished well; told about once a second */
+    _Atomic uint64_t failed;                     /* attempts that were the server's failure */
+    const char *pool_name, *name, *address_text; /* owned */
+    const char *host_name;     /* host part of the address when it is a name (SNI); NULL for an IP or unix socket */
+    struct address *addresses; /* owned; several when a name has several: when one can't be reached, the next may be */
     uint32_t addresses_count;
-    uint32_t number;                                /* unique in the process, never used again: for per-worker tables */
-    uint32_t pool_number;                           /* pool_shared.number */
-    struct log_site down_site, up_site;             /* lines about one server must not fold those about another */
-    struct server *next_same;                       /* of the set */
+    uint32_t number;                    /* unique in the process, never used again: for per-worker tables */
+    uint32_t pool_number;               /* pool_shared.number */
+    struct log_site down_site, up_site; /* lines about one server must not fold those about another */
+    struct server *next_same;           /* of the set */
 };
 
 /* All servers of the process, found by pool name and address text; thread: control only, but for server_release(). */
@@ -49,8 +55,8 @@ struct server_set;
 struct server_set *server_set_new(void);
 void server_set_free(struct server_set *set);
 /* Finds or makes it, and takes a reference. addresses: resolved, at least one. */
-struct server *server_set_take(struct server_set *set, const struct pool_shared *shared, const char *name, const char *address_text,
-                               const struct address *addresses, size_t count);
+struct server *server_set_take(struct server_set *set, const struct pool_shared *shared, const char *name,
+                               const char *address_text, const struct address *addresses, size_t count);
 /* The shared part of the pool of that name, with a reference. */
 struct pool_shared *server_set_take_pool(struct server_set *set, const char *pool_name);
 void pool_shared_release(struct pool_shared *shared); /* any thread; memory goes with the next sweep */
@@ -61,10 +67,11 @@ void server_release(struct server *server); /* any thread; memory goes with the 
 /* Takes one slot; false when `most` (0: no limit) are taken, by all workers together. */
 bool server_reserve(struct server *server, uint32_t most) MUST_CHECK;
 void server_unreserve(struct server *server);
-/* A connect was refused. `threshold` of them within a second (0: never) take the server down: true when this one did. */
+/* A connect was refused. `threshold` of them in a second (0: never) take the server down: true when this one did. */
 bool server_was_refused(struct server *server, uint64_t now_us, uint64_t threshold) MUST_CHECK;
 void server_was_reached(struct server *server); /* a connect went well: refusals before it no longer count */
-const struct address *server_address(const struct server *server, unsigned tries); /* the one to try after `tries` others; NULL: no more */
+/* The address to try after `tries` others; NULL: no more. */
+const struct address *server_address(const struct server *server, unsigned tries);
 void server_address_worked(struct server *server, const struct address *address);
 
 static inline bool server_is_up(const struct server *server)

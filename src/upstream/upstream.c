@@ -1,7 +1,7 @@
 /*
- * A worker's way to servers: chooses one, reserves its slot, hands out a connection, and takes the slot back when the attempt is over.
- * Everything is decided in a task of the same turn, after all events: so nothing calls back from inside upstream_open(), and an idle
- * connection that the peer has just closed is not handed out.
+ * A worker's way to servers: chooses one, reserves its slot, hands out a connection, and takes the slot back when the
+ * attempt is over. Everything is decided in a task of the same turn, after all events: so nothing calls back from
+ * inside upstream_open(), and an idle connection that the peer has just closed is not handed out.
  */
 #include "upstream/upstream.h"
 
@@ -151,9 +151,8 @@ static void slot_release(struct upstreams *upstreams, struct server *server)
     queue_slot_free(upstreams, server);
 }
 
-void waiter_fail(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why)
+void waiter_fail(struct upstream_waiter *waiter, enum failure why)
 {
-    (void)upstreams;
     waiter->phase = PHASE_DONE;
     waiter->failed(waiter, why);
 }
@@ -161,10 +160,12 @@ void waiter_fail(struct upstreams *upstreams, struct upstream_waiter *waiter, en
 /* Refusals take a server down at once only where probes will bring it back. */
 static void server_refused(struct upstreams *upstreams, const struct pool *pool, struct server *server)
 {
-    if (pool->config->health == NULL || !server_was_refused(server, loop_now_us(upstreams->loop), pool->config->fast_down))
+    if (pool->config->health == NULL ||
+        !server_was_refused(server, loop_now_us(upstreams->loop), pool->config->fast_down))
         return;
-    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV("why", "connections refused"),
-                                     KV_NUMBER("after", pool->config->fast_down), KV_NONE};
+    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
+                                     KV("why", "connections refused"), KV_NUMBER("after", pool->config->fast_down),
+                                     KV_NONE};
     log_write(&server->down_site, LOG_LEVEL_WARN, "health", "server is down", pairs);
 }
 
@@ -177,7 +178,7 @@ void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *
     if (why == FAILURE_CONNECT_REFUSED)
         server_refused(upstreams, waiter->pool, server);
     slot_release(upstreams, server);
-    waiter_fail(upstreams, waiter, why);
+    waiter_fail(waiter, why);
 }
 
 void waiter_ready(struct upstreams *upstreams, struct upstream_waiter *waiter, struct stream *stream)
@@ -192,7 +193,7 @@ void waiter_ready(struct upstreams *upstreams, struct upstream_waiter *waiter, s
 static void waiter_connect(struct upstreams *upstreams, struct upstream_waiter *waiter)
 {
     struct server_entry *entry = upstreams_server(upstreams, waiter->server);
-    if (!waiter->fresh && upstream_conn_reuse(upstreams, entry, waiter))
+    if (!waiter->fresh && upstream_conn_reuse(entry, waiter))
         return;
     waiter->phase = PHASE_CONNECTING;
     enum failure why = upstream_conn_connect(upstreams, entry, waiter);
@@ -215,7 +216,7 @@ static void waiter_begin(struct upstreams *upstreams, struct upstream_waiter *wa
         queue_enter(upstreams, waiter);
         break;
     case CHOSEN_NOBODY:
-        waiter_fail(upstreams, waiter, FAILURE_NO_SERVER);
+        waiter_fail(waiter, FAILURE_NO_SERVER);
         break;
     }
 }
@@ -232,7 +233,7 @@ static void waiter_run(struct task *task)
         waiter_connect(upstreams, waiter);
         break;
     case PHASE_FAILING:
-        waiter_fail(upstreams, waiter, waiter->failure);
+        waiter_fail(waiter, waiter->failure);
         break;
     case PHASE_NONE:
     case PHASE_QUEUED:
@@ -301,18 +302,20 @@ void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, 
 
 void upstream_budget_earn(struct upstreams *upstreams, const struct pool *pool)
 {
-    retry_budget_earn(&upstreams_pool(upstreams, pool->shared->number)->budget, (double)pool->config->retry.budget / 100, loop_now_us(upstreams->loop));
+    retry_budget_earn(&upstreams_pool(upstreams, pool->shared->number)->budget,
+                      (double)pool->config->retry.budget / 100, loop_now_us(upstreams->loop));
 }
 
 bool upstream_budget_spend(struct upstreams *upstreams, const struct pool *pool)
 {
-    return retry_budget_spend(&upstreams_pool(upstreams, pool->shared->number)->budget, (double)pool->config->retry.budget / 100,
-                              loop_now_us(upstreams->loop));
+    return retry_budget_spend(&upstreams_pool(upstreams, pool->shared->number)->budget,
+                              (double)pool->config->retry.budget / 100, loop_now_us(upstreams->loop));
 }
 
 /* --- the whole --- */
 
-struct upstreams *upstreams_new(struct loop *loop, unsigned number, struct mailbox *mailbox, const struct http_settings *settings)
+struct upstreams *upstreams_new(struct loop *loop, unsigned number, struct mailbox *mailbox,
+                                const struct http_settings *settings)
 {
     assert(number < SERVER_WORKERS_MOST);
     (void)mailbox; /* upstreams_peers() tells all of them */
@@ -326,7 +329,8 @@ struct upstreams *upstreams_new(struct loop *loop, unsigned number, struct mailb
     return upstreams;
 }
 
-void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailboxes, struct upstreams *const *others, unsigned count)
+void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailboxes, struct upstreams *const *others,
+                     unsigned count)
 {
     if (upstreams->peers != NULL)
         return; /* told by an earlier worker's call */

@@ -1,7 +1,7 @@
 /*
- * The upstream side of one worker: chooses a server, reserves its slot, finds or opens a connection, or waits in the pool's queue.
- *     upstream_open() -> later ready() or failed(), never inside the call.
- * After ready() the waiter owns a stream in client role, and says upstream_done() exactly once when its attempt is over (stream closed).
+ * The upstream side of one worker: chooses a server, reserves its slot, finds or opens a connection, or waits in the
+ * pool's queue. After upstream_open() comes ready() or failed(), never inside the call. After ready() the waiter owns
+ * a stream in client role, and says upstream_done() exactly once when its attempt is over (stream closed).
  */
 #ifndef WEIR_UPSTREAM_UPSTREAM_H
 #define WEIR_UPSTREAM_UPSTREAM_H
@@ -28,19 +28,20 @@ struct upstream_conn;
 struct upstream_waiter {
     /* set by the caller before upstream_open() */
     void (*ready)(struct upstream_waiter *waiter, struct stream *stream);
-    void (*failed)(struct upstream_waiter *waiter, enum failure why); /* CONNECT_*, TLS_*, NO_SERVER, QUEUE_*; waiter->server tells whom, or NULL */
+    /* CONNECT_*, TLS_*, NO_SERVER, QUEUE_*, OVERLOADED, SHUTTING_DOWN; waiter->server tells whom, or is NULL */
+    void (*failed)(struct upstream_waiter *waiter, enum failure why);
     const struct pool *pool;
-    uint64_t hash;                  /* for hash policies */
-    const char *host;               /* of the request; may be NULL. Never what a certificate is verified against: that name comes from the file */
-    bool fresh;                     /* open a new connection, do not reuse (replay after a stale one) */
-    struct server *only;            /* not NULL: this server and no other (replay) */
+    uint64_t hash;    /* for hash policies */
+    const char *host; /* of the request; may be NULL. No certificate is verified against it: that name is the file's */
+    bool fresh;       /* open a new connection, do not reuse (replay after a stale one) */
+    struct server *only; /* not NULL: this server and no other (replay) */
     struct server *tried[TRIES_MOST];
     unsigned tried_count;
     /* set by upstream */
-    struct server *server;          /* chosen, also when it then failed; NULL: none. The pool, which the caller keeps, holds it */
+    struct server *server; /* chosen, also when it then failed; NULL: none. Held by the pool, which the caller keeps */
     struct upstreams *upstreams;
-    struct upstream_conn *conn;     /* that is being opened for it; NULL before and after */
-    uint64_t opened_us;             /* when the connection was ready */
+    struct upstream_conn *conn; /* that is being opened for it; NULL before and after */
+    uint64_t opened_us;         /* when the connection was ready */
     bool reused;
     struct list queued;
     struct deadline deadline;
@@ -49,19 +50,23 @@ struct upstream_waiter {
     enum failure failure;
 };
 /* number: of the worker; settings: for codecs; may change at reload. */
-struct upstreams *upstreams_new(struct loop *loop, unsigned number, struct mailbox *mailbox, const struct http_settings *settings);
+struct upstreams *upstreams_new(struct loop *loop, unsigned number, struct mailbox *mailbox,
+                                const struct http_settings *settings);
 void upstreams_settings(struct upstreams *upstreams, const struct http_settings *settings);
 /* On the worker's thread, after its loop has ended: closes all, for which the loop runs once more. */
 void upstreams_free(struct upstreams *upstreams);
 void upstreams_close_idle(struct upstreams *upstreams);
 /* A new snapshot: idle connections of servers that are in none of its pools close. */
 void upstreams_keep_only(struct upstreams *upstreams, struct pool *const *pools, size_t count);
-/* Tells which mailbox belongs to which worker number, so that a freed slot can be told to who waits for it; before workers run. */
-void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailboxes, struct upstreams *const *others, unsigned count);
+/* Tells whose mailbox is whose, by worker number, so that freed slots reach who waits; before workers run. */
+void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailboxes, struct upstreams *const *others,
+                     unsigned count);
 
 void upstream_open(struct upstreams *upstreams, struct upstream_waiter *waiter);
-void upstream_give_up(struct upstreams *upstreams, struct upstream_waiter *waiter); /* before ready()/failed(); neither will come */
-/* The attempt is over: releases the slot (wakes who waits, on any worker), counts the result for the server. NONE and client failures are no failure of the server. */
+/* Before ready() and failed(): neither will come. */
+void upstream_give_up(struct upstreams *upstreams, struct upstream_waiter *waiter);
+/* The attempt is over: releases the slot (wakes who waits, on any worker) and counts the result. Only what the failure
+ * table calls the server's doing counts against it, and SERVER_STALE does not. */
 void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure result);
 
 /* Retry budget of a pool on this worker (balancing.md 7): a request earns, a retry spends. */

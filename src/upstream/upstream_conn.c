@@ -1,7 +1,8 @@
 /*
- * Connections to servers. Newest first when one is reused, so that those not needed grow old and end. What the peer does to an idle
- * connection (ends it, sends what nobody asked for) the loop tells and the codec closes it: reuse happens in a task, after all
- * events of the turn, and needs no system call to look. What still slips through is a SERVER_STALE for the caller.
+ * Connections to servers. Newest first when one is reused, so that those not needed grow old and end. What the peer
+ * does to an idle connection (ends it, sends what nobody asked for) the loop tells and the codec closes it: reuse
+ * happens in a task, after all events of the turn, and needs no system call to look. What still slips through is a
+ * SERVER_STALE for the caller.
  */
 #include "upstream/upstream_conn.h"
 
@@ -29,9 +30,9 @@ struct upstream_conn {
     struct http_conn *http;         /* NULL while connecting */
     struct upstream_waiter *waiter; /* while connecting; NULL: it has gone */
     struct list of_all, idle;
-    struct deadline deadline;       /* to connect, or to stay idle; left alone while busy */
+    struct deadline deadline; /* to connect, or to stay idle; left alone while busy */
     struct retired retired;
-    const struct address *address;  /* that is tried or worked */
+    const struct address *address; /* that is tried or worked */
     uint32_t address_tries;
     uint32_t requests;
     /* of the pool that used it last */
@@ -135,7 +136,8 @@ static enum failure conn_try_addresses(struct upstream_conn *conn)
             continue;
         }
         struct loop *loop = conn->upstreams->loop;
-        conn->transport = conn->tls != NULL ? tls_transport_connect(loop, fd, pending, conn->tls, server->host_name, &conn_transport_events, conn)
+        conn->transport = conn->tls != NULL ? tls_transport_connect(loop, fd, pending, conn->tls, server->host_name,
+                                                                    &conn_transport_events, conn)
                                             : transport_new_plain(loop, fd, pending, &conn_transport_events, conn);
         return FAILURE_NONE;
     }
@@ -215,7 +217,8 @@ static void transport_opened(struct transport *transport)
     server_was_reached(conn->entry->server);
     server_address_worked(conn->entry->server, conn->address);
     counter_add(COUNTER_upstream_connects, 1);
-    conn->http = http_conn_new(HTTP_1, HTTP_CLIENT, transport, conn->upstreams->settings, NULL, &conn_http_events, conn);
+    conn->http =
+        http_conn_new(HTTP_1, HTTP_CLIENT, transport, conn->upstreams->settings, NULL, &conn_http_events, conn);
     if (conn->http == NULL) {
         conn_close(conn);
         conn_tell_failed(conn, FAILURE_OVERLOADED, "no memory for the codec");
@@ -249,7 +252,8 @@ static void transport_ended(struct transport *transport)
     if (conn->state != CONN_CONNECTING)
         return;
     conn_close(conn);
-    conn_tell_failed(conn, conn->tls != NULL ? FAILURE_TLS_FAILED : FAILURE_CONNECT_FAILED, "closed before the connection was open");
+    conn_tell_failed(conn, conn->tls != NULL ? FAILURE_TLS_FAILED : FAILURE_CONNECT_FAILED,
+                     "closed before the connection was open");
 }
 
 static void transport_closed(struct transport *transport, int error)
@@ -257,7 +261,9 @@ static void transport_closed(struct transport *transport, int error)
     struct upstream_conn *conn = transport->owner;
     if (conn->state == CONN_CONNECTING) {
         enum failure why = failure_of(conn->address, error, conn->tls != NULL);
-        const char *reason = why == FAILURE_TLS_FAILED || why == FAILURE_TLS_UNVERIFIED ? tls_transport_failure(transport) : transport_error_text(error);
+        const char *reason = why == FAILURE_TLS_FAILED || why == FAILURE_TLS_UNVERIFIED
+                                 ? tls_transport_failure(transport)
+                                 : transport_error_text(error);
         enum failure next = next_may_work(why) ? conn_try_addresses(conn) : why;
         if (next == FAILURE_NONE)
             return;
@@ -294,8 +300,8 @@ static void conn_idle(struct http_conn *http)
         return;
     uint32_t milliseconds = idle_time(conn);
     bool used_up = conn->max_requests != 0 && conn->requests >= conn->max_requests;
-    if (conn->upstreams->closing || !conn->entry->kept || used_up || milliseconds == 0 || conn->entry->idle_count >= conn->idle_most ||
-        http_conn_room(http) == 0) {
+    if (conn->upstreams->closing || !conn->entry->kept || used_up || milliseconds == 0 ||
+        conn->entry->idle_count >= conn->idle_most || http_conn_room(http) == 0) {
         conn_close(conn);
         return;
     }
@@ -329,9 +335,8 @@ static const struct http_conn_events conn_http_events = {
 
 /* --- for upstream.c --- */
 
-bool upstream_conn_reuse(struct upstreams *upstreams, struct server_entry *entry, struct upstream_waiter *waiter)
+bool upstream_conn_reuse(struct server_entry *entry, struct upstream_waiter *waiter)
 {
-    (void)upstreams;
     while (!list_is_empty(&entry->idle)) {
         struct upstream_conn *conn = CONTAINER_OF(entry->idle.next, struct upstream_conn, idle);
         if (conn->tls != waiter->pool->tls || http_conn_room(conn->http) == 0) {
@@ -346,7 +351,8 @@ bool upstream_conn_reuse(struct upstreams *upstreams, struct server_entry *entry
     return false;
 }
 
-enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_entry *entry, struct upstream_waiter *waiter)
+enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_entry *entry,
+                                   struct upstream_waiter *waiter)
 {
     struct upstream_conn *conn = xcalloc(1, sizeof *conn);
     conn->upstreams = upstreams;
@@ -377,7 +383,8 @@ void upstream_conn_abandon(struct upstream_conn *conn)
 
 void upstream_conns_close_idle(struct server_entry *entry, const struct pool *keep)
 {
-    LIST_EACH_SAFE(node, after, &entry->idle) {
+    LIST_EACH_SAFE(node, after, &entry->idle)
+    {
         struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, idle);
         if (keep == NULL || conn->tls != keep->tls)
             conn_close(conn);
@@ -387,12 +394,13 @@ void upstream_conns_close_idle(struct server_entry *entry, const struct pool *ke
 void upstream_conns_close(struct upstreams *upstreams)
 {
     LIST_EACH_SAFE(node, after, &upstreams->conns)
-        conn_close(CONTAINER_OF(node, struct upstream_conn, of_all));
+    conn_close(CONTAINER_OF(node, struct upstream_conn, of_all));
 }
 
 void upstream_conns_settings(struct upstreams *upstreams)
 {
-    LIST_EACH(node, &upstreams->conns) {
+    LIST_EACH(node, &upstreams->conns)
+    {
         struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, of_all);
         if (conn->http != NULL)
             http_conn_settings(conn->http, upstreams->settings);

@@ -14,9 +14,10 @@ struct upstream_waiter;
 struct upstreams;
 
 /* A kept connection for the waiter, told at once by waiter_ready(); false: there is none. From tasks only. */
-bool upstream_conn_reuse(struct upstreams *upstreams, struct server_entry *entry, struct upstream_waiter *waiter) MUST_CHECK;
-/* Begins a new one: waiter_ready() or waiter_connect_failed() comes later. Another failure than NONE: it could not even begin. */
-enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_entry *entry, struct upstream_waiter *waiter) MUST_CHECK;
+bool upstream_conn_reuse(struct server_entry *entry, struct upstream_waiter *waiter) MUST_CHECK;
+/* Begins a new one: waiter_ready() or waiter_connect_failed() comes later. Not NONE: it could not even begin. */
+enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_entry *entry,
+                                   struct upstream_waiter *waiter) MUST_CHECK;
 /* The waiter of a connection in the making has gone: nothing will be told to it. */
 void upstream_conn_abandon(struct upstream_conn *conn);
 /* Idle connections of a server; keep: those that were made for this pool's TLS settings stay. NULL: none stays. */

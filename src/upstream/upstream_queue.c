@@ -1,8 +1,8 @@
 /*
- * Who waits for a server when all are at their max_connections: a queue a worker and pool, first come, first served, with one count over
- * all workers as its cap. No wake-up is lost: a worker that waits first sets its bit at the servers and then looks for room once
- * more, and who frees a slot first frees it and then looks for bits (all sequentially consistent). Who was woken and does not need
- * the slot passes the word on.
+ * Who waits for a server when all are at their max_connections: a queue a worker and pool, first come, first served,
+ * with one count over all workers as its cap. No wake-up is lost: a worker that waits first sets its bit at the servers
+ * and then looks for room once more, and who frees a slot first frees it and then looks for bits (all sequentially
+ * consistent). Who was woken and does not need the slot passes the word on.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -91,7 +91,8 @@ static void queue_pass_on(struct pool_entry *pool)
     if (!pool->bits_set)
         return;
     pool->bits_set = false;
-    LIST_EACH(node, &pool->servers) {
+    LIST_EACH(node, &pool->servers)
+    {
         struct server *server = CONTAINER_OF(node, struct server_entry, of_pool)->server;
         (void)bit_clear(server, pool->upstreams->number);
         wake_other(pool->upstreams, server);
@@ -114,21 +115,22 @@ static void queue_set_bits(struct pool_entry *entry, const struct pool *pool)
     }
 }
 
-static void queue_remove(struct upstreams *upstreams, struct upstream_waiter *waiter)
+static void queue_remove(struct upstream_waiter *waiter)
 {
     int32_t before = atomic_fetch_sub_explicit(&waiter->pool->shared->waiting, 1, memory_order_relaxed);
     assert(before > 0);
     counter_add(COUNTER_queue_waiting, -1);
     list_remove(&waiter->queued);
     deadline_clear(&waiter->deadline);
-    (void)upstreams;
 }
 
-/* Gives slots to those in front. Nothing is told from here: a task of each does that, so that the list stands still while it is walked. */
+/* Gives slots to those in front. Nothing is told from here: a task of each does that, so that the list stands still
+ * while it is walked. */
 static void queue_serve(struct pool_entry *pool)
 {
     struct upstreams *upstreams = pool->upstreams;
-    LIST_EACH_SAFE(node, after, &pool->queue) {
+    LIST_EACH_SAFE(node, after, &pool->queue)
+    {
         struct upstream_waiter *waiter = CONTAINER_OF(node, struct upstream_waiter, queued);
         enum chosen chosen = waiter_choose(upstreams, waiter);
         if (chosen == CHOSEN_FULL) {
@@ -137,7 +139,7 @@ static void queue_serve(struct pool_entry *pool)
                 return;
             continue;
         }
-        queue_remove(upstreams, waiter);
+        queue_remove(waiter);
         waiter->phase = chosen == CHOSEN ? PHASE_RESERVED : PHASE_FAILING;
         waiter->failure = FAILURE_NO_SERVER;
         loop_later(upstreams->loop, &waiter->task);
@@ -149,7 +151,8 @@ static void queue_wake(struct task *task)
     struct pool_entry *pool = CONTAINER_OF(task, struct pool_entry, wake);
     queue_serve(pool);
     const struct pool *last = NULL;
-    LIST_EACH(node, &pool->queue) {
+    LIST_EACH(node, &pool->queue)
+    {
         /* More than one only while an old snapshot's requests wait too. */
         const struct pool *waits_for = CONTAINER_OF(node, struct upstream_waiter, queued)->pool;
         if (waits_for != last)
@@ -177,7 +180,7 @@ static void waiter_waited_too_long(struct deadline *deadline)
     struct upstreams *upstreams = waiter->upstreams;
     counter_add(COUNTER_queue_timeouts, 1);
     queue_leave(upstreams, waiter);
-    waiter_fail(upstreams, waiter, FAILURE_QUEUE_TIMEOUT);
+    waiter_fail(waiter, FAILURE_QUEUE_TIMEOUT);
 }
 
 void pool_entry_init(struct pool_entry *pool, struct upstreams *upstreams)
@@ -198,7 +201,7 @@ void queue_enter(struct upstreams *upstreams, struct upstream_waiter *waiter)
     if ((uint64_t)atomic_fetch_add_explicit(&waiter->pool->shared->waiting, 1, memory_order_relaxed) >= config->size) {
         atomic_fetch_sub_explicit(&waiter->pool->shared->waiting, 1, memory_order_relaxed);
         counter_add(COUNTER_queue_refused, 1);
-        waiter_fail(upstreams, waiter, FAILURE_QUEUE_FULL);
+        waiter_fail(waiter, FAILURE_QUEUE_FULL);
         return;
     }
     counter_add(COUNTER_queue_waiting, 1);
@@ -214,7 +217,7 @@ void queue_enter(struct upstreams *upstreams, struct upstream_waiter *waiter)
 void queue_leave(struct upstreams *upstreams, struct upstream_waiter *waiter)
 {
     struct pool_entry *pool = upstreams_pool(upstreams, waiter->pool->shared->number);
-    queue_remove(upstreams, waiter);
+    queue_remove(waiter);
     if (list_is_empty(&pool->queue))
         loop_later(upstreams->loop, &pool->wake); /* passes on what it may have been woken for */
 }
@@ -239,7 +242,8 @@ static void bell_heard(struct letter *letter, void *reader)
             loop_later(upstreams->loop, &upstreams->pools[i]->wake);
 }
 
-struct upstream_peers *upstream_peers_new(struct mailbox *const *mailboxes, struct upstreams *const *all, unsigned count)
+struct upstream_peers *upstream_peers_new(struct mailbox *const *mailboxes, struct upstreams *const *all,
+                                          unsigned count)
 {
     assert(count <= SERVER_WORKERS_MOST);
     struct upstream_peers *peers = xcalloc(1, sizeof *peers + count * sizeof peers->bells[0]);

@@ -1,4 +1,7 @@
-/* What the files of a worker's upstream side share: upstream.c leads, upstream_queue.c keeps who waits, upstream_conn.c keeps the connections. */
+/*
+ * What the files of a worker's upstream side share: upstream.c leads, upstream_queue.c keeps who waits, upstream_conn.c
+ * keeps the connections.
+ */
 #ifndef WEIR_UPSTREAM_UPSTREAM_STATE_H
 #define WEIR_UPSTREAM_UPSTREAM_STATE_H
 
@@ -14,14 +17,15 @@
 #include "upstream/server.h"
 #include "upstream/upstream.h"
 
-/* One worker's side of one server. Made at first use, ends when no pool has the server any more and no connection is left. */
+/* One worker's side of one server. Made at first use, ends when no pool has the server any more and no connection is
+ * left. */
 struct server_entry {
     struct server *server; /* a reference */
     struct list idle;      /* upstream_conn.idle, newest first */
     struct list of_pool;   /* pool_entry.servers */
     uint32_t idle_count, conns_count;
-    uint32_t served;       /* attempts not yet told to server->served */
-    bool kept;             /* in the current snapshot */
+    uint32_t served; /* attempts not yet told to server->served */
+    bool kept;       /* in the current snapshot */
 };
 /* One worker's side of one pool, over all snapshots that have it. */
 struct pool_entry {
@@ -32,8 +36,8 @@ struct pool_entry {
     struct deadline look; /* the same now and then: servers come up without a word */
     uint32_t cursor;      /* of round_robin */
     struct retry_budget budget;
-    bool bits_set;        /* this worker's bit may stand at servers of the pool */
-    bool others_next;     /* the last free slot went to this worker: the next goes to another that waits */
+    bool bits_set;    /* this worker's bit may stand at servers of the pool */
+    bool others_next; /* the last free slot went to this worker: the next goes to another that waits */
     bool kept;
 };
 /* The letter that tells a worker to look at its queues. One a worker, posted once at a time. */
@@ -60,30 +64,44 @@ struct upstreams {
     struct list conns; /* upstream_conn.of_all */
     struct rng rng;
     struct upstream_peers *peers; /* NULL: this worker is alone */
-    struct deadline fold; /* tells the servers what was served */
+    struct deadline fold;         /* tells the servers what was served */
     bool closing;
     struct task last;
     unsigned last_rounds;
 };
 
 /* upstream.c */
-enum waiter_phase { PHASE_NONE, PHASE_CHOOSING, PHASE_QUEUED, PHASE_RESERVED, PHASE_CONNECTING, PHASE_FAILING, PHASE_READY, PHASE_DONE };
+enum waiter_phase {
+    PHASE_NONE,
+    PHASE_CHOOSING,
+    PHASE_QUEUED,
+    PHASE_RESERVED,
+    PHASE_CONNECTING,
+    PHASE_FAILING,
+    PHASE_READY,
+    PHASE_DONE
+};
 enum chosen { CHOSEN, CHOSEN_FULL, CHOSEN_NOBODY };
 struct server_entry *upstreams_server(struct upstreams *upstreams, struct server *server);
 struct pool_entry *upstreams_pool(struct upstreams *upstreams, uint32_t pool_number);
-enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *waiter) MUST_CHECK; /* reserves the slot */
-void waiter_fail(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why); /* calls up: from events and tasks only */
+/* Reserves the slot too. */
+enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *waiter) MUST_CHECK;
+/* These three call up: from events and tasks only. */
+void waiter_fail(struct upstream_waiter *waiter, enum failure why);
 void waiter_ready(struct upstreams *upstreams, struct upstream_waiter *waiter, struct stream *stream);
 void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why);
-void server_entry_check(struct upstreams *upstreams, struct server_entry *entry); /* frees it when nobody needs it */
+/* Frees it when nobody needs it. */
+void server_entry_check(struct upstreams *upstreams, struct server_entry *entry);
 
 /* upstream_queue.c */
 void pool_entry_init(struct pool_entry *pool, struct upstreams *upstreams);
 void queue_enter(struct upstreams *upstreams, struct upstream_waiter *waiter);
 void queue_leave(struct upstreams *upstreams, struct upstream_waiter *waiter);
-void queue_slot_free(struct upstreams *upstreams, struct server *server); /* a slot was released: wakes somebody who waits for it */
+/* A slot was released: wakes somebody who waits for it. */
+void queue_slot_free(struct upstreams *upstreams, struct server *server);
 void queue_forget_server(struct upstreams *upstreams, struct server *server);
-struct upstream_peers *upstream_peers_new(struct mailbox *const *mailboxes, struct upstreams *const *all, unsigned count);
+struct upstream_peers *upstream_peers_new(struct mailbox *const *mailboxes, struct upstreams *const *all,
+                                          unsigned count);
 void upstream_peers_release(struct upstream_peers *peers);
 
 #endif

@@ -151,15 +151,18 @@ static void fake_settings(struct http_conn *conn, const struct http_settings *se
     (void)settings;
 }
 
-static const struct http_conn_ops fake_ops = {.open = fake_open, .room = fake_room, .close = fake_close, .settings = fake_settings};
+static const struct http_conn_ops fake_ops = {
+    .open = fake_open, .room = fake_room, .close = fake_close, .settings = fake_settings};
 
-struct http_conn *http_conn_new(enum http_version version, enum http_role role, struct transport *transport, const struct http_settings *settings,
-                                struct buf *early, const struct http_conn_events *events, void *owner)
+struct http_conn *http_conn_new(enum http_version version, enum http_role role, struct transport *transport,
+                                const struct http_settings *settings, struct buf *early,
+                                const struct http_conn_events *events, void *owner)
 {
     struct fake_conn *fake = xcalloc(1, sizeof *fake);
     (void)settings;
     (void)early;
-    fake->conn = (struct http_conn){.events = events, .owner = owner, .version = version, .role = role, .ops = &fake_ops};
+    fake->conn =
+        (struct http_conn){.events = events, .owner = owner, .version = version, .role = role, .ops = &fake_ops};
     fake->transport = transport;
     fake->retired.free = fake_free;
     fake->finish.run = fake_finish_task;

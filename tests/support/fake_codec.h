@@ -1,6 +1,6 @@
 /*
- * A codec of one byte a message for tests of the upstream side: a request is sent as "q"; the server answers "k" (and keeps the
- * connection) or "c" (and the codec closes it). Stands in for http_conn_new() and its like.
+ * A codec of one byte a message for tests of the upstream side: a request is sent as "q"; the server answers "k" (and
+ * keeps the connection) or "c" (and the codec closes it). Stands in for http_conn_new() and its like.
  */
 #ifndef WEIR_TESTS_FAKE_CODEC_H
 #define WEIR_TESTS_FAKE_CODEC_H

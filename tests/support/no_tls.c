@@ -12,8 +12,8 @@ void tls_client_release(struct tls_client *client)
     (void)client;
 }
 
-struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending, struct tls_client *client, const char *name,
-                                        const struct transport_events *events, void *owner)
+struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending, struct tls_client *client,
+                                        const char *name, const struct transport_events *events, void *owner)
 {
     (void)client;
     (void)name;

@@ -1,4 +1,5 @@
-/* Health as a state machine over a real loop: TCP probes of loopback ports that listen or not. What an answer is worth stands in upstream_probe_test.c. */
+/* Health as a state machine over a real loop: TCP probes of loopback ports that listen or not. What an answer is worth
+ * stands in upstream_probe_test.c. */
 #include <unistd.h>
 
 #include "base/counters.h"
@@ -61,9 +62,11 @@ static void bench_begin(struct bench *bench)
     bench->loop = loop_new();
     bench->set = server_set_new();
     bench->health = health_new(bench->loop);
-    bench->pool = (struct pool){.config = &bench->pool_config, .name = "api", .servers = &bench->member, .servers_count = 1};
+    bench->pool =
+        (struct pool){.config = &bench->pool_config, .name = "api", .servers = &bench->member, .servers_count = 1};
     bench->pool.shared = server_set_take_pool(bench->set, "api");
-    bench->member = (struct pool_server){.server = server_set_take(bench->set, bench->pool.shared, "s", "127.0.0.1:1", &bench->address, 1), .weight = 1};
+    bench->member = (struct pool_server){
+        .server = server_set_take(bench->set, bench->pool.shared, "s", "127.0.0.1:1", &bench->address, 1), .weight = 1};
 }
 
 static void bench_pools(struct bench *bench, size_t count)

@@ -17,8 +17,12 @@
 #include "upstream/pool.h"
 #include "upstream/upstream.h"
 
-static const struct limits_config limits = {
-    .request_head = 16384, .request_line = 8192, .fields = 100, .response_head = 32768, .window = 65536, .interim_responses = 8};
+static const struct limits_config limits = {.request_head = 16384,
+                                            .request_line = 8192,
+                                            .fields = 100,
+                                            .response_head = 32768,
+                                            .window = 65536,
+                                            .interim_responses = 8};
 static const struct timeouts_config timeouts = {.keep_alive = 60000, .write = 30000, .linger = 2000};
 static const struct http_settings settings = {.limits = &limits, .timeouts = &timeouts, .scheme_default = "http"};
 
@@ -60,14 +64,16 @@ static void bench_begin(struct bench *bench)
     assert_true(bench->listening >= 0);
     address.length = sizeof address.socket;
     assert_int_equal(getsockname(bench->listening, &address.socket.any, &address.length), 0);
-    bench->config = (struct pool_config){.name = "api", .connect_timeout = 200, .idle_timeout = 4000, .idle_connections = 8};
+    bench->config =
+        (struct pool_config){.name = "api", .connect_timeout = 200, .idle_timeout = 4000, .idle_connections = 8};
     bench->loop = loop_new();
     bench->set = server_set_new();
     bench->upstreams = upstreams_new(bench->loop, 0, NULL, &settings);
     bench->pool = (struct pool){.config = &bench->config, .name = "api", .servers = &bench->member, .servers_count = 1};
     bench->pool.shared = server_set_take_pool(bench->set, "api");
     bench->pool.balancer = balancers[BALANCE_LEAST_CONN];
-    bench->member = (struct pool_server){.server = server_set_take(bench->set, bench->pool.shared, "s", "s", &address, 1), .weight = 1};
+    bench->member = (struct pool_server){
+        .server = server_set_take(bench->set, bench->pool.shared, "s", "s", &address, 1), .weight = 1};
     assert_true(bench->pool.balancer->prepare(&bench->pool, &bench->pool.plan, NULL));
 }
 

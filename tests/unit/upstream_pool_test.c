@@ -13,7 +13,8 @@ static struct server_config servers[] = {
 
 static struct pool_config config_of(size_t count, uint64_t max_connections)
 {
-    return (struct pool_config){.name = "api", .servers = servers, .servers_count = count, .max_connections = max_connections};
+    return (struct pool_config){
+        .name = "api", .servers = servers, .servers_count = count, .max_connections = max_connections};
 }
 
 static void pool_is_as_the_file_says(void **state)
@@ -48,12 +49,14 @@ static void servers_and_counts_are_shared_by_snapshots(void **state)
     struct server_set *set = server_set_new();
     struct pool_config config = config_of(1, 0), other = config_of(1, 0);
     other.name = "other";
-    struct pool *before = pool_new(&config, 0, set, &error), *after = pool_new(&config, 1, set, &error), *apart = pool_new(&other, 2, set, &error);
+    struct pool *before = pool_new(&config, 0, set, &error), *after = pool_new(&config, 1, set, &error),
+                *apart = pool_new(&other, 2, set, &error);
     assert_true(before != NULL && after != NULL && apart != NULL);
     assert_false(before->limited);
     assert_ptr_equal(before->servers[0].server, after->servers[0].server);
     assert_ptr_equal(before->shared, after->shared);
-    assert_ptr_not_equal(before->servers[0].server, apart->servers[0].server); /* the same address in another pool is another server */
+    assert_ptr_not_equal(before->servers[0].server,
+                         apart->servers[0].server); /* the same address in another pool is another server */
     assert_ptr_not_equal(before->shared, apart->shared);
     struct server *server = before->servers[0].server;
     uint32_t number = server->number;

@@ -1,4 +1,5 @@
-/* What probes ask and how they judge: a small server in a thread of its own answers each connection with one scripted text. */
+/* What probes ask and how they judge: a small server in a thread of its own answers each connection with one scripted
+ * text. */
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -16,10 +17,10 @@
 
 /* What the server does with its next connection. */
 struct script {
-    const char *head;   /* sent as it is; NULL: nothing, and the connection is held */
-    const char *rest;   /* sent a little later, so that it comes in a piece of its own; NULL: nothing */
-    size_t filling;     /* bytes of 'x' between the two */
-    bool deaf;          /* closes before it has read anything */
+    const char *head; /* sent as it is; NULL: nothing, and the connection is held */
+    const char *rest; /* sent a little later, so that it comes in a piece of its own; NULL: nothing */
+    size_t filling;   /* bytes of 'x' between the two */
+    bool deaf;        /* closes before it has read anything */
 };
 struct bench {
     struct loop *loop;
@@ -75,7 +76,8 @@ static void *serve(void *argument)
     }
     if (!bench->script.deaf && bench->script.head == NULL) { /* held until the other side has gone */
         char byte;
-        while (recv(fd, &byte, 1, 0) > 0) {}
+        while (recv(fd, &byte, 1, 0) > 0) {
+        }
     }
     close(fd);
     return NULL;
@@ -95,7 +97,8 @@ static void bench_begin(struct bench *bench)
     bench->set = server_set_new();
     bench->shared = server_set_take_pool(bench->set, "api");
     bench->server = server_set_take(bench->set, bench->shared, "s", "backend.example:81", &address, 1);
-    bench->config = (struct health_config){.type = PROBE_HTTP, .path = "/healthz?full=1", .method = "GET", .interval = 2000, .timeout = 300};
+    bench->config = (struct health_config){
+        .type = PROBE_HTTP, .path = "/healthz?full=1", .method = "GET", .interval = 2000, .timeout = 300};
 }
 
 static void bench_end(struct bench *bench)
@@ -130,7 +133,8 @@ static const char *probe(struct bench *bench, struct script script)
     memset(bench->request, 0, sizeof bench->request);
     bench->stop.passed = bench_stop;
     assert_int_equal(pthread_create(&bench->thread, NULL, serve, bench), 0);
-    struct health_probe *probe = health_probe_start(bench->loop, &bench->config, bench->server, NULL, probe_done, bench);
+    struct health_probe *probe =
+        health_probe_start(bench->loop, &bench->config, bench->server, NULL, probe_done, bench);
     assert_non_null(probe);
     assert_int_equal(bench->told, 0);
     loop_run(bench->loop);
@@ -162,12 +166,15 @@ static void status_decides(void **state)
     bench_begin(&bench);
     assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n"}));
     assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 204 No Content\r\n\r\n"}));
-    assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 103 Early Hints\r\n\r\n", .rest = "HTTP/1.0 200 OK\r\n\r\nuntil the end"}));
-    assert_string_equal(probe(&bench, (struct script){.head = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"}), "status 503");
+    assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 103 Early Hints\r\n\r\n",
+                                              .rest = "HTTP/1.0 200 OK\r\n\r\nuntil the end"}));
+    assert_string_equal(probe(&bench, (struct script){.head = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"}),
+                        "status 503");
     const char *only[] = {"503"};
     bench.config.expect_status = (struct texts){1, only};
     assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"}));
-    assert_string_equal(probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}), "status 200");
+    assert_string_equal(probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}),
+                        "status 200");
     bench_end(&bench);
 }
 
@@ -177,12 +184,20 @@ static void the_body_is_searched(void **state)
     struct bench bench;
     bench_begin(&bench);
     bench.config.expect_body = "all systems go";
-    assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n[all systems go]"}));
-    assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nall sys", .rest = "tems go"}));
-    assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\n\r\n", .filling = 40960, .rest = "all systems go"}));
-    assert_string_equal(probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nall systems no"}), "answer lacks the expected text");
-    assert_string_equal(probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}), "answer has no body");
-    assert_string_equal(probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\n\r\n", .filling = 81920, .rest = "all systems go"}), "answer lacks the expected text");
+    assert_null(
+        probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n[all systems go]"}));
+    assert_null(probe(
+        &bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nall sys", .rest = "tems go"}));
+    assert_null(
+        probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\n\r\n", .filling = 40960, .rest = "all systems go"}));
+    assert_string_equal(
+        probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nall systems no"}),
+        "answer lacks the expected text");
+    assert_string_equal(probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}),
+                        "answer has no body");
+    assert_string_equal(
+        probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\n\r\n", .filling = 81920, .rest = "all systems go"}),
+        "answer lacks the expected text");
     bench_end(&bench);
 }
 
@@ -192,7 +207,8 @@ static void servers_that_do_not_answer_fail(void **state)
     struct bench bench;
     bench_begin(&bench);
     assert_string_equal(probe(&bench, (struct script){.deaf = true}), failure_info[FAILURE_SERVER_CLOSED].text);
-    assert_string_equal(probe(&bench, (struct script){.head = "SSH-2.0-what\r\n"}), failure_info[FAILURE_RESPONSE_INVALID].text);
+    assert_string_equal(probe(&bench, (struct script){.head = "SSH-2.0-what\r\n"}),
+                        failure_info[FAILURE_RESPONSE_INVALID].text);
     bench.config.timeout = 60;
     assert_string_equal(probe(&bench, (struct script){.head = NULL}), "no answer in time");
     bench_end(&bench);
@@ -217,10 +233,8 @@ static void a_probe_can_be_cancelled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_request_is_as_configured),
-        cmocka_unit_test(status_decides),
-        cmocka_unit_test(the_body_is_searched),
-        cmocka_unit_test(servers_that_do_not_answer_fail),
+        cmocka_unit_test(the_request_is_as_configured), cmocka_unit_test(status_decides),
+        cmocka_unit_test(the_body_is_searched),         cmocka_unit_test(servers_that_do_not_answer_fail),
         cmocka_unit_test(a_probe_can_be_cancelled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /*
- * A worker's upstream side over a real loop and loopback sockets, with a codec of one byte a message: connections that are made, kept
- * and lost, slots and the queue, and two workers that wait for each other's slots.
+ * A worker's upstream side over a real loop and loopback sockets, with a codec of one byte a message: connections that
+ * are made, kept and lost, slots and the queue, and two workers that wait for each other's slots.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -427,7 +427,8 @@ static void servers_outlive_reloads(void **state)
     struct server *server = bench.members[0].server;
     assert_ptr_equal(server_set_take(bench.set, bench.pool.shared, "s0", "s0", server->addresses, 1), server);
     server_release(server);
-    struct server *moved = server_set_take(bench.set, bench.pool.shared, "s0", "s0", bench.members[1].server->addresses, 1);
+    struct server *moved =
+        server_set_take(bench.set, bench.pool.shared, "s0", "s0", bench.members[1].server->addresses, 1);
     assert_ptr_not_equal(moved, server);
     server_release(moved);
     server_set_sweep(bench.set);
@@ -776,8 +777,8 @@ static void no_wake_up_is_lost_between_workers(void **state)
     /* A lost word costs 100 ms, until the next look: many would show. */
     assert_true(took < 8000000);
     if (getenv("WEIR_TEST_TIMES") != NULL)
-        fprintf(stderr, "%u requests by %u workers through %u slots: %llu us\n", WORKERS * ASKERS_OF_ONE * ROUNDS, WORKERS, SLOTS,
-                (unsigned long long)took);
+        fprintf(stderr, "%u requests by %u workers through %u slots: %llu us\n", WORKERS * ASKERS_OF_ONE * ROUNDS,
+                WORKERS, SLOTS, (unsigned long long)took);
     bench_end(&bench);
 }
 
@@ -793,17 +794,20 @@ static void retry_budget_follows_requests_with_a_floor(void **state)
     while (retry_budget_spend(&budget, 0.2, now))
         granted++;
     assert_int_equal(granted, 10); /* what a new one holds */
-    for (granted = 0; retry_budget_spend(&budget, 0.2, now + 2000000); granted++) {}
+    for (granted = 0; retry_budget_spend(&budget, 0.2, now + 2000000); granted++) {
+    }
     assert_int_equal(granted, 6); /* three a second in any case */
     /* 1,000 requests a second earn 200 retries a second; at most ten seconds of them are kept. */
     now += 2000000;
     for (unsigned i = 0; i < 5000; i++)
         retry_budget_earn(&budget, 0.2, now += 1000);
-    for (granted = 0; retry_budget_spend(&budget, 0.2, now); granted++) {}
+    for (granted = 0; retry_budget_spend(&budget, 0.2, now); granted++) {
+    }
     assert_in_range(granted, 990, 1001);
     for (unsigned i = 0; i < 60000; i++)
         retry_budget_earn(&budget, 0.2, now += 1000);
-    for (granted = 0; retry_budget_spend(&budget, 0.2, now); granted++) {}
+    for (granted = 0; retry_budget_spend(&budget, 0.2, now); granted++) {
+    }
     assert_in_range(granted, 1950, 2011);
 }
 
