@@ -7,8 +7,8 @@
 #include "cli/cli.h"
 #include "control/control.h"
 #include "control/options.h"
+#include "http/regex.h"
 #include "net/net_version.h"
-#include "route/route_version.h"
 #include "schema/schema_version.h"
 #include "tls/tls.h"
 
@@ -63,7 +63,7 @@ int cli_version(int argc, char **argv)
         {"libevent", net_library_version()},
         {"openssl", tls_library_version()},
         {"libyaml", schema_library_version()},
-        {"pcre2", route_library_version()},
+        {"pcre2", regex_library_version()},
         {NULL, NULL},
     };
     const char *value;

@@ -316,7 +316,7 @@ static void client_head(struct stream *stream, struct head *head, bool last)
     if (why == FAILURE_NONE && is_misdirected(run))
         why = FAILURE_MISDIRECTED;
     if (why == FAILURE_NONE) {
-        x->route = router_find(run->site->router, x, run->worker->route_scratch);
+        x->route = router_find(run->site->router, x);
         x->times.routed = loop_now_us(x->loop);
         if (x->route == NULL)
             why = FAILURE_NO_ROUTE;

@@ -15,10 +15,10 @@
 #include "base/counters.h"
 #include "base/log_writer.h"
 #include "config/config.h"
+#include "http/regex.h"
 #include "net/listener.h"
 #include "proxy/client_conn.h"
 #include "proxy/snapshot.h"
-#include "route/router.h"
 #include "upstream/upstream.h"
 
 #define LOG_RING_SIZE ((size_t)1 << 20) /* about two thousand access-log lines until the log thread looks */
@@ -350,7 +350,6 @@ struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t blo
     worker->mailbox = mailbox_new(worker->loop, worker);
     worker->lease = lease_new(worker, snapshot);
     worker->upstreams = upstreams_new(worker->loop, number, worker->mailbox, &snapshot->upstream_http);
-    worker->route_scratch = route_scratch_new();
     worker->stop.run = worker_stop_now;
     worker->stop_at_the_latest.passed = worker_stop_late;
     list_init(&worker->clients);
@@ -387,6 +386,7 @@ static void *worker_main(void *argument)
     upstreams_free(worker->upstreams);
     worker->upstreams = NULL;
     block_pool_trim(0);
+    regex_thread_leave();
     log_thread_leave();
     return NULL;
 }
@@ -418,7 +418,6 @@ void worker_free(struct worker *worker)
     assert(!worker->started);
     if (worker->upstreams != NULL)
         upstreams_free(worker->upstreams);
-    route_scratch_free(worker->route_scratch);
     mailbox_free(worker->mailbox);
     loop_free(worker->loop);
     snapshot_release(worker->lease->snapshot);

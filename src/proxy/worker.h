@@ -13,7 +13,6 @@
 #include "net/loop.h"
 #include "net/mailbox.h"
 
-struct route_scratch;
 struct snapshot;
 struct upstreams;
 struct worker;
@@ -33,7 +32,6 @@ struct worker {
     struct mailbox *mailbox;
     struct lease *lease;              /* current */
     struct upstreams *upstreams;
-    struct route_scratch *route_scratch;
     struct list clients;              /* client_conn.at */
     struct list listeners;            /* of this worker */
     uint32_t clients_count;

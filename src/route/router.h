@@ -15,7 +15,6 @@
 
 struct exchange;
 struct router;
-struct route_scratch; /* per worker: PCRE2 match data and JIT stack */
 
 struct route {
     const struct route_config *config;
@@ -24,20 +23,10 @@ struct route {
 /* routes: of one listener or the top level. Regexes are compiled here (error tells route and offset). The error's place: *bad is the index of the route. */
 struct router *router_new(const struct route_config *routes, size_t count, size_t *bad, struct error *error) MUST_CHECK;
 void router_free(struct router *router);
-struct route_scratch *route_scratch_new(void);
-void route_scratch_free(struct route_scratch *scratch);
 /* The first route that matches, or NULL. Reads exchange->target, request, client. */
-const struct route *router_find(const struct router *router, const struct exchange *exchange, struct route_scratch *scratch);
+const struct route *router_find(const struct router *router, const struct exchange *exchange);
 /* For explain: why route `number` did not match (a sentence in `why`), or true when it would. */
-bool router_explain(const struct router *router, uint32_t number, const struct exchange *exchange, struct route_scratch *scratch, char *why, size_t room);
+bool router_explain(const struct router *router, uint32_t number, const struct exchange *exchange, char *why, size_t room);
 const struct route *router_route(const struct router *router, uint32_t number);
-
-/* A compiled regular expression with bounds against runaway patterns, for rewrite. */
-struct route_regex;
-struct route_regex *route_regex_new(const char *pattern, struct error *error) MUST_CHECK;
-void route_regex_free(struct route_regex *regex);
-/* Up to `most` captures as spans into subject; returns how many, 0: no match (or the bound was hit). */
-struct span;
-unsigned route_regex_match(const struct route_regex *regex, struct route_scratch *scratch, const char *subject, size_t length, struct span *captures, unsigned most);
 
 #endif

@@ -1,0 +1,158 @@
+/* Redirects and fixed responses. */
+#include "filter/answer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "config/route_config.h"
+#include "http/exchange.h"
+#include "http/template.h"
+
+#define FILE_MOST (1u << 20)
+
+struct action {
+    uint16_t status;
+    bool redirects;
+    /* redirect */
+    struct span scheme;
+    uint16_t port;
+    struct template *to, *host, *path;
+    /* respond */
+    struct template *body;
+    struct span file, content_type;
+    size_t headers_count;
+    struct name_value *names;
+    struct template **headers;
+};
+
+void action_free(struct action *action)
+{
+    if (action == NULL)
+        return;
+    template_free(action->to);
+    template_free(action->host);
+    template_free(action->path);
+    template_free(action->body);
+    for (size_t i = 0; i < action->headers_count; i++)
+        template_free(action->headers[i]);
+    free(action->headers);
+    free((void *)(uintptr_t)action->file.at);
+    free(action);
+}
+
+static bool template_maybe(struct template **made, const char *text, struct error *error)
+{
+    return text == NULL || (*made = template_new(text, error)) != NULL;
+}
+
+static bool redirect_new(struct action *action, const struct redirect_config *config, struct error *error)
+{
+    action->redirects = true;
+    action->status = (uint16_t)config->status;
+    action->scheme = span_of(config->scheme);
+    action->port = (uint16_t)config->port;
+    return template_maybe(&action->to, config->to, error) && template_maybe(&action->host, config->host, error) && template_maybe(&action->path, config->path, error);
+}
+
+static bool read_file(struct span *file, const char *path, struct error *error)
+{
+    FILE *in = fopen(path, "rbe");
+    if (in == NULL)
+        return error_set(error, "can't open %s", path);
+    char *bytes = xmalloc(FILE_MOST + 1);
+    size_t length = fread(bytes, 1, FILE_MOST + 1, in);
+    bool failed = ferror(in) != 0;
+    fclose(in);
+    *file = span_make(bytes, length);
+    if (failed || length > FILE_MOST)
+        return error_set(error, failed ? "can't read %s" : "%s is over 1MiB", path);
+    return true;
+}
+
+static bool respond_new(struct action *action, const struct respond_config *config, struct error *error)
+{
+    action->status = (uint16_t)config->status;
+    action->content_type = span_of(config->content_type);
+    action->names = config->headers.items;
+    action->headers = xcalloc(config->headers.count + 1, sizeof(struct template *));
+    for (; action->headers_count < config->headers.count; action->headers_count++)
+        if ((action->headers[action->headers_count] = template_new(config->headers.items[action->headers_count].value, error)) == NULL)
+            return false;
+    if (config->file != NULL)
+        return read_file(&action->file, config->file, error);
+    return template_maybe(&action->body, config->body != NULL ? config->body : "", error);
+}
+
+bool action_new(struct action **made, const struct route_config *route, struct error *error)
+{
+    *made = NULL;
+    if (route->redirect == NULL && route->respond == NULL)
+        return true;
+    struct action *action = xcalloc(1, sizeof *action);
+    bool fine = route->redirect != NULL ? redirect_new(action, route->redirect, error) : respond_new(action, route->respond, error);
+    if (!fine) {
+        action_free(action);
+        return false;
+    }
+    *made = action;
+    return true;
+}
+
+static struct span fill_or(const struct template *template, struct exchange *exchange, struct span otherwise)
+{
+    return template != NULL ? template_fill(template, exchange) : otherwise;
+}
+
+static struct span location_of(const struct action *action, struct exchange *x)
+{
+    if (action->to != NULL)
+        return template_fill(action->to, x);
+    struct span scheme = action->scheme.at != NULL ? action->scheme : x->tls ? SPAN("https") : SPAN("http");
+    struct span host = fill_or(action->host, x, x->target.host), query = x->request.line.request.query;
+    struct span path = fill_or(action->path, x, x->request.line.request.path);
+    if (action->path != NULL)
+        query = SPAN_NONE;
+    if (host.at == NULL || path.at == NULL)
+        return SPAN_NONE;
+    char port[8] = "";
+    bool same = action->scheme.at == NULL && action->host == NULL; /* another port belongs to the old place only */
+    uint16_t number = action->port != 0 ? action->port : same ? x->target.port : 0;
+    if (number != 0)
+        snprintf(port, sizeof port, ":%u", number);
+    bool v6 = span_find(host, ':') != host.length;
+    return arena_print(x->arena, "%.*s://%s%.*s%s%s%.*s%s%.*s", (int)scheme.length, scheme.at, v6 ? "[" : "", (int)host.length, host.at, v6 ? "]" : "", port,
+                       (int)path.length, path.at, query.at != NULL ? "?" : "", (int)query.length, query.at != NULL ? query.at : "");
+}
+
+bool action_answer(const struct action *action, struct exchange *exchange)
+{
+    struct answer *answer = &exchange->answer;
+    *answer = (struct answer){.status = action->status};
+    if (action->redirects) {
+        struct span location = location_of(action, exchange);
+        answer->body = SPAN("");
+        return location.at != NULL && fields_add(&answer->fields, exchange->arena, SPAN("Location"), location, FIELD_LOCATION);
+    }
+    answer->content_type = action->content_type;
+    answer->body = action->file.at != NULL ? action->file : template_fill(action->body, exchange);
+    for (size_t i = 0; i < action->headers_count; i++) {
+        struct span value = template_fill(action->headers[i], exchange);
+        if (value.at == NULL || !fields_add(&answer->fields, exchange->arena, span_of(action->names[i].name), value, field_id(span_of(action->names[i].name))))
+            return false;
+    }
+    return answer->body.at != NULL;
+}
+
+void action_explain(const struct action *action, const struct exchange *exchange, char *line, size_t room)
+{
+    struct exchange copy = *exchange;
+    if (!action->redirects) {
+        snprintf(line, room, "respond with %u", action->status);
+        return;
+    }
+    struct span location = location_of(action, &copy);
+    snprintf(line, room, "redirect with %u to %.*s", action->status, (int)location.length, location.length != 0 ? location.at : "");
+}

@@ -1,0 +1,153 @@
+/* Edits of fields: remove, set, add. What a filter sets is removed from the message first, so that nobody can bring it along. Two kinds: request and response. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "filter/kinds.h"
+#include "http/exchange.h"
+#include "http/h1_parse.h"
+#include "http/template.h"
+
+struct edit {
+    struct span name;
+    struct template *value;
+    bool set;
+};
+struct headers {
+    size_t removes_count, edits_count;
+    struct span *removes;
+    struct edit *edits;
+};
+
+/* Framing, hop-by-hop fields and Host are not a filter's to write: they belong to the connection and to rewrite.host. */
+static bool name_is_allowed(const char *text, struct error *error)
+{
+    struct span name = span_of(text);
+    for (size_t i = 0; i < name.length; i++)
+        if (!h1_is_token_byte((unsigned char)name.at[i]))
+            return error_set(error, "\"%s\" is not a field name", text);
+    uint16_t id = field_id(name);
+    if (name.length == 0)
+        return error_set(error, "a field name is empty");
+    if (id == FIELD_HOST)
+        return error_set(error, "Host is set by rewrite.host");
+    if (id == FIELD_CONTENT_LENGTH || (id != FIELD_OTHER && field_is_hop(id)))
+        return error_set(error, "\"%s\" belongs to the connection and can't be edited", text);
+    return true;
+}
+
+static bool edits_add(struct headers *headers, const struct name_values *pairs, bool set, struct error *error)
+{
+    for (size_t i = 0; i < pairs->count; i++) {
+        struct edit *edit = &headers->edits[headers->edits_count];
+        if (!name_is_allowed(pairs->items[i].name, error))
+            return false;
+        *edit = (struct edit){.name = span_of(pairs->items[i].name), .value = template_new(pairs->items[i].value, error), .set = set};
+        if (edit->value == NULL)
+            return error_wrap(error, "%s", pairs->items[i].name);
+        headers->edits_count++;
+    }
+    return true;
+}
+
+static void headers_dispose(struct filter *filter)
+{
+    struct headers *headers = filter->prepared;
+    for (size_t i = 0; i < headers->edits_count; i++)
+        template_free(headers->edits[i].value);
+    free(headers->edits);
+    free(headers->removes);
+    free(headers);
+}
+
+static bool headers_prepare(struct filter *filter, const struct headers_config *config, struct error *error)
+{
+    if (config->set.count + config->add.count + config->remove.count == 0)
+        return true;
+    struct headers *headers = xcalloc(1, sizeof *headers);
+    filter->prepared = headers;
+    headers->removes = xcalloc(config->remove.count + 1, sizeof *headers->removes);
+    headers->edits = xcalloc(config->set.count + config->add.count + 1, sizeof *headers->edits);
+    for (; headers->removes_count < config->remove.count; headers->removes_count++) {
+        if (!name_is_allowed(config->remove.items[headers->removes_count], error))
+            return false;
+        headers->removes[headers->removes_count] = span_of(config->remove.items[headers->removes_count]);
+    }
+    return edits_add(headers, &config->set, true, error) && edits_add(headers, &config->add, false, error);
+}
+
+static bool request_prepare(struct filter *filter, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error)
+{
+    (void)config;
+    (void)limiters;
+    return headers_prepare(filter, &route->request.headers, error);
+}
+
+static bool response_prepare(struct filter *filter, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error)
+{
+    (void)config;
+    (void)limiters;
+    return headers_prepare(filter, &route->response.headers, error);
+}
+
+/* False: the exchange's arena is used up. */
+static bool headers_apply(const struct headers *headers, struct exchange *exchange, struct fields *fields)
+{
+    for (size_t i = 0; i < headers->removes_count; i++)
+        fields_remove_name(fields, headers->removes[i]);
+    for (size_t i = 0; i < headers->edits_count; i++) {
+        const struct edit *edit = &headers->edits[i];
+        struct span value = template_fill(edit->value, exchange);
+        if (edit->set)
+            fields_remove_name(fields, edit->name);
+        if (value.at == NULL || !fields_add(fields, exchange->arena, edit->name, value, field_id(edit->name)))
+            return false;
+    }
+    return true;
+}
+
+static enum verdict request_edit(const struct filter *filter, struct exchange *exchange)
+{
+    if (headers_apply(filter->prepared, exchange, &exchange->request.fields))
+        return VERDICT_NEXT;
+    exchange->answer = (struct answer){.status = 503, .failure = FAILURE_OVERLOADED};
+    return VERDICT_ANSWERED;
+}
+
+static void response_edit(const struct filter *filter, struct exchange *exchange)
+{
+    if (!headers_apply(filter->prepared, exchange, &exchange->response.fields))
+        exchange->failure = FAILURE_OVERLOADED; /* told in the log; the response goes out with what fitted */
+}
+
+static void headers_explain(const struct filter *filter, const struct exchange *exchange, char *line, size_t room)
+{
+    (void)exchange;
+    const struct headers *headers = filter->prepared;
+    size_t length = 0;
+    for (size_t i = 0; i < headers->removes_count + headers->edits_count && length < room; i++) {
+        bool remove = i < headers->removes_count;
+        const struct edit *edit = remove ? NULL : &headers->edits[i - headers->removes_count];
+        struct span name = remove ? headers->removes[i] : edit->name;
+        int wrote = snprintf(line + length, room - length, "%s%s %.*s", i == 0 ? "" : ", ", remove ? "remove" : edit->set ? "set" : "add", (int)name.length, name.at);
+        length += wrote > 0 ? (size_t)wrote : 0;
+    }
+}
+
+const struct filter_kind filter_request_headers = {
+    .name = "request.headers",
+    .state = -1,
+    .prepare = request_prepare,
+    .dispose = headers_dispose,
+    .request = request_edit,
+    .explain = headers_explain,
+};
+const struct filter_kind filter_response_headers = {
+    .name = "response.headers",
+    .state = -1,
+    .prepare = response_prepare,
+    .dispose = headers_dispose,
+    .response = response_edit,
+    .explain = headers_explain,
+};

@@ -1,0 +1,135 @@
+/*
+ * Limits requests in progress per key. A word of the table is 40 bits of tag and 24 bits of count; a word whose count is 0 is free for any key. When all eight words of
+ * a bucket are busy with other keys the request passes uncounted: the table is too small then, which is logged.
+ */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/counters.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "filter/key.h"
+#include "filter/kinds.h"
+#include "http/exchange.h"
+
+#define WORDS 8u
+#define COUNT_BITS 24u
+#define COUNT_MASK (((uint64_t)1 << COUNT_BITS) - 1)
+#define STATE 0 /* in exchange.filter_states: the word that was counted up */
+
+struct in_flight {
+    const struct in_flight_config *config;
+    uint64_t buckets; /* power of two */
+    _Atomic uint64_t *words;
+};
+
+static bool in_flight_prepare(struct filter *filter, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error)
+{
+    (void)config;
+    (void)limiters;
+    if (route->in_flight == NULL)
+        return true;
+    struct in_flight *in_flight = xcalloc(1, sizeof *in_flight);
+    filter->prepared = in_flight;
+    in_flight->config = route->in_flight;
+    for (in_flight->buckets = 1; in_flight->buckets * WORDS < route->in_flight->keys;)
+        in_flight->buckets *= 2;
+    in_flight->words = calloc(in_flight->buckets * WORDS, sizeof *in_flight->words);
+    return in_flight->words != NULL || error_set(error, "no memory for %llu keys", (unsigned long long)route->in_flight->keys);
+}
+
+static void in_flight_dispose(struct filter *filter)
+{
+    struct in_flight *in_flight = filter->prepared;
+    free((void *)in_flight->words);
+    free(in_flight);
+}
+
+/* The word of this tag, else a free one, else NULL. */
+static _Atomic uint64_t *word_of(const struct in_flight *in_flight, uint64_t hash, uint64_t *seen)
+{
+    _Atomic uint64_t *words = &in_flight->words[(hash & (in_flight->buckets - 1)) * WORDS], *free_word = NULL;
+    for (unsigned i = 0; i < WORDS; i++) {
+        uint64_t word = atomic_load_explicit(&words[i], memory_order_relaxed);
+        if ((word & COUNT_MASK) != 0 && word >> COUNT_BITS == hash >> COUNT_BITS) {
+            *seen = word;
+            return &words[i];
+        }
+        if (free_word == NULL && (word & COUNT_MASK) == 0) {
+            free_word = &words[i];
+            *seen = word;
+        }
+    }
+    return free_word;
+}
+
+/* True when the request is under the limit, and counted if *word is set. */
+static bool count_up(const struct in_flight *in_flight, uint64_t hash, _Atomic uint64_t **counted)
+{
+    for (;;) {
+        uint64_t seen;
+        _Atomic uint64_t *word = word_of(in_flight, hash, &seen);
+        *counted = NULL;
+        if (word == NULL) {
+            log_warn("in_flight", "table is full, a request passes uncounted", KV("mend", "raise in_flight.keys"));
+            return true;
+        }
+        uint64_t count = seen & COUNT_MASK;
+        if (count >= in_flight->config->limit)
+            return false;
+        uint64_t next = (hash >> COUNT_BITS << COUNT_BITS) | (count + 1);
+        if (atomic_compare_exchange_weak_explicit(word, &seen, next, memory_order_relaxed, memory_order_relaxed)) {
+            *counted = word;
+            return true;
+        }
+    }
+}
+
+static enum verdict in_flight_request(const struct filter *filter, struct exchange *exchange)
+{
+    const struct in_flight *in_flight = filter->prepared;
+    const struct in_flight_config *config = in_flight->config;
+    uint64_t hash;
+    _Atomic uint64_t *word;
+    if (!key_hash(config->parts, config->parts_count, (unsigned)config->ipv6_prefix, exchange, &hash))
+        return VERDICT_NEXT;
+    if (count_up(in_flight, hash, &word)) {
+        exchange->filter_states[STATE] = (void *)word;
+        return VERDICT_NEXT;
+    }
+    if (config->dry_run)
+        return VERDICT_NEXT;
+    counter_add(COUNTER_in_flight_limited, 1);
+    exchange->answer = (struct answer){.status = (uint16_t)config->status, .failure = FAILURE_IN_FLIGHT_LIMITED};
+    (void)!fields_add(&exchange->answer.fields, exchange->arena, SPAN("Retry-After"), SPAN("1"), FIELD_RETRY_AFTER);
+    return VERDICT_ANSWERED;
+}
+
+static void in_flight_done(const struct filter *filter, struct exchange *exchange)
+{
+    (void)filter;
+    _Atomic uint64_t *word = exchange->filter_states[STATE];
+    if (word != NULL)
+        atomic_fetch_sub_explicit(word, 1, memory_order_relaxed);
+    exchange->filter_states[STATE] = NULL;
+}
+
+static void in_flight_explain(const struct filter *filter, const struct exchange *exchange, char *line, size_t room)
+{
+    (void)exchange;
+    const struct in_flight *in_flight = filter->prepared;
+    snprintf(line, room, "at most %llu at once per key%s", (unsigned long long)in_flight->config->limit, in_flight->config->dry_run ? ", dry run" : "");
+}
+
+const struct filter_kind filter_in_flight = {
+    .name = "in_flight",
+    .state = STATE,
+    .prepare = in_flight_prepare,
+    .dispose = in_flight_dispose,
+    .request = in_flight_request,
+    .done = in_flight_done,
+    .explain = in_flight_explain,
+};

@@ -1,0 +1,17 @@
+/* The key of a limit: parts of a request, hashed together with the process's secret. */
+#ifndef WEIR_FILTER_KEY_H
+#define WEIR_FILTER_KEY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+
+struct exchange;
+struct key_part;
+
+/* False: the request lacks a part (no such header, cookie or parameter) and is not counted by this limit. */
+bool key_hash(const struct key_part *parts, size_t count, unsigned ipv6_prefix, const struct exchange *exchange, uint64_t *hash) MUST_CHECK;
+
+#endif

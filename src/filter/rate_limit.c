@@ -1,0 +1,136 @@
+/* A route's rate limits: all must admit the request. One that refuses gets back what those before it took. Fields as in draft-ietf-httpapi-ratelimit-headers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/counters.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "filter/key.h"
+#include "filter/kinds.h"
+#include "filter/limiter.h"
+#include "filter/limiter_set.h"
+#include "http/exchange.h"
+#include "net/loop.h"
+
+#define LIMITS_MOST 8u
+
+struct limit {
+    const struct limiter_config *config;
+    struct limiter *limiter;
+};
+struct rate_limit {
+    size_t count;
+    struct limit limits[];
+};
+
+static bool rate_limit_prepare(struct filter *filter, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error)
+{
+    if (route->rate_limit.count == 0)
+        return true;
+    if (route->rate_limit.count > LIMITS_MOST)
+        return error_set(error, "a route has at most %u rate limits", LIMITS_MOST);
+    struct rate_limit *rate = xcalloc(1, sizeof *rate + route->rate_limit.count * sizeof rate->limits[0]);
+    for (size_t i = 0; i < route->rate_limit.count; i++) {
+        rate->limits[i].config = config_rate_limit(config, route->rate_limit.items[i]);
+        rate->limits[i].limiter = limiter_set_find(limiters, rate->limits[i].config);
+    }
+    rate->count = route->rate_limit.count;
+    filter->prepared = rate;
+    return true;
+}
+
+static void rate_limit_dispose(struct filter *filter)
+{
+    struct rate_limit *rate = filter->prepared;
+    for (size_t i = 0; i < rate->count; i++)
+        limiter_release(rate->limits[i].limiter);
+    free(rate);
+}
+
+static uint64_t seconds_up(uint64_t us)
+{
+    uint64_t seconds = (us + 999999) / 1000000;
+    return seconds != 0 ? seconds : 1;
+}
+
+/* RateLimit-Policy: what the limit is; RateLimit: what is left of it. */
+static void tell(struct exchange *exchange, const struct limit *limit, const struct limiter_verdict *verdict)
+{
+    struct span policy = arena_print(exchange->arena, "\"%s\";q=%llu;w=%llu", limit->config->name, (unsigned long long)limiter_rate_count(limit->limiter),
+                                     (unsigned long long)limiter_rate_seconds(limit->limiter));
+    struct span left = arena_print(exchange->arena, "\"%s\";r=%llu;t=%llu", limit->config->name, (unsigned long long)verdict->remaining,
+                                   (unsigned long long)(verdict->retry_after_us == 0 ? 0 : seconds_up(verdict->retry_after_us)));
+    /* Without room these are left out: they inform, the limit itself holds. */
+    if (policy.at != NULL && left.at != NULL && fields_add(&exchange->response_fields, exchange->arena, SPAN("RateLimit-Policy"), policy, FIELD_OTHER))
+        (void)!fields_add(&exchange->response_fields, exchange->arena, SPAN("RateLimit"), left, FIELD_OTHER);
+}
+
+static enum verdict refuse(struct exchange *exchange, const struct limit *limit, const struct limiter_verdict *verdict)
+{
+    counter_add(COUNTER_rate_limited, 1);
+    exchange->answer = (struct answer){.status = (uint16_t)limit->config->status, .failure = FAILURE_RATE_LIMITED};
+    struct span seconds = arena_print(exchange->arena, "%llu", (unsigned long long)seconds_up(verdict->retry_after_us));
+    if (seconds.at != NULL)
+        (void)!fields_add(&exchange->answer.fields, exchange->arena, SPAN("Retry-After"), seconds, FIELD_RETRY_AFTER);
+    return VERDICT_ANSWERED;
+}
+
+static void would_refuse(const struct limit *limit)
+{
+    counter_add(COUNTER_rate_limited_dry, 1);
+    log_debug("rate_limit", "a request is over a limit in dry run", KV("limit", limit->config->name));
+}
+
+static enum verdict rate_limit_request(const struct filter *filter, struct exchange *exchange)
+{
+    const struct rate_limit *rate = filter->prepared;
+    uint64_t hashes[LIMITS_MOST], now = loop_now_us(exchange->loop);
+    bool taken[LIMITS_MOST] = {false};
+    for (size_t i = 0; i < rate->count; i++) {
+        const struct limit *limit = &rate->limits[i];
+        if (!key_hash(limit->config->parts, limit->config->parts_count, (unsigned)limit->config->ipv6_prefix, exchange, &hashes[i]))
+            continue;
+        struct limiter_verdict verdict = limiter_admit(limit->limiter, hashes[i], now);
+        taken[i] = verdict.admitted;
+        if (!verdict.admitted && limit->config->dry_run) {
+            would_refuse(limit);
+            continue;
+        }
+        tell(exchange, limit, &verdict);
+        if (verdict.admitted)
+            continue;
+        for (size_t k = 0; k < i; k++)
+            if (taken[k])
+                limiter_give_back(rate->limits[k].limiter, hashes[k], now);
+        return refuse(exchange, limit, &verdict);
+    }
+    return VERDICT_NEXT;
+}
+
+static void rate_limit_explain(const struct filter *filter, const struct exchange *exchange, char *line, size_t room)
+{
+    const struct rate_limit *rate = filter->prepared;
+    size_t length = 0;
+    uint64_t hash;
+    for (size_t i = 0; i < rate->count && length < room; i++) {
+        const struct limiter_config *config = rate->limits[i].config;
+        bool counted = key_hash(config->parts, config->parts_count, (unsigned)config->ipv6_prefix, exchange, &hash);
+        int wrote = snprintf(line + length, room - length, "%s%s: %llu in %llu s, burst %llu%s%s", i == 0 ? "" : "; ", config->name,
+                             (unsigned long long)limiter_rate_count(rate->limits[i].limiter), (unsigned long long)limiter_rate_seconds(rate->limits[i].limiter),
+                             (unsigned long long)limiter_burst(rate->limits[i].limiter), config->dry_run ? ", dry run" : "",
+                             counted ? "" : ", does not count this request (a part of its key is missing)");
+        length += wrote > 0 ? (size_t)wrote : 0;
+    }
+}
+
+const struct filter_kind filter_rate_limit = {
+    .name = "rate_limit",
+    .state = -1,
+    .prepare = rate_limit_prepare,
+    .dispose = rate_limit_dispose,
+    .request = rate_limit_request,
+    .explain = rate_limit_explain,
+};

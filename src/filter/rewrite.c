@@ -1,0 +1,165 @@
+/* What is sent to the server instead of the path and host that came. The result is checked: it begins with '/', and nothing in it can end the request line. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "filter/kinds.h"
+#include "http/exchange.h"
+#include "http/regex.h"
+#include "http/target.h"
+#include "http/template.h"
+
+#define CAPTURES 10u
+
+struct rewrite {
+    struct template *path, *host;
+    struct span strip, add, replacement;
+    struct regex *regex;
+};
+
+static void rewrite_dispose(struct filter *filter)
+{
+    struct rewrite *rewrite = filter->prepared;
+    template_free(rewrite->path);
+    template_free(rewrite->host);
+    regex_free(rewrite->regex);
+    free(rewrite);
+}
+
+static bool rewrite_prepare(struct filter *filter, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error)
+{
+    (void)config;
+    (void)limiters;
+    const struct rewrite_config *settings = route->rewrite;
+    if (settings == NULL)
+        return true;
+    struct rewrite *rewrite = xcalloc(1, sizeof *rewrite);
+    filter->prepared = rewrite;
+    if (settings->path != NULL && (rewrite->path = template_new(settings->path, error)) == NULL)
+        return false;
+    if (settings->host != NULL && (rewrite->host = template_new(settings->host, error)) == NULL)
+        return false;
+    if (settings->regex != NULL && (rewrite->regex = regex_new(settings->regex, error)) == NULL)
+        return false;
+    rewrite->strip = span_of(settings->strip_prefix);
+    rewrite->add = span_of(settings->add_prefix);
+    rewrite->replacement = span_of(settings->replacement != NULL ? settings->replacement : "");
+    return true;
+}
+
+/* $0 to $9 are captures, $$ is a dollar. */
+static struct span replace(const struct rewrite *rewrite, struct exchange *exchange, struct span path)
+{
+    struct span captures[CAPTURES];
+    unsigned count = regex_match(rewrite->regex, path, captures, CAPTURES);
+    if (count == 0)
+        return path;
+    size_t room = path.length + 1;
+    for (size_t i = 0; i < rewrite->replacement.length; i++)
+        room += rewrite->replacement.at[i] == '$' ? path.length : 1;
+    char *at = arena_get_bytes(exchange->arena, room);
+    if (at == NULL)
+        return SPAN_NONE;
+    size_t length = (size_t)(captures[0].at - path.at);
+    memcpy(at, path.at, length);
+    for (size_t i = 0; i < rewrite->replacement.length; i++) {
+        char c = rewrite->replacement.at[i], next = i + 1 < rewrite->replacement.length ? rewrite->replacement.at[i + 1] : '\0';
+        if (c != '$' || next == '\0') {
+            at[length++] = c;
+        } else if (next == '$') {
+            at[length++] = '$';
+            i++;
+        } else {
+            unsigned number = (unsigned)(next - '0');
+            if (number < count && captures[number].length != 0) {
+                memcpy(at + length, captures[number].at, captures[number].length);
+                length += captures[number].length;
+            }
+            i++;
+        }
+    }
+    struct span rest = span_skip(path, (size_t)(captures[0].at - path.at) + captures[0].length);
+    memcpy(at + length, rest.at, rest.length);
+    return span_make(at, length + rest.length);
+}
+
+static struct span strip_and_add(const struct rewrite *rewrite, struct exchange *exchange, struct span path)
+{
+    struct span strip = rewrite->strip;
+    while (strip.length > 0 && strip.at[strip.length - 1] == '/')
+        strip.length--;
+    bool whole = span_starts(path, strip) && (path.length == strip.length || path.at[strip.length] == '/');
+    struct span rest = whole ? span_skip(path, strip.length) : path;
+    struct span add = rewrite->add;
+    if (rest.length == 0)
+        rest = SPAN("/");
+    if (add.length == 0)
+        return rest;
+    if (add.at[add.length - 1] == '/')
+        add.length--;
+    return arena_print(exchange->arena, "%.*s%.*s", (int)add.length, add.at, (int)rest.length, rest.at);
+}
+
+static bool path_is_fine(struct span path)
+{
+    if (path.length == 0 || path.at[0] != '/')
+        return false;
+    for (size_t i = 0; i < path.length; i++)
+        if ((unsigned char)path.at[i] <= 0x20 || (unsigned char)path.at[i] >= 0x7f || path.at[i] == '#' || path.at[i] == '?')
+            return false;
+    return true;
+}
+
+static enum verdict fail(struct exchange *exchange, enum failure why)
+{
+    exchange->answer = (struct answer){.status = failure_info[why].status, .failure = why};
+    return VERDICT_ANSWERED;
+}
+
+static enum verdict rewrite_request(const struct filter *filter, struct exchange *exchange)
+{
+    const struct rewrite *rewrite = filter->prepared;
+    struct span path = exchange->request.line.request.path;
+    if (rewrite->path != NULL)
+        path = template_fill(rewrite->path, exchange);
+    else if (rewrite->regex != NULL)
+        path = replace(rewrite, exchange, exchange->target.path);
+    else if (rewrite->strip.at != NULL || rewrite->add.at != NULL)
+        path = strip_and_add(rewrite, exchange, exchange->target.path);
+    if (path.at == NULL)
+        return fail(exchange, FAILURE_OVERLOADED);
+    if (!path_is_fine(path) && !span_is(path, "*"))
+        return fail(exchange, FAILURE_BAD_TARGET);
+    exchange->request.line.request.path = path;
+    if (rewrite->host == NULL)
+        return VERDICT_NEXT;
+    struct span host = template_fill(rewrite->host, exchange), name;
+    uint16_t port;
+    bool has_port;
+    if (host.at == NULL || !authority_split(host, &name, &port, &has_port))
+        return fail(exchange, FAILURE_BAD_HOST);
+    exchange->request.line.request.authority = host;
+    return VERDICT_NEXT;
+}
+
+static void rewrite_explain(const struct filter *filter, const struct exchange *exchange, char *line, size_t room)
+{
+    struct exchange copy = *exchange;
+    enum verdict verdict = rewrite_request(filter, &copy);
+    struct span path = copy.request.line.request.path, host = copy.request.line.request.authority;
+    if (verdict == VERDICT_NEXT)
+        snprintf(line, room, "path %.*s, host %.*s", (int)path.length, path.at, (int)host.length, host.length != 0 ? host.at : "");
+    else
+        snprintf(line, room, "the result is no path: refused with %u", copy.answer.status);
+}
+
+const struct filter_kind filter_rewrite = {
+    .name = "rewrite",
+    .state = -1,
+    .prepare = rewrite_prepare,
+    .dispose = rewrite_dispose,
+    .request = rewrite_request,
+    .explain = rewrite_explain,
+};

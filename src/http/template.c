@@ -1,0 +1,231 @@
+/* Templates: compiled into pieces of text and named values; filled by concatenation into the exchange's arena. */
+#include "http/template.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "config/route_config.h"
+#include "http/exchange.h"
+
+struct piece {
+    struct span text;                                   /* constant, or the header's name */
+    struct span (*value)(struct exchange *exchange, struct span name); /* NULL: constant */
+};
+struct template {
+    char *source;
+    size_t count;
+    struct piece *pieces;
+};
+
+#define PIECES_MOST 64u
+
+static struct span value_request_id(struct exchange *x, struct span name)
+{
+    (void)name;
+    return exchange_request_id(x);
+}
+static struct span value_method(struct exchange *x, struct span name)
+{
+    (void)name;
+    return x->request.line.request.method_name;
+}
+static struct span value_host(struct exchange *x, struct span name)
+{
+    (void)name;
+    return x->target.host;
+}
+static struct span value_path(struct exchange *x, struct span name)
+{
+    (void)name;
+    return x->request.line.request.path;
+}
+static struct span value_query(struct exchange *x, struct span name)
+{
+    (void)name;
+    return x->request.line.request.query;
+}
+static struct span value_uri(struct exchange *x, struct span name)
+{
+    (void)name;
+    struct span path = x->request.line.request.path, query = x->request.line.request.query;
+    if (query.at == NULL)
+        return path;
+    return arena_print(x->arena, "%.*s?%.*s", (int)path.length, path.at, (int)query.length, query.at);
+}
+static struct span value_scheme(struct exchange *x, struct span name)
+{
+    (void)name;
+    return x->tls ? SPAN("https") : SPAN("http");
+}
+static struct span value_header(struct exchange *x, struct span name)
+{
+    const struct field *field = fields_find_name(&x->request.fields, name);
+    return field != NULL ? field->value : SPAN("");
+}
+static struct span print_ip(struct exchange *x, const struct ip_address *ip)
+{
+    char text[ADDRESS_TEXT_MAX];
+    return arena_copy(x->arena, ip_address_print(ip, text));
+}
+static struct span value_client_ip(struct exchange *x, struct span name)
+{
+    (void)name;
+    return print_ip(x, &x->client);
+}
+static struct span value_client_port(struct exchange *x, struct span name)
+{
+    (void)name;
+    return arena_print(x->arena, "%u", x->client.port);
+}
+static struct span value_peer_ip(struct exchange *x, struct span name)
+{
+    (void)name;
+    return print_ip(x, &x->peer);
+}
+static struct span value_tls_version(struct exchange *x, struct span name)
+{
+    (void)name;
+    return x->tls_version;
+}
+static struct span value_tls_sni(struct exchange *x, struct span name)
+{
+    (void)name;
+    return x->server_name;
+}
+static struct span value_status(struct exchange *x, struct span name)
+{
+    (void)name;
+    return arena_print(x->arena, "%u", x->response.line.response.status);
+}
+
+static const struct {
+    const char *name;
+    struct span (*value)(struct exchange *exchange, struct span name);
+    bool prefix; /* the rest of the name is a parameter */
+} values[] = {
+    {"request.id", value_request_id, false},       {"request.method", value_method, false},     {"request.host", value_host, false},
+    {"request.path", value_path, false},           {"request.query", value_query, false},       {"request.uri", value_uri, false},
+    {"request.scheme", value_scheme, false},       {"request.header.", value_header, true},     {"client.ip", value_client_ip, false},
+    {"client.port", value_client_port, false},     {"peer.ip", value_peer_ip, false},           {"tls.version", value_tls_version, false},
+    {"tls.sni", value_tls_sni, false},             {"status", value_status, false},
+};
+
+static bool unknown_name(struct span name, struct error *error)
+{
+    const char *nearest = NULL;
+    unsigned least = 4;
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
+        unsigned distance = text_distance(name, span_of(values[i].name), least);
+        if (distance < least) {
+            least = distance;
+            nearest = values[i].name;
+        }
+    }
+    if (nearest != NULL)
+        return error_set(error, "unknown name \"${%.*s}\"; did you mean \"${%s}\"?", (int)name.length, name.at, nearest);
+    return error_set(error, "unknown name \"${%.*s}\"; names are request.id, request.path, client.ip and others of weir.yaml(5)", (int)name.length, name.at);
+}
+
+static bool piece_named(struct piece *piece, struct span name, struct error *error)
+{
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
+        struct span known = span_of(values[i].name);
+        if (values[i].prefix ? span_starts(name, known) && name.length > known.length : span_equal(name, known)) {
+            piece->text = values[i].prefix ? span_skip(name, known.length) : SPAN_NONE;
+            piece->value = values[i].value;
+            return true;
+        }
+    }
+    return unknown_name(name, error);
+}
+
+/* The next piece: a name in ${}, "$$" for one dollar, or text up to the next dollar. */
+static bool piece_next(struct piece *piece, struct span *rest, struct error *error)
+{
+    *piece = (struct piece){.value = NULL};
+    if (span_starts(*rest, SPAN("${"))) {
+        size_t end = span_find(*rest, '}');
+        if (end == rest->length)
+            return error_set(error, "\"${\" without its \"}\"");
+        struct span name = span_make(rest->at + 2, end - 2);
+        *rest = span_skip(*rest, end + 1);
+        return piece_named(piece, name, error);
+    }
+    size_t end = rest->at[0] == '$' ? 1 : span_find(*rest, '$');
+    piece->text = span_first(*rest, end);
+    *rest = span_skip(*rest, end + (span_starts(*rest, SPAN("$$")) ? 1 : 0));
+    return true;
+}
+
+struct template *template_new(const char *text, struct error *error)
+{
+    struct template *template = xcalloc(1, sizeof *template);
+    template->source = xstrdup(text);
+    template->pieces = xcalloc(PIECES_MOST, sizeof *template->pieces);
+    struct span rest = span_of(template->source);
+    while (rest.length != 0) {
+        if (template->count == PIECES_MOST) {
+            error_set(error, "a template has at most %u parts", PIECES_MOST);
+            template_free(template);
+            return NULL;
+        }
+        if (!piece_next(&template->pieces[template->count++], &rest, error)) {
+            template_free(template);
+            return NULL;
+        }
+    }
+    template->pieces = xrealloc(template->pieces, (template->count + 1) * sizeof *template->pieces);
+    return template;
+}
+
+void template_free(struct template *template)
+{
+    if (template == NULL)
+        return;
+    free(template->pieces);
+    free(template->source);
+    free(template);
+}
+
+bool template_is_constant(const struct template *template, struct span *text)
+{
+    if (template->count > 1 || (template->count == 1 && template->pieces[0].value != NULL))
+        return false;
+    *text = template->count == 1 ? template->pieces[0].text : SPAN("");
+    return true;
+}
+
+/* Bytes that could end a field or a line never come out of a value. */
+static size_t copy_clean(char *to, struct span from)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < from.length; i++)
+        if (from.at[i] != '\r' && from.at[i] != '\n' && from.at[i] != '\0')
+            to[length++] = from.at[i];
+    return length;
+}
+
+struct span template_fill(const struct template *template, struct exchange *exchange)
+{
+    struct span parts[PIECES_MOST], constant;
+    if (template_is_constant(template, &constant))
+        return constant;
+    size_t length = 0;
+    for (size_t i = 0; i < template->count; i++) {
+        const struct piece *piece = &template->pieces[i];
+        parts[i] = piece->value != NULL ? piece->value(exchange, piece->text) : piece->text;
+        length += parts[i].length;
+    }
+    char *at = arena_get_bytes(exchange->arena, length + 1);
+    if (at == NULL)
+        return SPAN_NONE;
+    size_t out = 0;
+    for (size_t i = 0; i < template->count; i++)
+        out += template->pieces[i].value != NULL ? copy_clean(at + out, parts[i]) : (memcpy(at + out, parts[i].at, parts[i].length), parts[i].length);
+    at[out] = '\0';
+    return span_make(at, out);
+}

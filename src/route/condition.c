@@ -1,0 +1,164 @@
+/* Conditions are looked at on candidates only, so a plain walk over a handful is the fastest there is. */
+#include "route/condition.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "config/route_config.h"
+#include "http/exchange.h"
+#include "http/regex.h"
+#include "net/address.h"
+#include "route/router.h"
+
+enum test_kind { TEST_PRESENT, TEST_EQUAL, TEST_REGEX };
+struct test {
+    struct span name, value;
+    enum test_kind kind;
+    struct regex *regex;
+};
+struct condition {
+    size_t methods_count, headers_count, queries_count;
+    struct span *methods;
+    struct test *headers, *queries;
+    struct networks clients;
+};
+
+static bool test_new(struct test *test, const struct name_value *pair, struct error *error)
+{
+    *test = (struct test){.name = span_of(pair->name), .value = span_of(pair->value), .kind = TEST_EQUAL};
+    if (strcmp(pair->value, "*") == 0) {
+        test->kind = TEST_PRESENT;
+    } else if (pair->value[0] == '~') {
+        test->kind = TEST_REGEX;
+        test->regex = regex_new(pair->value + 1, error);
+        return test->regex != NULL;
+    }
+    return true;
+}
+
+static bool tests_new(struct test **tests, size_t *count, const struct name_values *pairs, struct error *error)
+{
+    *tests = pairs->count != 0 ? xcalloc(pairs->count, sizeof **tests) : NULL;
+    for (*count = 0; *count < pairs->count; ++*count)
+        if (!test_new(&(*tests)[*count], &pairs->items[*count], error))
+            return false;
+    return true;
+}
+
+static bool clients_new(struct networks *clients, const struct texts *texts, struct error *error)
+{
+    clients->items = texts->count != 0 ? xcalloc(texts->count, sizeof *clients->items) : NULL;
+    for (clients->count = 0; clients->count < texts->count; clients->count++)
+        if (!network_parse(&clients->items[clients->count], texts->items[clients->count], error))
+            return false;
+    return true;
+}
+
+bool condition_new(struct condition **made, const struct match_config *match, struct error *error)
+{
+    *made = NULL;
+    if (match->methods.count + match->header.count + match->query.count + match->client.count == 0)
+        return true;
+    struct condition *condition = xcalloc(1, sizeof *condition);
+    condition->methods = match->methods.count != 0 ? xcalloc(match->methods.count, sizeof *condition->methods) : NULL;
+    for (; condition->methods_count < match->methods.count; condition->methods_count++)
+        condition->methods[condition->methods_count] = span_of(match->methods.items[condition->methods_count]);
+    if (!tests_new(&condition->headers, &condition->headers_count, &match->header, error) ||
+        !tests_new(&condition->queries, &condition->queries_count, &match->query, error) || !clients_new(&condition->clients, &match->client, error)) {
+        condition_free(condition);
+        return false;
+    }
+    *made = condition;
+    return true;
+}
+
+static void tests_free(struct test *tests, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        regex_free(tests[i].regex);
+    free(tests);
+}
+
+void condition_free(struct condition *condition)
+{
+    if (condition == NULL)
+        return;
+    tests_free(condition->headers, condition->headers_count);
+    tests_free(condition->queries, condition->queries_count);
+    free(condition->methods);
+    free(condition->clients.items);
+    free(condition);
+}
+
+static bool value_passes(const struct test *test, struct span value)
+{
+    struct span whole;
+    switch (test->kind) {
+    case TEST_PRESENT:
+        return true;
+    case TEST_EQUAL:
+        return span_equal(value, test->value);
+    case TEST_REGEX:
+        return regex_match(test->regex, value, &whole, 1) != 0;
+    }
+    return false;
+}
+
+static bool header_passes(const struct test *test, const struct exchange *exchange)
+{
+    const struct field *field = fields_find_name(&exchange->request.fields, test->name);
+    for (; field != NULL; field = fields_next(&exchange->request.fields, field))
+        if (value_passes(test, field->value))
+            return true;
+    return false;
+}
+
+static bool query_passes(const struct test *test, const struct exchange *exchange)
+{
+    struct span rest = exchange->target.query;
+    while (rest.at != NULL) {
+        size_t end = span_find(rest, '&');
+        struct span pair = span_first(rest, end);
+        rest = end == rest.length ? SPAN_NONE : span_skip(rest, end + 1);
+        size_t equal = span_find(pair, '=');
+        struct span value = equal == pair.length ? SPAN("") : span_skip(pair, equal + 1);
+        if (span_equal(span_first(pair, equal), test->name) && value_passes(test, value))
+            return true;
+    }
+    return false;
+}
+
+static bool method_passes(const struct condition *condition, struct span method)
+{
+    for (size_t i = 0; i < condition->methods_count; i++)
+        if (span_equal(condition->methods[i], method))
+            return true;
+    return condition->methods_count == 0;
+}
+
+static bool no(char *why, size_t room, const char *what, struct span name)
+{
+    if (why != NULL)
+        snprintf(why, room, "%s%.*s", what, (int)name.length, name.length != 0 ? name.at : "");
+    return false;
+}
+
+bool condition_holds(const struct condition *condition, const struct exchange *exchange, char *why, size_t room)
+{
+    if (condition == NULL)
+        return true;
+    struct span method = exchange->request.line.request.method_name;
+    if (!method_passes(condition, method))
+        return no(why, room, "it does not take method ", method);
+    for (size_t i = 0; i < condition->headers_count; i++)
+        if (!header_passes(&condition->headers[i], exchange))
+            return no(why, room, "it asks for another header ", condition->headers[i].name);
+    for (size_t i = 0; i < condition->queries_count; i++)
+        if (!query_passes(&condition->queries[i], exchange))
+            return no(why, room, "it asks for another query parameter ", condition->queries[i].name);
+    if (condition->clients.count != 0 && !networks_contain(&condition->clients, &exchange->client))
+        return no(why, room, "the client's address is not in its networks", SPAN_NONE);
+    return true;
+}
