@@ -1,0 +1,214 @@
+/* What the check derives and what defaults do: fields that other rooms read without knowing the file. What it refuses
+ * is in tests/config/wrong. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "config/config.h"
+#include "schema/schema.h"
+#include "unit/unit.h"
+
+static struct config *load(const char *text)
+{
+    struct schema_report *report = schema_report_new();
+    struct text told = text_growing();
+    struct config *config = config_load_text("test.yaml", text, strlen(text), report);
+    schema_report_print(report, &told, false);
+    if (config == NULL)
+        fail_msg("%s", told.at);
+    schema_report_free(report);
+    text_free(&told);
+    return config;
+}
+
+/* The first error of a text that must be refused; the caller frees. */
+static char *refusal(const char *text)
+{
+    struct schema_report *report = schema_report_new();
+    struct text told = text_growing();
+    assert_null(config_load_text("test.yaml", text, strlen(text), report));
+    schema_report_first(report, &told);
+    schema_report_free(report);
+    return told.at;
+}
+
+static void assert_refused(const char *text, const char *expected)
+{
+    char *told = refusal(text);
+    assert_string_equal(told, expected);
+    free(told);
+}
+
+static void the_smallest_file_has_every_default(void **state)
+{
+    (void)state;
+    struct config *config =
+        load("listeners: { address: \":80\" }\nroutes: [{ pool: a }]\npools: { a: { servers: \"h:1\" } }\n");
+    const struct listener_config *listener = &config->listeners[0];
+    const struct pool_config *pool = config_pool(config, "a");
+    assert_string_equal(listener->name, ":80");
+    assert_int_equal(listener->protocol_bits, PROTOCOL_HTTP_1);
+    assert_int_equal(listener->protocols.count, 1);
+    assert_int_equal(listener->backlog, 4096);
+    assert_string_equal(config->routes[0].name, "route 1");
+    assert_true(config->routes[0].websocket);
+    assert_string_equal(config->routes[0].pool[0].name, "a");
+    assert_int_equal(config->routes[0].pool[0].weight, 1);
+    assert_ptr_equal(pool, &config->pools[0]);
+    assert_string_equal(pool->servers[0].name, "h:1");
+    assert_true(pool->retry.never_sent && pool->retry.sent_no_reply);
+    assert_int_equal(pool->retry.statuses.count, 0);
+    assert_null(pool->health);
+    assert_int_equal(config->workers, 0);
+    assert_string_equal(config->access_log->to, "stdout");
+    assert_int_equal(config->timeouts.tunnel_idle, 3600000);
+    assert_int_equal(config->limits.memory, 1 << 30);
+    assert_int_equal(config->tls.ticket_lifetime, 12 * 3600000);
+    assert_null(config_pool(config, "b"));
+    assert_null(config_rate_limit(config, "a"));
+    config_free(config);
+}
+
+static void keys_and_retries_are_taken_apart(void **state)
+{
+    (void)state;
+    struct config *config = load("listeners: [{ address: \":80\" }]\n"
+                                 "rate_limits: { r: { rate: 6000/m, key: [client.ip, \"header:x-a\", path] } }\n"
+                                 "routes: [{ rate_limit: r, in_flight: { limit: 3, key: \"cookie:c\" }, pool: a }]\n"
+                                 "pools: { a: { servers: \"h:1\", retry: { on: [\"503\", never_sent, \"500\"] } } }\n");
+    const struct limiter_config *limit = config_rate_limit(config, "r");
+    const struct in_flight_config *in_flight = config->routes[0].in_flight;
+    const struct retry_config *retry = &config->pools[0].retry;
+    assert_int_equal(limit->rate.count, 6000);
+    assert_int_equal(limit->rate.period, 60000);
+    assert_int_equal(limit->parts_count, 3);
+    assert_int_equal(limit->parts[0].kind, KEY_CLIENT_IP);
+    assert_int_equal(limit->parts[1].kind, KEY_HEADER);
+    assert_string_equal(limit->parts[1].name, "x-a");
+    assert_int_equal(limit->parts[2].kind, KEY_PATH);
+    assert_int_equal(in_flight->parts[0].kind, KEY_COOKIE);
+    assert_true(retry->never_sent && !retry->sent_no_reply);
+    assert_int_equal(retry->statuses.count, 2);
+    assert_int_equal(retry->statuses.items[0], 503);
+    config_free(config);
+}
+
+static void a_key_replaces_the_default_whole(void **state)
+{
+    (void)state;
+    struct config *config = load(
+        "listeners: [{ address: \":80\" }, { address: \":81\", backlog: 7 }]\n"
+        "defaults:\n"
+        "  listener: { backlog: 9 }\n"
+        "  route: { timeout: 7s, websocket: false }\n"
+        "  pool: { health: { path: /h, interval: 500ms, rise: 9 }, retry: { attempts: 3 }, connect_timeout: 7ms }\n"
+        "routes: [{ pool: [a, b, c] }, { match: { path: /x }, websocket: true, respond: 204 }]\n"
+        "pools:\n"
+        "  a: { servers: \"h:1\", retry: { budget: 5% } }\n"
+        "  b: { servers: \"h:1\", health: { fall: 7 }, tls: {} }\n"
+        "  c: { servers: \"h:1\", health: false }\n"
+        "  d: { servers: \"h:1\", tls: {} }\n");
+    const struct pool_config *pools = config->pools;
+    assert_int_equal(config->listeners[0].backlog, 9);
+    assert_int_equal(config->listeners[1].backlog, 7);
+    assert_int_equal(config->routes[1].timeout, 7000);
+    assert_true(config->routes[1].websocket && !config->routes[0].websocket);
+    assert_int_equal(pools[0].connect_timeout, 7);
+    assert_int_equal(pools[0].retry.attempts, 1); /* not 3: its retry is its own */
+    assert_int_equal(pools[0].retry.budget, 5);
+    assert_int_equal(pools[1].retry.attempts, 3);
+    assert_int_equal(pools[0].health->rise, 9);
+    assert_int_equal(pools[0].health->timeout, 500); /* no longer than the interval */
+    assert_int_equal(pools[0].health->type, PROBE_HTTP);
+    assert_int_equal(pools[1].health->rise, 2);
+    assert_int_equal(pools[1].health->fall, 7);
+    assert_int_equal(pools[1].health->type, PROBE_HTTPS);
+    assert_null(pools[2].health);
+    assert_int_equal(pools[3].health->type, PROBE_HTTPS); /* the section is shared, what follows from tls is not */
+    assert_int_equal(pools[3].health->rise, 9);
+    config_free(config);
+}
+
+static bool hook_refuse(const char *text, struct error *error)
+{
+    return strstr(text, "bad") == NULL || error_set(error, "not this: %s", text);
+}
+
+static bool certificate_refuse(const struct certificate_config *certificate, struct error *error)
+{
+    return error_set(error, "no key fits %s", certificate->names.items[0]);
+}
+
+static void what_rooms_above_refuse_is_told_at_its_place(void **state)
+{
+    (void)state;
+    config_hooks = (struct config_hooks){hook_refuse, hook_refuse, certificate_refuse};
+    assert_refused("listeners: [{ address: \":80\" }]\nroutes: [{ match: { path: \"~bad\" }, respond: 200 }]\n",
+                   "test.yaml:2:27: not this: bad");
+    assert_refused(
+        "listeners: [{ address: \":80\" }]\nroutes: [{ match: { header: { a: \"~bad\" } }, respond: 200 }]\n",
+        "test.yaml:2:34: not this: bad");
+    assert_refused("listeners: [{ address: \":80\" }]\nroutes: [{ respond: { body: \"${bad}\" } }]\n",
+                   "test.yaml:2:29: not this: ${bad}");
+    assert_refused(
+        "listeners: [{ address: \":80\", tls: { certificates: { cert: /dev/null, key: /dev/null, names: n } } }]\n"
+        "routes: [{ respond: 204 }]\n",
+        "test.yaml:1:60: no key fits n");
+    config_hooks = (struct config_hooks){NULL, NULL, NULL};
+}
+
+static void a_file_that_is_not_there_is_an_error(void **state)
+{
+    struct schema_report *report = schema_report_new();
+    struct text told = text_growing();
+    (void)state;
+    assert_null(config_load("/nowhere/weir.yaml", report));
+    schema_report_print(report, &told, false);
+    assert_string_equal(told.at, "error: cannot read /nowhere/weir.yaml: No such file or directory\n");
+    text_free(&told);
+    schema_report_free(report);
+    report = schema_report_new();
+    assert_null(config_load("/", report));
+    assert_int_equal(schema_report_errors(report), 1);
+    schema_report_free(report);
+}
+
+/* A file of many routes takes time in proportion: four times the routes, far less than sixteen times the time. */
+static double seconds_for(size_t routes)
+{
+    struct text text = text_growing();
+    struct timespec from, to;
+    text_print(&text, "listeners: [{ address: \":80\" }]\npools: { p: { servers: \"h:1\" } }\nroutes:\n");
+    for (size_t i = 0; i < routes; i++)
+        text_print(&text, "  - { match: { host: h%zu.example.com, path: /p%zu/ }, pool: p }\n", i % 1000, i);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+    struct config *config = load(text.at);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+    assert_int_equal(config->routes_count, routes);
+    config_free(config);
+    text_free(&text);
+    return (double)(to.tv_sec - from.tv_sec) + (double)(to.tv_nsec - from.tv_nsec) / 1e9;
+}
+
+static void many_routes_take_time_in_proportion(void **state)
+{
+    (void)state;
+    double few = seconds_for(2500), many = seconds_for(10000);
+    assert_true(many < few * 10 + 0.05);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_smallest_file_has_every_default),
+        cmocka_unit_test(keys_and_retries_are_taken_apart),
+        cmocka_unit_test(a_key_replaces_the_default_whole),
+        cmocka_unit_test(what_rooms_above_refuse_is_told_at_its_place),
+        cmocka_unit_test(a_file_that_is_not_there_is_an_error),
+        cmocka_unit_test(many_routes_take_time_in_proportion),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
