@@ -253,6 +253,12 @@ static enum failure parse_request_line(struct span line, struct head *head)
     return why != FAILURE_NONE ? why : parse_target(head, span_first(rest, blank));
 }
 
+enum failure h1_check_request_line(struct span line)
+{
+    struct head head = {.body_length = BODY_NONE};
+    return parse_request_line(line, &head);
+}
+
 enum failure h1_parse_request(struct span bytes, const struct limits_config *limits, struct arena *arena, struct head *head, struct head_check *check)
 {
     *head = (struct head){.body_length = BODY_NONE};

@@ -156,8 +156,12 @@ static bool receive_request(struct h1_conn *conn)
         h1_fail(conn, FAILURE_OVERLOADED);
         return false;
     }
+    bool had_line = conn->scan.first_line != 0;
     enum h1_step step = h1_scan(&conn->scan, bytes, &length);
     enum failure why = step == H1_FAILED ? FAILURE_BAD_REQUEST : head_too_long(conn, step == H1_DONE ? length : bytes.length);
+    /* Nothing may follow a line that is none: HTTP/0.9 waits for its answer (RFC 9112 3). */
+    if (why == FAILURE_NONE && step == H1_MORE && !had_line && conn->scan.first_line != 0)
+        why = h1_check_request_line(span_first(bytes, conn->scan.first_line));
     if (why != FAILURE_NONE) {
         h1_refuse(conn, why);
         return true;
