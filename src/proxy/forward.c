@@ -400,7 +400,15 @@ void forward_body(struct exchange_run *run, struct buf *bytes, bool last)
 void forward_trailers(struct exchange_run *run, struct fields *trailers)
 {
     forwarded_strip_trailers(trailers);
-    relay_end(&run->up, trailers);
+    /* A later try may need them: the codec's own go when this call returns, the fields themselves live in the arena. */
+    struct fields *kept = arena_get(run->exchange.arena, sizeof *kept);
+    if (kept == NULL) {
+        exchange_fail(run, FAILURE_OVERLOADED);
+        exchange_settle(run);
+        return;
+    }
+    *kept = *trailers;
+    relay_end(&run->up, kept);
 }
 
 void forward_abandon(struct exchange_run *run, enum failure why)
