@@ -1,4 +1,5 @@
-/* PCRE2 with bounds: a pattern that runs away is a match that fails, not a worker that hangs. Compiled with JIT where the system allows it. */
+/* PCRE2 with bounds: a pattern that runs away is a match that fails, not a worker that hangs. Compiled with JIT where
+ * the system allows it. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "http/regex.h"
 
@@ -6,7 +7,6 @@
 #include <stdlib.h>
 
 #include "base/error.h"
-
 
 /* Measured: ^(a+)+$ on 41 bytes took 128 ms under PCRE2's own limit and 0.13 ms under this one. */
 #define MATCH_LIMIT 10000u
@@ -26,17 +26,33 @@ static _Thread_local struct {
     pcre2_jit_stack *stack;
 } scratch;
 
-struct regex *regex_new(const char *pattern, struct error *error)
+static pcre2_code *pattern_compile(const char *pattern, struct error *error)
 {
     int number;
     PCRE2_SIZE offset;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_NEVER_BACKSLASH_C, &number, &offset, NULL);
+    pcre2_code *code =
+        pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_NEVER_BACKSLASH_C, &number, &offset, NULL);
     if (code == NULL) {
         PCRE2_UCHAR text[256];
         pcre2_get_error_message(number, text, sizeof text);
-        error_set(error, "\"%s\" is not a regular expression: %s, at character %zu", pattern, (const char *)text, offset + 1);
-        return NULL;
+        error_set(error, "\"%s\" is not a regular expression: %s, at character %zu", pattern, (const char *)text,
+                  offset + 1);
     }
+    return code;
+}
+
+bool regex_check(const char *pattern, struct error *error)
+{
+    pcre2_code *code = pattern_compile(pattern, error);
+    pcre2_code_free(code);
+    return code != NULL;
+}
+
+struct regex *regex_new(const char *pattern, struct error *error)
+{
+    pcre2_code *code = pattern_compile(pattern, error);
+    if (code == NULL)
+        return NULL;
     (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* where memory may not be made executable it is interpreted */
     struct regex *regex = xmalloc(sizeof *regex);
     regex->code = code;
@@ -88,7 +104,9 @@ unsigned regex_match(const struct regex *regex, struct span subject, struct span
     const PCRE2_SIZE *vector = pcre2_get_ovector_pointer(scratch.data);
     unsigned given = (unsigned)count < most ? (unsigned)count : most;
     for (unsigned i = 0; i < given; i++)
-        captures[i] = vector[2 * i] == PCRE2_UNSET ? SPAN_NONE : span_make(subject.at + vector[2 * i], vector[2 * i + 1] - vector[2 * i]);
+        captures[i] = vector[2 * i] == PCRE2_UNSET
+                          ? SPAN_NONE
+                          : span_make(subject.at + vector[2 * i], vector[2 * i + 1] - vector[2 * i]);
     return given != 0 ? given : 1;
 }
 
