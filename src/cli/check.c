@@ -1,6 +1,7 @@
 /* weir check: reads and validates the file, and tells every problem. */
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "base/text.h"
@@ -40,7 +41,8 @@ static int check_file(const char *path, bool as_json, bool quiet)
     else
         report_print(report, stderr);
     if (good && !as_json && !quiet)
-        printf("%s is good: %zu listener%s, %zu route%s, %zu pool%s\n", path, config->listeners_count,
+        printf("%s is good: %zu listener%s, %zu route%s, %zu pool%s\n",
+               strcmp(path, "-") == 0 ? "standard input" : path, config->listeners_count,
                config->listeners_count == 1 ? "" : "s", config->routes_count, config->routes_count == 1 ? "" : "s",
                config->pools_count, config->pools_count == 1 ? "" : "s");
     config_free(config);

@@ -4,6 +4,7 @@
 
 #include "base/attributes.h"
 #include "base/span.h"
+#include "cli/checks.h"
 #include "cli/cli.h"
 #include "control/control.h"
 #include "control/options.h"
@@ -69,6 +70,7 @@ int cli_help(int argc, char **argv)
 
 int cli_main(int argc, char **argv)
 {
+    checks_install();
     if (argc < 2) {
         command_print_all(stderr);
         return EXIT_USAGE;

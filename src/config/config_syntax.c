@@ -162,14 +162,25 @@ bool syntax_field_name(struct span value, struct error *error)
 /* Fields that frame a message or belong to one connection are weir's own (RFC 9110 7.6.1, RFC 9112 6). */
 bool syntax_set_name(struct span value, struct error *error)
 {
-    static const char *const own[] = {"connection", "content-length",   "transfer-encoding",
-                                      "keep-alive", "proxy-connection", "te",
-                                      "trailer",    "upgrade",          "expect"};
+    static const char *const own[] = {"connection",
+                                      "content-length",
+                                      "transfer-encoding",
+                                      "keep-alive",
+                                      "proxy-connection",
+                                      "proxy",
+                                      "proxy-authenticate",
+                                      "proxy-authorization",
+                                      "proxy-authentication-info",
+                                      "te",
+                                      "trailer",
+                                      "upgrade",
+                                      "http2-settings",
+                                      "expect"};
     for (size_t i = 0; i < COUNT_OF(own); i++)
         if (span_equal_nocase(value, span_of(own[i])))
-            return error_set(error, "\"%s\" cannot be set; weir writes it for each connection itself", value.at);
+            return error_set(error, "\"%s\" cannot be edited; it belongs to the connection", value.at);
     if (span_equal_nocase(value, SPAN("host")))
-        return error_set(error, "\"%s\" cannot be set here; use rewrite: { host: ... }", value.at);
+        return error_set(error, "\"%s\" cannot be edited here; use rewrite: { host: ... }", value.at);
     return syntax_field_name(value, error);
 }
 

@@ -134,7 +134,7 @@ static const struct schema_key route_keys[] = {
                 .flags = SCHEMA_OWN),
     KEY_OPTIONAL(ROUTE, access, ACCESS, access_schema, "Who may, by client address."),
     KEY_TEXTS(SCHEMA_REFERENCE, ROUTE, rate_limit, NULL, "Names of rate limits that all must let the request through.",
-              .refers = "rate_limits"),
+              .refers = "rate_limits", .most = 8),
     KEY_OPTIONAL(ROUTE, in_flight, struct in_flight_config, in_flight_schema, "Limit of requests in progress."),
     KEY_OPTIONAL(ROUTE, rewrite, REWRITE, rewrite_schema,
                  "What the server is sent instead of the path and host that came."),

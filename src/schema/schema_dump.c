@@ -1,5 +1,6 @@
 /* Structs as YAML that reads back to the same: the effective configuration, defaults filled in and other files merged.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -18,6 +19,10 @@ static bool is_plain(struct span text)
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (span_equal_nocase(text, span_of(words[i])))
             return false;
+    char *end = NULL;
+    (void)strtod(text.at, &end);
+    if (*end == '\0') /* a number to readers that go by looks; an empty text too */
+        return false;
     return text.length != 0 && strspn(text.at, first) > 0 && strspn(text.at, others) == text.length &&
            text.at[text.length - 1] != ':';
 }
@@ -118,7 +123,13 @@ static void value_dump(const struct schema_key *key, const void *field, struct t
 {
     key_begin(key->name, to, indent);
     text_char(to, ' ');
-    value_print(key, field, to);
+    unsigned which;
+    if (key->type == SCHEMA_CHOICE) {
+        memcpy(&which, field, sizeof(which));
+        string_dump(key->choices[which], true, to);
+    } else {
+        value_print(key, field, to);
+    }
     text_char(to, '\n');
 }
 

@@ -235,6 +235,9 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
         texts.items[texts.count] = text;
         (void)place_add(loader->document, &texts.items[texts.count++], false, NULL, item);
     }
+    if (key->most != 0 && count > key->most)
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes at most %u values", key->name,
+                          (unsigned)key->most);
     if (count < key->least)
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s cannot be empty", key->name);
     *to = texts;

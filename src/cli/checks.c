@@ -1,0 +1,21 @@
+/*
+ * What the config room can't know by itself: whether a regular expression compiles and a template names what exists.
+ * Both are cheap; certificates are not, and whoever loads them tells their errors.
+ */
+#include "cli/checks.h"
+
+#include "config/config.h"
+#include "http/regex.h"
+#include "http/template.h"
+
+static bool template_check(const char *text, struct error *error)
+{
+    struct template *template = template_new(text, error);
+    template_free(template);
+    return template != NULL;
+}
+
+void checks_install(void)
+{
+    config_hooks = (struct config_hooks){.regex = regex_check, .template = template_check};
+}
