@@ -70,7 +70,7 @@ struct route_config {
     uint64_t timeout;             /* ms; the whole request; 0s: timeouts.request */
     uint64_t response_timeout;    /* ms; until the response head; 0s: timeouts.response */
     uint64_t idle_timeout;        /* ms; between body bytes; 0s: timeouts.response_idle */
-    struct texts allow_encoded;   /* of "%2F", "%5C": let these pass in paths; default none */
+    struct texts allow_encoded;   /* of "%2F", "%5C": encoded characters that paths may have (RFC 3986: data); [%2F] */
     /* exactly one action */
     size_t pool_count;
     struct weighted_pool_config *pool;
