@@ -177,12 +177,6 @@ static enum failure parse_version(struct span text, uint8_t *minor)
     return FAILURE_NONE;
 }
 
-bool h1_line_has_version(struct span line)
-{
-    uint8_t minor;
-    return line.length > 9 && line.at[line.length - 9] == ' ' && parse_version(span_skip(line, line.length - 8), &minor) != FAILURE_BAD_REQUEST;
-}
-
 static bool target_bytes_are_fine(struct span target)
 {
     for (size_t i = 0; i < target.length; i++) {

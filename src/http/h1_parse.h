@@ -37,8 +37,6 @@ enum failure h1_parse_request(struct span bytes, const struct limits_config *lim
 enum failure h1_parse_response(struct span bytes, const struct limits_config *limits, struct arena *arena, struct head *head, struct head_check *check) MUST_CHECK;
 /* A section of fields (trailers), with its empty line. NONE, or what a malformed field is. */
 enum failure h1_parse_trailers(struct span bytes, const struct limits_config *limits, struct arena *arena, struct fields *fields) MUST_CHECK;
-/* A start line that ends in a version of HTTP; looked at before its head is whole. */
-bool h1_line_has_version(struct span line);
 bool h1_is_token_byte(unsigned char c);
 
 #endif

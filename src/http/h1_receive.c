@@ -166,10 +166,6 @@ static bool receive_request(struct h1_conn *conn)
         h1_refuse(conn, why);
         return true;
     }
-    if (step == H1_MORE && conn->scan.first_line != 0 && !h1_line_has_version(span_first(bytes, conn->scan.first_line))) {
-        h1_refuse(conn, FAILURE_BAD_REQUEST); /* HTTP/0.9 sends no more than its line and would wait */
-        return true;
-    }
     if (step == H1_MORE) {
         h1_arm(conn, conn->settings->timeouts->request_head);
         return false;

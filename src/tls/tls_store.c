@@ -1,0 +1,257 @@
+/*
+ * Certificates by name. One SSL_CTX a listener; the certificate callback puts the chosen certificate and key into the connection's SSL, so thousands of
+ * names cost their certificates and not thousands of contexts.
+ */
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/listener_config.h"
+#include "tls/tls_error.h"
+#include "tls/tls_private.h"
+
+#define NAME_MOST 256u
+
+/* ---- loading ---- */
+
+static bool load_chain(struct identity *identity, const char *path, struct error *error)
+{
+    BIO *file = BIO_new_file(path, "r");
+    if (file == NULL)
+        return tls_error(error, "can't open the certificate %s", path);
+    identity->leaf = PEM_read_bio_X509_AUX(file, NULL, NULL, NULL);
+    identity->chain = sk_X509_new_null();
+    X509 *next;
+    while (identity->leaf != NULL && (next = PEM_read_bio_X509(file, NULL, NULL, NULL)) != NULL)
+        sk_X509_push(identity->chain, next);
+    BIO_free(file);
+    if (identity->leaf == NULL)
+        return tls_error(error, "%s holds no certificate in PEM", path);
+    ERR_clear_error(); /* the end of the file */
+    return true;
+}
+
+static bool load_key(struct identity *identity, const struct certificate_config *config, struct error *error)
+{
+    BIO *file = BIO_new_file(config->key, "r");
+    if (file == NULL)
+        return tls_error(error, "can't open the key %s", config->key);
+    identity->key = PEM_read_bio_PrivateKey(file, NULL, NULL, (void *)(uintptr_t)"");
+    BIO_free(file);
+    if (identity->key == NULL)
+        return tls_error(error, "%s holds no private key in PEM without a passphrase", config->key);
+    return X509_check_private_key(identity->leaf, identity->key) == 1 || tls_error(error, "%s is not the key of %s", config->key, config->cert);
+}
+
+static void name_add(struct tls_store *store, struct span text, size_t identity)
+{
+    bool wildcard = span_starts(text, SPAN("*."));
+    if (wildcard)
+        text = span_skip(text, 2);
+    if (text.length == 0 || text.length >= NAME_MOST)
+        return;
+    char lower[NAME_MOST];
+    for (size_t i = 0; i < text.length; i++)
+        lower[i] = ascii_lower(text.at[i]);
+    lower[text.length] = '\0';
+    for (size_t i = 0; i < store->names_count; i++) {
+        struct tls_name *name = &store->names[i];
+        if (name->wildcard != wildcard || strcmp(name->name, lower) != 0)
+            continue;
+        if (name->count < 2 && name->identities[0] != identity)
+            name->identities[name->count++] = identity;
+        return;
+    }
+    if ((store->names_count & (store->names_count - 1)) == 0)
+        store->names = xrealloc(store->names, (store->names_count == 0 ? 1 : store->names_count * 2) * sizeof *store->names);
+    store->names[store->names_count++] = (struct tls_name){.name = xstrdup(lower), .wildcard = wildcard, .identities = {identity, 0}, .count = 1};
+}
+
+/* The names in the certificate: its SAN, or the common name when it has none (for home-made certificates). */
+static void add_own_names(struct tls_store *store, X509 *leaf, size_t identity)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; names != NULL && i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type == GEN_DNS)
+            name_add(store, span_make((const char *)ASN1_STRING_get0_data(name->d.dNSName), (size_t)ASN1_STRING_length(name->d.dNSName)), identity);
+    }
+    char common[NAME_MOST];
+    if (names == NULL && X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, common, sizeof common) > 0)
+        name_add(store, span_of(common), identity);
+    GENERAL_NAMES_free(names);
+}
+
+static bool load_identities(struct tls_store *store, const struct tls_config *config, struct error *error)
+{
+    store->identities = xcalloc(config->certificates_count, sizeof *store->identities);
+    for (size_t i = 0; i < config->certificates_count; i++) {
+        const struct certificate_config *certificate = &config->certificates[i];
+        struct identity *identity = &store->identities[i];
+        store->identities_count = i + 1;
+        if (!load_chain(identity, certificate->cert, error) || !load_key(identity, certificate, error))
+            return false;
+        if (certificate->names.count == 0)
+            add_own_names(store, identity->leaf, i);
+        for (size_t k = 0; k < certificate->names.count; k++)
+            name_add(store, span_of(certificate->names.items[k]), i);
+        if (certificate->is_default)
+            store->default_identity = i;
+    }
+    return true;
+}
+
+/* ---- choosing ---- */
+
+static int name_order(const void *a, const void *b)
+{
+    const struct tls_name *one = a, *other = b;
+    return one->wildcard != other->wildcard ? (int)one->wildcard - (int)other->wildcard : strcmp(one->name, other->name);
+}
+
+static const struct tls_name *find_sorted(const struct tls_store *store, char *name, bool wildcard)
+{
+    struct tls_name key = {.name = name, .wildcard = wildcard};
+    return store->names_count != 0 ? bsearch(&key, store->names, store->names_count, sizeof *store->names, name_order) : NULL;
+}
+
+const struct tls_name *tls_store_find(const struct tls_store *store, struct span name)
+{
+    char lower[NAME_MOST];
+    if (name.length == 0 || name.length >= sizeof lower)
+        return NULL;
+    for (size_t i = 0; i < name.length; i++)
+        lower[i] = ascii_lower(name.at[i]);
+    lower[name.length] = '\0';
+    const struct tls_name *found = find_sorted(store, lower, false);
+    char *dot = strchr(lower, '.'); /* a wildcard stands for one label (RFC 6125 6.4.3) */
+    return found == NULL && dot != NULL ? find_sorted(store, dot + 1, true) : found;
+}
+
+static bool use_identity(SSL *ssl, const struct identity *identity)
+{
+    return SSL_use_cert_and_key(ssl, identity->leaf, identity->key, identity->chain, 1) == 1;
+}
+
+static int choose_certificate(SSL *ssl, void *argument)
+{
+    const struct tls_store *store = argument;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    const struct tls_name *found = name != NULL ? tls_store_find(store, span_of(name)) : NULL;
+    if (found == NULL && store->strict_sni)
+        return 0;
+    if (found == NULL)
+        return use_identity(ssl, &store->identities[store->default_identity]);
+    for (unsigned i = 0; i < found->count; i++)
+        if (!use_identity(ssl, &store->identities[found->identities[i]]))
+            return 0;
+    return 1;
+}
+
+/* Must be there for the name to be acknowledged and kept with the session. */
+static int take_name(SSL *ssl, int *alert, void *argument)
+{
+    (void)alert;
+    (void)argument;
+    return SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != NULL ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+}
+
+/* The server's preference; a client that offers nothing we speak goes on without ALPN. */
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *length, const unsigned char *in, unsigned int in_length, void *argument)
+{
+    (void)ssl;
+    (void)argument;
+    static const unsigned char ours[] = "\x08http/1.1";
+    unsigned char *chosen;
+    if (SSL_select_next_proto(&chosen, length, ours, sizeof ours - 1, in, in_length) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2: no_application_protocol */
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+bool tls_store_covers(const struct tls_store *store, struct span name, struct span host)
+{
+    if (!store->client_auth)
+        return true;
+    return tls_store_find(store, name) == tls_store_find(store, host);
+}
+
+/* ---- the context ---- */
+
+static bool client_certificates(SSL_CTX *context, const struct tls_config *config, struct error *error)
+{
+    if (config->client_auth == CLIENT_AUTH_OFF)
+        return true;
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (config->client_auth == CLIENT_AUTH_REQUIRED ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
+    if (SSL_CTX_load_verify_file(context, config->client_ca) != 1)
+        return tls_error(error, "can't read certificates of %s", config->client_ca);
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(config->client_ca);
+    if (names == NULL)
+        return tls_error(error, "can't read names of %s", config->client_ca);
+    SSL_CTX_set_client_CA_list(context, names);
+    return true;
+}
+
+static bool set_ciphers(SSL_CTX *context, const struct tls_config *config, struct error *error)
+{
+    if (config->ciphers != NULL && SSL_CTX_set_cipher_list(context, config->ciphers) != 1)
+        return tls_error(error, "ciphers \"%s\"", config->ciphers);
+    if (config->ciphersuites != NULL && SSL_CTX_set_ciphersuites(context, config->ciphersuites) != 1)
+        return tls_error(error, "ciphersuites \"%s\"", config->ciphersuites);
+    return true;
+}
+
+struct tls_store *tls_store_new(const struct tls_config *config, unsigned protocol_bits, struct tls_tickets *tickets, struct error *error)
+{
+    struct tls_store *store = xcalloc(1, sizeof *store);
+    atomic_init(&store->references, 1);
+    store->strict_sni = config->strict_sni;
+    store->client_auth = config->client_auth != CLIENT_AUTH_OFF;
+    store->protocol_bits = protocol_bits;
+    store->context = SSL_CTX_new(TLS_server_method());
+    bool fine = store->context != NULL && tls_context_prepare(store->context, config->min_version, config->max_version, error) &&
+                load_identities(store, config, error) && client_certificates(store->context, config, error) && set_ciphers(store->context, config, error);
+    if (!fine) {
+        tls_store_release(store);
+        return NULL;
+    }
+    if (store->names_count != 0)
+        qsort(store->names, store->names_count, sizeof *store->names, name_order);
+    /* Sessions of one listener are not resumed on another whose client certificates are asked for by other rules. */
+    SSL_CTX_set_session_id_context(store->context, (const unsigned char *)(store->client_auth ? config->client_ca : "weir"),
+                                   (unsigned)(store->client_auth ? strnlen(config->client_ca, SSL_MAX_SID_CTX_LENGTH) : 4));
+    SSL_CTX_set_session_cache_mode(store->context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(store->context, 1);
+    SSL_CTX_set_cert_cb(store->context, choose_certificate, store);
+    SSL_CTX_set_tlsext_servername_callback(store->context, take_name);
+    SSL_CTX_set_alpn_select_cb(store->context, choose_protocol, store);
+    tls_tickets_use(tickets, store->context);
+    return store;
+}
+
+struct tls_store *tls_store_take(struct tls_store *store)
+{
+    if (store != NULL)
+        atomic_fetch_add_explicit(&store->references, 1, memory_order_relaxed);
+    return store;
+}
+
+void tls_store_release(struct tls_store *store)
+{
+    /* Acquire and release: all uses happen before the memory goes. */
+    if (store == NULL || atomic_fetch_sub_explicit(&store->references, 1, memory_order_acq_rel) != 1)
+        return;
+    for (size_t i = 0; i < store->identities_count; i++) {
+        X509_free(store->identities[i].leaf);
+        sk_X509_pop_free(store->identities[i].chain, X509_free);
+        EVP_PKEY_free(store->identities[i].key);
+    }
+    for (size_t i = 0; i < store->names_count; i++)
+        free(store->names[i].name);
+    free(store->names);
+    free(store->identities);
+    SSL_CTX_free(store->context);
+    free(store);
+}

@@ -1,0 +1,305 @@
+/*
+ * TLS as a kind of transport: OpenSSL straight on the socket, with read-ahead. Reading goes on until WANT_READ, since bytes that OpenSSL has read ahead never wake the loop;
+ * small pieces that are written together leave as one record.
+ */
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/counters.h"
+#include "base/error.h"
+#include "net/socket.h"
+#include "tls/tls_error.h"
+#include "tls/tls_private.h"
+
+#define RECORD_MOST 16384u
+#define REASON_MOST 96u
+
+struct tls_transport {
+    struct transport transport;
+    SSL *ssl;
+    struct tls_store *store;   /* server role */
+    struct tls_client *client; /* client role */
+    size_t again;              /* bytes that SSL_write wants to be given again */
+    bool pending;              /* still connecting */
+    bool shaken;
+};
+
+static _Thread_local char last_failure[REASON_MOST];
+static _Thread_local char scratch[RECORD_MOST]; /* gathers slices into one record; within one call */
+
+static struct tls_transport *tls_of(const struct transport *transport)
+{
+    return (struct tls_transport *)(uintptr_t)transport; /* its first member */
+}
+
+static enum transport_step tls_failed(struct tls_transport *tls, int error)
+{
+    long verify = SSL_get_verify_result(tls->ssl);
+    bool unverified = tls->client != NULL && verify != X509_V_OK && tls->client->verify;
+    const char *reason = unverified ? X509_verify_cert_error_string(verify) : tls_reason();
+    ERR_clear_error();
+    snprintf(last_failure, sizeof last_failure, "%s", reason);
+    tls->transport.error = unverified ? TRANSPORT_ERROR_VERIFY : error;
+    return TRANSPORT_FAILED;
+}
+
+/* What an SSL call that did not succeed means. The end of the stream without close_notify is an end for a server, whose HTTP knows when a request is cut, but not
+ * for a client: there a body may end with the connection. */
+static enum transport_step step_of(struct tls_transport *tls, int result)
+{
+    int number = errno;
+    switch (SSL_get_error(tls->ssl, result)) {
+    case SSL_ERROR_WANT_READ:
+        return TRANSPORT_WANTS_READ;
+    case SSL_ERROR_WANT_WRITE:
+        return TRANSPORT_WANTS_WRITE;
+    case SSL_ERROR_ZERO_RETURN:
+        return TRANSPORT_ENDED;
+    case SSL_ERROR_SYSCALL:
+        ERR_clear_error();
+        tls->transport.error = number != 0 ? number : ECONNRESET;
+        return TRANSPORT_FAILED;
+    default:
+        break;
+    }
+    if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+        ERR_clear_error();
+        if (tls->shaken && tls->store != NULL)
+            return TRANSPORT_ENDED;
+        tls->transport.error = tls->shaken ? TRANSPORT_ERROR_TRUNCATED : ECONNRESET;
+        return TRANSPORT_FAILED;
+    }
+    return tls_failed(tls, TRANSPORT_ERROR_TLS);
+}
+
+/* ---- handshake ---- */
+
+/* Somebody speaks HTTP to the TLS port: told in words they can read. */
+static void answer_plainly(struct tls_transport *tls)
+{
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 47\r\nConnection: close\r\n\r\n"
+                                 "400 Bad Request\nThis port speaks TLS: use https";
+    (void)!send(tls->transport.fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    (void)shutdown(tls->transport.fd, SHUT_WR);
+    char rest[4096]; /* what is unread when the socket closes would reset it before the answer is read */
+    while (recv(tls->transport.fd, rest, sizeof rest, MSG_DONTWAIT) > 0)
+        ;
+}
+
+static bool looks_like_http(unsigned long code)
+{
+    int reason = ERR_GET_REASON(code);
+    return ERR_GET_LIB(code) == ERR_LIB_SSL && (reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST);
+}
+
+static enum transport_step shake(struct tls_transport *tls)
+{
+    ERR_clear_error();
+    errno = 0;
+    int result = SSL_do_handshake(tls->ssl);
+    if (result == 1) {
+        tls->shaken = true;
+        return TRANSPORT_DONE;
+    }
+    if (tls->store != NULL && looks_like_http(ERR_peek_error()))
+        answer_plainly(tls);
+    enum transport_step step = step_of(tls, result);
+    if (step == TRANSPORT_ENDED)
+        tls->transport.error = ECONNRESET;
+    return step;
+}
+
+static enum transport_step tls_open(struct transport *transport)
+{
+    struct tls_transport *tls = tls_of(transport);
+    if (!tls->pending)
+        return shake(tls);
+    if (!transport->read_wants_write)
+        return TRANSPORT_WANTS_WRITE;
+    int error = socket_error(transport->fd);
+    if (error != 0) {
+        transport->error = error;
+        return TRANSPORT_FAILED;
+    }
+    tls->pending = false;
+    return shake(tls);
+}
+
+/* ---- bytes ---- */
+
+static enum transport_step tls_read(struct transport *transport, const struct iovec *vectors, int count, size_t *got)
+{
+    struct tls_transport *tls = tls_of(transport);
+    for (int i = 0; i < count; i++) {
+        size_t filled = 0;
+        while (filled < vectors[i].iov_len) {
+            size_t bytes = 0;
+            ERR_clear_error();
+            errno = 0;
+            int result = SSL_read_ex(tls->ssl, (char *)vectors[i].iov_base + filled, vectors[i].iov_len - filled, &bytes);
+            if (result == 1) {
+                filled += bytes;
+                *got += bytes;
+                continue;
+            }
+            enum transport_step step = step_of(tls, result);
+            bool later = step == TRANSPORT_WANTS_READ || step == TRANSPORT_WANTS_WRITE;
+            return later && *got != 0 ? TRANSPORT_DONE : step;
+        }
+    }
+    return TRANSPORT_DONE;
+}
+
+/* The next record's bytes: the first slice when it is large, else several together. */
+static struct span next_record(const struct iovec *vectors, int count, size_t skip)
+{
+    int i = 0;
+    while (i < count && skip >= vectors[i].iov_len)
+        skip -= vectors[i++].iov_len;
+    if (i == count)
+        return SPAN_NONE;
+    size_t first = vectors[i].iov_len - skip;
+    if (first >= RECORD_MOST / 2 || i + 1 == count)
+        return span_make((char *)vectors[i].iov_base + skip, first < RECORD_MOST ? first : RECORD_MOST);
+    size_t length = 0;
+    for (; i < count && length < RECORD_MOST; i++, skip = 0) {
+        size_t part = vectors[i].iov_len - skip, room = RECORD_MOST - length;
+        part = part < room ? part : room;
+        memcpy(scratch + length, (char *)vectors[i].iov_base + skip, part);
+        length += part;
+    }
+    return span_make(scratch, length);
+}
+
+static enum transport_step tls_write(struct transport *transport, const struct iovec *vectors, int count, size_t *sent)
+{
+    struct tls_transport *tls = tls_of(transport);
+    for (;;) {
+        struct span record = next_record(vectors, count, *sent);
+        if (record.length == 0)
+            return TRANSPORT_DONE;
+        if (tls->again != 0) /* OpenSSL has that record half out: it must get the same length again */
+            record.length = tls->again < record.length ? tls->again : record.length;
+        size_t bytes = 0;
+        ERR_clear_error();
+        errno = 0;
+        int result = SSL_write_ex(tls->ssl, record.at, record.length, &bytes);
+        if (result == 1) {
+            tls->again = 0;
+            *sent += bytes;
+            continue;
+        }
+        enum transport_step step = step_of(tls, result);
+        tls->again = step == TRANSPORT_WANTS_WRITE || step == TRANSPORT_WANTS_READ ? record.length : 0;
+        return step;
+    }
+}
+
+static enum transport_step tls_finish(struct transport *transport)
+{
+    struct tls_transport *tls = tls_of(transport);
+    ERR_clear_error();
+    int result = tls->shaken ? SSL_shutdown(tls->ssl) : 0; /* one way: our close_notify */
+    if (result < 0 && SSL_get_error(tls->ssl, result) == SSL_ERROR_WANT_WRITE)
+        return TRANSPORT_WANTS_WRITE;
+    ERR_clear_error();
+    if (tls->store != NULL)
+        (void)shutdown(transport->fd, SHUT_WR); /* a client that waits for the end of TCP too */
+    return TRANSPORT_DONE;
+}
+
+static void tls_free(struct transport *transport)
+{
+    struct tls_transport *tls = tls_of(transport);
+    SSL_free(tls->ssl);
+    tls_store_release(tls->store);
+    tls_client_release(tls->client);
+    free(tls);
+}
+
+static const struct transport_kind tls_kind = {
+    .name = "tls",
+    .open = tls_open,
+    .read = tls_read,
+    .write = tls_write,
+    .finish = tls_finish,
+    .free = tls_free,
+};
+
+/* ---- making ---- */
+
+static struct tls_transport *tls_new(SSL_CTX *context, int fd)
+{
+    struct tls_transport *tls = xcalloc(1, sizeof *tls);
+    tls->ssl = SSL_new(context);
+    if (tls->ssl == NULL || SSL_set_fd(tls->ssl, fd) != 1)
+        die("TLS: no memory for a connection");
+    return tls;
+}
+
+struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_store *store, struct buf *early, const struct transport_events *events, void *owner)
+{
+    struct tls_transport *tls = tls_new(store->context, fd);
+    if (early != NULL)
+        buf_clear(early); /* the caller reads a PROXY preface with MSG_PEEK, so nothing can be early here */
+    tls->store = tls_store_take(store);
+    SSL_set_accept_state(tls->ssl);
+    transport_init(&tls->transport, &tls_kind, loop, fd, events, owner);
+    return &tls->transport;
+}
+
+/* The name to send and to verify: never an address in SNI (RFC 6066 3). */
+static void set_name(struct tls_transport *tls, const char *name)
+{
+    struct ip_address ip;
+    if (name == NULL || name[0] == '\0')
+        return;
+    bool address = ip_address_parse(&ip, span_of(name));
+    if (!address)
+        SSL_set_tlsext_host_name(tls->ssl, name);
+    if (!tls->client->verify)
+        return;
+    X509_VERIFY_PARAM *wanted = SSL_get0_param(tls->ssl);
+    bool set = address ? X509_VERIFY_PARAM_set1_ip_asc(wanted, name) == 1 : SSL_set1_host(tls->ssl, name) == 1;
+    if (!set)
+        SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, NULL);
+    X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+}
+
+struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending, struct tls_client *client, const char *name, const struct transport_events *events, void *owner)
+{
+    struct tls_transport *tls = tls_new(client->context, fd);
+    tls->client = tls_client_take(client);
+    tls->pending = pending;
+    SSL_set_connect_state(tls->ssl);
+    set_name(tls, client->server_name != NULL ? client->server_name : name);
+    transport_init(&tls->transport, &tls_kind, loop, fd, events, owner);
+    return &tls->transport;
+}
+
+struct tls_facts tls_transport_facts(const struct transport *transport)
+{
+    struct tls_facts facts = {.version = NULL};
+    if (transport->kind != &tls_kind)
+        return facts;
+    const SSL *ssl = tls_of(transport)->ssl;
+    const unsigned char *alpn;
+    unsigned length;
+    SSL_get0_alpn_selected(ssl, &alpn, &length);
+    facts.version = SSL_get_version(ssl);
+    facts.cipher = SSL_get_cipher_name(ssl);
+    facts.server_name = span_of(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+    facts.alpn = span_make((const char *)alpn, length);
+    facts.resumed = SSL_session_reused(ssl) == 1;
+    facts.client_verified = tls_of(transport)->store != NULL && SSL_get0_peer_certificate(ssl) != NULL && SSL_get_verify_result(ssl) == X509_V_OK;
+    return facts;
+}
+
+const char *tls_transport_failure(const struct transport *transport)
+{
+    return transport->error == TRANSPORT_ERROR_TLS || transport->error == TRANSPORT_ERROR_VERIFY ? last_failure : transport_error_text(transport->error);
+}
