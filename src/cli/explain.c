@@ -1,0 +1,339 @@
+/* weir explain: which listener, route, filters and pool would serve a request, and why not the routes before it. It reads the request with the parser, and
+ * finds the route with the router, that serve real ones. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/report.h"
+#include "config/config.h"
+#include "control/control.h"
+#include "control/options.h"
+#include "filter/answer.h"
+#include "filter/filter.h"
+#include "http/exchange.h"
+#include "http/h1_parse.h"
+#include "http/target.h"
+#include "proxy/forwarded.h"
+#include "proxy/shared_state.h"
+#include "proxy/snapshot.h"
+#include "route/router.h"
+#include "schema/schema_report.h"
+#include "tls/tls.h"
+#include "upstream/pool.h"
+
+enum { ROW_CONFIG, ROW_FIELD, ROW_FROM, ROW_LISTENER, ROW_JSON };
+#define FIELDS_MOST 32
+#define ARENA_MOST (1u << 20)
+#define SKIPPED_MOST 20u /* routes told before the one that serves; more are only counted */
+
+struct question {
+    const char *path, *method, *url, *from, *listener;
+    const char *fields[FIELDS_MOST];
+    size_t fields_count;
+    bool as_json;
+};
+
+/* Lines for people, or one object for programs. */
+struct answer_text {
+    struct text text;
+    struct json json;
+    bool as_json;
+};
+
+static void tell(struct answer_text *out, const char *key, const char *value)
+{
+    if (out->as_json) {
+        json_key(&out->json, key);
+        json_string(&out->json, span_of(value));
+    } else {
+        text_print(&out->text, "%-12s %s\n", key, value);
+    }
+}
+
+/* ---- the request ---- */
+
+struct url {
+    struct span scheme, authority, target;
+};
+
+static bool url_split(struct span url, struct url *parts)
+{
+    const char *mark = memmem(url.at, url.length, "://", 3);
+    parts->scheme = mark != NULL ? span_make(url.at, (size_t)(mark - url.at)) : SPAN("http");
+    struct span rest = mark != NULL ? span_skip(url, parts->scheme.length + 3) : url;
+    size_t slash = span_find(rest, '/');
+    parts->authority = span_first(rest, slash);
+    parts->target = slash != rest.length ? span_skip(rest, slash) : SPAN("/");
+    return span_equal_nocase(parts->scheme, SPAN("http")) || span_equal_nocase(parts->scheme, SPAN("https"));
+}
+
+static enum failure read_request(struct exchange *x, const struct question *question, const struct url *url, const struct config *config)
+{
+    struct text text = text_growing();
+    struct head_check check;
+    text_print(&text, "%s %.*s HTTP/1.1\r\n", question->method, (int)url->target.length, url->target.at);
+    if (url->authority.length != 0)
+        text_print(&text, "Host: %.*s\r\n", (int)url->authority.length, url->authority.at);
+    for (size_t i = 0; i < question->fields_count; i++)
+        text_print(&text, "%s\r\n", question->fields[i]);
+    text_print(&text, "\r\n");
+    struct span bytes = arena_copy(x->arena, text_span(&text));
+    text_free(&text);
+    struct h1_scan scan = {0};
+    size_t length;
+    if (bytes.at == NULL || h1_scan(&scan, bytes, &length) != H1_DONE || length != bytes.length)
+        return FAILURE_BAD_REQUEST;
+    return h1_parse_request(bytes, &config->limits, x->arena, &x->request, &check);
+}
+
+/* ---- the listener ---- */
+
+static bool address_has_port(const char *address, unsigned port)
+{
+    const char *colon = strrchr(address, ':');
+    return colon != NULL && (unsigned)strtoul(colon + 1, NULL, 10) == port;
+}
+
+/* By name, else by the URL's port and scheme, else the first of its scheme, else the first. */
+static const struct site *choose_site(const struct snapshot *snapshot, const struct question *question, const struct url *url)
+{
+    bool tls = span_equal_nocase(url->scheme, SPAN("https"));
+    struct span host;
+    uint16_t port = 0;
+    bool has_port = false;
+    if (!authority_split(url->authority, &host, &port, &has_port) || !has_port)
+        port = tls ? 443 : 80;
+    const struct site *of_scheme = NULL;
+    for (size_t i = 0; i < snapshot->sites_count; i++) {
+        const struct site *site = &snapshot->sites[i];
+        const struct listener_config *config = site->config;
+        if (question->listener != NULL) {
+            if (strcmp(question->listener, config->name) == 0 || strcmp(question->listener, config->address) == 0)
+                return site;
+            continue;
+        }
+        if ((site->tls != NULL) != tls)
+            continue;
+        if (address_has_port(config->address, port))
+            return site;
+        of_scheme = of_scheme != NULL ? of_scheme : site;
+    }
+    return question->listener != NULL ? NULL : of_scheme != NULL ? of_scheme : &snapshot->sites[0];
+}
+
+/* ---- the answer ---- */
+
+static void tell_skipped(struct answer_text *out, const struct site *site, const struct exchange *x, uint32_t until)
+{
+    char why[256], line[400];
+    if (out->as_json) {
+        json_key(&out->json, "not");
+        json_array(&out->json);
+    }
+    for (uint32_t i = 0; i < until && i < SKIPPED_MOST; i++) {
+        const char *name = router_route(site->router, i)->config->name;
+        if (router_explain(site->router, i, x, why, sizeof why))
+            continue;
+        snprintf(line, sizeof line, "%s: %s", name, why);
+        if (out->as_json)
+            json_string(&out->json, span_of(line));
+        else
+            tell(out, "not", line);
+    }
+    if (out->as_json)
+        json_end_array(&out->json);
+    else if (until > SKIPPED_MOST)
+        text_print(&out->text, "%-12s and %u more routes before it\n", "not", until - SKIPPED_MOST);
+}
+
+static void tell_filters(struct answer_text *out, const struct plan *plan, struct exchange *x)
+{
+    char line[1024];
+    for (size_t i = 0; i < plan->filters.count; i++) {
+        const struct filter *filter = &plan->filters.items[i];
+        if (filter->kind->explain == NULL)
+            continue;
+        line[0] = '\0';
+        filter->kind->explain(filter, x, line, sizeof line);
+        tell(out, filter->kind->name, line);
+        /* What a filter changes is what the next one and the action see; limits must not count a question. */
+        if (strcmp(filter->kind->name, "rewrite") == 0 && filter->kind->request != NULL)
+            (void)!filter->kind->request(filter, x);
+    }
+}
+
+static void tell_pool(struct answer_text *out, const struct plan *plan, size_t index)
+{
+    static const char *const balances[] = {"least_conn", "round_robin", "random"};
+    const struct pool_config *pool = plan->pools[index]->config;
+    char line[512];
+    int length = snprintf(line, sizeof line, "%s", pool->name);
+    if (plan->pools_count > 1)
+        length += snprintf(line + length, sizeof line - (size_t)length, " (%u of %u)", plan->weights[index], plan->weights_total);
+    snprintf(line + length, sizeof line - (size_t)length, ": %s over %zu server%s%s, %llu %s after the first, at most %llu requests wait %llu ms", balances[pool->balance],
+             pool->servers_count, pool->servers_count == 1 ? "" : "s", pool->tls != NULL ? " by TLS" : "", (unsigned long long)pool->retry.attempts,
+             pool->retry.attempts == 1 ? "try" : "tries", (unsigned long long)pool->queue.size, (unsigned long long)pool->queue.max_wait);
+    tell(out, "pool", line);
+    for (size_t i = 0; i < pool->servers_count && i < SKIPPED_MOST; i++) {
+        const struct server_config *server = &pool->servers[i];
+        snprintf(line, sizeof line, "%s, weight %llu%s", server->address, (unsigned long long)server->weight, server->backup ? ", backup" : "");
+        tell(out, "server", line);
+    }
+}
+
+static void tell_plan(struct answer_text *out, const struct plan *plan, struct exchange *x)
+{
+    char line[1024];
+    tell_filters(out, plan, x);
+    if (plan->body_limit != 0) {
+        snprintf(line, sizeof line, "%llu bytes", (unsigned long long)plan->body_limit);
+        tell(out, "body_limit", line);
+    }
+    if (plan->action != NULL) {
+        action_explain(plan->action, x, line, sizeof line);
+        tell(out, "action", line);
+        return;
+    }
+    snprintf(line, sizeof line, "response %u ms, idle %u ms, whole %u ms (0: no limit)", plan->response_timeout, plan->idle_timeout, plan->timeout);
+    tell(out, "timeouts", line);
+    for (size_t i = 0; i < plan->pools_count; i++)
+        tell_pool(out, plan, i);
+}
+
+static enum failure prepare(struct exchange *x, const struct question *question, const struct url *url, const struct snapshot *snapshot, const struct site *site)
+{
+    enum failure why = read_request(x, question, url, snapshot->config);
+    if (why != FAILURE_NONE)
+        return why;
+    forwarded_find_client(x, snapshot);
+    forwarded_strip(&x->request);
+    struct target_rules rules = {snapshot->config->limits.merge_slashes, site->allow_encoded_slash, site->allow_encoded_backslash};
+    return target_prepare(&x->target, x->request.line.request.authority, x->request.line.request.path, x->request.line.request.query, &rules, x->arena);
+}
+
+static bool explain_request(struct answer_text *out, const struct question *question, const struct url *url, const struct snapshot *snapshot, struct exchange *x)
+{
+    char line[512];
+    const struct site *site = choose_site(snapshot, question, url);
+    if (site == NULL) {
+        tell(out, "answer", "no listener has that name");
+        return false;
+    }
+    x->tls = site->tls != NULL;
+    snprintf(line, sizeof line, "%s%s", site->config->name, site->tls != NULL ? " (TLS)" : "");
+    tell(out, "listener", line);
+    enum failure why = prepare(x, question, url, snapshot, site);
+    if (why != FAILURE_NONE) {
+        snprintf(line, sizeof line, "%u, %s (%s)", failure_info[why].status, failure_info[why].text, failure_info[why].word);
+        tell(out, "answer", line);
+        return false;
+    }
+    const struct route *route = router_find(site->router, x);
+    tell_skipped(out, site, x, route != NULL ? route->number : (uint32_t)site->plans_count);
+    if (route == NULL) {
+        tell(out, "answer", "404, no route matches (no_route)");
+        return false;
+    }
+    tell(out, "route", route->config->name);
+    tell_plan(out, &site->plans[route->number], x);
+    return true;
+}
+
+static bool explain(const struct question *question, const struct snapshot *snapshot)
+{
+    struct exchange x = {.arena = arena_new_malloc()};
+    struct url url;
+    struct answer_text out = {.text = text_growing(), .as_json = question->as_json};
+    bool found = false;
+    if (out.as_json) {
+        json_begin(&out.json, &out.text);
+        json_object(&out.json);
+    }
+    if (question->from != NULL && !ip_address_parse(&x.peer, span_of(question->from)))
+        tell(&out, "answer", "--from is not an IP address");
+    else if (!url_split(span_of(question->url), &url))
+        tell(&out, "answer", "the URL is neither http nor https");
+    else
+        found = explain_request(&out, question, &url, snapshot, &x);
+    if (out.as_json)
+        json_end_object(&out.json);
+    printf("%s%s", out.text.at, out.as_json ? "\n" : "");
+    text_free(&out.text);
+    arena_free(x.arena);
+    return found;
+}
+
+static int explain_file(const struct question *question)
+{
+    struct schema_report *report = schema_report_new();
+    struct config *config = config_load(question->path, report);
+    struct error error;
+    int code = EXIT_FAILED;
+    report_print(report, stderr);
+    schema_report_free(report);
+    if (config == NULL)
+        return EXIT_FAILED;
+    if (!tls_begin(&error)) {
+        fprintf(stderr, "weir explain: %s\n", error.text);
+        config_free(config);
+        return EXIT_FAILED;
+    }
+    struct shared_state *shared = shared_state_new();
+    struct snapshot *snapshot = snapshot_new(config, shared, &error);
+    if (snapshot == NULL) {
+        fprintf(stderr, "weir explain: %s\n", error.text);
+        config_free(config);
+    } else {
+        code = explain(question, snapshot) ? EXIT_OK : EXIT_FAILED;
+        snapshot_free(snapshot);
+    }
+    shared_state_free(shared);
+    return code;
+}
+
+int cli_explain(int argc, char **argv)
+{
+    static const struct option_row rows[] = {
+        [ROW_CONFIG] = {"config", 'c', "FILE", "the configuration (default /etc/weir/weir.yaml; -: standard input)"},
+        [ROW_FIELD] = {"header", 'H', "FIELD", "a field of the request, 'Name: value'; may be given again"},
+        [ROW_FROM] = {"from", 'f', "IP", "the address that the request comes from (default 127.0.0.1)"},
+        [ROW_LISTENER] = {"listener", 'l', "NAME", "the listener (default: the one of the URL's scheme and port)"},
+        [ROW_JSON] = {"json", 'j', NULL, "for programs"},
+        {NULL, 0, NULL, NULL},
+    };
+    struct options options = {
+        .command = "explain",
+        .arguments = "[-c FILE] [-H 'Name: value'] [--from IP] METHOD URL",
+        .summary = "Tells which listener, route, limits, filters and pool would serve a request, and why not the routes before it.",
+        .rows = rows,
+        .notes = "exit codes: 0 a route serves it, 1 none does or the file has errors, 2 wrong usage",
+    };
+    struct question question = {.path = "/etc/weir/weir.yaml", .from = "127.0.0.1"};
+    const char *value;
+    int row;
+    options_begin(&options, argc, argv);
+    while ((row = options_next(&options, &value)) >= 0) {
+        if (row == ROW_CONFIG)
+            question.path = value;
+        else if (row == ROW_FIELD && question.fields_count < FIELDS_MOST)
+            question.fields[question.fields_count++] = value;
+        else if (row == ROW_FROM)
+            question.from = value;
+        else if (row == ROW_LISTENER)
+            question.listener = value;
+        question.as_json = question.as_json || row == ROW_JSON;
+    }
+    if (row == OPTIONS_END) {
+        question.method = options_argument(&options);
+        question.url = question.method != NULL ? options_argument(&options) : NULL;
+        if (question.url == NULL)
+            row = options_complain(&options, "a METHOD and a URL are needed, such as GET https://example.com/");
+    }
+    if (row != OPTIONS_END)
+        return row == OPTIONS_HELP ? EXIT_OK : EXIT_USAGE;
+    return explain_file(&question);
+}
