@@ -7,7 +7,8 @@ import base64, collections, hashlib, json, os, re, select, signal, socket, ssl, 
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SLOW = float(os.environ.get('WEIRTEST_SLOW', '1'))
-WEIR = os.environ.get('WEIR') or os.path.join(HERE, '..', '..', 'weir')
+WEIR = os.path.abspath(os.environ.get('WEIR') or os.path.join(HERE, '..', '..', 'weir'))
+TERM = signal.SIGTERM
 BAD_WORDS = re.compile(r'(ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed|LeakSanitizer|stack smashing)')
 REQUEST_HEAD_MOST = 1 << 20
 
@@ -575,7 +576,7 @@ class Weir:
     def descriptors(self):
         return len(os.listdir(f'/proc/{self.pid}/fd'))
 
-    def stop(self, number=signal.SIGTERM, seconds=15, code=0):
+    def stop(self, number=TERM, seconds=15, code=0):
         """Ends it, and checks how it ended."""
         if self.ended:
             return

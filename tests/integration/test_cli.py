@@ -1,0 +1,173 @@
+"""The commands: what they print, and how they end."""
+import signal, time
+
+from weirtest import *
+
+GOOD = '''listeners: [ { address: "127.0.0.1:1" } ]
+rate_limits: { per-client: { rate: 10/s } }
+routes:
+  - { name: api, match: { host: api.test, path: /v1/ }, rate_limit: per-client, pool: app }
+  - { name: health, match: { path: /healthz }, respond: { status: 200, body: "ok" } }
+pools: { app: { servers: ["10.0.0.1:80"] } }
+'''
+BAD = GOOD.replace('name: api', 'nmae: api').replace('10/s', '10') + 'tiemouts: {}\n'
+COMMANDS = ('run', 'check', 'explain', 'config', 'schema', 'proxy', 'demo', 'version', 'help')
+
+
+def test_help(t):
+    done = t.run('--help')
+    equal(done.returncode, 0)
+    for command in COMMANDS:
+        contains(done.stdout, command)
+        one = t.run(command, '--help')
+        equal(one.returncode, 0, command)
+        if command != 'help':
+            contains(one.stdout, f'weir {command}')
+    equal(t.run('help', 'check').returncode, 0)
+
+
+def test_usage(t):
+    for arguments, code in (((), 2), (('chekc',), 2), (('check', '--nonsense'), 2), (('check', 'extra'), 2), (('run', 'x.yaml'), 2), (('proxy',), 2), (('proxy', '--listen', ':1'), 2),
+                            (('explain',), 2), (('demo', '--port', 'x'), 2), (('version', 'x'), 2)):
+        done = t.run(*arguments)
+        equal(done.returncode, code, f'{arguments}: {done.stderr}')
+        equal(done.stdout, '', str(arguments))
+        ok(done.stderr, arguments)
+    contains(t.run('chekc').stderr, 'did you mean "check"')
+    contains(t.run('check', '--confg', 'x').stderr, 'did you mean "--config"')
+
+
+def test_check(t):
+    good, bad = t.file('good.yaml', GOOD), t.file('bad.yaml', BAD)
+    done = t.run('check', '-c', good)
+    equal(done.returncode, 0, done.stderr)
+    done = t.run('check', '-c', bad)
+    equal(done.returncode, 1)
+    said = done.stdout + done.stderr
+    for part in ('bad.yaml:4:', 'unknown key "nmae"', 'did you mean "name"', '"10"', 'unknown key "tiemouts"', 'did you mean "timeouts"', '^~~~', '3 errors'):
+        contains(said, part)
+    ok('\x1b' not in said, 'colour where there is no terminal')
+    equal(t.run('check', '-c', t.work + '/none.yaml').returncode, 1)
+    equal(t.run('check', '-c', '-', stdin=GOOD).returncode, 0, 'from standard input')
+
+
+def test_colour_on_a_terminal_only(t):
+    import pty
+    bad = t.file('bad.yaml', BAD)
+    for no_colour, wanted in (('', True), ('1', False)):
+        master, slave = pty.openpty()
+        environment = {k: v for k, v in os.environ.items() if k != 'NO_COLOR'}
+        environment.update({'TERM': 'xterm'}, **({'NO_COLOR': no_colour} if no_colour else {}))
+        process = subprocess.Popen([WEIR, 'check', '-c', bad], stdout=slave, stderr=slave, stdin=slave, env=environment)
+        os.close(slave)
+        said = b''
+        while True:
+            try:
+                got = os.read(master, 4096)
+            except OSError:
+                break
+            if not got:
+                break
+            said += got
+        process.wait(10)
+        os.close(master)
+        equal(b'\x1b[' in said, wanted, f'NO_COLOR={no_colour!r}')
+
+
+def test_config(t):
+    good = t.file('good.yaml', GOOD)
+    done = t.run('config', '-c', good)
+    equal(done.returncode, 0, done.stderr)
+    contains(done.stdout, 'rate: 10/s')
+    again = t.file('again.yaml', done.stdout)
+    second = t.run('config', '-c', again)
+    equal((second.returncode, second.stdout), (0, done.stdout), 'what it prints loads back to the same')
+    equal(t.run('config', '-c', t.file('bad.yaml', BAD)).returncode, 1)
+
+
+def test_schema(t):
+    done = t.run('schema')
+    equal(done.returncode, 0)
+    schema = json.loads(done.stdout)
+    ok({'listeners', 'routes', 'pools', 'rate_limits'} <= set(schema['properties']), schema.keys())
+
+
+def test_explain(t):
+    good = t.file('good.yaml', GOOD)
+    done = t.run('explain', '-c', good, 'GET', 'http://api.test/v1/x')
+    equal(done.returncode, 0, done.stderr)
+    for part in ('api', 'per-client', 'app', '10.0.0.1:80'):
+        contains(done.stdout, part)
+    done = t.run('explain', '-c', good, '--from', '192.0.2.1', '-H', 'X-A: b', 'GET', 'http://other.test/healthz')
+    equal(done.returncode, 0)
+    contains(done.stdout, 'health')
+    contains(done.stdout, 'host')
+    equal(t.run('explain', '-c', good, 'GET', 'http://other.test/none').returncode, 1)
+    told = t.run('explain', '-c', good, '--json', 'GET', 'http://api.test/v1/x')
+    equal(told.returncode, 0)
+    json.loads(told.stdout)
+
+
+def test_version(t):
+    done = t.run('version')
+    equal(done.returncode, 0)
+    for part in ('weir 0.', 'libevent', 'openssl', 'libyaml', 'pcre2'):
+        contains(done.stdout.lower(), part)
+    told = json.loads(t.run('version', '--json').stdout)
+    ok(told['version'] and told['libraries']['openssl'], told)
+    equal(t.run('--version').returncode, 0)
+
+
+def test_run_with_a_bad_file(t):
+    done = t.run('run', '-c', t.file('bad.yaml', BAD))
+    equal(done.returncode, 1)
+    contains(done.stderr, '3 errors')
+
+
+def test_run_where_the_address_is_taken(t):
+    s = socket.create_server(('127.0.0.1', t.port()))
+    t.later(s.close)
+    done = t.run('run', '-c', t.file('x.yaml', f'listeners: [ {{ address: "127.0.0.1:{s.getsockname()[1]}" }} ]\nroutes: [ {{ respond: 204 }} ]\n'))
+    equal(done.returncode, 1)
+    contains(done.stderr, str(s.getsockname()[1]))
+    ok('in use' in done.stderr, done.stderr)
+
+
+def test_proxy(t):
+    a, b, port = t.origin(name='a'), t.origin(name='b'), t.port()
+    weir = t.weir(None, command=[WEIR, 'proxy', '--listen', f'127.0.0.1:{port}', '--to', a.address, '--to', b.address])
+    equal({t.client(port).get().json()['origin'] for _ in range(20)}, {'a', 'b'})
+    weir.stop()
+    secure = t.port()
+    t.weir(None, command=[WEIR, 'proxy', '--listen', f'127.0.0.1:{secure}', '--to', a.address, '--quiet', '--tls-cert', f'{t.certificates}/localhost.crt',
+                          '--tls-key', f'{t.certificates}/localhost.key'])
+    equal(t.client(secure, tls=t.tls_client(), name='localhost').get().status, 200)
+    printed = t.run('proxy', '--listen', ':80', '--to', '10.0.0.1:1', '--print')
+    equal(t.run('check', '-c', '-', stdin=printed.stdout).returncode, 0)
+
+
+def test_demo(t):
+    port = t.port()
+    t.port()
+    weir = t.weir(None, command=[WEIR, 'demo', '--port', str(port)], env={'TMPDIR': t.work})
+    folder = eventually(lambda: [f for f in os.listdir(t.work) if f.startswith('weir-demo')])[0]
+    cert = f'{t.work}/{folder}/cert.pem'
+    for host in ('localhost', '127.0.0.1'):
+        done = subprocess.run(['curl', '-s', '--cacert', cert, '-o', '/dev/null', '-w', '%{http_code}', f'https://{host}:{port}/'], capture_output=True, timeout=20)
+        equal(done.stdout.decode(), '200', host)
+    contains(open(weir.out).read(), f'https://localhost:{port}/')
+    equal(t.client(port + 1).get('/x', host='localhost').status, 308)
+    weir.stop(signal.SIGINT)
+    ok(not os.path.exists(f'{t.work}/{folder}'), 'the folder is left behind')
+
+
+def test_user(t):
+    if os.getuid() != 0:
+        raise Skipped('not root')
+    os.chmod(t.work, 0o755)
+    port = t.port()
+    weir = t.weir(f'user: nobody\nlisteners: [ {{ address: "127.0.0.1:{port}" }} ]\nroutes: [ {{ respond: 204 }} ]\n')
+    status = dict(line.rstrip('\n').split(':', 1) for line in open(f'/proc/{weir.pid}/status') if ':' in line)
+    equal(status['Uid'].split(), ['65534'] * 4)
+    ok('0' not in status['Groups'].split(), status['Groups'])
+    equal(t.client(port).get().status, 204)

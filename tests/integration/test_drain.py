@@ -1,0 +1,127 @@
+"""SIGTERM: no new connections, and what runs is brought to its end."""
+import signal, threading, time
+
+from weirtest import *
+
+
+def test_request_in_progress_is_finished(t):
+    gate = threading.Event()
+
+    def handler(link, request):
+        gate.wait(10 * SLOW)
+        tell(link, request)
+    origin = t.origin(handler)
+    weir, port = t.simple(origin)
+    c = t.client(port)
+    c.request('GET', '/slow')
+    eventually(lambda: origin.in_progress)
+    weir.signal(signal.SIGTERM)
+    weir.wait_message('STOPPING=1')
+
+    def refused():
+        try:
+            socket.create_connection(('127.0.0.1', port), 1).close()
+            return False
+        except OSError:
+            return True
+    eventually(refused, 5, 'new connections are still taken')
+    gate.set()
+    response = c.response()
+    equal((response.status, response.fields.get('connection')), (200, 'close'))
+    ok(c.ended())
+    equal(weir.process.wait(5 * SLOW), 0)
+
+
+def test_idle_connections_do_not_hold_it(t):
+    weir, port = t.simple()
+    idle = [t.client(port) for _ in range(10)]
+    for c in idle[:5]:
+        c.get()
+    began = time.monotonic()
+    weir.signal(signal.SIGTERM)
+    equal(weir.process.wait(5 * SLOW), 0)
+    ok(time.monotonic() - began < 3 * SLOW, 'it waited for idle connections')
+    for c in idle:
+        ok(c.ended())
+
+
+def test_timeout(t):
+    def handler(link, request):
+        link.gone(20)
+        link.close()
+    origin = t.origin(handler)
+    weir, port = t.simple(origin, more='drain_timeout: 1s')
+    c = t.client(port)
+    c.request('GET', '/stuck')
+    eventually(lambda: origin.in_progress)
+    began = time.monotonic()
+    weir.signal(signal.SIGTERM)
+    equal(weir.process.wait(10 * SLOW), 0)
+    between(time.monotonic() - began, 0.8, 3 * SLOW)
+    weir.log_line('drain timeout')
+
+
+def test_second_signal(t):
+    def handler(link, request):
+        link.gone(20)
+        link.close()
+    origin = t.origin(handler)
+    weir, port = t.simple(origin, more='drain_timeout: 30s')
+    c = t.client(port)
+    c.request('GET', '/stuck')
+    eventually(lambda: origin.in_progress)
+    weir.signal(signal.SIGTERM)
+    weir.wait_message('STOPPING=1')
+    began = time.monotonic()
+    weir.signal(signal.SIGINT)
+    equal(weir.process.wait(5 * SLOW), 0)
+    ok(time.monotonic() - began < 3 * SLOW)
+
+
+def test_under_load(t):
+    """Every request that was taken is answered; a connection ends only between two requests."""
+    for kept in (True, False):
+        weir, port = t.simple()
+        load = t.load(port, rate=300 / SLOW, threads=6, kept=kept)
+        eventually(lambda: load.count > 50)
+        weir.signal(signal.SIGTERM)
+        equal(weir.process.wait(10 * SLOW), 0)
+        load.stop()
+        real = [f for f in load.failures if 'refused' not in f.lower() and 'ConnectionResetError' not in f]
+        equal(real, [], 'requests that were lost')
+
+
+def test_tunnel_is_waited_for(t):
+    def handler(link, request):
+        link.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
+                  f'Sec-WebSocket-Accept: {Websocket.accept(request.fields.get("sec-websocket-key"))}\r\n\r\n')
+        request._body = b''
+        Websocket.read_frame(link.reader)
+        link.send(Websocket.frame(b'late', mask=False))
+        link.close()
+    weir, port = t.simple(t.origin(handler))
+    ws = t.websocket(port)
+    ws.upgrade()
+    weir.signal(signal.SIGTERM)
+    weir.wait_message('STOPPING=1')
+    time.sleep(0.2)
+    ws.say(b'still there')
+    equal(ws.hear(), (1, b'late'))
+    equal(weir.process.wait(5 * SLOW), 0)
+
+
+def test_big_download_is_finished(t):
+    size = 64 << 20
+
+    def handler(link, request):
+        link.send(f'HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n')
+        for _ in range(size >> 20):
+            link.send(b'z' * (1 << 20))
+    weir, port = t.simple(t.origin(handler))
+    c = t.client(port)
+    c.request()
+    equal(c.head().status, 200)
+    weir.signal(signal.SIGTERM)
+    weir.wait_message('STOPPING=1')
+    equal(len(c.reader.exactly(size)), size)
+    equal(weir.process.wait(5 * SLOW), 0)

@@ -1,0 +1,204 @@
+"""Probes, and what they do to where requests go."""
+import signal, threading, time
+
+from weirtest import *
+
+FAST = 'interval: 100ms, fast_interval: 50ms, timeout: 80ms'
+
+
+def probed(t, servers, health, more='', pool=''):
+    port = t.port()
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools:
+  p:
+    balance: round_robin
+    servers: [{", ".join(f'"{s}"' for s in servers)}]
+    health: {{ {health} }}
+{pool}
+{more}
+''')
+    return weir, port
+
+
+class Patient:
+    """A server whose probes are answered as told."""
+    def __init__(self, t, name, **more):
+        self.status, self.body, self.probes, self.other = 200, 'fine', [], 0
+        self.origin = t.origin(self.answer, name=name, **more)
+        self.address = self.origin.address
+
+    def answer(self, link, request):
+        if request.path == '/healthz':
+            self.probes.append((time.monotonic(), request))
+            status = self.status
+            if status == 'hang':
+                link.gone(10)
+                link.close()
+            else:
+                link.answer(status, self.body)
+        else:
+            self.other += 1
+            link.answer(200, self.origin.name)
+
+
+def who(t, port, count=6):
+    c = t.client(port)
+    got = {c.get().body.decode() for _ in range(count)}
+    c.close()
+    return got
+
+
+def test_fall_and_rise(t):
+    a, b = Patient(t, 'a'), Patient(t, 'b')
+    weir, port = probed(t, [a.address, b.address], f'path: /healthz, {FAST}, rise: 2, fall: 3')
+    eventually(lambda: a.probes and b.probes)
+    equal(who(t, port), {'a', 'b'})
+    failing_from = len(a.probes)
+    a.status = 500
+    eventually(lambda: who(t, port) == {'b'})
+    ok(len(a.probes) - failing_from >= 3, 'fewer than `fall` probes failed')
+    weir.log_line('server is down')
+    rising_from = len(a.probes)
+    a.status = 200
+    eventually(lambda: who(t, port) == {'a', 'b'})
+    ok(len(a.probes) - rising_from >= 2, 'fewer than `rise` probes passed')
+    weir.log_line('server is up')
+
+
+def test_a_single_failure_is_forgiven(t):
+    a, b = Patient(t, 'a'), Patient(t, 'b')
+    weir, port = probed(t, [a.address, b.address], f'path: /healthz, {FAST}, rise: 2, fall: 3')
+    for _ in range(3):
+        count = len(a.probes)
+        a.status = 500
+        eventually(lambda: len(a.probes) > count)
+        a.status = 200
+        count = len(a.probes)
+        eventually(lambda: len(a.probes) > count + 1)
+        equal(who(t, port), {'a', 'b'})
+
+
+def test_expected_status_and_body(t):
+    a, b = Patient(t, 'a'), Patient(t, 'b')
+    weir, port = probed(t, [a.address, b.address], f'path: /healthz, {FAST}, rise: 1, fall: 1, expect_status: ["204", "2xx"], expect_body: "fin"')
+    eventually(lambda: a.probes and b.probes)
+    equal(who(t, port), {'a', 'b'})
+    a.status = 302
+    eventually(lambda: who(t, port) == {'b'})
+    a.status, a.body = 200, 'not what is wanted'
+    time.sleep(0.5)
+    equal(who(t, port), {'b'})
+    a.body = 'xx fine xx'
+    eventually(lambda: who(t, port) == {'a', 'b'})
+
+
+def test_probe_that_hangs(t):
+    a, b = Patient(t, 'a'), Patient(t, 'b')
+    a.status = 'hang'
+    weir, port = probed(t, [a.address, b.address], f'path: /healthz, {FAST}, rise: 1, fall: 2')
+    eventually(lambda: who(t, port) == {'b'})
+
+
+def test_what_a_probe_says(t):
+    a = Patient(t, 'a')
+    weir, port = probed(t, [a.address], f'path: "/healthz?deep", host: app.test, method: HEAD, {FAST}')
+    request = eventually(lambda: a.probes)[0][1]
+    equal((request.method, request.target, request.fields.get('host')), ('HEAD', '/healthz?deep', 'app.test'))
+    contains(request.fields.get('user-agent', ''), 'weir')
+
+
+def test_probes_do_not_grow_with_workers(t):
+    a = Patient(t, 'a')
+    probed(t, [a.address], 'path: /healthz, interval: 200ms', more='workers: 8')
+    time.sleep(2)
+    between(len(a.probes), 5, 14, 'probes in 2 s at one each 200 ms')
+    gaps = [after[0] - before[0] for before, after in zip(a.probes[1:], a.probes[2:])]
+    ok(len({round(g, 3) for g in gaps}) > 1, f'no jitter: {gaps}')
+
+
+def test_tcp_probe(t):
+    listener = socket.create_server(('127.0.0.1', t.port()))
+    t.later(listener.close)
+    b = Patient(t, 'b')
+    weir, port = probed(t, [f'127.0.0.1:{listener.getsockname()[1]}', b.address], f'type: tcp, {FAST}, fall: 1, rise: 1')
+    accepted = []
+
+    def accept():
+        while True:
+            try:
+                accepted.append(listener.accept()[0])
+            except OSError:
+                return
+    threading.Thread(target=accept, daemon=True).start()
+    eventually(lambda: len(accepted) > 2)
+
+
+def test_https_probe(t):
+    a = Patient(t, 'a', tls=t.tls_server('localhost'))
+    weir, port = probed(t, [a.address], f'path: /healthz, {FAST.replace("80ms", "100ms")}, fall: 2', pool=f'    tls: {{ ca: {t.certificates}/ca.crt, server_name: localhost }}')
+    eventually(lambda: len(a.probes) > 2)
+    equal(who(t, port), {'a'})
+
+
+def test_probe_on_another_port(t):
+    a, probe = Patient(t, 'a'), Patient(t, 'probe')
+    weir, port = probed(t, [a.address], f'path: /healthz, port: {probe.origin.port}, {FAST}, fall: 1')
+    eventually(lambda: probe.probes)
+    equal(who(t, port), {'a'})
+    probe.status = 500
+    eventually(lambda: t.client(port).get().status == 503)
+
+
+def test_nobody_healthy(t):
+    a = Patient(t, 'a')
+    weir, port = probed(t, [a.address], f'path: /healthz, {FAST}, fall: 1, rise: 1')
+    eventually(lambda: a.probes)
+    a.status = 500
+    c = t.client(port)
+    eventually(lambda: c.get('/none').status == 503)
+    began = time.monotonic()
+    response = c.get('/none')
+    equal(response.status, 503)
+    ok(time.monotonic() - began < 0.5 * SLOW, 'not at once')
+    ok(response.fields.get('retry-after'), response.fields)
+    line = weir.access_line(path='/none', status=503)
+    equal((line['failure'], line['failure_of']), ('no_server', 'server'))
+    a.status = 200
+    eventually(lambda: c.get('/').status == 200)
+
+
+def test_killed_under_load(t):
+    """kill -9 of one of three servers under load: no GET fails; it is back after `rise` probes."""
+    script = t.file('server.py', f'import sys; sys.path.insert(0, {HERE!r})\nfrom weirtest import *\nimport time\no = Origin(name="killed", port=int(sys.argv[1]))\ntime.sleep(600)\n')
+    victim = t.port()
+    process = t.spawn(['/usr/bin/python3', script, str(victim)], victim)
+    a, b = t.origin(name='a'), t.origin(name='b')
+    weir, port = probed(t, [a.address, b.address, f'127.0.0.1:{victim}'], 'path: /healthz, interval: 300ms, fast_interval: 100ms, rise: 2, fall: 2')
+    load = t.load(port, rate=300 / SLOW, threads=6)
+    eventually(lambda: load.origins['killed'] > 20)
+    process.kill()
+    process.wait()
+    time.sleep(2)
+    with load.lock:
+        load.origins.clear()
+    time.sleep(0.5)
+    equal(load.origins['killed'], 0)
+    t.spawn(['/usr/bin/python3', script, str(victim)], victim)
+    eventually(lambda: load.origins['killed'], 10, 'the server is not back')
+    load.check(300 / SLOW)
+
+
+def test_refused_connections_take_a_server_down(t):
+    """Without probes of their own due for long, connect failures are noticed and checked at once."""
+    a, b = Patient(t, 'a'), Patient(t, 'b')
+    weir, port = probed(t, [a.address, b.address], 'path: /healthz, interval: 30s, fast_interval: 100ms, rise: 1, fall: 2')
+    eventually(lambda: a.probes and b.probes)
+    a.origin.close()
+    c = t.client(port)
+    for _ in range(20):
+        equal(c.get().status, 200)
+        time.sleep(0.02)
+    weir.log_line('server is down')
+    again = Patient(t, 'a', port=a.origin.port)
+    eventually(lambda: who(t, port) == {'a', 'b'})

@@ -1,0 +1,194 @@
+"""Rate limits and requests in flight: exact, over all workers."""
+import threading, time
+
+from weirtest import *
+
+
+def limited(t, limits, route, origin=None):
+    port = t.port()
+    origin = origin or t.origin()
+    weir = t.weir(f'''workers: 4
+listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+trusted_proxies: ["127.0.0.1"]
+rate_limits:
+{limits}
+routes:
+  - {{ {route}, pool: p }}
+pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+''')
+    return weir, port
+
+
+def statuses(t, port, count, fields=(), fresh=True, target='/'):
+    got, c = [], None
+    for _ in range(count):
+        if c is None or fresh:
+            c = t.client(port)
+        got.append(c.get(target, fields).status)
+        if fresh:
+            c.close()
+    return got
+
+
+def test_exact_over_workers(t):
+    """A limit that hardly refills: of 40 requests on connections of their own, spread over four workers, just the burst passes."""
+    weir, port = limited(t, '  l: { rate: 6/h, burst: 10, key: client.ip }', 'rate_limit: l')
+    equal(collections.Counter(statuses(t, port, 40)), {200: 10, 429: 30})
+
+
+def test_exact_at_once(t):
+    weir, port = limited(t, '  l: { rate: 1/h, burst: 25, key: client.ip }', 'rate_limit: l')
+    got, lock = collections.Counter(), threading.Lock()
+
+    def run():
+        mine = statuses(t, port, 10)
+        with lock:
+            got.update(mine)
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    equal(got, {200: 25, 429: 55})
+
+
+def test_refills_at_its_rate(t):
+    weir, port = limited(t, '  l: { rate: 20/s, burst: 1, key: client.ip }', 'rate_limit: l')
+    c, passed, began = t.client(port), 0, time.monotonic()
+    while time.monotonic() - began < 2:
+        passed += c.get().status == 200
+        time.sleep(0.003)
+    took = time.monotonic() - began
+    between(passed, int(took * 20 * 0.85), int(took * 20) + 2, f'passed in {took:.2f} s at 20/s')
+
+
+def test_what_a_refusal_says(t):
+    origin = t.origin()
+    weir, port = limited(t, '  per-client: { rate: 6/m, burst: 2, key: client.ip }', 'rate_limit: per-client', origin)
+    c = t.client(port)
+    first = c.get()
+    contains(first.fields.get('ratelimit', ''), '"per-client"')
+    contains(first.fields.get('ratelimit', ''), 'r=1')
+    contains(first.fields.get('ratelimit-policy', ''), '"per-client"')
+    c.get()
+    refused = c.get('/refused')
+    equal(refused.status, 429)
+    between(int(refused.fields.get('retry-after')), 1, 10, 'Retry-After')
+    contains(refused.fields.get('ratelimit'), 'r=0')
+    line = weir.access_line(path='/refused')
+    equal((line['failure'], line['failure_of'], 'server' in line), ('rate_limited', 'client', False))
+    equal(origin.count(), 2)
+    ok(c.quiet(), 'the connection is kept')
+
+
+def test_keys(t):
+    weir, port = limited(t, '''  h: { rate: 1/h, burst: 1, key: "header:authorization" }
+  c: { rate: 1/h, burst: 1, key: "cookie:session" }
+  q: { rate: 1/h, burst: 1, key: "query:token" }
+  both: { rate: 1/h, burst: 1, key: [client.ip, path] }''', 'match: { path: /h }, rate_limit: h, pool: p }\n  - { match: { path: /c }, rate_limit: c, pool: p }\n'
+                         '  - { match: { path: /q }, rate_limit: q, pool: p }\n  - { rate_limit: both')
+    c = t.client(port)
+    equal([c.get('/h', {'Authorization': k}).status for k in 'aabba'], [200, 429, 200, 429, 429])
+    equal([c.get('/c', {'Cookie': f'x=y; session={k}; z=1'}).status for k in 'aab'], [200, 429, 200])
+    equal([c.get(f'/q?token={k}').status for k in 'aab'], [200, 429, 200])
+    equal([c.get(p).status for p in ('/1', '/1', '/2')], [200, 429, 200])
+    equal([c.get('/h').status for _ in range(3)], [200] * 3, 'requests that have no such key are not counted')
+
+
+def test_clients_are_told_apart(t):
+    weir, port = limited(t, '  l: { rate: 1/h, burst: 1, key: client.ip }', 'rate_limit: l')
+    c = t.client(port)
+    equal([c.get('/', {'X-Forwarded-For': ip}).status for ip in ('192.0.2.1', '192.0.2.1', '192.0.2.2', '2001:db8::1', '2001:db8::2', '2001:db8:0:1::1')],
+          [200, 429, 200, 200, 429, 200], 'IPv6 counts by /64')
+
+
+def test_several_limits(t):
+    weir, port = limited(t, '  wide: { rate: 1/h, burst: 5, key: client.ip }\n  narrow: { rate: 1/h, burst: 2, key: path }', 'rate_limit: [wide, narrow]')
+    c = t.client(port)
+    equal([c.get(p).status for p in ('/a', '/a', '/a', '/b', '/b', '/c')], [200, 200, 429, 200, 200, 200], 'one that is refused by the second costs nothing of the first')
+    equal(c.get('/d').status, 429)
+
+
+def test_dry_run(t):
+    weir, port = limited(t, '  l: { rate: 1/h, burst: 1, key: client.ip, dry_run: true }', 'rate_limit: l')
+    equal(statuses(t, port, 5), [200] * 5)
+
+
+def test_other_status(t):
+    weir, port = limited(t, '  l: { rate: 1/h, burst: 1, key: client.ip, status: 503 }', 'rate_limit: l')
+    equal(statuses(t, port, 2), [200, 503])
+
+
+def test_count_survives_a_reload(t):
+    weir, port = limited(t, '  l: { rate: 1/h, burst: 3, key: client.ip }', 'rate_limit: l')
+    equal(statuses(t, port, 2), [200, 200])
+    weir.reload(open(weir.file).read() + '# other\n')
+    equal(statuses(t, port, 2), [200, 429])
+
+
+def test_in_flight(t):
+    gate = threading.Event()
+
+    def handler(link, request):
+        gate.wait(10 * SLOW)
+        tell(link, request)
+    origin = t.origin(handler)
+    weir, port = limited(t, '  unused: { rate: 1/s }', 'in_flight: { limit: 3, key: client.ip }', origin)
+    clients = [t.client(port) for _ in range(8)]
+    for c in clients[:3]:
+        c.request()
+    eventually(lambda: origin.in_progress == 3)
+    refused = [c.get('/refused').status for c in clients[3:]]
+    equal(refused, [429] * 5)
+    equal(weir.access_line(path='/refused')['failure'], 'in_flight_limited')
+    gate.set()
+    equal([c.response().status for c in clients[:3]], [200] * 3)
+    equal([c.get().status for c in clients], [200] * 8, 'their places are free again')
+    equal(origin.most_in_progress, 3)
+
+
+def test_in_flight_of_clients_that_leave(t):
+    def handler(link, request):
+        if request.path == '/stay':
+            link.gone(10)
+            link.close()
+        else:
+            tell(link, request)
+    origin = t.origin(handler)
+    weir, port = limited(t, '  unused: { rate: 1/s }', 'in_flight: { limit: 2, key: client.ip }', origin)
+    for _ in range(10):
+        c = t.client(port)
+        c.request('GET', '/stay')
+        eventually(lambda: origin.in_progress)
+        c.reset()
+        eventually(lambda: not origin.in_progress)
+    equal(statuses(t, port, 4), [200] * 4)
+
+
+def test_connections_per_client(t):
+    weir, port = t.simple(listener='max_connections_per_client: 3')
+    clients = [t.client(port) for _ in range(3)]
+    equal([c.get().status for c in clients], [200] * 3)
+    extra = t.client(port)
+    ok(extra.ended() or extra.reader.bytes.startswith(b'HTTP/1.1 503'))
+    clients[0].close()
+
+    def again():
+        try:
+            return t.client(port).get().status == 200
+        except (Closed, OSError):
+            return False
+    eventually(again)
+
+
+def test_connections_of_a_listener(t):
+    weir, port = t.simple(listener='max_connections: 4')
+    clients = [t.client(port) for _ in range(4)]
+    equal([c.get().status for c in clients], [200] * 4)
+    extra = t.client(port, timeout=1)
+    try:
+        extra.request()
+        response = extra.response()
+        equal(response.status, 503)
+    except (Closed, OSError):
+        pass
+    [c.close() for c in clients]
+    eventually(lambda: Client(port).get().status == 200)

@@ -1,0 +1,128 @@
+"""The access log, the log, and what the service manager is told."""
+import re, signal, time
+
+from weirtest import *
+
+
+def test_access_line(t):
+    weir, port = t.simple(pool='')
+    c = t.client(port)
+    c.request('POST', '/path?x=1', [('User-Agent', 'test "agent"'), ('Referer', 'http://from.test/')], b'12345', host='a.test:9')
+    response = c.response()
+    line = weir.access_line(path='/path')
+    wanted = {'client': '127.0.0.1', 'method': 'POST', 'query': 'x=1', 'protocol': 'HTTP/1.1', 'status': 200, 'bytes_in': 5, 'bytes_out': len(response.body), 'route': 'all',
+              'pool': 'main', 'attempts': 1, 'user_agent': 'test "agent"', 'referer': 'http://from.test/'}
+    equal({k: line.get(k) for k in wanted}, wanted)
+    equal(line['host'].split(':')[0], 'a.test')
+    ok(line['server'].startswith('127.0.0.1:'), line)
+    ok(re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z', line['time']), line['time'])
+    for stage in ('route_ms', 'connect_ms', 'first_byte_ms', 'total_ms'):
+        between(line[stage], 0, 5000, stage)
+    ok(line['total_ms'] >= line['first_byte_ms'], line)
+    ok('failure' not in line, line)
+
+
+def test_what_clients_send_is_escaped(t):
+    weir, port = t.simple()
+    t.client(port).get('/%0a%22', [('User-Agent', 'a"b\\c\x80\xff' + 'x' * 3000)])
+    line = weir.access_line(path='/%0a%22') if any(a.get('path') == '/%0a%22' for a in weir.access()) else eventually(weir.access)[-1]
+    ok(line['user_agent'].startswith('a"b\\c'), line)
+    ok(len(json.dumps(line)) < 9000)
+    lines = open(weir.out, 'rb').read().split(b'\n')
+    ok(all(31 < byte < 127 for one in lines for byte in one), 'bytes that are not printable reached the log')
+
+
+def test_logfmt(t):
+    weir, port = t.simple(more='access_log: { format: logfmt }')
+    t.client(port).get('/logfmt', [('User-Agent', 'two words')])
+    line = eventually(lambda: [x for x in open(weir.out).read().split('\n') if 'path=/logfmt' in x])[0]
+    contains(line, 'status=200')
+    contains(line, 'user_agent="two words"')
+    contains(line, 'total_ms=')
+
+
+def test_no_access_log(t):
+    weir, port = t.simple(more='access_log: false')
+    equal(t.client(port).get().status, 200)
+    weir.stop()
+    equal(open(weir.out).read(), '')
+
+
+def test_json_log(t):
+    weir, port = t.simple(more='log: { format: json, level: info }')
+    weir.stop()
+    lines = [json.loads(line) for line in weir.stderr().split('\n') if line]
+    ok(any('ready' in str(line) for line in lines), lines)
+
+
+def test_files_are_reopened(t):
+    log, access = os.path.join(t.work, 'weir.log'), os.path.join(t.work, 'access.log')
+    weir, port = t.simple(more=f'log: {{ to: {log} }}\naccess_log: {{ to: {access} }}')
+    c = t.client(port)
+
+    def holds(path, text):
+        return lambda: os.path.exists(path) and text in open(path).read()
+    c.get('/before')
+    eventually(holds(access, '/before'))
+    os.rename(log, log + '.1')
+    os.rename(access, access + '.1')
+    c.get('/between')
+    eventually(holds(access + '.1', '/between'))
+    weir.signal(signal.SIGUSR1)
+    eventually(holds(log, 'reopened'))
+    c.get('/after')
+    eventually(holds(access, '/after'))
+    ok('/after' not in open(access + '.1').read())
+
+
+def test_no_line_is_lost_at_the_end(t):
+    weir, port = t.simple()
+    c = t.client(port)
+    for i in range(500):
+        c.request('GET', f'/{i}')
+        c.response()
+    c.close()
+    weir.stop()
+    equal({a['path'] for a in weir.access()}, {f'/{i}' for i in range(500)})
+
+
+def test_every_request_has_one_line(t):
+    def handler(link, request):
+        if request.path == '/cut':
+            link.send('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx')
+            link.close()
+        elif request.path == '/drop':
+            link.close()
+        else:
+            tell(link, request)
+    weir, port = t.simple(t.origin(handler), pool='retry: { attempts: 0 }')
+    for path in ('/ok', '/drop', '/cut', '/%2e%2e/%2e%2e'):
+        c = t.client(port)
+        try:
+            c.get(path)
+        except (Closed, ConnectionResetError):
+            pass
+        c.close()
+    weir.stop()
+    equal(len(weir.access()), 4, [(a.get('path'), a.get('status')) for a in weir.access()])
+
+
+def test_notifications(t):
+    weir, port = t.simple()
+    equal(weir.messages[0].split('\n')[0], 'READY=1')
+    weir.reload()
+    ok(any('MONOTONIC_USEC=' in m for m in weir.messages), weir.messages)
+    weir.stop()
+    ok(any('STOPPING=1' in m for m in weir.messages), weir.messages)
+
+
+def test_watchdog(t):
+    weir = t.weir(f'listeners: [ {{ address: "127.0.0.1:{t.port()}" }} ]\nroutes: [ {{ respond: 204 }} ]\n', env={'WATCHDOG_USEC': '600000'})
+    eventually(lambda: sum('WATCHDOG=1' in m for m in weir.take_messages()) >= 3)
+
+
+def test_start_is_told(t):
+    weir, port = t.simple()
+    line = weir.log_line('ready')
+    contains(line, str(port))
+    contains(line, 'start_ms')

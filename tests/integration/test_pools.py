@@ -1,0 +1,250 @@
+"""Requests spread over the servers of a pool, in front of real servers and of ours."""
+import threading, time
+
+from weirtest import *
+
+
+def pooled(t, pool, more='', route=''):
+    port = t.port()
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p{", " + route if route else ""} }} ]
+pools:
+  p:
+{pool}
+{more}
+''')
+    return weir, port
+
+
+def spread(t, port, count, fresh=True):
+    """How many of the requests each origin got."""
+    got, c = collections.Counter(), None
+    for _ in range(count):
+        if c is None or fresh:
+            c = t.client(port)
+        response = c.get()
+        got[response.fields.get('x-origin') or response.body.decode().strip() or response.status] += 1
+        if fresh:
+            c.close()
+    return dict(got)
+
+
+def test_three_real_servers(t):
+    nginx = t.nginx('return 200 "nginx";')
+    python, _ = t.python_server({'index.html': 'python'})
+    stub = t.origin(lambda link, request: link.answer(200, 'stub'), name='stub')
+    weir, port = pooled(t, f'''    balance: round_robin
+    servers:
+      - {{ address: "127.0.0.1:{nginx}", weight: 2, name: nginx }}
+      - {{ address: "127.0.0.1:{python}", name: python }}
+      - {{ address: "{stub.address}", name: stub }}
+    health: {{ path: /, interval: 500ms }}''')
+    c, got = t.client(port), collections.Counter()
+    for _ in range(40):
+        got[c.get().body.decode()] += 1
+    equal(dict(got), {'nginx': 20, 'python': 10, 'stub': 10})
+    curl = subprocess.run(['curl', '-s', *[f'http://127.0.0.1:{port}/'] * 4], capture_output=True, timeout=20).stdout.decode()
+    equal(len(curl), len('nginxnginxpythonstub'))
+    equal(weir.access_line(server='stub')['pool'], 'p')
+
+
+def test_smooth_round_robin(t):
+    a, b = t.origin(name='a'), t.origin(name='b')
+    weir, port = pooled(t, f'    balance: round_robin\n    servers: [ {{ address: "{a.address}", weight: 3 }}, "{b.address}" ]', 'workers: 1')
+    c = t.client(port)
+    order = ''.join(c.get().json()['origin'] for _ in range(12))
+    equal((order.count('a'), 'bb' in order, 'aaaa' in order), (9, False, False), order)
+
+
+def test_weight_zero(t):
+    a, b = t.origin(name='a'), t.origin(name='b')
+    weir, port = pooled(t, f'    balance: round_robin\n    servers: [ {{ address: "{a.address}", weight: 0 }}, "{b.address}" ]')
+    equal(spread(t, port, 10), {'b': 10})
+
+
+def test_random_and_least_conn_use_all(t):
+    for kind in ('random', 'least_conn'):
+        origins = [t.origin(name=n) for n in 'abc']
+        weir, port = pooled(t, f'    balance: {kind}\n    servers: [' + ', '.join(f'"{o.address}"' for o in origins) + ']')
+        got = spread(t, port, 90)
+        equal(sum(got.values()), 90)
+        ok(len(got) == 3 and min(got.values()) >= 8, f'{kind}: {got}')
+
+
+def test_least_conn_avoids_the_busy(t):
+    gate = threading.Event()
+
+    def slow(link, request):
+        gate.wait(10 * SLOW)
+        tell(link, request)
+    busy, free = t.origin(slow, name='busy'), t.origin(name='free')
+    weir, port = pooled(t, f'    balance: least_conn\n    servers: ["{busy.address}", "{free.address}"]')
+    waiting = [t.client(port) for _ in range(6)]
+    for c in waiting:
+        c.request()
+        time.sleep(0.05)
+    eventually(lambda: busy.in_progress)
+    held = busy.in_progress
+    ok(held <= 2, f'{held} of 6 requests wait at the busy server')
+    gate.set()
+    equal([c.response().status for c in waiting], [200] * 6)
+
+
+def test_max_connections_is_exact(t):
+    """Over four workers: never more than three at once at the server, and all are answered from the queue."""
+    def slow(link, request):
+        time.sleep(0.05)
+        tell(link, request)
+    origin = t.origin(slow)
+    weir, port = pooled(t, f'    servers: ["{origin.address}"]\n    max_connections: 3\n    queue: {{ size: 100, max_wait: 10s }}', 'workers: 4')
+    load = [threading.Thread(target=lambda: results.extend(Client(port, timeout=20).get().status for _ in range(4))) for _ in range(20)]
+    results = []
+    [thread.start() for thread in load]
+    [thread.join() for thread in load]
+    equal(collections.Counter(results), {200: 80})
+    equal(origin.most_in_progress, 3)
+
+
+def blocked(t, queue, limit=1):
+    gate = threading.Event()
+
+    def slow(link, request):
+        gate.wait(10 * SLOW)
+        tell(link, request)
+    origin = t.origin(slow)
+    weir, port = pooled(t, f'    servers: ["{origin.address}"]\n    max_connections: {limit}\n    queue: {{ {queue} }}')
+    first = t.client(port)
+    first.request()
+    eventually(lambda: origin.in_progress)
+    return weir, port, gate, first
+
+
+def test_queue_timeout(t):
+    weir, port, gate, first = blocked(t, 'size: 10, max_wait: 300ms')
+    began = time.monotonic()
+    response = t.client(port).get('/late')
+    between(time.monotonic() - began, 0.25, 2 * SLOW)
+    equal((response.status, weir.access_line(path='/late')['failure']), (503, 'queue_timeout'))
+    ok(response.fields.get('retry-after'), response.fields)
+    gate.set()
+    equal(first.response().status, 200)
+
+
+def test_queue_full(t):
+    weir, port, gate, first = blocked(t, 'size: 2, max_wait: 10s')
+    waiting = [t.client(port) for _ in range(2)]
+    for c in waiting:
+        c.request('GET', '/waits')
+    time.sleep(0.3 * SLOW)
+    equal((t.client(port).get('/full').status, weir.access_line(path='/full')['failure']), (503, 'queue_full'))
+    gate.set()
+    equal([c.response().status for c in [first] + waiting], [200] * 3)
+
+
+def test_waiting_clients_that_leave(t):
+    weir, port, gate, first = blocked(t, 'size: 2, max_wait: 10s')
+    for _ in range(5):
+        c = t.client(port)
+        c.request('GET', '/leaves')
+        time.sleep(0.05)
+        c.reset()
+        time.sleep(0.1)
+    keep = t.client(port)
+    keep.request()
+    time.sleep(0.2)
+    gate.set()
+    equal([c.response().status for c in (first, keep)], [200, 200], 'their places in the queue are free again')
+
+
+def test_backups(t):
+    main, backup = t.origin(name='main'), t.origin(name='backup')
+    weir, port = pooled(t, f'''    servers: [ "{main.address}", {{ address: "{backup.address}", backup: true }} ]
+    health: {{ path: /, interval: 100ms, fast_interval: 50ms, fall: 1, rise: 1 }}''')
+    equal(spread(t, port, 10), {'main': 10})
+    main.close()
+    eventually(lambda: spread(t, port, 1) == {'backup': 1})
+    equal(spread(t, port, 10), {'backup': 10})
+    again = t.origin(name='main', port=main.port)
+    eventually(lambda: spread(t, port, 1) == {'main': 1})
+    equal(spread(t, port, 5), {'main': 5})
+
+
+def test_unix_socket_server(t):
+    origin = t.origin(path=os.path.join(t.work, 'app.sock'), name='unix')
+    weir, port = pooled(t, f'    servers: ["{origin.address}"]\n    health: {{ path: /, interval: 500ms }}')
+    equal(spread(t, port, 5), {'unix': 5})
+
+
+def test_kept_connections(t):
+    origin = t.origin()
+    weir, port = pooled(t, f'    servers: ["{origin.address}"]\n    max_requests: 3', 'workers: 1')
+    c = t.client(port)
+    numbers = [c.get().json()['connection'] for _ in range(7)]
+    equal([numbers.count(n) for n in sorted(set(numbers))], [3, 3, 1])
+
+
+def test_idle_timeout_of_servers(t):
+    origin = t.origin()
+    weir, port = pooled(t, f'    servers: ["{origin.address}"]\n    idle_timeout: 300ms')
+    t.client(port).get()
+    link = eventually(lambda: origin.links)[0]
+    eventually(lambda: not link.sock._closed and link.sock.fileno() == -1 or link.sock.fileno() == -1, 3)
+
+
+def test_tls_to_servers(t):
+    origin = t.origin(tls=t.tls_server('localhost'))
+    weir, port = pooled(t, f'    servers: ["{origin.address}"]\n    tls: {{ ca: {t.certificates}/ca.crt, server_name: localhost }}\n    health: {{ path: /, interval: 500ms }}')
+    c = t.client(port)
+    equal([c.get().status for _ in range(5)], [200] * 5)
+
+
+def test_tls_by_address(t):
+    origin = t.origin(tls=t.tls_server('localhost'))
+    weir, port = pooled(t, f'    servers: ["{origin.address}"]\n    tls: {{ ca: {t.certificates}/ca.crt }}')
+    equal(t.client(port).get().status, 200, 'the certificate has the address among its names')
+
+
+def test_tls_server_that_is_not_trusted(t):
+    for name, ca in (('stranger', 'ca'), ('a', 'ca')):
+        origin = t.origin(tls=t.tls_server(name))
+        weir, port = pooled(t, f'    servers: ["{origin.address}"]\n    tls: {{ ca: {t.certificates}/{ca}.crt, server_name: localhost }}')
+        equal((t.client(port).get('/x').status, weir.access_line(path='/x')['failure']), (502, 'tls_unverified'), name)
+        equal(origin.count(), 0)
+    weir, port = pooled(t, f'    servers: ["{origin.address}"]\n    tls: {{ verify: false }}')
+    equal(t.client(port).get().status, 200, 'verify: false')
+
+
+def test_tls_client_certificate(t):
+    origin = t.origin(tls=t.tls_server('localhost', client_ca='ca'))
+    weir, port = pooled(t, f'    servers: ["{origin.address}"]\n    tls: {{ ca: {t.certificates}/ca.crt, server_name: localhost, cert: {t.certificates}/client.crt, '
+                           f'key: {t.certificates}/client.key }}')
+    equal(t.client(port).get().status, 200)
+
+
+def test_plain_server_where_tls_is_meant(t):
+    origin = t.origin()
+    weir, port = pooled(t, f'    servers: ["{origin.address}"]\n    tls: {{ ca: {t.certificates}/ca.crt }}\n    connect_timeout: 500ms')
+    ok(t.client(port).get('/x').status in (502, 504))
+    contains(('tls_failed', 'connect_timeout'), weir.access_line(path='/x')['failure'])
+
+
+def test_server_by_name(t):
+    origin = t.origin()
+    weir, port = pooled(t, f'    servers: ["localhost:{origin.port}"]')
+    equal(t.client(port).get().status, 200)
+
+
+def test_connect_timeout(t):
+    full = socket.socket()
+    full.bind(('127.0.0.1', t.port()))
+    full.listen(0)
+    t.later(full.close)
+    fillers = []
+    for _ in range(4):
+        s = socket.socket()
+        s.setblocking(False)
+        s.connect_ex(full.getsockname())
+        fillers.append(s)
+    t.later(lambda: [s.close() for s in fillers])
+    weir, port = pooled(t, f'    servers: ["127.0.0.1:{full.getsockname()[1]}"]\n    connect_timeout: 300ms\n    retry: {{ attempts: 0 }}')
+    equal((t.client(port).get('/x').status, weir.access_line(path='/x')['failure']), (504, 'connect_timeout'))

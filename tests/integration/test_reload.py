@@ -1,0 +1,169 @@
+"""SIGHUP: all or nothing, and not a request lost."""
+import signal, time
+
+from weirtest import *
+
+
+def text_of(port, origin, extra='', body='one', top=''):
+    return f'''workers: 2
+drain_timeout: 5s
+{top}
+listeners: [ {{ address: "127.0.0.1:{port}" }}{extra} ]
+routes:
+  - {{ match: {{ path: /version }}, respond: {{ body: {body} }} }}
+  - {{ pool: p }}
+pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+'''
+
+
+def test_new_file_is_served(t):
+    origin, port = t.origin(), t.port()
+    weir = t.weir(text_of(port, origin))
+    kept = t.client(port)
+    equal(kept.get('/version').body, b'one')
+    weir.reload(text_of(port, origin, body='two'))
+    equal(kept.get('/version').body, b'two', 'a kept connection')
+    equal(t.client(port).get('/version').body, b'two')
+
+
+def test_bad_file_changes_nothing(t):
+    origin, port = t.origin(), t.port()
+    weir = t.weir(text_of(port, origin))
+    for bad in (text_of(port, origin, body='two').replace('pools:', 'pool:'), 'listeners: [', text_of(port, origin, body='two') + 'helth: 3\n',
+                text_of(port, origin, extra=', { address: "203.0.113.77:1" }', body='two'), text_of(port, origin, body='two').replace('/version', '"~("')):
+        weir.reload(bad, good=False)
+        equal(t.client(port).get('/version').body, b'one')
+    contains(weir.stderr(), 'the running configuration is unchanged')
+    contains(weir.stderr(), 'weir.yaml:')
+    weir.write(text_of(port, origin, body='three'))
+    weir.signal(signal.SIGHUP)
+    eventually(lambda: t.client(port).get('/version').body == b'three')
+
+
+def test_request_in_progress_keeps_its_configuration(t):
+    def handler(link, request):
+        time.sleep(1)
+        tell(link, request)
+    origin, other, port = t.origin(handler), t.origin(name='other'), t.port()
+    weir = t.weir(text_of(port, origin))
+    c = t.client(port)
+    c.request('GET', '/slow')
+    eventually(lambda: origin.count())
+    weir.reload(text_of(port, other))
+    equal(c.response().json()['origin'], 'origin')
+    equal(c.get('/next').json()['origin'], 'other')
+
+
+def test_listeners_come_and_go(t):
+    origin, first, second = t.origin(), t.port(), t.port()
+    weir = t.weir(text_of(first, origin))
+    kept = t.client(first)
+    kept.get('/version')
+    weir.reload(text_of(first, origin, extra=f', {{ address: "127.0.0.1:{second}" }}'))
+    equal(t.client(second).get('/version').body, b'one')
+    weir.reload(text_of(second, origin, body='two'))
+
+    def refused():
+        try:
+            socket.create_connection(('127.0.0.1', first), 1).close()
+            return False
+        except ConnectionRefusedError:
+            return True
+    eventually(refused, 5, 'an address that was taken away still accepts')
+    equal(t.client(second).get('/version').body, b'two')
+    weir.reload(text_of(first, origin))
+    equal(t.client(first).get('/version').body, b'one', 'an address that came back')
+
+
+def under_load(t, count, change=True, tls=False):
+    origin, port = t.origin(name='x'), t.port()
+    extra = t.port()
+    listener = f'127.0.0.1:{port}'
+    tls_text = f', tls: {{ certificates: [{t.cert("localhost")}] }}' if tls else ''
+
+    def text(i):
+        more = f', {{ address: "127.0.0.1:{extra}" }}' if change and i % 2 else ''
+        return text_of(port, origin, more, body=f'v{i}').replace(f'"{listener}"', f'"{listener}"{tls_text}')
+    weir = t.weir(text(0))
+    context = t.tls_client() if tls else None
+    kept = t.load(port, rate=200 / SLOW, tls=context, target='/load')
+    new = t.load(port, rate=100 / SLOW, kept=False, tls=context, target='/load')
+    time.sleep(0.5)
+    for i in range(1, count):
+        weir.reload(text(i))
+        time.sleep(0.01)
+    kept.stop()
+    new.stop()
+    kept.check(20)
+    new.check(10)
+    final = t.client(port, tls=context, name='localhost' if tls else None)
+    equal(final.get('/version').body.decode(), f'v{count - 1}')
+    return weir
+
+
+def test_under_load(t):
+    under_load(t, 100 if SLOW == 1 else 30)
+
+
+def test_under_load_with_tls(t):
+    under_load(t, 50 if SLOW == 1 else 15, tls=True)
+
+
+def test_nothing_grows(t):
+    origin, port = t.origin(), t.port()
+    weir = t.weir(text_of(port, origin))
+    for i in range(20):
+        weir.reload(text_of(port, origin, body=f'v{i}'))
+        t.client(port).get('/version')
+    time.sleep(1.5)
+    memory, descriptors, threads = weir.resident(), weir.descriptors(), len(os.listdir(f'/proc/{weir.pid}/task'))
+    for i in range(100):
+        weir.reload(text_of(port, origin, body=f'w{i}'))
+        c = t.client(port)
+        c.get('/version')
+        c.close()
+    time.sleep(1.5)
+    if SLOW == 1:
+        ok(weir.resident() < memory + (2 << 20), f'memory rose from {memory} to {weir.resident()}')
+    between(weir.descriptors(), 1, descriptors + 2, 'descriptors')
+    equal(len(os.listdir(f'/proc/{weir.pid}/task')), threads, 'threads')
+
+
+def test_many_signals_at_once(t):
+    origin, port = t.origin(), t.port()
+    weir = t.weir(text_of(port, origin))
+    for _ in range(200):
+        weir.signal(signal.SIGHUP)
+    weir.write(text_of(port, origin, body='last'))
+    weir.signal(signal.SIGHUP)
+    eventually(lambda: t.client(port).get('/version').body == b'last')
+
+
+def test_health_survives(t):
+    """A server that is down stays down through a reload: its state is not begun anew."""
+    good, gone, port = t.origin(name='good'), t.port(), t.port()
+    text = f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools:
+  p: {{ balance: round_robin, servers: ["127.0.0.1:{gone}", "{good.address}"], retry: {{ attempts: 0 }}, health: {{ path: /, interval: 100ms, fast_interval: 50ms, fall: 2 }} }}
+'''
+    weir = t.weir(text)
+    weir.log_line('server is down')
+    for i in range(5):
+        weir.reload('workers: 2\ndrain_timeout: 5s\n' + text + f'# {i}\n')
+        equal({t.client(port).get().status for _ in range(6)}, {200})
+
+
+def test_includes_and_variables(t):
+    origin, port = t.origin(), t.port()
+    weir = t.weir('', ready=False, check=False)
+    weir.stop()
+    work = t.folder('conf')
+    os.mkdir(f'{work}/conf.d')
+    open(f'{work}/weir.yaml', 'w').write('include: conf.d/*.yaml\nworkers: 1\nlisteners: [ { address: "127.0.0.1:${env.TEST_PORT}" } ]\n')
+    open(f'{work}/conf.d/a.yaml', 'w').write('routes: [ { match: { path: /a }, respond: { body: "${env.TEST_WORD:-default}" } } ]\n')
+    weir = t.weir(None, command=[WEIR, 'run', '-c', f'{work}/weir.yaml'], env={'TEST_PORT': str(port)})
+    equal(t.client(port).get('/a').body, b'default')
+    open(f'{work}/conf.d/b.yaml', 'w').write('routes: [ { match: { path: /b }, respond: { body: b } } ]\n')
+    weir.reload()
+    equal(t.client(port).get('/b').body, b'b')

@@ -1,0 +1,177 @@
+"""Only what is safe to send again is sent again."""
+import time
+
+from weirtest import *
+
+
+def two(t, bad, retry='attempts: 1', good=tell, more=''):
+    """A pool whose first server fails as told and whose second is good; round robin begins anywhere, so tests ask several times."""
+    first, second = t.origin(bad, name='bad'), t.origin(good, name='good')
+    port = t.port()
+    weir = t.weir(f'''workers: 1
+listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools:
+  p: {{ balance: round_robin, servers: ["{first.address}", "{second.address}"], retry: {{ {retry}, budget: 100% }}, fast_down: 0 }}
+{more}
+''')
+    return weir, port, first, second
+
+
+def drop(link, request):
+    request.body()
+    link.close()
+
+
+def test_get_goes_to_another_server(t):
+    weir, port, bad, good = two(t, drop)
+    c = t.client(port)
+    equal([c.get('/g').status for _ in range(6)], [200] * 6)
+    ok(bad.count() >= 2 and good.count() == 6, (bad.count(), good.count()))
+    line = weir.access_line(path='/g', attempts=2)
+    equal([f['failure'] for f in line['failed']], ['server_closed'])
+    ok('failure' not in line, line)
+
+
+def test_post_never_twice(t):
+    """Whatever the server does with it, a POST that it may have seen is sent once."""
+    def half(link, request):
+        link.reader.more()
+        link.reset()
+    for bad in (drop, half, lambda link, request: link.reset()):
+        weir, port, first, second = two(t, bad)
+        seen = []
+        for i in range(6):
+            c = t.client(port)
+            c.request('POST', f'/{i}', (), b'pay once')
+            seen.append(c.response().status)
+            c.close()
+        total = collections.Counter(r.path for r in first.requests + second.requests)
+        equal(total.most_common(1)[0][1], 1, f'{total}')
+        equal(len(total), 6)
+        ok(502 in seen and 200 in seen, seen)
+
+
+def test_idempotent_with_a_body(t):
+    weir, port, bad, good = two(t, drop)
+    for i in range(4):
+        c = t.client(port)
+        c.request('PUT', '/put', (), b'b' * 20000)
+        response = c.response()
+        equal((response.status, response.json()['length']), (200, 20000))
+
+
+def test_body_that_is_not_kept(t):
+    weir, port, bad, good = two(t, drop, 'attempts: 1, buffer: 1KiB')
+    got = []
+    for i in range(4):
+        c = t.client(port)
+        c.request('PUT', f'/{i}', (), b'b' * 200000)
+        got.append(c.response().status)
+    equal(sorted(set(got)), [200, 502])
+    equal(max(collections.Counter(r.path for r in bad.requests + good.requests).values()), 1)
+
+
+def test_connection_refused_is_never_sent(t):
+    good = t.origin(name='good')
+    gone, port = t.port(), t.port()
+    weir = t.weir(f'''workers: 1
+listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ balance: round_robin, servers: ["127.0.0.1:{gone}", "{good.address}"], retry: {{ budget: 100% }}, fast_down: 0 }} }}
+''')
+    c = t.client(port)
+    for i in range(6):
+        c.request('POST', f'/{i}', (), b'any method')
+        equal(c.response().status, 200)
+    equal(good.count(), 6)
+    equal(weir.access_line(attempts=2)['failed'][0]['failure'], 'connect_refused')
+
+
+def test_no_retry_once_the_response_began(t):
+    def cut(link, request):
+        link.send('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf')
+        time.sleep(0.05)
+        link.close()
+    weir, port, bad, good = two(t, cut)
+    cuts = 0
+    for _ in range(4):
+        try:
+            t.client(port).get()
+        except (Closed, ConnectionResetError):
+            cuts += 1
+    equal((cuts, bad.count(), good.count()), (2, 2, 2))
+
+
+def test_status_that_is_tried_again(t):
+    weir, port, bad, good = two(t, lambda link, request: link.answer(503, 'busy'), 'attempts: 1, on: [never_sent, "503"]')
+    c = t.client(port)
+    equal([c.get().status for _ in range(6)], [200] * 6)
+    got = []
+    for _ in range(4):
+        c.request('POST', '/post', (), b'x')
+        got.append(c.response().status)
+    equal(sorted(set(got)), [200, 503], 'a POST that was answered is not sent again')
+
+
+def test_status_that_is_not(t):
+    weir, port, bad, good = two(t, lambda link, request: link.answer(500, 'broken'))
+    c = t.client(port)
+    equal(sorted(c.get().status for _ in range(4)), [200, 200, 500, 500])
+
+
+def test_classes_by_configuration(t):
+    weir, port, bad, good = two(t, drop, 'attempts: 1, on: [never_sent]')
+    c = t.client(port)
+    equal(sorted(c.get().status for _ in range(4)), [200, 200, 502, 502])
+
+
+def test_attempts_zero(t):
+    weir, port, bad, good = two(t, drop, 'attempts: 0')
+    c = t.client(port)
+    equal(sorted(c.get().status for _ in range(4)), [200, 200, 502, 502])
+
+
+def test_budget(t):
+    """All servers broken, 20 %: what the servers get stays near what clients sent."""
+    origins = [t.origin(drop, name=n) for n in 'ab']
+    port = t.port()
+    t.weir(f'''workers: 1
+listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origins[0].address}", "{origins[1].address}"], retry: {{ budget: 20% }}, fast_down: 0 }} }}
+''')
+    c = t.client(port)
+    equal({c.get().status for _ in range(200)}, {502})
+    between(sum(o.count() for o in origins), 200, 265, 'requests at the servers of 200')
+
+
+def test_try_timeout(t):
+    def never(link, request):
+        link.gone(10)
+        link.close()
+    weir, port, bad, good = two(t, never, 'attempts: 1, try_timeout: 200ms')
+    c = t.client(port)
+    equal([c.get('/t').status for _ in range(4)], [200] * 4)
+    equal(weir.access_line(path='/t', attempts=2)['failed'][0]['failure'], 'response_timeout')
+
+
+def test_dead_kept_connection_is_replayed(t):
+    """A kept connection that dies when the next request comes: the request goes out once more, on a new connection, and counts as no failure."""
+    def handler(link, request):
+        if link.served == 0:
+            tell(link, request)
+        else:
+            request._body = b''
+            link.reset() if request.query else link.close()
+    origin = t.origin(handler)
+    port = t.port()
+    weir = t.weir(f'''workers: 1
+listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"], retry: {{ attempts: 0 }} }} }}
+''')
+    c = t.client(port)
+    for i in range(6):
+        equal(c.get(f'/{i}{"?r" if i % 2 else ""}').status, 200, str(i))
+    ok(weir.access_line(path='/1').get('replayed'), weir.access())

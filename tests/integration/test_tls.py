@@ -1,0 +1,192 @@
+"""TLS towards clients: certificates by name, versions, resumption."""
+import time
+
+from weirtest import *
+
+
+def server(t, names=('a', 'b', 'wild'), tls='', origin=None, more=''):
+    certificates = ', '.join(t.cert(n) for n in names)
+    return t.simple(origin, f'tls: {{ certificates: [{certificates}]{", " + tls if tls else ""} }}', more=more)
+
+
+def presented(t, port, name, **more):
+    """The alternative names of the certificate that a client asking for `name` gets."""
+    context = t.tls_client(check_hostname=False, **more)
+    c = t.client(port, tls=context, name=name)
+    names = [v for k, v in c.sock.getpeercert()['subjectAltName']]
+    c.close()
+    return names
+
+
+def test_certificate_by_name(t):
+    weir, port = server(t)
+    for asked, got in (('a.test', 'a.test'), ('A.TEST', 'a.test'), ('b.test', 'b.test'), ('also-b.test', 'b.test'), ('x.wild.test', '*.wild.test'), ('unknown.test', 'a.test'),
+                       ('deep.x.wild.test', 'a.test'), ('wild.test', 'a.test')):
+        equal(presented(t, port, asked)[0], got, f'SNI {asked}')
+    equal(presented(t, port, None)[0], 'a.test', 'without SNI')
+
+
+def test_default_certificate(t):
+    port = t.port()
+    t.weir(f'''listeners:
+  - address: "127.0.0.1:{port}"
+    tls: {{ certificates: [{t.cert("a")}, {t.cert("b")[:-1]}, default: true }}] }}
+routes: [ {{ respond: 204 }} ]
+''')
+    equal(presented(t, port, 'unknown.test')[0], 'b.test')
+
+
+def test_strict_sni(t):
+    weir, port = server(t, tls='strict_sni: true')
+    equal(presented(t, port, 'b.test')[0], 'b.test')
+    try:
+        presented(t, port, 'unknown.test')
+        fail('an unknown name was served')
+    except ssl.SSLError:
+        pass
+
+
+def test_versions(t):
+    weir, port = server(t, ('localhost',))
+    for version, text in ((ssl.TLSVersion.TLSv1_2, 'TLSv1.2'), (ssl.TLSVersion.TLSv1_3, 'TLSv1.3')):
+        c = t.client(port, tls=t.tls_client(minimum_version=version, maximum_version=version), name='localhost')
+        equal((c.sock.version(), c.get('/' + text).status), (text, 200))
+        line = weir.access_line(path='/' + text)
+        contains(line['tls'].replace(' ', ''), text[-3:])
+        equal(line['sni'], 'localhost')
+
+
+def test_min_version(t):
+    weir, port = server(t, ('localhost',), 'min_version: "1.3"')
+    context = t.tls_client(maximum_version=ssl.TLSVersion.TLSv1_2)
+    try:
+        t.client(port, tls=context, name='localhost')
+        fail('TLS 1.2 was taken')
+    except ssl.SSLError:
+        pass
+    equal(t.client(port, tls=t.tls_client(), name='localhost').get().status, 200)
+
+
+def test_alpn(t):
+    weir, port = server(t, ('localhost',))
+    context = t.tls_client()
+    context.set_alpn_protocols(['http/1.1'])
+    c = t.client(port, tls=context, name='localhost')
+    equal((c.sock.selected_alpn_protocol(), c.get().status), ('http/1.1', 200))
+
+
+def test_resumption(t):
+    weir, port = server(t, ('localhost',), more='workers: 2')
+    for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        context = t.tls_client(minimum_version=version, maximum_version=version)
+        c = t.client(port, tls=context, name='localhost')
+        c.get()
+        session = c.sock.session
+        c.close()
+        reused = 0
+        for _ in range(6):       # whichever worker it is
+            raw = socket.create_connection(('127.0.0.1', port), 5)
+            again = context.wrap_socket(raw, server_hostname='localhost', session=session)
+            reused += again.session_reused
+            again.close()
+        equal(reused, 6, str(version))
+
+
+def test_tickets_survive_a_reload(t):
+    weir, port = server(t, ('localhost',))
+    context = t.tls_client(maximum_version=ssl.TLSVersion.TLSv1_2)
+    c = t.client(port, tls=context, name='localhost')
+    c.get()
+    session = c.sock.session
+    c.close()
+    weir.reload()
+    again = context.wrap_socket(socket.create_connection(('127.0.0.1', port), 5), server_hostname='localhost', session=session)
+    ok(again.session_reused, 'not resumed')
+    again.close()
+
+
+def test_new_certificate_by_reload(t):
+    weir, port = server(t, ('a',))
+    kept = t.client(port, tls=t.tls_client(check_hostname=False), name='a.test')
+    equal(kept.get().status, 200)
+    weir.reload(open(weir.file).read().replace(t.cert('a'), t.cert('b')))
+    equal(presented(t, port, 'b.test')[0], 'b.test')
+    equal(kept.get().status, 200, 'a connection from before')
+
+
+def test_client_certificate(t):
+    ca = f'client_ca: {t.certificates}/ca.crt'
+    weir, port = server(t, ('localhost',), f'client_auth: required, {ca}')
+    context = t.tls_client()
+    context.load_cert_chain(f'{t.certificates}/client.crt', f'{t.certificates}/client.key')
+    equal(t.client(port, tls=context, name='localhost').get().status, 200)
+    for load in (None, 'stranger'):
+        context = t.tls_client()
+        if load:
+            context.load_cert_chain(f'{t.certificates}/{load}.crt', f'{t.certificates}/{load}.key')
+        try:
+            c = t.client(port, tls=context, name='localhost')
+            c.request()
+            c.response()
+            fail(f'served with the certificate {load}')
+        except (ssl.SSLError, Closed, ConnectionResetError):
+            pass
+
+
+def test_clean_end(t):
+    """The end of a response until close is told by close_notify, so that a client can tell it from a cut."""
+    weir, port = server(t, ('localhost',))
+    c = t.client(port, tls=t.tls_client(), name='localhost')
+    c.sock.suppress_ragged_eofs = False
+    c.request('GET', '/', {'Connection': 'close'})
+    equal(c.response().status, 200)
+    equal(c.sock.recv(100), b'')
+
+
+def test_handshake_that_never_comes(t):
+    weir, port = server(t, ('localhost',), more='tls: { handshake_timeout: 400ms }')
+    c = t.client(port)
+    began = time.monotonic()
+    ok(c.ended(5))
+    between(time.monotonic() - began, 0.2, 3 * SLOW)
+    c = t.client(port)
+    c.send(b'\x16\x03\x01\x02\x00\x01')
+    ok(c.ended(5))
+
+
+def test_garbage(t):
+    weir, port = server(t, ('localhost',))
+    for junk in (b'\x00' * 100, b'\x16\x03\x01\xff\xff' + b'a' * 500, b'\x80\x80' * 50):
+        c = t.client(port)
+        c.send(junk)
+        c.finish()
+        try:
+            c.reader.rest()
+        except ConnectionResetError:
+            pass
+    equal(t.client(port, tls=t.tls_client(), name='localhost').get().status, 200)
+
+
+def test_record_boundaries(t):
+    """Requests that begin and end in the middle of records, and many in one record."""
+    weir, port = server(t, ('localhost',))
+    c = t.client(port, tls=t.tls_client(), name='localhost')
+    c.send(''.join(f'GET /{i} HTTP/1.1\r\nHost: test\r\n\r\n' for i in range(50)))
+    equal([c.response().json()['target'] for _ in range(50)], [f'/{i}' for i in range(50)])
+    for byte in b'GET /single HTTP/1.1\r\nHost: test\r\n\r\n':
+        c.send(bytes([byte]))
+    equal(c.response().json()['target'], '/single')
+
+
+def test_openssl_client(t):
+    weir, port = server(t, ('localhost',))
+    done = subprocess.run(['openssl', 's_client', '-connect', f'127.0.0.1:{port}', '-servername', 'localhost', '-CAfile', f'{t.certificates}/ca.crt', '-verify_return_error',
+                           '-quiet'], input=b'GET /s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n', capture_output=True, timeout=20)
+    contains(done.stdout.decode(errors='replace'), '"target": "/s"')
+
+
+def test_forwarded_scheme(t):
+    weir, port = server(t, ('localhost',))
+    fields = Fields(t.client(port, tls=t.tls_client(), name='localhost').get().json()['fields'])
+    equal(fields.get('x-forwarded-proto'), 'https')
+    contains(fields.get('forwarded'), 'proto=https')
