@@ -1,0 +1,453 @@
+/*
+ * A worker on its thread with real sockets: requests on kept connections across reloads, listeners that go, caps, PROXY prefaces cut at
+ * every byte, draining and stopping. The action is always weir's own answer; servers are tested elsewhere.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "net/address.h"
+#include "net/socket.h"
+#include "proxy/worker.h"
+#include "proxy_fixture.h"
+#include "upstream/upstream.h"
+
+#define FIRST "127.0.0.1:21120"
+#define SECOND "127.0.0.1:21121"
+#define LISTENERS_MOST 2
+
+struct rig {
+    struct shared_state *shared;
+    struct worker *worker;
+    int fds[LISTENERS_MOST];
+    unsigned fds_count;
+};
+
+static _Atomic unsigned came_home, told_drained, told_unlistened;
+
+/* On the worker's thread; control would free it there by letter. These tests free at the end. */
+static struct snapshot *homes[8];
+static void bring_home(struct snapshot *snapshot)
+{
+    homes[atomic_fetch_add(&came_home, 1)] = snapshot;
+}
+
+static void drained(struct worker *worker)
+{
+    (void)worker;
+    atomic_fetch_add(&told_drained, 1);
+}
+
+static void unlistened(void *argument)
+{
+    (void)argument;
+    atomic_fetch_add(&told_unlistened, 1);
+}
+
+static bool comes_to(_Atomic unsigned *value, unsigned expected)
+{
+    for (unsigned i = 0; i < 3000; i++) {
+        if (atomic_load(value) == expected)
+            return true;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return false;
+}
+
+static struct snapshot *rig_snapshot(struct rig *rig, const char *yaml)
+{
+    struct snapshot *snapshot = fixture_snapshot(yaml, rig->shared);
+    snapshot->last_release = bring_home;
+    return snapshot;
+}
+
+static void rig_start(struct rig *rig, const char *yaml)
+{
+    *rig = (struct rig){.shared = shared_state_new()};
+    atomic_store(&came_home, 0);
+    atomic_store(&told_drained, 0);
+    atomic_store(&told_unlistened, 0);
+    struct snapshot *snapshot = rig_snapshot(rig, yaml);
+    rig->worker = worker_new(0, snapshot, 1024);
+    rig->worker->drained = drained;
+    workers_introduce(&rig->worker, 1);
+    struct error error = {.text = ""};
+    for (size_t i = 0; i < snapshot->sites_count; i++) {
+        const char *text = snapshot->sites[i].config->address;
+        struct address address;
+        assert_true(address_parse(&address, text, &error));
+        rig->fds[i] = socket_listen(&address, 64, 0600, &error);
+        if (rig->fds[i] < 0)
+            print_error("%s\n", error.text);
+        assert_true(rig->fds[i] >= 0);
+        rig->fds_count++;
+        worker_post_listen(rig->worker, rig->fds[i], text);
+    }
+    assert_true(worker_start(rig->worker, &error));
+    snapshot_release(snapshot); /* the worker's lease holds it */
+}
+
+static void rig_reload(struct rig *rig, const char *yaml)
+{
+    struct snapshot *snapshot = rig_snapshot(rig, yaml);
+    worker_post_snapshot(rig->worker, snapshot);
+    snapshot_release(snapshot);
+}
+
+/* Stops the worker, whatever it has open, and finds every snapshot released. */
+static void rig_end(struct rig *rig, unsigned snapshots)
+{
+    worker_post_stop(rig->worker);
+    worker_join(rig->worker);
+    worker_free(rig->worker);
+    assert_int_equal(atomic_load(&came_home), snapshots);
+    for (unsigned i = 0; i < snapshots; i++)
+        snapshot_free(homes[i]);
+    for (unsigned i = 0; i < rig->fds_count; i++)
+        close(rig->fds[i]);
+    shared_state_free(rig->shared);
+}
+
+static int client_open(const char *text)
+{
+    struct address address;
+    struct error error;
+    assert_true(address_parse(&address, text, &error));
+    int fd = socket(address.socket.any.sa_family, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    struct timeval patience = {.tv_sec = 3};
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(connect(fd, &address.socket.any, address.length), 0);
+    socket_no_delay(fd);
+    return fd;
+}
+
+static void client_send(int fd, const char *bytes, size_t length)
+{
+    assert_int_equal(send(fd, bytes, length, MSG_NOSIGNAL), length);
+}
+
+/* Reads until `end` stands in what came, or the connection ends; returns what came as text. */
+static const char *client_read(int fd, const char *end)
+{
+    static char bytes[4096];
+    size_t length = 0;
+    bytes[0] = '\0';
+    while (strstr(bytes, end) == NULL && length < sizeof(bytes) - 1) {
+        ssize_t got = recv(fd, bytes + length, sizeof(bytes) - 1 - length, 0);
+        if (got <= 0) {
+            if (got < 0 && errno != ECONNRESET)
+                fail_msg("nothing more came after \"%s\"", bytes);
+            break;
+        }
+        length += (size_t)got;
+        bytes[length] = '\0';
+    }
+    return bytes;
+}
+
+static const char request[] = "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
+
+static const char *client_ask(int fd, const char *end)
+{
+    client_send(fd, request, sizeof(request) - 1);
+    return client_read(fd, end);
+}
+
+static bool is_closed(int fd)
+{
+    char byte;
+    ssize_t got = recv(fd, &byte, 1, 0);
+    return got == 0 || (got < 0 && errno == ECONNRESET);
+}
+
+#define ANSWERS(text) "access_log: false\nroutes: [ { respond: { body: \"" text "\" } } ]\n"
+#define ONE_LISTENER "listeners: [ { address: \"" FIRST "\" } ]\n"
+
+static void kept_connections_see_the_new_snapshot(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, ONE_LISTENER ANSWERS("<one>"));
+    int fd = client_open(FIRST), quiet = client_open(FIRST);
+    assert_non_null(strstr(client_ask(fd, "<one>"), "200"));
+    assert_non_null(strstr(client_ask(fd, "<one>"), "<one>"));
+    rig_reload(&rig, ONE_LISTENER ANSWERS("<two>"));
+    assert_true(comes_to(&came_home, 1)); /* nobody is left on the old one: not even idle connections */
+    assert_non_null(strstr(client_ask(fd, "<two>"), "<two>"));
+    assert_non_null(strstr(client_ask(quiet, "<two>"), "<two>"));
+    close(quiet);
+    close(fd);
+    rig_end(&rig, 2);
+}
+
+/* A request that has begun is served by the snapshot it began on. */
+static void a_request_keeps_its_snapshot(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, ONE_LISTENER "access_log: false\nroutes: [ { pool: p, timeout: 300ms } ]\n"
+                                 "pools: { p: { servers: [127.0.0.1:21129], connect_timeout: 5s } }\n");
+    struct address silent;
+    struct error error;
+    assert_true(address_parse(&silent, "127.0.0.1:21129", &error));
+    int server = socket_listen(&silent, 8, 0, &error);
+    assert_true(server >= 0);
+    int fd = client_open(FIRST);
+    client_send(fd, request, sizeof(request) - 1);
+    struct pollfd arrival = {.fd = server, .events = POLLIN};
+    assert_int_equal(poll(&arrival, 1, 3000), 1);
+    rig_reload(&rig, ONE_LISTENER ANSWERS("<two>"));
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    assert_int_equal(atomic_load(&came_home), 0);
+    assert_non_null(strstr(client_read(fd, "\r\n\r\n"), " 504 ")); /* the old timeout */
+    assert_true(comes_to(&came_home, 1));
+    close(fd);
+    close(server);
+    rig_end(&rig, 2);
+}
+
+static void a_vanished_listener_answers_once_more(void **state)
+{
+    (void)state;
+    static const char both[] = "listeners: [ { address: \"" FIRST "\" }, { address: \"" SECOND "\" } ]\n" ANSWERS("<one>");
+    struct rig rig;
+    rig_start(&rig, both);
+    int fd = client_open(SECOND), stays = client_open(FIRST);
+    assert_non_null(strstr(client_ask(fd, "<one>"), "<one>"));
+    rig_reload(&rig, ONE_LISTENER ANSWERS("<two>"));
+    int late = client_open(SECOND); /* after the snapshot, before the listener is gone */
+    worker_post_unlisten(rig.worker, rig.fds[1], unlistened, NULL);
+    assert_true(comes_to(&told_unlistened, 1));
+    const char *answer = client_ask(fd, "<one>");
+    assert_non_null(strstr(answer, "<one>"));
+    assert_non_null(strstr(answer, "onnection: close"));
+    assert_true(is_closed(fd));
+    assert_non_null(strstr(client_ask(late, "<one>"), "<one>"));
+    assert_true(is_closed(late));
+    assert_non_null(strstr(client_ask(stays, "<two>"), "<two>"));
+    assert_true(comes_to(&came_home, 1));
+    close(fd);
+    close(late);
+    close(stays);
+    rig_end(&rig, 2);
+}
+
+static void caps_hold(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, "limits: { connections: 3 }\n"
+                    "listeners: [ { address: \"" FIRST "\", max_connections: 2 }, { address: \"" SECOND
+                    "\" } ]\n" ANSWERS("<one>"));
+    int one = client_open(FIRST), two = client_open(FIRST), three = client_open(FIRST);
+    assert_true(is_closed(three)); /* the listener's cap */
+    close(three);
+    three = client_open(SECOND);
+    assert_non_null(strstr(client_ask(three, "<one>"), "<one>"));
+    int four = client_open(SECOND);
+    assert_true(is_closed(three)); /* the cap of all: an idle kept one goes for a new one */
+    close(three);
+    assert_non_null(strstr(client_ask(four, "<one>"), "<one>"));
+    close(one);
+    close(two);
+    close(four);
+    rig_end(&rig, 1);
+}
+
+static void clients_are_capped(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, "listeners: [ { address: \"" FIRST "\", max_connections_per_client: 1 } ]\n" ANSWERS("<one>"));
+    int one = client_open(FIRST);
+    assert_non_null(strstr(client_ask(one, "<one>"), "<one>"));
+    int two = client_open(FIRST);
+    assert_true(is_closed(two));
+    close(two);
+    close(one);
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    two = client_open(FIRST);
+    assert_non_null(strstr(client_ask(two, "<one>"), "<one>"));
+    close(two);
+    rig_end(&rig, 1);
+}
+
+static void nothing_idle_means_refused(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, "limits: { connections: 1 }\n" ONE_LISTENER ANSWERS("<one>"));
+    int one = client_open(FIRST); /* has not sent a request: it may be about to */
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    int two = client_open(FIRST);
+    assert_true(is_closed(two));
+    assert_non_null(strstr(client_ask(one, "<one>"), "<one>"));
+    close(one);
+    close(two);
+    rig_end(&rig, 1);
+}
+
+#define PREFACED(mode) \
+    "listeners: [ { address: \"" FIRST "\", proxy_protocol: " mode " } ]\ntimeouts: { proxy_header: 200ms }\n"
+
+/* At every split point, so that each byte may be the last that has come. */
+static void prefaces_are_read(void **state)
+{
+    (void)state;
+    static const char one[] = "PROXY TCP4 192.0.2.9 192.0.2.10 40000 443\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    static const char two[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x09\xc0\0\x02\x0a\x9c\x40\x01\xbb"
+                              "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    static const struct span prefaces[] = {{one, sizeof(one) - 1}, {two, sizeof(two) - 1}};
+    struct rig rig;
+    rig_start(&rig, PREFACED("required") ANSWERS("<${client.ip}>"));
+    for (size_t i = 0; i < COUNT_OF(prefaces); i++) {
+        for (size_t cut = 0; cut < 48; cut++) {
+            int fd = client_open(FIRST);
+            client_send(fd, prefaces[i].at, cut);
+            nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+            client_send(fd, prefaces[i].at + cut, prefaces[i].length - cut);
+            assert_non_null(strstr(client_read(fd, ">"), "<192.0.2.9>"));
+            close(fd);
+        }
+    }
+    rig_end(&rig, 1);
+}
+
+static void prefaces_are_required(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, PREFACED("required") ANSWERS("<${client.ip}>"));
+    int plain = client_open(FIRST), quiet = client_open(FIRST), bad = client_open(FIRST);
+    assert_string_equal(client_ask(plain, ">"), "");
+    client_send(bad, "PROXY TCP4 192.0.2.999 1 2 3\r\n", 30);
+    assert_true(is_closed(bad));
+    assert_true(is_closed(quiet)); /* timeouts.proxy_header */
+    close(plain);
+    close(quiet);
+    close(bad);
+    rig_end(&rig, 1);
+}
+
+/* Optional: only from those who are trusted, and a beginning that turns out to be none belongs to the request. */
+static void prefaces_are_optional(void **state)
+{
+    (void)state;
+    static const char preface[] = "PROXY TCP4 192.0.2.9 192.0.2.10 1 2\r\n";
+    struct rig rig;
+    rig_start(&rig, "trusted_proxies: [127.0.0.1]\n" PREFACED("optional") ANSWERS("<${client.ip}>"));
+    int fd = client_open(FIRST);
+    client_send(fd, preface, sizeof(preface) - 1);
+    assert_non_null(strstr(client_ask(fd, ">"), "<192.0.2.9>"));
+    close(fd);
+    fd = client_open(FIRST);
+    client_send(fd, "P", 1);
+    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+    client_send(fd, "ROPFIND / HTTP/1.1\r\nHost: a\r\n\r\n", 32);
+    assert_non_null(strstr(client_read(fd, ">"), "<127.0.0.1>"));
+    close(fd);
+    rig_reload(&rig, PREFACED("optional") ANSWERS("<${client.ip}>"));
+    assert_true(comes_to(&came_home, 1));
+    fd = client_open(FIRST); /* trusted no more: these bytes are a bad request */
+    client_send(fd, preface, sizeof(preface) - 1);
+    assert_non_null(strstr(client_ask(fd, "\r\n\r\n"), " 400 "));
+    close(fd);
+    rig_end(&rig, 2);
+}
+
+static void draining_ends_when_the_last_client_left(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, ONE_LISTENER ANSWERS("<one>"));
+    int fd = client_open(FIRST), quiet = client_open(FIRST), waiting = client_open(FIRST);
+    assert_non_null(strstr(client_ask(fd, "<one>"), "<one>"));
+    assert_non_null(strstr(client_ask(quiet, "<one>"), "<one>"));
+    worker_post_drain(rig.worker);
+    const char *answer = client_ask(fd, "<one>");
+    assert_non_null(strstr(answer, "onnection: close"));
+    assert_true(is_closed(fd));
+    assert_true(is_closed(quiet)); /* without another request, after a second */
+    close(waiting);
+    assert_true(comes_to(&told_drained, 1));
+    close(fd);
+    close(quiet);
+    rig_end(&rig, 1);
+    assert_int_equal(atomic_load(&told_drained), 1);
+}
+
+static void stopping_waits_for_nobody(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, ONE_LISTENER ANSWERS("<one>"));
+    int fd = client_open(FIRST), half = client_open(FIRST);
+    assert_non_null(strstr(client_ask(fd, "<one>"), "<one>"));
+    client_send(half, "GET / HT", 8);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    rig_end(&rig, 1);
+    assert_true(is_closed(fd));
+    assert_true(is_closed(half));
+    close(fd);
+    close(half);
+}
+
+static struct lease *kept;
+static void keep_lease(struct letter *letter, void *reader)
+{
+    (void)letter;
+    kept = lease_take(reader);
+}
+static void drop_lease(struct letter *letter, void *reader)
+{
+    struct worker *worker = reader;
+    (void)letter;
+    assert_ptr_not_equal(worker->lease, kept);
+    assert_false(kept->current);
+    lease_release(kept);
+}
+static struct letter keep = {.open = keep_lease}, drop = {.open = drop_lease};
+
+/* The snapshot goes with the last lease, not with the letter that replaces it. */
+static void leases_hold_snapshots(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_start(&rig, ONE_LISTENER ANSWERS("<one>"));
+    mailbox_post(rig.worker->mailbox, &keep);
+    rig_reload(&rig, ONE_LISTENER ANSWERS("<two>"));
+    rig_reload(&rig, ONE_LISTENER ANSWERS("<three>"));
+    assert_true(comes_to(&came_home, 1)); /* the second had no user */
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    assert_int_equal(atomic_load(&came_home), 1);
+    mailbox_post(rig.worker->mailbox, &drop);
+    assert_true(comes_to(&came_home, 2));
+    rig_end(&rig, 3);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kept_connections_see_the_new_snapshot),
+        cmocka_unit_test(a_request_keeps_its_snapshot),
+        cmocka_unit_test(a_vanished_listener_answers_once_more),
+        cmocka_unit_test(caps_hold),
+        cmocka_unit_test(clients_are_capped),
+        cmocka_unit_test(nothing_idle_means_refused),
+        cmocka_unit_test(prefaces_are_read),
+        cmocka_unit_test(prefaces_are_required),
+        cmocka_unit_test(prefaces_are_optional),
+        cmocka_unit_test(draining_ends_when_the_last_client_left),
+        cmocka_unit_test(stopping_waits_for_nobody),
+        cmocka_unit_test(leases_hold_snapshots),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
