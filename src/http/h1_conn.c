@@ -271,7 +271,7 @@ static void h1_step(struct task *task)
 static void on_opened(struct transport *transport)
 {
     (void)transport;
-    assert(!"the codec gets an open transport");
+    assert(false); /* the codec gets an open transport */
 }
 
 static void on_received(struct transport *transport, struct buf *bytes)

@@ -133,6 +133,20 @@ static void transport_read(struct transport *transport)
     }
 }
 
+/* Bytes that a kind has read ahead (TLS) do not wake the loop: whoever stops before they are used up looks again by a task. */
+static void transport_look(struct task *task)
+{
+    struct transport *transport = CONTAINER_OF(task, struct transport, look);
+    if (transport->opened && !transport->closing)
+        transport_read(transport);
+}
+
+static void transport_look_later(struct transport *transport)
+{
+    if (!transport->closing && transport->kind->has_pending != NULL && transport->kind->has_pending(transport))
+        loop_later(transport->loop, &transport->look);
+}
+
 /* ---- opening ---- */
 
 static void transport_open(struct transport *transport)
@@ -144,6 +158,7 @@ static void transport_open(struct transport *transport)
         transport->read_wants_write = false;
         transport_watch(transport);
         transport->events->opened(transport);
+        transport_look_later(transport); /* a request may have come with the last message of the handshake */
         if (transport->out.length != 0 || transport->finishing)
             loop_later(transport->loop, &transport->flush);
         return;
@@ -170,8 +185,10 @@ static void transport_ready(void *owner, unsigned bits)
     }
     if (bits & WATCH_WRITE)
         loop_later(transport->loop, &transport->flush);
-    if (bits & WATCH_READ)
+    if (bits & WATCH_READ) {
         transport_read(transport);
+        transport_look_later(transport); /* the turn's bound was reached */
+    }
 }
 
 /* ---- writing ---- */
@@ -250,6 +267,7 @@ void transport_init(struct transport *transport, const struct transport_kind *ki
     transport->loop = loop;
     transport->fd = fd;
     transport->flush.run = transport_flush;
+    transport->look.run = transport_look;
     transport->retired.free = transport_free;
     transport->read_size = BLOCK_ROOM;
     transport->watch = watch_new(loop, fd, WATCH_READ, transport_ready, transport);
@@ -275,22 +293,13 @@ void transport_pause(struct transport *transport)
     transport_watch(transport);
 }
 
-/* Bytes that a kind has read ahead (TLS) do not wake the loop: so resuming looks once by itself. */
-static void transport_look(struct task *task)
-{
-    struct transport *transport = CONTAINER_OF(task, struct transport, look);
-    if (transport->opened && !transport->closing)
-        transport_read(transport);
-}
-
 void transport_resume(struct transport *transport)
 {
     if (!transport->paused || transport->closing)
         return;
     transport->paused = false;
     transport_watch(transport);
-    transport->look.run = transport_look;
-    loop_later(transport->loop, &transport->look);
+    transport_look_later(transport);
 }
 
 void transport_expect(struct transport *transport, size_t bytes)

@@ -35,6 +35,8 @@ struct transport_kind {
     enum transport_step (*write)(struct transport *transport, const struct iovec *vectors, int count, size_t *sent);
     enum transport_step (*finish)(struct transport *transport); /* shutdown(SHUT_WR), close_notify */
     void (*free)(struct transport *transport);
+    /* True when bytes were read ahead that no event will tell of; NULL: never. */
+    bool (*has_pending)(const struct transport *transport);
 };
 /* Idle plain connections pay for this struct: keep it small. Fields below `owner` are the transport's own. */
 struct transport {

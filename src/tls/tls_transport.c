@@ -221,6 +221,11 @@ static void tls_free(struct transport *transport)
     free(tls);
 }
 
+static bool tls_has_pending(const struct transport *transport)
+{
+    return SSL_has_pending(tls_of(transport)->ssl) == 1;
+}
+
 static const struct transport_kind tls_kind = {
     .name = "tls",
     .open = tls_open,
@@ -228,6 +233,7 @@ static const struct transport_kind tls_kind = {
     .write = tls_write,
     .finish = tls_finish,
     .free = tls_free,
+    .has_pending = tls_has_pending,
 };
 
 /* ---- making ---- */
