@@ -36,7 +36,8 @@ def test_get_goes_to_another_server(t):
 def test_post_never_twice(t):
     """Whatever the server does with it, a POST that it may have seen is sent once."""
     def half(link, request):
-        link.reader.more()
+        if not link.reader.bytes:
+            link.reader.more()
         link.reset()
     for bad in (drop, half, lambda link, request: link.reset()):
         weir, port, first, second = two(t, bad)
@@ -85,7 +86,8 @@ pools: {{ p: {{ balance: round_robin, servers: ["127.0.0.1:{gone}", "{good.addre
         c.request('POST', f'/{i}', (), b'any method')
         equal(c.response().status, 200)
     equal(good.count(), 6)
-    equal(weir.access_line(attempts=2)['failed'][0]['failure'], 'connect_refused')
+    failed = eventually(lambda: [a['failed'] for a in weir.access() if 'failed' in a])
+    equal(failed[0][0]['failure'], 'connect_refused')
 
 
 def test_no_retry_once_the_response_began(t):

@@ -119,7 +119,8 @@ def test_client_certificate(t):
     weir, port = server(t, ('localhost',), f'client_auth: required, {ca}')
     context = t.tls_client()
     context.load_cert_chain(f'{t.certificates}/client.crt', f'{t.certificates}/client.key')
-    equal(t.client(port, tls=context, name='localhost').get().status, 200)
+    equal(t.client(port, tls=context, name='localhost').get(host='localhost').status, 200)
+    equal(t.client(port, tls=context, name='localhost').get(host='a.test').status, 421, 'a name that the handshake did not cover')
     for load in (None, 'stranger'):
         context = t.tls_client()
         if load:

@@ -34,6 +34,7 @@ def test_echo(t):
     ws.say(b'\x03\xe8', 8)
     equal(ws.hear(), (8, b'\x03\xe8'))
     ok(ws.ended())
+    ws.close()
     equal(weir.access_line(path='/ws')['status'], 101)
 
 

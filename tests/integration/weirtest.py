@@ -502,6 +502,7 @@ class Weir:
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(os.path.join(self.work, 'notify'))
         self.notify.settimeout(10 * SLOW)
+        os.chmod(os.path.join(self.work, 'notify'), 0o777)
         environment = dict(os.environ, NOTIFY_SOCKET=os.path.join(self.work, 'notify'), NO_COLOR='1',
                            ASAN_OPTIONS='exitcode=99:detect_leaks=1:abort_on_error=0', UBSAN_OPTIONS='print_stacktrace=1',
                            TSAN_OPTIONS='exitcode=66:second_deadlock_stack=1', **(env or {}))
