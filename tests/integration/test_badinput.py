@@ -28,7 +28,6 @@ BAD_REQUESTS = [
     ('no_colon', f'GET / HTTP/1.1\r\n{HOST}Xyz\r\n\r\n', 400),
     ('no_host', 'GET / HTTP/1.1\r\n\r\n', 400),
     ('two_hosts', f'GET / HTTP/1.1\r\n{HOST}{HOST}\r\n', 400),
-    ('empty_host', 'GET / HTTP/1.1\r\nHost:\r\n\r\n', 400),
     ('bad_host', 'GET / HTTP/1.1\r\nHost: te st\r\n\r\n', 400),
     ('host_port', 'GET / HTTP/1.1\r\nHost: test:65536\r\n\r\n', 400),
     ('host_userinfo', 'GET / HTTP/1.1\r\nHost: me@test\r\n\r\n', 400),
@@ -39,7 +38,7 @@ BAD_REQUESTS = [
     ('target_asterisk', f'GET * HTTP/1.1\r\n{HOST}\r\n', 400),
     ('target_above_root', f'GET /a/../../b HTTP/1.1\r\n{HOST}\r\n', 400),
     ('target_encoded_above_root', f'GET /%2e%2e/b HTTP/1.1\r\n{HOST}\r\n', 400),
-    ('target_encoded_slash', f'GET /a%2Fb HTTP/1.1\r\n{HOST}\r\n', 400),
+    ('target_encoded_slash_hides_dots', f'GET /a/..%2F..%2Fb HTTP/1.1\r\n{HOST}\r\n', 400),
     ('target_encoded_backslash', f'GET /a%5cb HTTP/1.1\r\n{HOST}\r\n', 400),
     ('target_encoded_nul', f'GET /a%00b HTTP/1.1\r\n{HOST}\r\n', 400),
     ('target_bad_percent', f'GET /a%zz HTTP/1.1\r\n{HOST}\r\n', 400),
@@ -145,7 +144,7 @@ def test_lenient_where_the_grammar_is(t):
     weir, port = t.simple()
     good = [f'\r\nGET / HTTP/1.1\r\n{HOST}\r\n', f'GET / HTTP/1.1\r\nhost:test\r\n\r\n', f'GET / HTTP/1.1\r\nHost: \t test \t\r\n\r\n', f'GET / HTTP/1.1\r\n{HOST}X:\r\n\r\n',
             f'POST / HTTP/1.1\r\n{HOST}Content-Length: 1\r\nContent-Length: 1\r\n\r\nx', f'POST / HTTP/1.1\r\n{HOST}Content-Length: 1, 1\r\n\r\nx',
-            f'POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: CHUNKED\r\n\r\n0\r\n\r\n', f'GET / HTTP/1.7\r\n{HOST}\r\n']
+            f'POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: CHUNKED\r\n\r\n0\r\n\r\n', f'GET / HTTP/1.7\r\n{HOST}\r\n', 'GET / HTTP/1.1\r\nHost:\r\n\r\n', f'GET /a%2Fb HTTP/1.1\r\n{HOST}\r\n']
     for text in good:
         c = t.client(port)
         c.send(text)

@@ -171,7 +171,7 @@ def test_timeouts_of_a_route(t):
 
 
 def test_encoded_slash_where_allowed(t):
-    weir, port = routes(t, '  - { match: { path: /repo/ }, allow_encoded: ["%2F"], pool: p }\n  - { pool: p }')
+    weir, port = routes(t, '  - { match: { path: /repo/ }, allow_encoded: ["%2F"], pool: p }\n  - { allow_encoded: [], pool: p }')
     equal(t.client(port).get('/repo/a%2Fb').json()['target'], '/repo/a%2Fb')
     equal(t.client(port).get('/other/a%2Fb').status, 400)
     equal(t.client(port).get('/repo/a%5Cb').status, 400)
