@@ -26,7 +26,8 @@
 #include "proxy/worker.h"
 #include "tls/tls.h"
 
-#define SHED_LOOKS 16 /* connections looked at to find an idle one that may go for a new one */
+#define SHED_LOOKS 16    /* connections looked at to find an idle one that may go for a new one */
+#define SHED_QUIET_MS 250 /* how long it must have been idle: who has just come or just been answered is about to ask */
 
 struct client_setup {
     struct client_conn *conn;
@@ -148,14 +149,14 @@ void client_conn_refresh(struct client_conn *conn)
 
 static void http_opened(struct http_conn *http, struct stream *stream)
 {
-    struct client_conn *conn = http->owner;
-    conn->served = true;
-    exchange_begin(conn, stream);
+    exchange_begin(http->owner, stream);
 }
 
 static void http_idle(struct http_conn *http)
 {
-    client_conn_refresh(http->owner);
+    struct client_conn *conn = http->owner;
+    conn->quiet_since = (uint32_t)loop_now(conn->worker->loop);
+    client_conn_refresh(conn);
 }
 
 static void http_closed(struct http_conn *http, enum failure why)
@@ -278,15 +279,21 @@ static void log_refused(const struct site *site, const char *limit)
     log_warn("listener", "connection refused", KV("listener", site->config->name), KV("limit", limit));
 }
 
-/* At the cap the first to go is a kept connection that waits for nothing. Those looked at in vain go behind the others, so that the next
- * look sees new ones and none costs more than a few. */
+static bool is_quiet(const struct client_conn *conn)
+{
+    uint32_t quiet = (uint32_t)loop_now(conn->worker->loop) - conn->quiet_since;
+    return conn->http != NULL && conn->exchanges == 0 && !conn->draining && quiet >= SHED_QUIET_MS;
+}
+
+/* At the cap the first to go is a connection that asks for nothing, an old one first. Those looked at in vain go behind the others, so that the
+ * next look sees new ones and none costs more than a few. */
 static bool shed_idle(struct worker *worker)
 {
     for (unsigned i = 0; i < SHED_LOOKS && !list_is_empty(&worker->clients); i++) {
         struct client_conn *conn = CONTAINER_OF(worker->clients.next, struct client_conn, at);
         list_remove(&conn->at);
         list_push_back(&worker->clients, &conn->at);
-        if (conn->http != NULL && conn->served && conn->exchanges == 0 && !conn->draining) {
+        if (is_quiet(conn)) {
             conn->draining = true;
             http_conn_close(conn->http);
             return true;
@@ -450,6 +457,7 @@ void client_conn_accept(struct lease *lease, const struct site *site, int fd, co
     conn->lease = lease_hold(lease);
     conn->site = site;
     conn->tls = site->tls != NULL;
+    conn->quiet_since = (uint32_t)loop_now(worker->loop);
     ip_address_of(&conn->peer, peer);
     list_push_back(&worker->clients, &conn->at);
     worker->clients_count++;

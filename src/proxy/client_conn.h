@@ -28,11 +28,11 @@ struct client_conn {
     struct retired retired;
     struct ip_address peer;
     uint32_t exchanges;         /* in progress */
+    uint32_t quiet_since;       /* loop_now(), its low bits: when it was accepted or its last request ended */
     bool tls;
     /* this file's own */
     bool counted_client;        /* in listener_counts, by its address */
     bool draining;              /* takes no request after the one in progress */
-    bool served;                /* has carried a request */
     bool gone;                  /* the codec has said closed; only exchanges that end still know it */
 };
 /* Takes the descriptor. The site is of the lease's snapshot; over a cap the connection is closed at once. */
