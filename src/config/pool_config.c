@@ -80,7 +80,7 @@ static const struct schema_key pool_keys[] = {
             "Requests at once to one server, exact over all workers; more wait in the queue. 0: no limit."),
     KEY_SECTION(POOL, queue, QUEUE, queue_schema, "Where requests wait while all servers are at max_connections."),
     KEY_SECTION(POOL, retry, RETRY, retry_schema, "When a request is sent again."),
-    KEY_DURATION(POOL, connect_timeout, "1s", 1, MINUTES(10), "Longest time to connect to a server, TLS included."),
+    KEY_DURATION(POOL, connect_timeout, "2s", 1, MINUTES(10), "Longest time to connect to a server, TLS included."),
     KEY_DURATION(POOL, idle_timeout, "4s", 0, HOURS(24),
                  "How long an idle connection to a server is kept; 0s: not at all."),
     KEY_INT(POOL, idle_connections, "64", 0, 100000, "Idle connections kept for one server by one worker."),

@@ -56,7 +56,7 @@ struct pool_config {
     uint64_t max_connections;    /* per server, requests at once, exact over all workers; 0: no limit */
     struct queue_config queue;
     struct retry_config retry;
-    uint64_t connect_timeout;    /* ms; 1s */
+    uint64_t connect_timeout;    /* ms; 2s: longer than the second after which TCP sends a lost SYN again */
     uint64_t idle_timeout;       /* ms; 4s: kept connections; below most servers' own 5s */
     uint64_t idle_connections;   /* kept idle per server and worker; 64 */
     uint64_t max_requests;       /* per connection; 0: no end */
