@@ -213,6 +213,7 @@ static bool control_prepare(struct control *control, struct error *error)
     control->snapshot = reload_build(control, config, error);
     if (control->snapshot == NULL)
         return false;
+    service_notify_open();
     uint64_t files = privileges_raise_files();
     if (!reload_logs(config, error) || !privileges_drop(config->user, error))
         return false;

@@ -1,6 +1,8 @@
 /* The protocol of sd_notify(3): a datagram of lines to a Unix socket. Nobody listening is no failure. */
 #include "control/service_notify.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,24 +15,36 @@
 #include "base/span.h"
 #include "base/text.h"
 
-static void service_notify(const char *message)
+#define PATIENCE_MS 100 /* for a manager that is slow to read; the process does not hang for it */
+
+/* Connected before privileges are dropped, since the socket may be root's; -1: nobody listens. */
+static int descriptor = -1;
+
+void service_notify_open(void)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = path != NULL ? strlen(path) : 0;
-    if (length < 2 || length >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
+    if (descriptor >= 0 || length < 2 || length >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
         return;
     memcpy(address.sun_path, path, length);
     if (path[0] == '@')
         address.sun_path[0] = '\0'; /* the abstract namespace: no final NUL in the length */
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length);
-    int descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (descriptor < 0)
+    descriptor = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (descriptor >= 0 && connect(descriptor, (const struct sockaddr *)&address, size) != 0) {
+        close(descriptor);
+        descriptor = -1;
+    }
+}
+
+static void service_notify(const char *message)
+{
+    if (descriptor < 0 || send(descriptor, message, strlen(message), MSG_NOSIGNAL) >= 0 || errno != EAGAIN)
         return;
-    ssize_t sent = sendto(descriptor, message, strlen(message), MSG_NOSIGNAL,
-                          (const struct sockaddr *)&address, size);
-    (void)sent;
-    close(descriptor);
+    struct pollfd ready = {.fd = descriptor, .events = POLLOUT};
+    if (poll(&ready, 1, PATIENCE_MS) == 1)
+        (void)!send(descriptor, message, strlen(message), MSG_NOSIGNAL);
 }
 
 void service_notify_ready(void)

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+void service_notify_open(void); /* once, at start, before privileges are dropped */
 void service_notify_ready(void);
 void service_notify_reloading(void);
 void service_notify_stopping(void);

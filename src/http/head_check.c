@@ -127,7 +127,7 @@ static enum failure check_host(const struct head_check *check, struct head *head
     struct span host;
     uint16_t port;
     bool has_port;
-    if (check->host_count == 1 && !authority_split(check->host, &host, &port, &has_port))
+    if (check->host_count == 1 && check->host.length != 0 && !authority_split(check->host, &host, &port, &has_port))
         return FAILURE_BAD_HOST;
     if (head->line.request.authority.length == 0) /* an absolute form replaces Host (RFC 9112 3.2.2) */
         head->line.request.authority = check->host;

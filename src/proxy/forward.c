@@ -352,6 +352,8 @@ static void attempt_failed(struct upstream_waiter *waiter, enum failure why)
     struct attempt *attempt = CONTAINER_OF(waiter, struct attempt, waiter);
     struct exchange_run *run = attempt->run;
     run->attempts_open--;
+    if (waiter->server != NULL)
+        run->exchange.attempts++;
     if (run->attempt == attempt)
         forward_failed(run, attempt, why, NULL);
     exchange_settle(run);

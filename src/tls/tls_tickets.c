@@ -125,13 +125,6 @@ void tls_tickets_use(struct tls_tickets *tickets, SSL_CTX *context)
         return;
     SSL_CTX_set_app_data(context, tickets);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, tls_tickets_callback);
-    pthread_mutex_lock(&tickets->lock);
-    uint64_t seconds = tickets->lifetime_us / 1000000;
-    pthread_mutex_unlock(&tickets->lock);
-    if (seconds == 0) {
-        SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
-        SSL_CTX_set_num_tickets(context, 0);
-    } else {
-        SSL_CTX_set_timeout(context, (long)seconds);
-    }
+    /* How long a ticket opens is the age of its key; this only must not be shorter. RFC 8446 4.6.1: at most 7 days. */
+    SSL_CTX_set_timeout(context, 7L * 86400);
 }
