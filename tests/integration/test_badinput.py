@@ -1,7 +1,7 @@
 """What each bad input gets: protocol.md's table, from clients and from servers."""
 import time
 
-from weirtest import *, eventually
+from weirtest import *
 
 HOST = 'Host: test\r\n'
 # name, bytes, status
