@@ -58,6 +58,8 @@ struct exchange {
     uint16_t local_port;
     struct target target;
     const struct route *route;
+    const char *route_name;     /* for templates; NULL: no route yet */
+    const char *server_address; /* for templates: the server that took it last; NULL: none */
     struct server *server;
     struct stream *client_stream, *upstream;
     struct head request, response; /* request: as received until the filters change it; what is forwarded is written from it */

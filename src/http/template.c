@@ -12,10 +12,11 @@
 #include "http/exchange.h"
 
 struct piece {
-    struct span text;                                   /* constant, or the header's name */
+    struct span text;                                                  /* constant, or the header's name */
     struct span (*value)(struct exchange *exchange, struct span name); /* NULL: constant */
 };
-struct template {
+struct template
+{
     char *source;
     size_t count;
     struct piece *pieces;
@@ -23,31 +24,46 @@ struct template {
 
 #define PIECES_MOST 64u
 
+/* What a name stands for in this exchange; at == NULL: the arena's cap. Absent things are empty. */
+static struct span present(struct span value)
+{
+    return value.at != NULL ? value : SPAN("");
+}
+
 static struct span value_request_id(struct exchange *x, struct span name)
 {
     (void)name;
     return exchange_request_id(x);
 }
+
 static struct span value_method(struct exchange *x, struct span name)
 {
     (void)name;
     return x->request.line.request.method_name;
 }
+
+/* As it stands in a URL: an IPv6 address in brackets. */
 static struct span value_host(struct exchange *x, struct span name)
 {
+    struct span host = x->target.host;
     (void)name;
-    return x->target.host;
+    if (span_find(host, ':') == host.length)
+        return present(host);
+    return arena_print(x->arena, "[%.*s]", (int)host.length, host.at);
 }
+
 static struct span value_path(struct exchange *x, struct span name)
 {
     (void)name;
     return x->request.line.request.path;
 }
+
 static struct span value_query(struct exchange *x, struct span name)
 {
     (void)name;
-    return x->request.line.request.query;
+    return present(x->request.line.request.query);
 }
+
 static struct span value_uri(struct exchange *x, struct span name)
 {
     (void)name;
@@ -56,49 +72,72 @@ static struct span value_uri(struct exchange *x, struct span name)
         return path;
     return arena_print(x->arena, "%.*s?%.*s", (int)path.length, path.at, (int)query.length, query.at);
 }
+
 static struct span value_scheme(struct exchange *x, struct span name)
 {
     (void)name;
     return x->tls ? SPAN("https") : SPAN("http");
 }
+
 static struct span value_header(struct exchange *x, struct span name)
 {
     const struct field *field = fields_find_name(&x->request.fields, name);
-    return field != NULL ? field->value : SPAN("");
+    return field != NULL ? present(field->value) : SPAN("");
 }
+
 static struct span print_ip(struct exchange *x, const struct ip_address *ip)
 {
     char text[ADDRESS_TEXT_MAX];
     return arena_copy(x->arena, ip_address_print(ip, text));
 }
+
 static struct span value_client_ip(struct exchange *x, struct span name)
 {
     (void)name;
     return print_ip(x, &x->client);
 }
+
 static struct span value_client_port(struct exchange *x, struct span name)
 {
     (void)name;
     return arena_print(x->arena, "%u", x->client.port);
 }
+
 static struct span value_peer_ip(struct exchange *x, struct span name)
 {
     (void)name;
     return print_ip(x, &x->peer);
 }
+
+static struct span value_route(struct exchange *x, struct span name)
+{
+    (void)name;
+    return present(span_of(x->route_name));
+}
+
 static struct span value_tls_version(struct exchange *x, struct span name)
 {
     (void)name;
-    return x->tls_version;
+    return present(x->tls_version);
 }
+
 static struct span value_tls_sni(struct exchange *x, struct span name)
 {
     (void)name;
-    return x->server_name;
+    return present(x->server_name);
 }
+
+static struct span value_server(struct exchange *x, struct span name)
+{
+    (void)name;
+    return present(span_of(x->server_address));
+}
+
 static struct span value_status(struct exchange *x, struct span name)
 {
     (void)name;
+    if (x->response.line.response.status == 0)
+        return SPAN("");
     return arena_print(x->arena, "%u", x->response.line.response.status);
 }
 
@@ -107,11 +146,14 @@ static const struct {
     struct span (*value)(struct exchange *exchange, struct span name);
     bool prefix; /* the rest of the name is a parameter */
 } values[] = {
-    {"request.id", value_request_id, false},       {"request.method", value_method, false},     {"request.host", value_host, false},
-    {"request.path", value_path, false},           {"request.query", value_query, false},       {"request.uri", value_uri, false},
-    {"request.scheme", value_scheme, false},       {"request.header.", value_header, true},     {"client.ip", value_client_ip, false},
-    {"client.port", value_client_port, false},     {"peer.ip", value_peer_ip, false},           {"tls.version", value_tls_version, false},
-    {"tls.sni", value_tls_sni, false},             {"status", value_status, false},
+    {"request.id", value_request_id, false},   {"request.method", value_method, false},
+    {"request.host", value_host, false},       {"request.path", value_path, false},
+    {"request.query", value_query, false},     {"request.uri", value_uri, false},
+    {"request.scheme", value_scheme, false},   {"request.header.", value_header, true},
+    {"client.ip", value_client_ip, false},     {"client.port", value_client_port, false},
+    {"peer.ip", value_peer_ip, false},         {"route", value_route, false},
+    {"tls.version", value_tls_version, false}, {"tls.sni", value_tls_sni, false},
+    {"server", value_server, false},           {"status", value_status, false},
 };
 
 static bool unknown_name(struct span name, struct error *error)
@@ -126,8 +168,11 @@ static bool unknown_name(struct span name, struct error *error)
         }
     }
     if (nearest != NULL)
-        return error_set(error, "unknown name \"${%.*s}\"; did you mean \"${%s}\"?", (int)name.length, name.at, nearest);
-    return error_set(error, "unknown name \"${%.*s}\"; names are request.id, request.path, client.ip and others of weir.yaml(5)", (int)name.length, name.at);
+        return error_set(error, "unknown name \"${%.*s}\"; did you mean \"${%s}\"?", (int)name.length, name.at,
+                         nearest);
+    return error_set(
+        error, "unknown name \"${%.*s}\"; names are request.id, request.path, client.ip and others of weir.yaml(5)",
+        (int)name.length, name.at);
 }
 
 static bool piece_named(struct piece *piece, struct span name, struct error *error)
@@ -218,14 +263,22 @@ struct span template_fill(const struct template *template, struct exchange *exch
     for (size_t i = 0; i < template->count; i++) {
         const struct piece *piece = &template->pieces[i];
         parts[i] = piece->value != NULL ? piece->value(exchange, piece->text) : piece->text;
+        if (parts[i].at == NULL)
+            return SPAN_NONE;
         length += parts[i].length;
     }
     char *at = arena_get_bytes(exchange->arena, length + 1);
     if (at == NULL)
         return SPAN_NONE;
     size_t out = 0;
-    for (size_t i = 0; i < template->count; i++)
-        out += template->pieces[i].value != NULL ? copy_clean(at + out, parts[i]) : (memcpy(at + out, parts[i].at, parts[i].length), parts[i].length);
+    for (size_t i = 0; i < template->count; i++) {
+        if (template->pieces[i].value != NULL) {
+            out += copy_clean(at + out, parts[i]);
+        } else {
+            memcpy(at + out, parts[i].at, parts[i].length);
+            out += parts[i].length;
+        }
+    }
     at[out] = '\0';
     return span_make(at, out);
 }

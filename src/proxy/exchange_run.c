@@ -326,6 +326,7 @@ static void client_head(struct stream *stream, struct head *head, bool last)
         return;
     }
     run->plan = &run->site->plans[x->route->number];
+    x->route_name = run->plan->config->name;
     if (run->plan->timeout != 0)
         deadline_set(&run->total, x->loop, run->plan->timeout);
     exchange_filter(run);

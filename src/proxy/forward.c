@@ -332,6 +332,7 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     stream->window = run->snapshot->config->limits.window;
     x->upstream = stream;
     x->server = waiter->server;
+    x->server_address = waiter->server->name;
     x->attempts++;
     x->times.connected = loop_now_us(x->loop);
     run->reused = waiter->reused;
