@@ -1,12 +1,13 @@
 /*
- * What the config room can't know by itself: whether a regular expression compiles and a template names what exists.
- * Both are cheap; certificates are not, and whoever loads them tells their errors.
+ * What the config room can't know by itself: whether a regular expression compiles, a template names what exists, and a
+ * path is one. All are cheap; certificates are not, and whoever loads them tells their errors.
  */
 #include "cli/checks.h"
 
 #include "config/config.h"
 #include "http/regex.h"
 #include "http/template.h"
+#include "route/router.h"
 
 static bool template_check(const char *text, struct error *error)
 {
@@ -17,5 +18,5 @@ static bool template_check(const char *text, struct error *error)
 
 void checks_install(void)
 {
-    config_hooks = (struct config_hooks){.regex = regex_check, .template = template_check};
+    config_hooks = (struct config_hooks){.regex = regex_check, .template = template_check, .path = router_path_check};
 }

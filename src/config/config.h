@@ -90,6 +90,7 @@ struct schema;
 struct config_hooks {
     bool (*regex)(const char *pattern, struct error *error);
     bool (*template)(const char *text, struct error *error);
+    bool (*path)(const char *pattern, struct error *error);
     bool (*certificate)(const struct certificate_config *certificate, struct error *error);
 };
 extern struct config_hooks config_hooks;

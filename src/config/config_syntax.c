@@ -232,7 +232,7 @@ bool syntax_path_pattern(struct span value, struct error *error)
             value.at);
     if (strpbrk(value.at, "?#") != NULL)
         return error_set(error, "\"%s\" has a query; paths are compared without, use query:", value.at);
-    return true;
+    return config_hooks.path == NULL || config_hooks.path(value.at, error);
 }
 
 bool syntax_value_pattern(struct span value, struct error *error)

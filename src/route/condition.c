@@ -1,4 +1,7 @@
-/* Conditions are looked at on candidates only, so a plain walk over a handful is the fastest there is. */
+/*
+ * Conditions are looked at on candidates only, so a plain walk over a handful is the fastest there is. Query parameters
+ * are compared as they were received, like everything that weir does not decode before it forwards it.
+ */
 #include "route/condition.h"
 
 #include <stdio.h>
@@ -66,7 +69,8 @@ bool condition_new(struct condition **made, const struct match_config *match, st
     for (; condition->methods_count < match->methods.count; condition->methods_count++)
         condition->methods[condition->methods_count] = span_of(match->methods.items[condition->methods_count]);
     if (!tests_new(&condition->headers, &condition->headers_count, &match->header, error) ||
-        !tests_new(&condition->queries, &condition->queries_count, &match->query, error) || !clients_new(&condition->clients, &match->client, error)) {
+        !tests_new(&condition->queries, &condition->queries_count, &match->query, error) ||
+        !clients_new(&condition->clients, &match->client, error)) {
         condition_free(condition);
         return false;
     }
@@ -145,6 +149,23 @@ static bool no(char *why, size_t room, const char *what, struct span name)
     return false;
 }
 
+static bool no_test(char *why, size_t room, const char *what, const struct test *test)
+{
+    if (why == NULL)
+        return false;
+    int length = snprintf(why, room, "it wants %s %.*s ", what, (int)test->name.length, test->name.at);
+    if (length < 0 || (size_t)length >= room)
+        return false;
+    char *at = why + length;
+    size_t left = room - (size_t)length;
+    if (test->kind == TEST_PRESENT)
+        snprintf(at, left, "to be there");
+    else
+        snprintf(at, left, test->kind == TEST_EQUAL ? "to be \"%.*s\"" : "to match \"%.*s\"", (int)test->value.length,
+                 test->value.at);
+    return false;
+}
+
 bool condition_holds(const struct condition *condition, const struct exchange *exchange, char *why, size_t room)
 {
     if (condition == NULL)
@@ -154,10 +175,10 @@ bool condition_holds(const struct condition *condition, const struct exchange *e
         return no(why, room, "it does not take method ", method);
     for (size_t i = 0; i < condition->headers_count; i++)
         if (!header_passes(&condition->headers[i], exchange))
-            return no(why, room, "it asks for another header ", condition->headers[i].name);
+            return no_test(why, room, "header", &condition->headers[i]);
     for (size_t i = 0; i < condition->queries_count; i++)
         if (!query_passes(&condition->queries[i], exchange))
-            return no(why, room, "it asks for another query parameter ", condition->queries[i].name);
+            return no_test(why, room, "query parameter", &condition->queries[i]);
     if (condition->clients.count != 0 && !networks_contain(&condition->clients, &exchange->client))
         return no(why, room, "the client's address is not in its networks", SPAN_NONE);
     return true;

@@ -1,4 +1,5 @@
-/* What a route asks for beside host and path: methods, fields, query parameters, client networks; and paths by regular expression. Compiled once. */
+/* What a route asks for beside host and path: methods, fields, query parameters, client networks; and paths by regular
+ * expression. Compiled once. */
 #ifndef WEIR_ROUTE_CONDITION_H
 #define WEIR_ROUTE_CONDITION_H
 

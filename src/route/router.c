@@ -1,7 +1,9 @@
 /*
- * One hash table for all hosts and paths: a slot is a host pattern with an exact path or a prefix of whole segments, and holds its routes in the order of
- * the file. A request looks up the few slots that could serve it and takes the lowest route number whose conditions hold, so the file's order
- * decides over all kinds of match, and the cost does not grow with the file.
+ * One hash table for all hosts and paths: a slot is a host pattern with an exact path or a prefix of whole segments,
+ * and holds its routes in the order of the file. A request looks up the few slots that could serve it and takes the
+ * lowest route number whose conditions hold, so the file's order decides over all kinds of match, and the cost does not
+ * grow with the file. How many slots it looks up is bounded by the patterns of the file (labels of the longest
+ * wildcard, segments of the longest prefix), never by what a client sends.
  */
 #include "route/router.h"
 
@@ -9,54 +11,110 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/map.h"
 #include "base/span.h"
 #include "http/exchange.h"
 #include "http/regex.h"
+#include "http/target.h"
 #include "route/condition.h"
 
-#define NO_ENTRY UINT32_MAX
-#define SLOTS_A_REQUEST 192u /* candidate lists: hosts that fit, at most 10, times exact, prefixes and the rest, at most 17 */
-#define HOSTS_MOST 10u
-#define PREFIXES_MOST 14u
-#define SEGMENT_PREFIX_MOST 8193u /* a path for which its own segment as a prefix is looked up; the request line has the same bound */
+#define NONE UINT32_MAX
+#define LABELS_MOST 127u /* of a host: names have at most 253 characters in the file */
+#define HOSTS_MOST (LABELS_MOST + 2u)
 
-/* A route in a slot's list. */
+/* A route in a slot's list, or in a host's list of the rest: regular expressions, and routes without a path. */
 struct entry {
     uint32_t number, next;
-    struct regex *regex; /* the path must match it; NULL: the slot's path has decided */
+    const struct regex *regex; /* the path must match it; NULL: the slot's path has decided */
 };
-enum slot_kind { SLOT_EXACT, SLOT_PREFIX, SLOT_REST /* regular expressions, and routes without a path */ };
+enum slot_kind { SLOT_EXACT, SLOT_PREFIX };
 struct slot {
     uint64_t hash;
-    struct span path;
-    uint32_t host; /* index of the host pattern */
+    struct span path; /* a prefix without its last slash: "" for "/", "/a" for "/a/" */
+    uint32_t host;    /* index of the host pattern */
     uint32_t first, last;
     uint8_t kind;
     bool used;
 };
 struct host {
-    struct span name; /* exact, or what follows "*"; empty: any */
+    struct span name; /* exact, or what follows "*." */
     uint64_t hash;
-    bool wildcard, used;
-    bool has_exact;
-    uint8_t deepest; /* segments of its longest prefix */
-    uint32_t rest;   /* first of its SLOT_REST list */
-    uint32_t rest_last;
+    bool wildcard, used, has_exact;
+    uint64_t depths; /* of its prefixes: bit n: there may be one of n segments (or n + 64, ...) */
+    uint32_t deepest;
+    uint32_t rest, rest_last;
 };
 struct router {
     size_t count;
     struct route *routes;
     struct condition **conditions;
-    struct host *hosts; /* open addressing, power of two; [hosts_room] is "any host" */
+    struct host *hosts; /* open addressing, power of two; hosts[hosts_room] is "any host" */
     size_t hosts_room, hosts_used;
-    struct slot *slots;
-    size_t slots_room, slots_used;
+    struct slot *slots; /* open addressing, power of two */
+    size_t slots_room;
     struct entry *entries;
-    size_t entries_count, entries_room;
-    bool has_wildcards;
+    size_t entries_count;
+    size_t regexes_count;
+    struct regex **regexes; /* each pattern once */
+    unsigned labels;        /* of the wildcard with the most; 0: there is none */
+    struct arena *arena;    /* hosts and paths in their normal form */
 };
+/* What is needed while building and not after. */
+struct building {
+    struct router *router;
+    struct map *regexes; /* by pattern */
+    struct error *error;
+};
+
+/* ---- normal forms: a pattern is compared with what target_prepare() makes of a request ---- */
+
+/* Lower case, without brackets and final dot. */
+static struct span host_normal(const char *text, struct arena *arena)
+{
+    struct span host = arena_copy(arena, span_of(text));
+    if (host.length > 2 && host.at[0] == '[')
+        host = span_make(host.at + 1, host.length - 2);
+    else if (host.length > 1 && host.at[host.length - 1] == '.')
+        host.length--;
+    char *at = (char *)(uintptr_t)host.at; /* the copy is ours */
+    for (size_t i = 0; i < host.length; i++)
+        at[i] = ascii_lower(at[i]);
+    return host;
+}
+
+/* at == NULL: no request has such a path. Characters that can't stand in a request are taken for their escapes. */
+static struct span path_normal(const char *text, struct arena *arena)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    const struct target_rules rules = {.allow_encoded_slash = true, .allow_encoded_backslash = true};
+    struct target target;
+    size_t length = 0;
+    char *escaped = arena_get_bytes(arena, strlen(text) * 3 + 1);
+    for (; escaped != NULL && *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        bool plain = c > ' ' && c < 0x7f;
+        escaped[length++] = plain ? *text : '%';
+        if (!plain) {
+            escaped[length++] = digits[c >> 4];
+            escaped[length++] = digits[c & 15];
+        }
+    }
+    if (escaped == NULL ||
+        target_prepare(&target, SPAN_NONE, span_make(escaped, length), SPAN_NONE, &rules, arena) != FAILURE_NONE)
+        return SPAN_NONE;
+    return target.path;
+}
+
+bool router_path_check(const char *pattern, struct error *error)
+{
+    struct arena *arena = arena_new_malloc();
+    bool fine = path_normal(pattern, arena).at != NULL;
+    arena_free(arena);
+    return fine || error_set(error, "no request has the path \"%s\"; it is not one, or climbs above \"/\"", pattern);
+}
 
 /* ---- the tables ---- */
 
@@ -65,124 +123,150 @@ static uint64_t host_hash(struct span name, bool wildcard)
     return hash_keyed_seed(name, wildcard ? 2 : 1);
 }
 
-static uint32_t host_find(const struct router *router, struct span name, bool wildcard)
+/* Where the pattern is, or the free place where it would be. */
+static uint32_t host_place(const struct router *router, struct span name, bool wildcard)
 {
-    if (router->hosts_used == 0)
-        return NO_ENTRY;
     uint64_t hash = host_hash(name, wildcard);
     for (size_t i = hash & (router->hosts_room - 1);; i = (i + 1) & (router->hosts_room - 1)) {
         const struct host *host = &router->hosts[i];
-        if (!host->used)
-            return NO_ENTRY;
-        if (host->hash == hash && host->wildcard == wildcard && span_equal(host->name, name))
+        if (!host->used || (host->hash == hash && host->wildcard == wildcard && span_equal(host->name, name)))
             return (uint32_t)i;
     }
 }
 
 static uint64_t slot_hash(uint32_t host, enum slot_kind kind, struct span path)
 {
-    return hash_keyed_seed(path, (uint64_t)host * 4 + kind);
+    return hash_keyed_seed(path, (uint64_t)host * 2 + kind);
 }
 
-static struct slot *slot_find(const struct router *router, uint32_t host, enum slot_kind kind, struct span path)
+static struct slot *slot_place(const struct router *router, uint32_t host, enum slot_kind kind, struct span path)
 {
     uint64_t hash = slot_hash(host, kind, path);
     for (size_t i = hash & (router->slots_room - 1);; i = (i + 1) & (router->slots_room - 1)) {
         struct slot *slot = &router->slots[i];
-        if (!slot->used || (slot->hash == hash && slot->host == host && slot->kind == kind && span_equal(slot->path, path)))
+        if (!slot->used ||
+            (slot->hash == hash && slot->host == host && slot->kind == kind && span_equal(slot->path, path)))
             return slot;
     }
 }
 
-static uint32_t entry_append(struct router *router, uint32_t *first, uint32_t *last, uint32_t number, struct regex *regex)
+static void entry_append(struct router *router, uint32_t *first, uint32_t *last, struct entry entry)
 {
     uint32_t index = (uint32_t)router->entries_count++;
-    router->entries[index] = (struct entry){.number = number, .next = NO_ENTRY, .regex = regex};
-    if (*first == NO_ENTRY)
+    router->entries[index] = entry;
+    if (*first == NONE)
         *first = index;
     else
         router->entries[*last].next = index;
     *last = index;
-    return index;
 }
 
-static uint8_t segments_of(struct span prefix)
+static uint64_t depth_bit(size_t depth)
 {
-    unsigned count = 0;
-    for (size_t i = 0; i < prefix.length; i++)
-        count += prefix.at[i] == '/';
-    return (uint8_t)(count < 255 ? count : 255);
-}
-
-static void slot_add(struct router *router, uint32_t host, enum slot_kind kind, struct span path, uint32_t number)
-{
-    struct slot *slot = slot_find(router, host, kind, path);
-    if (!slot->used) {
-        *slot = (struct slot){.hash = slot_hash(host, kind, path), .path = path, .host = host, .first = NO_ENTRY, .last = NO_ENTRY, .kind = (uint8_t)kind, .used = true};
-        router->slots_used++;
-    }
-    entry_append(router, &slot->first, &slot->last, number, NULL);
-    struct host *at = &router->hosts[host];
-    if (kind == SLOT_EXACT)
-        at->has_exact = true;
-    else if (segments_of(path) > at->deepest)
-        at->deepest = segments_of(path);
+    return (uint64_t)1 << (depth & 63);
 }
 
 /* ---- building ---- */
+
+static size_t count_of(struct span text, char c)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < text.length; i++)
+        count += text.at[i] == c;
+    return count;
+}
 
 static uint32_t host_add(struct router *router, const char *text)
 {
     if (text == NULL)
         return (uint32_t)router->hosts_room;
     bool wildcard = strncmp(text, "*.", 2) == 0;
-    struct span name = span_of(wildcard ? text + 2 : text);
-    uint64_t hash = host_hash(name, wildcard);
-    router->has_wildcards = router->has_wildcards || wildcard;
-    size_t i = hash & (router->hosts_room - 1);
-    while (router->hosts[i].used) {
-        if (router->hosts[i].hash == hash && router->hosts[i].wildcard == wildcard && span_equal(router->hosts[i].name, name))
-            return (uint32_t)i;
-        i = (i + 1) & (router->hosts_room - 1);
-    }
-    router->hosts[i] = (struct host){.name = name, .hash = hash, .wildcard = wildcard, .used = true, .rest = NO_ENTRY, .rest_last = NO_ENTRY};
+    struct span name = host_normal(wildcard ? text + 2 : text, router->arena);
+    uint32_t place = host_place(router, name, wildcard);
+    struct host *host = &router->hosts[place];
+    if (host->used)
+        return place;
+    *host = (struct host){.name = name,
+                          .hash = host_hash(name, wildcard),
+                          .wildcard = wildcard,
+                          .used = true,
+                          .rest = NONE,
+                          .rest_last = NONE};
     router->hosts_used++;
-    return (uint32_t)i;
+    unsigned labels = (unsigned)count_of(name, '.') + 1;
+    if (wildcard && labels > router->labels)
+        router->labels = labels < LABELS_MOST ? labels : LABELS_MOST;
+    return place;
 }
 
-static bool path_add(struct router *router, uint32_t host, const char *path, uint32_t number, struct error *error)
+static void slot_add(struct router *router, uint32_t host, struct span path, uint32_t number)
 {
     struct host *at = &router->hosts[host];
-    if (path == NULL) {
-        entry_append(router, &at->rest, &at->rest_last, number, NULL);
+    enum slot_kind kind = path.at[path.length - 1] == '/' ? SLOT_PREFIX : SLOT_EXACT;
+    if (kind == SLOT_PREFIX) {
+        path.length--;
+        size_t depth = count_of(path, '/');
+        at->depths |= depth_bit(depth);
+        at->deepest = depth > at->deepest ? (uint32_t)depth : at->deepest;
+    } else {
+        at->has_exact = true;
+    }
+    struct slot *slot = slot_place(router, host, kind, path);
+    if (!slot->used)
+        *slot = (struct slot){.hash = slot_hash(host, kind, path),
+                              .path = path,
+                              .host = host,
+                              .first = NONE,
+                              .last = NONE,
+                              .kind = (uint8_t)kind,
+                              .used = true};
+    entry_append(router, &slot->first, &slot->last, (struct entry){.number = number, .next = NONE});
+}
+
+/* Compiling takes a quarter of a millisecond, and large files repeat their patterns. */
+static const struct regex *regex_shared(struct building *building, const char *pattern)
+{
+    struct router *router = building->router;
+    struct regex *regex = map_get(building->regexes, span_of(pattern));
+    if (regex != NULL)
+        return regex;
+    regex = regex_new(pattern, building->error);
+    if (regex == NULL)
+        return NULL;
+    router->regexes[router->regexes_count++] = regex;
+    map_set(building->regexes, span_of(pattern), regex);
+    return regex;
+}
+
+static bool path_add(struct building *building, uint32_t host, const char *path, uint32_t number)
+{
+    struct router *router = building->router;
+    struct host *at = &router->hosts[host];
+    if (path != NULL && path[0] != '~') {
+        struct span normal = path_normal(path, router->arena);
+        if (normal.at == NULL)
+            return router_path_check(path, building->error);
+        slot_add(router, host, normal, number);
         return true;
     }
-    if (path[0] == '~') {
-        struct regex *regex = regex_new(path + 1, error);
-        if (regex == NULL)
-            return false;
-        entry_append(router, &at->rest, &at->rest_last, number, regex);
-        return true;
-    }
-    struct span text = span_of(path);
-    bool prefix = text.length != 0 && text.at[text.length - 1] == '/';
-    if (prefix && segments_of(text) > PREFIXES_MOST)
-        return error_set(error, "path \"%s\" has more than %u segments", path, PREFIXES_MOST);
-    slot_add(router, host, prefix ? SLOT_PREFIX : SLOT_EXACT, text, number);
+    struct entry entry = {.number = number, .next = NONE};
+    if (path != NULL && (entry.regex = regex_shared(building, path + 1)) == NULL)
+        return false;
+    entry_append(router, &at->rest, &at->rest_last, entry);
     return true;
 }
 
-static bool route_add(struct router *router, const struct route_config *config, uint32_t number, struct error *error)
+static bool route_add(struct building *building, const struct route_config *config, uint32_t number)
 {
-    const struct match_config *match = &config->match;
+    struct router *router = building->router;
+    const struct texts *hosts = &config->match.host, *paths = &config->match.path;
     router->routes[number] = (struct route){.config = config, .number = number};
-    if (!condition_new(&router->conditions[number], match, error))
+    if (!condition_new(&router->conditions[number], &config->match, building->error))
         return false;
-    size_t hosts = match->host.count != 0 ? match->host.count : 1, paths = match->path.count != 0 ? match->path.count : 1;
-    for (size_t h = 0; h < hosts; h++) {
-        uint32_t host = host_add(router, match->host.count != 0 ? match->host.items[h] : NULL);
-        for (size_t p = 0; p < paths; p++)
-            if (!path_add(router, host, match->path.count != 0 ? match->path.items[p] : NULL, number, error))
+    for (size_t h = 0; h < hosts->count || h == 0; h++) {
+        uint32_t host = host_add(router, hosts->count != 0 ? hosts->items[h] : NULL);
+        for (size_t p = 0; p < paths->count || p == 0; p++)
+            if (!path_add(building, host, paths->count != 0 ? paths->items[p] : NULL, number))
                 return false;
     }
     return true;
@@ -196,21 +280,24 @@ static size_t power_of_two(size_t least)
     return power;
 }
 
-/* Sizes everything once, at most half full. */
+/* Sizes everything once, the tables at most half full. */
 static void router_size(struct router *router, const struct route_config *routes, size_t count)
 {
-    size_t hosts = 0, entries = 0;
+    size_t hosts = 0, paths = 0, entries = 0;
     for (size_t i = 0; i < count; i++) {
-        size_t h = routes[i].match.host.count != 0 ? routes[i].match.host.count : 1, p = routes[i].match.path.count != 0 ? routes[i].match.path.count : 1;
-        hosts += h;
+        const struct match_config *match = &routes[i].match;
+        size_t h = match->host.count != 0 ? match->host.count : 1, p = match->path.count != 0 ? match->path.count : 1;
+        hosts += match->host.count;
+        paths += match->path.count;
         entries += h * p;
     }
     router->hosts_room = power_of_two(hosts * 2);
     router->hosts = xcalloc(router->hosts_room + 1, sizeof *router->hosts);
-    router->hosts[router->hosts_room] = (struct host){.rest = NO_ENTRY, .rest_last = NO_ENTRY};
+    router->hosts[router->hosts_room] = (struct host){.rest = NONE, .rest_last = NONE};
     router->slots_room = power_of_two(entries * 2);
     router->slots = xcalloc(router->slots_room, sizeof *router->slots);
     router->entries = xcalloc(entries + 1, sizeof *router->entries);
+    router->regexes = xcalloc(paths + 1, sizeof(struct regex *));
     router->count = count;
     router->routes = xcalloc(count + 1, sizeof *router->routes);
     router->conditions = xcalloc(count + 1, sizeof(struct condition *));
@@ -219,16 +306,19 @@ static void router_size(struct router *router, const struct route_config *routes
 struct router *router_new(const struct route_config *routes, size_t count, size_t *bad, struct error *error)
 {
     struct router *router = xcalloc(1, sizeof *router);
+    struct building building = {.router = router, .regexes = map_new(), .error = error};
     hash_init();
+    router->arena = arena_new_malloc();
     router_size(router, routes, count);
-    for (size_t i = 0; i < count; i++) {
-        if (!route_add(router, &routes[i], (uint32_t)i, error)) {
-            *bad = i;
-            router_free(router);
-            return NULL;
-        }
-    }
-    return router;
+    size_t done = 0;
+    while (done < count && route_add(&building, &routes[done], (uint32_t)done))
+        done++;
+    map_free(building.regexes);
+    if (done == count)
+        return router;
+    *bad = done;
+    router_free(router);
+    return NULL;
 }
 
 void router_free(struct router *router)
@@ -237,115 +327,113 @@ void router_free(struct router *router)
         return;
     for (size_t i = 0; i < router->count; i++)
         condition_free(router->conditions[i]);
-    for (size_t i = 0; i < router->entries_count; i++)
-        regex_free(router->entries[i].regex);
+    for (size_t i = 0; i < router->regexes_count; i++)
+        regex_free(router->regexes[i]);
     free(router->conditions);
     free(router->routes);
     free(router->entries);
+    free(router->regexes);
     free(router->slots);
     free(router->hosts);
+    arena_free(router->arena);
     free(router);
 }
 
 /* ---- finding ---- */
 
-/* Heads of the lists that could hold the route; the lowest number is looked at first. */
 struct search {
     const struct router *router;
     const struct exchange *exchange;
-    uint32_t lists[SLOTS_A_REQUEST];
-    unsigned count;
+    uint32_t best; /* number of the first route found so far; NONE: none yet */
 };
 
-static void search_list(struct search *search, uint32_t first)
+static bool entry_holds(const struct search *search, const struct entry *entry)
 {
-    if (first != NO_ENTRY && search->count < SLOTS_A_REQUEST)
-        search->lists[search->count++] = first;
+    struct span whole;
+    if (entry->regex != NULL && regex_match(entry->regex, search->exchange->target.path, &whole, 1) == 0)
+        return false;
+    return condition_holds(search->router->conditions[entry->number], search->exchange, NULL, 0);
+}
+
+/* A list is in the order of the file: it is left as soon as it can't better what was found. */
+static void search_list(struct search *search, uint32_t index)
+{
+    while (index != NONE) {
+        const struct entry *entry = &search->router->entries[index];
+        if (entry->number >= search->best)
+            return;
+        if (entry_holds(search, entry)) {
+            search->best = entry->number;
+            return;
+        }
+        index = entry->next;
+    }
 }
 
 static void search_slot(struct search *search, uint32_t host, enum slot_kind kind, struct span path)
 {
-    const struct slot *slot = slot_find(search->router, host, kind, path);
+    const struct slot *slot = slot_place(search->router, host, kind, path);
     if (slot->used)
         search_list(search, slot->first);
 }
 
 /* "/a/b" is under "/", "/a/" and "/a/b/": a prefix serves its own segment too. */
-static void search_prefixes(struct search *search, uint32_t host, struct span path, unsigned deepest)
+static void search_prefixes(struct search *search, uint32_t index, struct span path)
 {
-    unsigned seen = 0;
-    for (size_t i = 0; i < path.length && seen < deepest; i++) {
-        if (path.at[i] != '/')
+    const struct host *host = &search->router->hosts[index];
+    size_t depth = 0;
+    for (size_t i = 0; i <= path.length && depth <= host->deepest; i++) {
+        bool at_end = i == path.length && i != 0 && path.at[i - 1] != '/';
+        if (!at_end && (i == path.length || path.at[i] != '/'))
             continue;
-        seen++;
-        search_slot(search, host, SLOT_PREFIX, span_first(path, i + 1));
-    }
-    char own[SEGMENT_PREFIX_MOST];
-    if (seen < deepest && path.length != 0 && path.at[path.length - 1] != '/' && path.length + 1 < sizeof own) {
-        memcpy(own, path.at, path.length);
-        own[path.length] = '/';
-        search_slot(search, host, SLOT_PREFIX, span_make(own, path.length + 1));
+        if ((host->depths & depth_bit(depth)) != 0)
+            search_slot(search, index, SLOT_PREFIX, span_first(path, i));
+        depth++;
     }
 }
 
-static void search_host(struct search *search, uint32_t index)
+static void search_paths(struct search *search, uint32_t index)
 {
-    if (index == NO_ENTRY)
-        return;
     const struct host *host = &search->router->hosts[index];
     struct span path = search->exchange->target.path;
     if (host->has_exact)
         search_slot(search, index, SLOT_EXACT, path);
-    if (host->deepest != 0)
-        search_prefixes(search, index, path, host->deepest);
-    search_list(search, host->rest);
+    if (host->depths != 0)
+        search_prefixes(search, index, path);
 }
 
-static void search_hosts(struct search *search)
+/* The host patterns that fit: any host, this host, and the wildcards it is below. */
+static unsigned hosts_of(const struct router *router, struct span name, uint32_t hosts[HOSTS_MOST])
 {
-    const struct router *router = search->router;
-    struct span name = search->exchange->target.host;
-    search_host(search, host_find(router, name, false));
-    unsigned walked = 0;
-    while (router->has_wildcards && walked++ < HOSTS_MOST - 2) {
-        size_t dot = span_find(name, '.');
-        if (dot == name.length)
-            break;
-        name = span_skip(name, dot + 1);
-        search_host(search, host_find(router, name, true));
+    unsigned count = 0, labels = 0;
+    hosts[count++] = (uint32_t)router->hosts_room;
+    if (router->hosts_used == 0)
+        return count;
+    uint32_t place = host_place(router, name, false);
+    if (router->hosts[place].used)
+        hosts[count++] = place;
+    for (size_t i = name.length; labels < router->labels && i-- > 1;) {
+        if (name.at[i] != '.')
+            continue;
+        labels++;
+        place = host_place(router, span_skip(name, i + 1), true);
+        if (router->hosts[place].used)
+            hosts[count++] = place;
     }
-    search_host(search, (uint32_t)router->hosts_room);
-}
-
-static bool entry_holds(const struct search *search, const struct entry *entry)
-{
-    struct span path = search->exchange->target.path, whole;
-    if (entry->regex != NULL && regex_match(entry->regex, path, &whole, 1) == 0)
-        return false;
-    return condition_holds(search->router->conditions[entry->number], search->exchange, NULL, 0);
+    return count;
 }
 
 const struct route *router_find(const struct router *router, const struct exchange *exchange)
 {
-    struct search search;
-    search.router = router;
-    search.exchange = exchange;
-    search.count = 0;
-    search_hosts(&search);
-    while (search.count != 0) {
-        unsigned best = 0;
-        for (unsigned i = 1; i < search.count; i++)
-            if (router->entries[search.lists[i]].number < router->entries[search.lists[best]].number)
-                best = i;
-        const struct entry *entry = &router->entries[search.lists[best]];
-        if (entry_holds(&search, entry))
-            return &router->routes[entry->number];
-        if (entry->next != NO_ENTRY)
-            search.lists[best] = entry->next;
-        else
-            search.lists[best] = search.lists[--search.count];
-    }
-    return NULL;
+    struct search search = {.router = router, .exchange = exchange, .best = NONE};
+    uint32_t hosts[HOSTS_MOST];
+    unsigned count = hosts_of(router, exchange->target.host, hosts);
+    for (unsigned i = 0; i < count; i++)
+        search_paths(&search, hosts[i]);
+    /* Last, so that regular expressions of later routes are not tried at all. */
+    for (unsigned i = 0; i < count; i++)
+        search_list(&search, router->hosts[hosts[i]].rest);
+    return search.best != NONE ? &router->routes[search.best] : NULL;
 }
 
 const struct route *router_route(const struct router *router, uint32_t number)
@@ -355,10 +443,10 @@ const struct route *router_route(const struct router *router, uint32_t number)
 
 /* ---- explaining: the plain reading of one route, without the indexes ---- */
 
-static bool host_fits(const struct match_config *match, struct span host)
+static bool host_fits(const struct texts *patterns, struct span host, struct arena *arena)
 {
-    for (size_t i = 0; i < match->host.count; i++) {
-        struct span pattern = span_of(match->host.items[i]);
+    for (size_t i = 0; i < patterns->count; i++) {
+        struct span pattern = host_normal(patterns->items[i], arena);
         if (span_starts(pattern, SPAN("*."))) {
             struct span suffix = span_skip(pattern, 1);
             if (host.length > suffix.length && span_equal(span_skip(host, host.length - suffix.length), suffix))
@@ -367,42 +455,46 @@ static bool host_fits(const struct match_config *match, struct span host)
             return true;
         }
     }
-    return match->host.count == 0;
+    return patterns->count == 0;
 }
 
-static bool pattern_fits(const char *pattern, struct span path)
+static bool regex_fits(const char *pattern, struct span path)
 {
-    struct span text = span_of(pattern), whole;
-    if (pattern[0] == '~') {
-        struct regex *regex = regex_new(pattern + 1, NULL);
-        bool fits = regex != NULL && regex_match(regex, path, &whole, 1) != 0;
-        regex_free(regex);
-        return fits;
-    }
-    if (text.length == 0 || text.at[text.length - 1] != '/')
-        return span_equal(text, path);
-    return span_starts(path, text) || (path.length + 1 == text.length && span_starts(text, path));
+    struct span whole;
+    struct regex *regex = regex_new(pattern, NULL);
+    bool fits = regex != NULL && regex_match(regex, path, &whole, 1) != 0;
+    regex_free(regex);
+    return fits;
 }
 
-static bool path_fits(const struct match_config *match, struct span path)
+static bool path_fits(const struct texts *patterns, struct span path, struct arena *arena)
 {
-    for (size_t i = 0; i < match->path.count; i++)
-        if (pattern_fits(match->path.items[i], path))
+    for (size_t i = 0; i < patterns->count; i++) {
+        if (patterns->items[i][0] == '~') {
+            if (regex_fits(patterns->items[i] + 1, path))
+                return true;
+            continue;
+        }
+        struct span text = path_normal(patterns->items[i], arena);
+        bool prefix = text.at[text.length - 1] == '/';
+        if (span_equal(text, path) || (prefix && span_starts(path, text)) ||
+            (prefix && path.length + 1 == text.length && span_starts(text, path)))
             return true;
-    return match->path.count == 0;
+    }
+    return patterns->count == 0;
 }
 
-bool router_explain(const struct router *router, uint32_t number, const struct exchange *exchange, char *why, size_t room)
+bool router_explain(const struct router *router, uint32_t number, const struct exchange *exchange, char *why,
+                    size_t room)
 {
     const struct match_config *match = &router->routes[number].config->match;
     struct span host = exchange->target.host, path = exchange->target.path;
-    if (!host_fits(match, host)) {
+    struct arena *arena = arena_new_malloc();
+    bool host_is = host_fits(&match->host, host, arena), path_is = path_fits(&match->path, path, arena);
+    arena_free(arena);
+    if (!host_is)
         snprintf(why, room, "it serves another host than \"%.*s\"", (int)host.length, host.length != 0 ? host.at : "");
-        return false;
-    }
-    if (!path_fits(match, path)) {
+    else if (!path_is)
         snprintf(why, room, "it serves other paths than \"%.*s\"", (int)path.length, path.at);
-        return false;
-    }
-    return condition_holds(router->conditions[number], exchange, why, room);
+    return host_is && path_is && condition_holds(router->conditions[number], exchange, why, room);
 }
