@@ -4,9 +4,9 @@
 #include "base/buf.h"
 
 #define DIGITS_MOST 16u
-#define EXTENSIONS_MOST 4096u /* bytes in all chunks of a body together: nothing that is in use comes near */
+#define EXTENSIONS_MOST 16384u /* bytes in all chunks of a body together: nothing that is in use comes near */
 
-enum chunk_state { CHUNK_SIZE, CHUNK_EXTENSION, CHUNK_SIZE_LF, CHUNK_DATA, CHUNK_DATA_CR, CHUNK_DATA_LF };
+enum chunk_state { CHUNK_SIZE, CHUNK_BLANK, CHUNK_EXTENSION, CHUNK_SIZE_LF, CHUNK_DATA, CHUNK_DATA_CR, CHUNK_DATA_LF };
 
 static int hex_value(unsigned char c)
 {
@@ -14,6 +14,18 @@ static int hex_value(unsigned char c)
         return c - '0';
     c |= 0x20;
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Blanks are borne with before an extension and nowhere else (BWS, RFC 9112 7.1.1). */
+static enum h1_step read_blank(struct h1_chunked *chunked, unsigned char c)
+{
+    if (c == ';')
+        chunked->state = CHUNK_EXTENSION;
+    else if (c == ' ' || c == '\t')
+        chunked->state = CHUNK_BLANK;
+    else
+        return H1_FAILED;
+    return ++chunked->extensions > EXTENSIONS_MOST ? H1_FAILED : H1_MORE;
 }
 
 static enum h1_step read_size(struct h1_chunked *chunked, unsigned char c)
@@ -25,10 +37,13 @@ static enum h1_step read_size(struct h1_chunked *chunked, unsigned char c)
         chunked->left = chunked->left * 16 + (unsigned)digit;
         return H1_MORE;
     }
-    if (chunked->digits == 0 || (c != '\r' && c != ';'))
+    if (chunked->digits == 0)
         return H1_FAILED;
-    chunked->state = c == ';' ? CHUNK_EXTENSION : CHUNK_SIZE_LF;
-    return H1_MORE;
+    if (c == '\r') {
+        chunked->state = CHUNK_SIZE_LF;
+        return H1_MORE;
+    }
+    return read_blank(chunked, c);
 }
 
 static enum h1_step read_extension(struct h1_chunked *chunked, unsigned char c)
@@ -48,6 +63,8 @@ static enum h1_step read_framing(struct h1_chunked *chunked, unsigned char c)
     switch ((enum chunk_state)chunked->state) {
     case CHUNK_SIZE:
         return read_size(chunked, c);
+    case CHUNK_BLANK:
+        return read_blank(chunked, c);
     case CHUNK_EXTENSION:
         return read_extension(chunked, c);
     case CHUNK_SIZE_LF:

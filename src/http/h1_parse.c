@@ -171,8 +171,8 @@ static enum failure parse_version(struct span text, uint8_t *minor)
     char major = text.at[5], digit = text.at[7];
     if (major < '0' || major > '9' || digit < '0' || digit > '9')
         return FAILURE_BAD_REQUEST;
-    if (major != '1')
-        return FAILURE_VERSION_UNKNOWN;
+    if (major != '1') /* "0.9" is malformed: that version had no such word */
+        return major == '0' ? FAILURE_BAD_REQUEST : FAILURE_VERSION_UNKNOWN;
     *minor = digit == '0' ? 0 : 1;
     return FAILURE_NONE;
 }
@@ -213,8 +213,9 @@ static enum failure parse_absolute(struct head *head, struct span target)
     if (!authority_split(head->line.request.authority, &host, &port, &has_port))
         return FAILURE_BAD_TARGET;
     split_query(head, span_skip(rest, end));
+    bool whole_server = head->line.request.method == METHOD_OPTIONS && end == rest.length; /* RFC 9112 3.2.4 */
     if (head->line.request.path.length == 0)
-        head->line.request.path = SPAN("/");
+        head->line.request.path = whole_server ? SPAN("*") : SPAN("/");
     return FAILURE_NONE;
 }
 

@@ -1,6 +1,7 @@
 /* Request targets for routing. What is forwarded stays as it was received; this is the one reading of it that weir itself acts upon. */
 #include "http/target.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -21,17 +22,11 @@ static bool is_unreserved(unsigned c)
 
 /* ---- authority ---- */
 
-/* reg-name or IPv4 (RFC 3986 3.2.2): unreserved, sub-delims but ',' (a list of hosts is an attack), '%' with two digits. */
+/* reg-name or IPv4 (RFC 3986 3.2.2), but for what two readers may take for two hosts: ',' lists them and '%' hides them. */
 static bool host_is_name(struct span host)
 {
     for (size_t i = 0; i < host.length; i++) {
         unsigned char c = (unsigned char)host.at[i];
-        if (c == '%') {
-            if (i + 2 >= host.length || hex_digit(host.at[i + 1]) < 0 || hex_digit(host.at[i + 2]) < 0)
-                return false;
-            i += 2;
-            continue;
-        }
         if (!is_unreserved(c) && (c == 0 || strchr("!$&'()*+;=", c) == NULL))
             return false;
     }
@@ -40,12 +35,13 @@ static bool host_is_name(struct span host)
 
 static bool host_is_v6(struct span host)
 {
-    if (host.length < 4 || host.at[0] != '[' || host.at[host.length - 1] != ']')
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr address;
+    if (host.length < 4 || host.length - 2 >= sizeof text || host.at[host.length - 1] != ']' || memchr(host.at, '\0', host.length) != NULL)
         return false;
-    for (size_t i = 1; i + 1 < host.length; i++)
-        if (hex_digit(host.at[i]) < 0 && host.at[i] != ':' && host.at[i] != '.')
-            return false;
-    return true;
+    memcpy(text, host.at + 1, host.length - 2);
+    text[host.length - 2] = '\0';
+    return inet_pton(AF_INET6, text, &address) == 1;
 }
 
 static bool port_is_number(struct span text, uint16_t *port)

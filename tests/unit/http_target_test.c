@@ -1,0 +1,154 @@
+/* Targets for routing: one reading of a path and a host, and what is refused because others might read it otherwise. */
+#include "http/target.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "unit.h"
+
+static const struct target_rules strict = {.merge_slashes = false};
+static const struct target_rules merging = {.merge_slashes = true};
+static const struct target_rules encoded = {.allow_encoded_slash = true, .allow_encoded_backslash = true};
+
+static enum failure prepare(struct target *target, const char *authority, const char *path, const struct target_rules *rules, struct arena *arena)
+{
+    /* Copies of their very size, so that a sanitizer sees a read beyond the end. */
+    char *host_copy = arena_get_bytes(arena, strlen(authority) + 1), *path_copy = malloc(strlen(path) + 1);
+    memcpy(host_copy, authority, strlen(authority));
+    memcpy(path_copy, path, strlen(path));
+    char *exact = realloc(path_copy, strlen(path) != 0 ? strlen(path) : 1);
+    enum failure why = target_prepare(target, span_make(host_copy, strlen(authority)), span_make(exact, strlen(path)), SPAN_NONE, rules, arena);
+    if (target->path.at == exact) {
+        target->path = arena_copy(arena, target->path);
+    }
+    free(exact);
+    return why;
+}
+
+static void paths(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *normal; /* NULL: refused */
+        const struct target_rules *rules;
+    } cases[] = {
+        {"/", "/", &strict},
+        {"*", "*", &strict},
+        {"/a/b", "/a/b", &strict},
+        {"/%63", "/c", &strict},
+        {"/%7e%2D%5f%2e%41", "/~-_.A", &strict},
+        {"/a%20b", "/a%20b", &strict},
+        {"/%c3%a9", "/%C3%A9", &strict},
+        {"/c%0d%0aX:%20y", "/c%0D%0AX:%20y", &strict},
+        {"/a%252fc", "/a%252fc", &strict},
+        {"/a/../c", "/c", &strict},
+        {"/a/%2e%2E/c", "/c", &strict},
+        {"/a/.%2e/c", "/c", &strict},
+        {"/./c", "/c", &strict},
+        {"/a/.", "/a/", &strict},
+        {"/a/..", "/", &strict},
+        {"/a/b/../", "/a/", &strict},
+        {"/a/..;/c", "/a/..;/c", &strict},
+        {"/.a/..b/...", "/.a/..b/...", &strict},
+        {"/a//c///d", "/a//c///d", &strict},
+        {"/a//../c", "/a/c", &strict},
+        {"//", "//", &strict},
+        {"/a//c///d//", "/a/c/d/", &merging},
+        {"//", "/", &merging},
+        {"///a/.//b", "/a/b", &merging},
+        {"/a//../c", "/c", &merging},
+        {"/!$&'()*+,;=:@", "/!$&'()*+,;=:@", &strict},
+        {"/../c", NULL, &strict},
+        {"/..", NULL, &strict},
+        {"/a/../../c", NULL, &strict},
+        {"/%2e%2e/c", NULL, &strict},
+        {"//../../c", NULL, &merging},
+        {"/a%2fc", NULL, &strict},
+        {"/a%5Cc", NULL, &strict},
+        {"/a\\c", NULL, &strict},
+        {"/a\\c", NULL, &encoded},
+        {"/a%00", NULL, &strict},
+        {"/a%00", NULL, &encoded},
+        {"/c%zz", NULL, &strict},
+        {"/c%4", NULL, &strict},
+        {"/c%", NULL, &strict},
+        {"/c%4g", NULL, &strict},
+        {"/a%2fc", "/a%2Fc", &encoded},
+        {"/a%5cc", "/a%5Cc", &encoded},
+        {"/a/..%2fc", NULL, &encoded},
+        {"/a/..%5cc", NULL, &encoded},
+        {"/a/b%2f..", NULL, &encoded},
+        {"/a/b%2F%2e%2E%2Fc", NULL, &encoded},
+        {"/a/b%2F..c", "/a/b%2F..c", &encoded},
+        {"/a/b..%2Fc", "/a/b..%2Fc", &encoded},
+        {"/%2F..", NULL, &encoded},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct arena *arena = arena_new(1 << 20);
+        struct target target;
+        enum failure why = prepare(&target, "a.test", cases[i].path, cases[i].rules, arena);
+        if (why != (cases[i].normal != NULL ? FAILURE_NONE : FAILURE_BAD_TARGET))
+            fail_msg("%s: %s", cases[i].path, failure_info[why].word);
+        if (cases[i].normal != NULL && !span_is(target.path, cases[i].normal))
+            fail_msg("%s: became %.*s", cases[i].path, (int)target.path.length, target.path.at);
+        /* The normal form is its own. */
+        struct target again;
+        if (cases[i].normal != NULL && strcmp(cases[i].path, "/a%252fc") != 0) {
+            assert_int_equal(target_prepare(&again, SPAN("a.test"), target.path, SPAN_NONE, cases[i].rules, arena), FAILURE_NONE);
+            assert_true(span_equal(again.path, target.path));
+        }
+        arena_free(arena);
+    }
+}
+
+static void hosts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *authority, *host;
+        uint16_t port;
+    } cases[] = {
+        {"a.test", "a.test", 0},      {"A.Test.:80", "a.test", 80}, {"[::1]:8080", "::1", 8080}, {"[FE80::1]", "fe80::1", 0},  {"127.0.0.1:65535", "127.0.0.1", 65535},
+        {"a_b.test:0", "a_b.test", 0}, {"", "", 0},                   {".", ".", 0},               {"[::ffff:1.2.3.4]", "::ffff:1.2.3.4", 0},
+    };
+    static const char *const bad[] = {"a,b", "a b", "a/b", "u@a", "a:b", "a:1:1", "a:65536", "a:-1", "a:+1", ":80", "[::1", "[]", "[::1]80", "::1", "[1.2.3.4]", "[::g]", "a%2eb", "a\"b", "a#b", "a?b", "\xc3\xa9"};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct arena *arena = arena_new(1 << 20);
+        struct target target;
+        assert_int_equal(prepare(&target, cases[i].authority, "/", &strict, arena), FAILURE_NONE);
+        assert_span(target.host, cases[i].host);
+        assert_int_equal(target.port, cases[i].port);
+        arena_free(arena);
+    }
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        struct arena *arena = arena_new(1 << 20);
+        struct target target;
+        if (prepare(&target, bad[i], "/", &strict, arena) != FAILURE_BAD_HOST)
+            fail_msg("%s is taken", bad[i]);
+        arena_free(arena);
+    }
+}
+
+static void nothing_is_copied_without_need(void **state)
+{
+    (void)state;
+    struct arena *arena = arena_new(1 << 20);
+    struct target target;
+    struct span host = SPAN("a.test:80"), path = SPAN("/a/b.c"), query = SPAN("");
+    assert_int_equal(target_prepare(&target, host, path, query, &merging, arena), FAILURE_NONE);
+    assert_ptr_equal(target.host.at, host.at);
+    assert_ptr_equal(target.path.at, path.at);
+    assert_ptr_equal(target.query.at, query.at);
+    arena_free(arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(paths),
+        cmocka_unit_test(hosts),
+        cmocka_unit_test(nothing_is_copied_without_need),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
