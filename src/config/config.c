@@ -50,7 +50,7 @@ static const struct schema_key limits_keys[] = {
     KEY_SIZE(LIMITS, least_body_rate, "240B", 0, GIBIBYTES(1),
              "Bytes a second that a request body must bring, averaged over timeouts.request_idle; 0B: off."),
     KEY_INT(LIMITS, keep_alive_requests, "0", 0, 1000000000, "Requests on one client connection; 0: no end."),
-    KEY_SIZE(LIMITS, window, "256KiB", KIBIBYTES(16), MEBIBYTES(64),
+    KEY_SIZE(LIMITS, window, "32KiB", KIBIBYTES(16), MEBIBYTES(64),
              "Bytes on their way at once, each direction of a request."),
     KEY_SIZE(LIMITS, memory, "1GiB", MEBIBYTES(1), GIBIBYTES(4096),
              "Memory for bytes on their way, all workers together; over it load is shed."),

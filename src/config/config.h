@@ -35,11 +35,12 @@ struct limits_config {
     uint64_t body;                /* bytes of a request body; 0B: no limit */
     uint64_t least_body_rate;     /* bytes a second, averaged over request_idle; 240B; 0B: off */
     uint64_t keep_alive_requests; /* per client connection; 0: no end */
-    uint64_t window;              /* bytes on their way, each direction of an exchange; 256KiB */
+    uint64_t window;              /* bytes on their way, each direction of an exchange; 32KiB */
     uint64_t memory;              /* bytes of blocks, all workers together; 1GiB */
     uint64_t interim_responses;   /* 1xx relayed per response; 8 */
     bool merge_slashes;           /* false: `//` stays as it is in routing */
-    bool underscore_names;        /* false: fields whose names have other characters than letters, digits and '-' are dropped */
+    bool
+        underscore_names; /* false: fields whose names have other characters than letters, digits and '-' are dropped */
 };
 struct log_config {
     enum log_level level;   /* info */
@@ -63,7 +64,7 @@ struct config {
     size_t routes_count;
     struct route_config *routes;
     size_t pools_count;
-    struct pool_config *pools;          /* map by name, in the order of the file */
+    struct pool_config *pools; /* map by name, in the order of the file */
     size_t rate_limits_count;
     struct limiter_config *rate_limits; /* map by name */
     int64_t workers;                    /* `auto` (0): the cores that this process may use; 1..256 */
@@ -84,8 +85,8 @@ struct config {
 struct schema_report;
 struct schema;
 /*
- * Checks of values that only rooms above can make, set once at start before the first load; NULL: not checked. Each returns false
- * with a sentence in `error`.
+ * Checks of values that only rooms above can make, set once at start before the first load; NULL: not checked. Each
+ * returns false with a sentence in `error`.
  */
 struct config_hooks {
     bool (*regex)(const char *pattern, struct error *error);
@@ -96,12 +97,13 @@ struct config_hooks {
 extern struct config_hooks config_hooks;
 extern const struct schema config_schema; /* the root: for dumps, JSON Schema and the list of keys */
 /*
- * Reads, validates and cross-checks the file ("-": standard input). All problems go to `report` (schema room); NULL when there
- * was an error. The caller frees with config_free(). Any thread; reads the environment.
+ * Reads, validates and cross-checks the file ("-": standard input). All problems go to `report` (schema room); NULL
+ * when there was an error. The caller frees with config_free(). Any thread; reads the environment.
  */
 struct config *config_load(const char *path, struct schema_report *report) MUST_CHECK;
 /* The same from memory; `name` stands for the file in messages, its folder for relative paths. */
-struct config *config_load_text(const char *name, const char *text, size_t length, struct schema_report *report) MUST_CHECK;
+struct config *config_load_text(const char *name, const char *text, size_t length,
+                                struct schema_report *report) MUST_CHECK;
 void config_free(struct config *config); /* NULL allowed */
 /* The pool or limiter of that name; the check made sure that references exist. */
 const struct pool_config *config_pool(const struct config *config, const char *name);

@@ -1,6 +1,6 @@
 /*
- * Received bytes become events of the owner: heads, bodies by the window, trailers, raw bytes. Every up-call may make the owner call down; those calls
- * only queue, so after each up-call only `closing` has to be looked at.
+ * Received bytes become events of the owner: heads, bodies by the window, trailers, raw bytes. Every up-call may make
+ * the owner call down; those calls only queue, so after each up-call only `closing` has to be looked at.
  */
 #include <string.h>
 
@@ -8,6 +8,9 @@
 #include "config/config.h"
 #include "http/h1.h"
 
+/* Less room than this in the window is none: it would cost a block that is held for a few bytes. */
+#define WINDOW_SCRAP 4096u
+#define HEAD_COPIED 4096u
 #define ARENA_MOST (256u << 10) /* what one exchange may take: heads of both sides, edits, its own structs */
 
 static void take_keep_alive_hint(struct h1_conn *conn, const struct head *head)
@@ -42,12 +45,13 @@ static void begin_body(struct h1_conn *conn, const struct head *head)
     else
         conn->receiving = head->body_length > 0 ? RECEIVE_LENGTH : RECEIVE_CHUNKED;
     if (head->body_length > (int64_t)BLOCK_ROOM)
-        transport_expect(conn->transport, (size_t)head->body_length);
+        transport_expect(conn->transport, conn->stream.window);
 }
 
 /* ---- heads ---- */
 
-/* Bytes of a head lie together: in the first slice, or, when they came in pieces over several blocks, copied together once. */
+/* Bytes of a head lie together: in the first slice, or, when they came in pieces over several blocks, copied together
+ * once. */
 static bool gather(struct h1_conn *conn, size_t most, struct span *bytes)
 {
     if (conn->gathered == NULL && conn->in.first == conn->in.last) {
@@ -66,9 +70,18 @@ static bool gather(struct h1_conn *conn, size_t most, struct span *bytes)
     return true;
 }
 
-/* The head is parsed and its bytes belong to the arena; what lies behind it stays in `in`. */
-static bool take_head_bytes(struct h1_conn *conn, struct span bytes, size_t length)
+/* The bytes of a whole head go to the arena before they are parsed, and what lies behind them stays in `in`. Usual
+ * heads are copied: a few hundred bytes cost less than a block of 16 KiB that is held for them until the exchange ends.
+ */
+static bool take_head_bytes(struct h1_conn *conn, struct span *head, size_t length)
 {
+    struct span bytes = *head;
+    *head = span_first(bytes, length);
+    if (conn->gathered == NULL && length <= HEAD_COPIED) {
+        *head = arena_copy(conn->stream.arena, *head);
+        buf_skip(&conn->in, length);
+        return head->at != NULL;
+    }
     if (conn->gathered == NULL) {
         bool held = arena_hold(conn->stream.arena, conn->in.first->block);
         buf_skip(&conn->in, length);
@@ -158,7 +171,8 @@ static bool receive_request(struct h1_conn *conn)
     }
     bool had_line = conn->scan.first_line != 0;
     enum h1_step step = h1_scan(&conn->scan, bytes, &length);
-    enum failure why = step == H1_FAILED ? FAILURE_BAD_REQUEST : head_too_long(conn, step == H1_DONE ? length : bytes.length);
+    enum failure why =
+        step == H1_FAILED ? FAILURE_BAD_REQUEST : head_too_long(conn, step == H1_DONE ? length : bytes.length);
     /* Nothing may follow a line that is none: HTTP/0.9 waits for its answer (RFC 9112 3). */
     if (why == FAILURE_NONE && step == H1_MORE && !had_line && conn->scan.first_line != 0)
         why = h1_check_request_line(span_first(bytes, conn->scan.first_line));
@@ -176,14 +190,14 @@ static bool receive_request(struct h1_conn *conn)
     }
     struct head head;
     struct head_check check;
-    why = h1_parse_request(span_first(bytes, length), conn->settings->limits, conn->stream.arena, &head, &check);
     conn->scan = (struct h1_scan){0};
     conn->since_head = 0;
     conn->skipped_line = false;
-    if (!take_head_bytes(conn, bytes, length)) {
+    if (!take_head_bytes(conn, &bytes, length)) {
         h1_fail(conn, FAILURE_OVERLOADED);
         return false;
     }
+    why = h1_parse_request(bytes, conn->settings->limits, conn->stream.arena, &head, &check);
     if (why != FAILURE_NONE) {
         h1_refuse(conn, why);
         return true;
@@ -210,7 +224,7 @@ static void begin_response(struct h1_conn *conn, struct head *head, const struct
         begin_body(conn, head);
     }
     if (conn->receiving == RECEIVE_UNTIL_CLOSE || conn->receiving == RECEIVE_CHUNKED)
-        transport_expect(conn->transport, BLOCK_ROOM + 1);
+        transport_expect(conn->transport, conn->stream.window);
     conn->head_told = true;
     conn->stream.events->head(&conn->stream, head, conn->receiving == RECEIVE_NOTHING);
 }
@@ -252,10 +266,10 @@ static bool receive_response(struct h1_conn *conn)
         return false;
     struct head head;
     struct head_check check;
-    enum failure why = h1_parse_response(span_first(bytes, length), conn->settings->limits, conn->stream.arena, &head, &check);
     conn->scan = (struct h1_scan){0};
-    if (why == FAILURE_NONE && !take_head_bytes(conn, bytes, length))
-        why = FAILURE_OVERLOADED;
+    enum failure why = FAILURE_OVERLOADED;
+    if (take_head_bytes(conn, &bytes, length))
+        why = h1_parse_response(bytes, conn->settings->limits, conn->stream.arena, &head, &check);
     if (why != FAILURE_NONE) {
         h1_fail(conn, why);
         return false;
@@ -280,11 +294,12 @@ static void stop_reading(struct h1_conn *conn)
 /* How many body bytes may be delivered now; 0: the owner has enough, and reading stops. */
 static size_t window_left(struct h1_conn *conn)
 {
-    if (conn->uncredited >= conn->stream.window) {
+    size_t left = conn->uncredited < conn->stream.window ? conn->stream.window - conn->uncredited : 0;
+    if (left < WINDOW_SCRAP && conn->uncredited != 0) {
         stop_reading(conn);
         return 0;
     }
-    return conn->stream.window - conn->uncredited;
+    return left;
 }
 
 static void body_failed(struct h1_conn *conn, enum failure request_why)
@@ -371,8 +386,9 @@ static bool receive_trailers(struct h1_conn *conn)
     enum h1_step step = h1_scan(&conn->scan, bytes, &length);
     if (step == H1_MORE && bytes.length <= most)
         return false;
-    bool bad = step != H1_DONE || length > most || h1_parse_trailers(span_first(bytes, length), conn->settings->limits, conn->stream.arena, &trailers) != FAILURE_NONE;
-    if (bad || !take_head_bytes(conn, bytes, length)) {
+    bool bad = step != H1_DONE || length > most || !take_head_bytes(conn, &bytes, length) ||
+               h1_parse_trailers(bytes, conn->settings->limits, conn->stream.arena, &trailers) != FAILURE_NONE;
+    if (bad) {
         body_failed(conn, step == H1_MORE ? FAILURE_FIELDS_TOO_LARGE : FAILURE_BAD_BODY);
         return false;
     }
@@ -482,7 +498,9 @@ static void client_peer_ended(struct h1_conn *conn)
     struct buf nothing = {0};
     switch ((enum h1_receiving)conn->receiving) {
     case RECEIVE_HEAD:
-        h1_fail(conn, conn->stream.any_received ? FAILURE_RESPONSE_INVALID : conn->stream.reused ? FAILURE_SERVER_STALE : FAILURE_SERVER_CLOSED);
+        h1_fail(conn, conn->stream.any_received ? FAILURE_RESPONSE_INVALID
+                      : conn->stream.reused     ? FAILURE_SERVER_STALE
+                                                : FAILURE_SERVER_CLOSED);
         break;
     case RECEIVE_UNTIL_CLOSE:
         message_ended(conn);
@@ -519,14 +537,10 @@ static void tell_end(struct h1_conn *conn)
 void h1_receive(struct h1_conn *conn)
 {
     static bool (*const steps[])(struct h1_conn *) = {
-        [RECEIVE_HEAD] = receive_head,
-        [RECEIVE_LENGTH] = receive_length,
-        [RECEIVE_CHUNKED] = receive_chunked,
-        [RECEIVE_TRAILERS] = receive_trailers,
-        [RECEIVE_UNTIL_CLOSE] = receive_rest,
-        [RECEIVE_RAW] = receive_rest,
-        [RECEIVE_NOTHING] = receive_nothing,
-        [RECEIVE_DISCARD] = receive_discard,
+        [RECEIVE_HEAD] = receive_head,        [RECEIVE_LENGTH] = receive_length,
+        [RECEIVE_CHUNKED] = receive_chunked,  [RECEIVE_TRAILERS] = receive_trailers,
+        [RECEIVE_UNTIL_CLOSE] = receive_rest, [RECEIVE_RAW] = receive_rest,
+        [RECEIVE_NOTHING] = receive_nothing,  [RECEIVE_DISCARD] = receive_discard,
     };
     while (!conn->closing && (conn->in.length != 0 || conn->gathered_length != 0) && steps[conn->receiving](conn))
         ;

@@ -1,6 +1,6 @@
 /*
- * What all kinds of transport share: the out-queue that leaves once at the end of the turn, reading into blocks until a short read, pause, half-close and
- * death. A kind only moves bytes and shakes hands.
+ * What all kinds of transport share: the out-queue that leaves once at the end of the turn, reading into blocks until a
+ * short read, pause, half-close and death. A kind only moves bytes and shakes hands.
  */
 #include "net/transport.h"
 
@@ -13,7 +13,7 @@
 #include "base/block.h"
 #include "base/counters.h"
 
-#define BLOCKS_AT_ONCE 4u      /* 64 KiB: bodies; a head comes with one */
+#define BLOCKS_AT_ONCE 4u        /* 64 KiB: bodies; a head comes with one */
 #define READ_A_TURN (256u << 10) /* fairness: the level-triggered loop brings the rest in the next turn */
 #define VECTORS_AT_ONCE 64
 
@@ -97,7 +97,8 @@ static void transport_end(struct transport *transport)
 
 static void transport_read(struct transport *transport)
 {
-    unsigned count = transport->read_size > BLOCK_ROOM ? BLOCKS_AT_ONCE : 1;
+    unsigned count = transport->read_size / BLOCK_ROOM;
+    count = count == 0 ? 1 : count < BLOCKS_AT_ONCE ? count : BLOCKS_AT_ONCE;
     for (size_t total = 0; total < READ_A_TURN && !transport->paused && !transport->closing && !transport->ended;) {
         struct block *blocks[BLOCKS_AT_ONCE];
         struct iovec vectors[BLOCKS_AT_ONCE];
@@ -129,11 +130,11 @@ static void transport_read(struct transport *transport)
         }
         if (step != TRANSPORT_DONE || got < (size_t)taken * BLOCK_ROOM)
             return;
-        count = BLOCKS_AT_ONCE; /* a full read: more is on its way */
     }
 }
 
-/* Bytes that a kind has read ahead (TLS) do not wake the loop: whoever stops before they are used up looks again by a task. */
+/* Bytes that a kind has read ahead (TLS) do not wake the loop: whoever stops before they are used up looks again by a
+ * task. */
 static void transport_look(struct task *task)
 {
     struct transport *transport = CONTAINER_OF(task, struct transport, look);
@@ -185,7 +186,9 @@ static void transport_ready(void *owner, unsigned bits)
     }
     if (bits & WATCH_WRITE)
         loop_later(transport->loop, &transport->flush);
-    if (bits & WATCH_READ) {
+    if ((bits & WATCH_READ) && transport->paused) {
+        transport_watch(transport);
+    } else if (bits & WATCH_READ) {
         transport_read(transport);
         transport_look_later(transport); /* the turn's bound was reached */
     }
@@ -193,7 +196,8 @@ static void transport_ready(void *owner, unsigned bits)
 
 /* ---- writing ---- */
 
-/* The peer does not take bytes any more; what it said before may still be readable (an early answer), so that is heard first. */
+/* The peer does not take bytes any more; what it said before may still be readable (an early answer), so that is heard
+ * first. */
 static void transport_write_failed(struct transport *transport)
 {
     int error = transport->error;
@@ -259,7 +263,8 @@ static void transport_flush(struct task *task)
 
 /* ---- interface ---- */
 
-void transport_init(struct transport *transport, const struct transport_kind *kind, struct loop *loop, int fd, const struct transport_events *events, void *owner)
+void transport_init(struct transport *transport, const struct transport_kind *kind, struct loop *loop, int fd,
+                    const struct transport_events *events, void *owner)
 {
     transport->kind = kind;
     transport->events = events;
@@ -289,8 +294,8 @@ void transport_pause(struct transport *transport)
 {
     if (transport->paused || transport->closing)
         return;
-    transport->paused = true;
-    transport_watch(transport);
+    transport->paused =
+        true; /* the loop is told when it brings more: a pause that ends in the same turn costs no call */
 }
 
 void transport_resume(struct transport *transport)
@@ -304,7 +309,7 @@ void transport_resume(struct transport *transport)
 
 void transport_expect(struct transport *transport, size_t bytes)
 {
-    transport->read_size = bytes > BLOCK_ROOM ? BLOCK_ROOM * BLOCKS_AT_ONCE : BLOCK_ROOM;
+    transport->read_size = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
 }
 
 void transport_finish(struct transport *transport)
@@ -331,7 +336,8 @@ void transport_reset(struct transport *transport)
     if (transport->closing)
         return;
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
-    (void)!setsockopt(transport->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger); /* a unix socket has none: then it just closes */
+    (void)!setsockopt(transport->fd, SOL_SOCKET, SO_LINGER, &linger,
+                      sizeof linger); /* a unix socket has none: then it just closes */
     transport_close(transport);
 }
 

@@ -47,7 +47,10 @@ static const char *parsed(const char *line)
     options_begin(&options, argc, argv);
     while ((row = options_next(&options, &value)) >= 0)
         at += (size_t)snprintf(result + at, sizeof result - at, "%d=%s ", row, value != NULL ? value : "");
-    at += (size_t)snprintf(result + at, sizeof result - at, "%s", row == OPTIONS_END ? "|" : row == OPTIONS_HELP ? "help" : "bad");
+    at += (size_t)snprintf(result + at, sizeof result - at, "%s",
+                           row == OPTIONS_END    ? "|"
+                           : row == OPTIONS_HELP ? "help"
+                                                 : "bad");
     while (row == OPTIONS_END && (value = options_argument(&options)) != NULL)
         at += (size_t)snprintf(result + at, sizeof result - at, " %s", value);
     return result;
@@ -94,7 +97,7 @@ static void test_nearest_word(void **state)
 static void receive(int reader, const char *expected)
 {
     char text[256];
-    ssize_t length = recv(reader, text, sizeof text - 1, 0);
+    ssize_t length = recv(reader, text, sizeof text - 1, MSG_DONTWAIT);
     assert_true(length > 0);
     text[length] = '\0';
     assert_int_equal(strncmp(text, expected, strlen(expected)), 0);
@@ -110,7 +113,9 @@ static void test_service_manager_is_told(void **state)
     assert_int_equal(bind(reader, (const struct sockaddr *)&address, size), 0);
     char name[128];
     snprintf(name, sizeof name, "@%s", address.sun_path + 1);
+    service_notify_ready(); /* not opened: no harm */
     setenv("NOTIFY_SOCKET", name, 1);
+    service_notify_open();
     service_notify_ready();
     receive(reader, "READY=1");
     service_notify_reloading();
