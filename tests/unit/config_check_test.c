@@ -145,7 +145,8 @@ static bool certificate_refuse(const struct certificate_config *certificate, str
 static void what_rooms_above_refuse_is_told_at_its_place(void **state)
 {
     (void)state;
-    config_hooks = (struct config_hooks){hook_refuse, hook_refuse, certificate_refuse};
+    config_hooks =
+        (struct config_hooks){.regex = hook_refuse, .template = hook_refuse, .certificate = certificate_refuse};
     assert_refused("listeners: [{ address: \":80\" }]\nroutes: [{ match: { path: \"~bad\" }, respond: 200 }]\n",
                    "test.yaml:2:27: not this: bad");
     assert_refused(
@@ -157,7 +158,7 @@ static void what_rooms_above_refuse_is_told_at_its_place(void **state)
         "listeners: [{ address: \":80\", tls: { certificates: { cert: /dev/null, key: /dev/null, names: n } } }]\n"
         "routes: [{ respond: 204 }]\n",
         "test.yaml:1:60: no key fits n");
-    config_hooks = (struct config_hooks){NULL, NULL, NULL};
+    config_hooks = (struct config_hooks){.regex = NULL};
 }
 
 static void a_file_that_is_not_there_is_an_error(void **state)
