@@ -423,6 +423,7 @@ void exchange_begin(struct client_conn *conn, struct stream *stream)
     assert(run != NULL); /* the arena is new: its first block has room for this */
     struct worker *worker = conn->worker;
     struct exchange *x = &run->exchange;
+    worker_keep_warm(worker);
     conn->exchanges++;
     run->conn = conn;
     run->worker = worker;

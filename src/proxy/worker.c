@@ -1,10 +1,11 @@
 /*
- * A worker's thread: its letters from control, its listeners, and its leases on snapshots. Connections are client_conn's and the upstream
- * room's business; opening and closing listening sockets is control's.
+ * A worker's thread: its letters from control, its listeners, and its leases on snapshots. Connections are
+ * client_conn's and the upstream room's business; opening and closing listening sockets is control's.
  */
 #include "proxy/worker.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +23,11 @@
 #include "upstream/upstream.h"
 
 #define LOG_RING_SIZE ((size_t)1 << 20) /* about two thousand access-log lines until the log thread looks */
-#define BLOCKS_KEPT 256                 /* free blocks (4 MiB) a worker keeps warm */
-#define STOP_MOST 1000                  /* ms that a stopping worker gives its exchanges to let go */
-#define BACKLOG_MOST 65536              /* connections taken from the queue of a socket that is about to close */
+#define BLOCKS_KEPT 256                 /* free blocks (4 MiB) a worker keeps warm while it works */
+#define BLOCKS_KEPT_IDLE 8              /* and when no request came for a while */
+#define IDLE_MS 250
+#define STOP_MOST 1000     /* ms that a stopping worker gives its exchanges to let go */
+#define BACKLOG_MOST 65536 /* connections taken from the queue of a socket that is about to close */
 
 struct worker_listener {
     struct list at; /* worker->listeners */
@@ -144,7 +147,8 @@ static void worker_listener_free(struct worker_listener *listener)
 /* The sites of the new snapshot; where it has none, the listener stays on the old one until control takes it away. */
 static void worker_move_listeners(struct worker *worker, struct lease *old)
 {
-    LIST_EACH(node, &worker->listeners) {
+    LIST_EACH(node, &worker->listeners)
+    {
         struct worker_listener *listener = CONTAINER_OF(node, struct worker_listener, at);
         const struct site *site = snapshot_site(worker->lease->snapshot, listener->address);
         if (site != NULL) {
@@ -201,7 +205,8 @@ static void open_snapshot(struct letter *letter, void *reader)
     worker->old_leases++;
     (void)lease_hold(old); /* so that it outlives the moving */
     worker_move_listeners(worker, old);
-    LIST_EACH_SAFE(node, after, &worker->clients) {
+    LIST_EACH_SAFE(node, after, &worker->clients)
+    {
         struct client_conn *conn = CONTAINER_OF(node, struct client_conn, at);
         if (conn->exchanges == 0)
             client_conn_refresh(conn);
@@ -220,7 +225,8 @@ static void open_unlisten(struct letter *letter, void *reader)
 {
     struct worker_letter *mine = letter_of(letter);
     struct worker *worker = reader;
-    LIST_EACH_SAFE(node, after, &worker->listeners) {
+    LIST_EACH_SAFE(node, after, &worker->listeners)
+    {
         struct worker_listener *listener = CONTAINER_OF(node, struct worker_listener, at);
         if (listener->fd != mine->fd)
             continue;
@@ -248,13 +254,14 @@ static void open_drain(struct letter *letter, void *reader)
     if (worker->draining)
         return;
     worker->draining = true;
-    LIST_EACH_SAFE(node, after, &worker->listeners) {
+    LIST_EACH_SAFE(node, after, &worker->listeners)
+    {
         struct worker_listener *listener = CONTAINER_OF(node, struct worker_listener, at);
         listener_take_backlog(listener);
         worker_listener_free(listener);
     }
     LIST_EACH_SAFE(node, after, &worker->clients)
-        client_conn_drain(CONTAINER_OF(node, struct client_conn, at));
+    client_conn_drain(CONTAINER_OF(node, struct client_conn, at));
     worker_check_drained(worker);
 }
 
@@ -266,9 +273,9 @@ static void open_stop(struct letter *letter, void *reader)
         return;
     worker->stopping = true;
     LIST_EACH_SAFE(node, after, &worker->listeners)
-        worker_listener_free(CONTAINER_OF(node, struct worker_listener, at));
+    worker_listener_free(CONTAINER_OF(node, struct worker_listener, at));
     LIST_EACH_SAFE(node, after, &worker->clients)
-        client_conn_close(CONTAINER_OF(node, struct client_conn, at));
+    client_conn_close(CONTAINER_OF(node, struct client_conn, at));
     deadline_set(&worker->stop_at_the_latest, worker->loop, STOP_MOST);
     worker_check_stop(worker);
 }
@@ -340,6 +347,27 @@ static void worker_stop_late(struct deadline *deadline)
     loop_stop(worker->loop);
 }
 
+/* No request began since the last look: what a burst has left warm goes back to the system. */
+static void worker_trim(struct deadline *deadline)
+{
+    struct worker *worker = CONTAINER_OF(deadline, struct worker, trim);
+    if (worker->exchange_number != worker->exchange_number_seen) {
+        worker->exchange_number_seen = worker->exchange_number;
+        deadline_set(deadline, worker->loop, IDLE_MS);
+        return;
+    }
+    if (block_pool_free_count() <= BLOCKS_KEPT_IDLE)
+        return;
+    block_pool_trim(BLOCKS_KEPT_IDLE);
+    malloc_trim(0);
+}
+
+void worker_keep_warm(struct worker *worker)
+{
+    if (!deadline_is_set(&worker->trim))
+        deadline_set(&worker->trim, worker->loop, IDLE_MS);
+}
+
 struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t block_cap)
 {
     struct worker *worker = xcalloc(1, sizeof(*worker));
@@ -350,6 +378,7 @@ struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t blo
     worker->mailbox = mailbox_new(worker->loop, worker);
     worker->lease = lease_new(worker, snapshot);
     worker->upstreams = upstreams_new(worker->loop, number, worker->mailbox, &snapshot->upstream_http);
+    worker->trim.passed = worker_trim;
     worker->stop.run = worker_stop_now;
     worker->stop_at_the_latest.passed = worker_stop_late;
     list_init(&worker->clients);

@@ -1,4 +1,5 @@
-/* A worker: a thread with a loop, its client connections, its upstream connections, its lease on the current snapshot. */
+/* A worker: a thread with a loop, its client connections, its upstream connections, its lease on the current snapshot.
+ */
 #ifndef WEIR_PROXY_WORKER_H
 #define WEIR_PROXY_WORKER_H
 
@@ -17,11 +18,12 @@ struct snapshot;
 struct upstreams;
 struct worker;
 
-/* A worker's hold on a snapshot. Exchanges are counted plainly; the snapshot's atomic count moves once per worker and reload. */
+/* A worker's hold on a snapshot. Exchanges are counted plainly; the snapshot's atomic count moves once per worker and
+ * reload. */
 struct lease {
     struct snapshot *snapshot;
     struct worker *worker;
-    uint32_t users;      /* exchanges, client connections and orphaned listeners that use it */
+    uint32_t users; /* exchanges, client connections and orphaned listeners that use it */
     bool current;
     struct retired retired;
 };
@@ -30,21 +32,24 @@ struct worker {
     pthread_t thread;
     struct loop *loop;
     struct mailbox *mailbox;
-    struct lease *lease;              /* current */
+    struct lease *lease; /* current */
     struct upstreams *upstreams;
-    struct list clients;              /* client_conn.at */
-    struct list listeners;            /* of this worker */
+    struct list clients;   /* client_conn.at */
+    struct list listeners; /* of this worker */
     uint32_t clients_count;
     struct rng rng;
     uint64_t exchange_number;
+    struct deadline trim;          /* gives warm memory back when no request comes */
+    uint64_t exchange_number_seen; /* at the last look */
     bool draining;
-    void (*drained)(struct worker *worker); /* to control: told once, on the worker's thread, when it drains and has no client left */
+    void (*drained)(struct worker *worker); /* to control: told once, on the worker's thread, when it drains and has no
+                                               client left */
     void *control;
-    _Atomic uint64_t turns;           /* grows as long as the loop lives: for the watchdog */
+    _Atomic uint64_t turns; /* grows as long as the loop lives: for the watchdog */
     /* this file's own */
-    size_t block_cap;                 /* blocks this worker may hold, at memory_limit bytes for all */
+    size_t block_cap; /* blocks this worker may hold, at memory_limit bytes for all */
     uint64_t memory_limit;
-    uint32_t old_leases;              /* not current and still used */
+    uint32_t old_leases; /* not current and still used */
     bool started, told_drained, stopping;
     struct task stop;
     struct deadline stop_at_the_latest;
@@ -57,12 +62,16 @@ bool worker_start(struct worker *worker, struct error *error) MUST_CHECK;
 void worker_join(struct worker *worker);
 void worker_free(struct worker *worker); /* after all have been joined: they write letters to each other */
 /* Letters, from control: */
-void worker_post_snapshot(struct worker *worker, struct snapshot *snapshot);           /* takes a reference of its own */
-void worker_post_listen(struct worker *worker, int fd, const char *address);           /* the socket stays control's */
-void worker_post_unlisten(struct worker *worker, int fd, void (*done)(void *), void *argument); /* done is called on the worker once it no longer accepts there */
-void worker_post_drain(struct worker *worker);                                         /* stop accepting, Connection: close, then drained() */
-void worker_post_stop(struct worker *worker);                                          /* close all, end the loop */
-void worker_post_ping(struct worker *worker);                                          /* bumps turns */
+void worker_post_snapshot(struct worker *worker, struct snapshot *snapshot); /* takes a reference of its own */
+void worker_post_listen(struct worker *worker, int fd, const char *address); /* the socket stays control's */
+void worker_post_unlisten(struct worker *worker, int fd, void (*done)(void *),
+                          void *argument);     /* done is called on the worker once it no longer accepts there */
+void worker_post_drain(struct worker *worker); /* stop accepting, Connection: close, then drained() */
+void worker_post_stop(struct worker *worker);  /* close all, end the loop */
+void worker_post_ping(struct worker *worker);  /* bumps turns */
+
+/* A request began: memory is kept warm until none has for a while. Costs a compare. */
+void worker_keep_warm(struct worker *worker);
 
 struct lease *lease_take(struct worker *worker); /* the current one */
 struct lease *lease_hold(struct lease *lease);   /* one more user of this one */
