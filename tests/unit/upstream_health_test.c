@@ -161,16 +161,16 @@ static void changes_are_verified_fast_and_the_rest_is_slow(void **state)
     (void)state;
     struct bench bench;
     bench_begin(&bench);
-    bench.config.interval = 400;
+    bench.config.interval = 1500;
     bench.config.fast_interval = 20;
     bench.config.jitter = 0;
     bench_pools(&bench, 1);
     (void)probes_until(&bench, SERVER_UP);
     int64_t before = probes();
-    bench_run(&bench, 300);
+    bench_run(&bench, 700);
     assert_int_equal(probes(), before); /* none before the interval is over */
     bench_deaf(&bench);
-    bench_run(&bench, 250); /* one at 400, and after it two more within 40 and some */
+    bench_run(&bench, 1300); /* one at 1500, and after it two more within 40 and some */
     assert_int_equal(bench.member.server->health, SERVER_DOWN);
     bench_end(&bench);
 }
