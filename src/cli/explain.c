@@ -1,5 +1,5 @@
-/* weir explain: which listener, route, filters and pool would serve a request, and why not the routes before it. It reads the request with the parser, and
- * finds the route with the router, that serve real ones. */
+/* weir explain: which listener, route, filters and pool would serve a request, and why not the routes before it. It
+ * reads the request with the parser, and finds the route with the router, that serve real ones. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,7 +71,8 @@ static bool url_split(struct span url, struct url *parts)
     return span_equal_nocase(parts->scheme, SPAN("http")) || span_equal_nocase(parts->scheme, SPAN("https"));
 }
 
-static enum failure read_request(struct exchange *x, const struct question *question, const struct url *url, const struct config *config)
+static enum failure read_request(struct exchange *x, const struct question *question, const struct url *url,
+                                 const struct config *config)
 {
     struct text text = text_growing();
     struct head_check check;
@@ -99,7 +100,8 @@ static bool address_has_port(const char *address, unsigned port)
 }
 
 /* By name, else by the URL's port and scheme, else the first of its scheme, else the first. */
-static const struct site *choose_site(const struct snapshot *snapshot, const struct question *question, const struct url *url)
+static const struct site *choose_site(const struct snapshot *snapshot, const struct question *question,
+                                      const struct url *url)
 {
     bool tls = span_equal_nocase(url->scheme, SPAN("https"));
     struct span host;
@@ -166,22 +168,45 @@ static void tell_filters(struct answer_text *out, const struct plan *plan, struc
     }
 }
 
-static void tell_pool(struct answer_text *out, const struct plan *plan, size_t index)
+static void pool_line(char *line, size_t room, const struct plan *plan, size_t index)
 {
     static const char *const balances[] = {"least_conn", "round_robin", "random"};
     const struct pool_config *pool = plan->pools[index]->config;
-    char line[512];
-    int length = snprintf(line, sizeof line, "%s", pool->name);
+    char share[64] = "";
     if (plan->pools_count > 1)
-        length += snprintf(line + length, sizeof line - (size_t)length, " (%u of %u)", plan->weights[index], plan->weights_total);
-    snprintf(line + length, sizeof line - (size_t)length, ": %s over %zu server%s%s, %llu %s after the first, at most %llu requests wait %llu ms", balances[pool->balance],
-             pool->servers_count, pool->servers_count == 1 ? "" : "s", pool->tls != NULL ? " by TLS" : "", (unsigned long long)pool->retry.attempts,
-             pool->retry.attempts == 1 ? "try" : "tries", (unsigned long long)pool->queue.size, (unsigned long long)pool->queue.max_wait);
+        snprintf(share, sizeof share, " (%u of %u)", plan->weights[index], plan->weights_total);
+    snprintf(line, room, "%s%s: %s over %zu server%s%s, %llu %s after the first, at most %llu requests wait %llu ms",
+             pool->name, share, balances[pool->balance], pool->servers_count, pool->servers_count == 1 ? "" : "s",
+             pool->tls != NULL ? " by TLS" : "", (unsigned long long)pool->retry.attempts,
+             pool->retry.attempts == 1 ? "try" : "tries", (unsigned long long)pool->queue.size,
+             (unsigned long long)pool->queue.max_wait);
+}
+
+/* For programs an array of objects, since a route may have several pools; for people a line each. */
+static void tell_pool(struct answer_text *out, const struct plan *plan, size_t index)
+{
+    const struct pool_config *pool = plan->pools[index]->config;
+    char line[512];
+    pool_line(line, sizeof line, plan, index);
+    if (out->as_json)
+        json_object(&out->json);
     tell(out, "pool", line);
-    for (size_t i = 0; i < pool->servers_count && i < SKIPPED_MOST; i++) {
+    if (out->as_json) {
+        json_key(&out->json, "servers");
+        json_array(&out->json);
+    }
+    for (size_t i = 0; i < pool->servers_count && (out->as_json || i < SKIPPED_MOST); i++) {
         const struct server_config *server = &pool->servers[i];
-        snprintf(line, sizeof line, "%s, weight %llu%s", server->address, (unsigned long long)server->weight, server->backup ? ", backup" : "");
-        tell(out, "server", line);
+        snprintf(line, sizeof line, "%s, weight %llu%s", server->address, (unsigned long long)server->weight,
+                 server->backup ? ", backup" : "");
+        if (out->as_json)
+            json_string(&out->json, span_of(line));
+        else
+            tell(out, "server", line);
+    }
+    if (out->as_json) {
+        json_end_array(&out->json);
+        json_end_object(&out->json);
     }
 }
 
@@ -198,24 +223,35 @@ static void tell_plan(struct answer_text *out, const struct plan *plan, struct e
         tell(out, "action", line);
         return;
     }
-    snprintf(line, sizeof line, "response %u ms, idle %u ms, whole %u ms (0: no limit)", plan->response_timeout, plan->idle_timeout, plan->timeout);
+    snprintf(line, sizeof line, "response %u ms, idle %u ms, whole %u ms (0: no limit)", plan->response_timeout,
+             plan->idle_timeout, plan->timeout);
     tell(out, "timeouts", line);
+    if (out->as_json) {
+        json_key(&out->json, "pools");
+        json_array(&out->json);
+    }
     for (size_t i = 0; i < plan->pools_count; i++)
         tell_pool(out, plan, i);
+    if (out->as_json)
+        json_end_array(&out->json);
 }
 
-static enum failure prepare(struct exchange *x, const struct question *question, const struct url *url, const struct snapshot *snapshot, const struct site *site)
+static enum failure prepare(struct exchange *x, const struct question *question, const struct url *url,
+                            const struct snapshot *snapshot, const struct site *site)
 {
     enum failure why = read_request(x, question, url, snapshot->config);
     if (why != FAILURE_NONE)
         return why;
     forwarded_find_client(x, snapshot);
     forwarded_strip(&x->request);
-    struct target_rules rules = {snapshot->config->limits.merge_slashes, site->allow_encoded_slash, site->allow_encoded_backslash};
-    return target_prepare(&x->target, x->request.line.request.authority, x->request.line.request.path, x->request.line.request.query, &rules, x->arena);
+    struct target_rules rules = {snapshot->config->limits.merge_slashes, site->allow_encoded_slash,
+                                 site->allow_encoded_backslash};
+    return target_prepare(&x->target, x->request.line.request.authority, x->request.line.request.path,
+                          x->request.line.request.query, &rules, x->arena);
 }
 
-static bool explain_request(struct answer_text *out, const struct question *question, const struct url *url, const struct snapshot *snapshot, struct exchange *x)
+static bool explain_request(struct answer_text *out, const struct question *question, const struct url *url,
+                            const struct snapshot *snapshot, struct exchange *x)
 {
     char line[512];
     const struct site *site = choose_site(snapshot, question, url);
@@ -228,7 +264,8 @@ static bool explain_request(struct answer_text *out, const struct question *ques
     tell(out, "listener", line);
     enum failure why = prepare(x, question, url, snapshot, site);
     if (why != FAILURE_NONE) {
-        snprintf(line, sizeof line, "%u, %s (%s)", failure_info[why].status, failure_info[why].text, failure_info[why].word);
+        snprintf(line, sizeof line, "%u, %s (%s)", failure_info[why].status, failure_info[why].text,
+                 failure_info[why].word);
         tell(out, "answer", line);
         return false;
     }
@@ -308,7 +345,8 @@ int cli_explain(int argc, char **argv)
     struct options options = {
         .command = "explain",
         .arguments = "[-c FILE] [-H 'Name: value'] [--from IP] METHOD URL",
-        .summary = "Tells which listener, route, limits, filters and pool would serve a request, and why not the routes before it.",
+        .summary = "Tells which listener, route, limits, filters and pool would serve a request, and why not the "
+                   "routes before it.",
         .rows = rows,
         .notes = "exit codes: 0 a route serves it, 1 none does or the file has errors, 2 wrong usage",
     };
