@@ -64,7 +64,7 @@ static void folder_hide(struct text *text)
     struct text out = text_growing();
     size_t length = strlen(source);
     for (const char *at = text->at; *at != '\0';) {
-        bool here = strncmp(at, source, length) == 0;
+        bool here = strncmp(at, source, length) == 0 && at[length] == '/';
         text_add(&out, here ? SPAN("SOURCE") : span_make(at, 1));
         at += here ? length : 1;
     }
