@@ -38,6 +38,7 @@ struct h1_conn {
     const struct http_settings *settings;
     struct loop *loop;
     struct buf in;              /* received, not yet looked at or not yet wanted */
+    struct block *fill;         /* small pieces of a body are copied into its tail; a reference, or NULL */
     char *gathered;             /* a head that spans blocks, put together; in the stream's arena */
     size_t gathered_length;
     struct h1_scan scan;
@@ -46,7 +47,8 @@ struct h1_conn {
     int64_t send_left;
     size_t uncredited;          /* delivered body bytes that the owner has not dealt with */
     size_t body_queued;         /* body bytes given to the transport and not yet reported as sent */
-    uint64_t since;             /* ms: when what the timer watches began or last moved */
+    uint64_t since;             /* ms: when what is waited for from the peer began or last moved */
+    uint64_t since_sent;        /* ms: when the peer last took bytes of what waits for it */
     uint64_t since_head;        /* ms: first byte of the head in progress; 0: none */
     uint64_t rate_since;        /* ms: start of the stretch that rate_bytes counts; 0: none */
     uint64_t discarded;         /* bytes thrown away */
@@ -76,14 +78,20 @@ struct h1_conn {
     bool head_told : 1;         /* client role: the final head was told */
     bool raw_ended : 1;         /* the peer's side of the tunnel */
     bool end_told : 1;          /* the peer's end was acted upon */
-    bool write_stalls : 1;      /* the timer watches writing */
+    bool write_stalls : 1;      /* bytes wait for the peer to take them */
+    bool leftover : 1;          /* server role: the response has left, the rest of the request is thrown away */
+    bool expects : 1;           /* server role: the client waits for a 100 before it sends its body */
 };
 
 #define H1_LINGER_MOST (256u << 10) /* bytes thrown away of a request nobody wants, before the connection is closed on it */
 
-/* A client that has shut its side and waits for its answer is taken for gone after this (protocol.md 19 and 24: TCP shows no difference
- * between "I have no more to say" and "I am gone" before something is sent). */
-#define H1_HALF_CLOSED_MS 2000u
+/*
+ * TCP shows no difference between a client that has no more to say and one that is gone, until something is sent to it (protocol.md 19 and 24). So a client that
+ * has shut its side while it waits is sent a 102 (RFC 2518 10.1) now and then: one that is gone answers with a reset, the other reads on.
+ */
+#define H1_PROBE_MS 1000u
+#define H1_PROBES_QUICK 2u /* a reset is seen by the second */
+#define H1_PROBE_LATER_MS 15000u
 
 #define H1_DRAIN_QUIET_MS 1000u /* a quiet connection of a weir that drains is closed after this */
 
@@ -94,13 +102,16 @@ void h1_end_stream(struct h1_conn *conn, enum failure why); /* tells closed() */
 void h1_fail(struct h1_conn *conn, enum failure why);       /* closes the transport; the stream ends with `why` */
 void h1_finish_message(struct h1_conn *conn);               /* looks whether the exchange is over on this side */
 void h1_arm(struct h1_conn *conn, uint64_t milliseconds);   /* the timer comes within that time at the latest */
-void h1_touch(struct h1_conn *conn);                        /* what the timer watches has moved */
+void h1_touch(struct h1_conn *conn);                        /* what is waited for has moved */
+void h1_linger(struct h1_conn *conn);                       /* ends our side and throws away what still comes, within bounds */
 /* h1_receive.c */
 void h1_receive(struct h1_conn *conn);                      /* goes through conn->in as far as it may */
 void h1_received(struct h1_conn *conn, struct buf *bytes);
 void h1_peer_ended(struct h1_conn *conn);
 void h1_refuse(struct h1_conn *conn, enum failure why);     /* server role */
+void h1_drop_fill(struct h1_conn *conn);
 /* h1_send.c */
 void h1_report_sent(struct h1_conn *conn);
+void h1_probe(struct h1_conn *conn);
 
 #endif

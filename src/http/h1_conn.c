@@ -4,6 +4,7 @@
  */
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -42,7 +43,7 @@ static bool receives_body(const struct h1_conn *conn)
     return conn->receiving == RECEIVE_LENGTH || conn->receiving == RECEIVE_CHUNKED || conn->receiving == RECEIVE_TRAILERS;
 }
 
-/* What is waited for now, how long it may take, and since when. Length 0: nothing. */
+/* What is waited for, how long it may take, and since when. Length 0: nothing. */
 struct wait {
     uint64_t since, length;
     void (*passed)(struct h1_conn *conn);
@@ -52,11 +53,6 @@ static void idle_passed(struct h1_conn *conn)
 {
     transport_close(conn->transport);
     conn->closing = true;
-}
-
-static void linger_passed(struct h1_conn *conn)
-{
-    idle_passed(conn);
 }
 
 static void head_passed(struct h1_conn *conn)
@@ -76,16 +72,32 @@ static void write_passed(struct h1_conn *conn)
 
 static void half_closed_passed(struct h1_conn *conn)
 {
-    h1_fail(conn, FAILURE_CLIENT_CLOSED);
+    if (conn->minor_version == 0) {
+        h1_fail(conn, FAILURE_CLIENT_CLOSED); /* HTTP/1.0 knows no interim responses to ask with */
+        return;
+    }
+    conn->interims++;
+    h1_probe(conn);
 }
 
-static struct wait current_wait(const struct h1_conn *conn)
+static struct wait half_closed_wait(const struct h1_conn *conn)
+{
+    uint64_t length = conn->interims < H1_PROBES_QUICK ? H1_PROBE_MS : H1_PROBE_LATER_MS;
+    return (struct wait){conn->since, conn->minor_version != 0 ? length : conn->settings->timeouts->half_closed, half_closed_passed};
+}
+
+/* The peer takes no bytes of what waits for it. */
+static struct wait write_wait(const struct h1_conn *conn)
+{
+    return (struct wait){conn->since_sent, conn->write_stalls ? conn->settings->timeouts->write : 0, write_passed};
+}
+
+/* The peer sends nothing. */
+static struct wait read_wait(const struct h1_conn *conn)
 {
     const struct timeouts_config *timeouts = conn->settings->timeouts;
-    if (conn->lingering)
-        return (struct wait){conn->since, timeouts->linger, linger_passed};
-    if (conn->write_stalls)
-        return (struct wait){conn->since, timeouts->write, write_passed};
+    if (conn->lingering || conn->leftover)
+        return (struct wait){conn->since, timeouts->linger, idle_passed};
     if (conn->receiving == RECEIVE_HEAD && conn->since_head != 0)
         return (struct wait){conn->since_head, timeouts->request_head, head_passed};
     if (conn->receiving == RECEIVE_HEAD)
@@ -93,7 +105,7 @@ static struct wait current_wait(const struct h1_conn *conn)
     if (receives_body(conn) && !conn->paused)
         return (struct wait){conn->since, timeouts->request_idle, body_passed};
     if (conn->peer_ended && conn->sending == SEND_NOTHING && conn->receiving == RECEIVE_NOTHING)
-        return (struct wait){conn->since, H1_HALF_CLOSED_MS, half_closed_passed};
+        return half_closed_wait(conn);
     return (struct wait){0, 0, NULL};
 }
 
@@ -120,21 +132,28 @@ static bool body_is_too_slow(struct h1_conn *conn)
 static void h1_passed(struct deadline *deadline)
 {
     struct h1_conn *conn = CONTAINER_OF(deadline, struct h1_conn, deadline);
-    struct wait wait = current_wait(conn);
-    uint64_t now = loop_now(conn->loop);
-    if (conn->closing || wait.length == 0)
+    struct wait waits[] = {write_wait(conn), read_wait(conn)};
+    uint64_t now = loop_now(conn->loop), next = UINT64_MAX;
+    if (conn->closing)
         return;
-    if (now >= wait.since + wait.length) {
-        wait.passed(conn);
-        if (!conn->closing)
-            h1_finish_message(conn);
-        return;
+    for (size_t i = 0; i < COUNT_OF(waits); i++) {
+        uint64_t due = waits[i].since + waits[i].length;
+        if (waits[i].length == 0)
+            continue;
+        if (now >= due) {
+            waits[i].passed(conn);
+            if (!conn->closing)
+                h1_finish_message(conn);
+            return;
+        }
+        next = due < next ? due : next;
     }
     if (body_is_too_slow(conn)) {
         h1_refuse(conn, FAILURE_BODY_TIMEOUT);
         return;
     }
-    deadline_set(deadline, conn->loop, wait.since + wait.length - now);
+    if (next != UINT64_MAX)
+        deadline_set(deadline, conn->loop, next - now);
 }
 
 /* ---- the end of a message, and of the connection ---- */
@@ -161,10 +180,14 @@ void h1_fail(struct h1_conn *conn, enum failure why)
         transport_close(conn->transport);
 }
 
-static void linger(struct h1_conn *conn)
+void h1_linger(struct h1_conn *conn)
 {
     conn->receiving = RECEIVE_DISCARD;
     conn->lingering = true;
+    conn->leftover = false;
+    conn->gathered = NULL;
+    conn->gathered_length = 0;
+    h1_drop_fill(conn);
     transport_finish(conn->transport);
     h1_touch(conn);
     h1_arm(conn, conn->settings->timeouts->linger);
@@ -181,7 +204,9 @@ static void ready_for_next(struct h1_conn *conn)
     conn->uncredited = conn->body_queued = 0;
     conn->interims = 0;
     conn->head_told = conn->asked_upgrade = conn->head_request = false;
+    conn->leftover = conn->expects = conn->end_told = false;
     conn->discarded = 0;
+    h1_drop_fill(conn);
 }
 
 static void close_quietly(struct h1_conn *conn)
@@ -190,25 +215,55 @@ static void close_quietly(struct h1_conn *conn)
     transport_close(conn->transport);
 }
 
-/* The response has left. A request that is not whole yet is thrown away within bounds, or the connection ends on it. */
+/* Nothing of the exchange is left: the next request may come, or is here. */
+static void server_exchange_over(struct h1_conn *conn)
+{
+    ready_for_next(conn);
+    h1_touch(conn);
+    h1_arm(conn, conn->settings->timeouts->keep_alive);
+    conn->conn.events->idle(&conn->conn);
+    if (!conn->closing && (conn->in.length != 0 || conn->paused || conn->peer_ended))
+        loop_later(conn->loop, &conn->step);
+}
+
+/* A request that was answered before it was whole: its rest is thrown away, so that the next one can be found. */
+static void throw_rest_away(struct h1_conn *conn)
+{
+    conn->leftover = true;
+    conn->uncredited = 0;
+    h1_drop_fill(conn);
+    h1_touch(conn);
+    h1_arm(conn, conn->settings->timeouts->linger);
+    if (conn->in.length != 0 || conn->paused)
+        loop_later(conn->loop, &conn->step);
+}
+
+/* Ends the connection after a whole exchange. Over TLS, and where the end of the connection is the end of the body, it has to be said properly. */
+static void close_politely(struct h1_conn *conn)
+{
+    bool tls = conn->settings->scheme_default != NULL && strcmp(conn->settings->scheme_default, "https") == 0;
+    if (conn->in.length == 0 && !tls && conn->framing != H1_FRAMING_CLOSE)
+        close_quietly(conn);
+    else
+        h1_linger(conn);
+}
+
+/* The response has left. */
 static void server_message_over(struct h1_conn *conn)
 {
-    bool whole = conn->receiving == RECEIVE_NOTHING || conn->receiving == RECEIVE_RAW;
+    bool whole = conn->receiving == RECEIVE_NOTHING;
+    bool lost = conn->receiving == RECEIVE_DISCARD || conn->gathered != NULL; /* where the next request would begin is not known */
     h1_end_stream(conn, FAILURE_NONE);
     if (conn->closing)
         return;
-    if (whole && conn->close_after && !conn->refused && conn->in.length == 0) {
-        close_quietly(conn);
-    } else if (conn->close_after || !whole) {
-        linger(conn);
-    } else {
-        ready_for_next(conn);
-        h1_touch(conn);
-        h1_arm(conn, conn->settings->timeouts->keep_alive);
-        conn->conn.events->idle(&conn->conn);
-        if (!conn->closing && (conn->in.length != 0 || conn->paused || conn->peer_ended))
-            loop_later(conn->loop, &conn->step);
-    }
+    if (whole && conn->close_after)
+        close_politely(conn);
+    else if (conn->close_after || lost)
+        h1_linger(conn);
+    else if (whole)
+        server_exchange_over(conn);
+    else
+        throw_rest_away(conn);
 }
 
 static void client_message_over(struct h1_conn *conn)
@@ -229,6 +284,10 @@ static void client_message_over(struct h1_conn *conn)
 
 void h1_finish_message(struct h1_conn *conn)
 {
+    if (conn->leftover && conn->receiving == RECEIVE_NOTHING) {
+        server_exchange_over(conn);
+        return;
+    }
     if (!conn->stream_open)
         return;
     bool sent = conn->sending == SEND_ENDED && transport_unsent(conn->transport) == 0;
@@ -288,7 +347,7 @@ static void on_sent(struct transport *transport, size_t bytes)
 {
     struct h1_conn *conn = transport->owner;
     (void)bytes;
-    h1_touch(conn);
+    conn->since_sent = loop_now(conn->loop);
     if (conn->conn.role == HTTP_CLIENT && conn->stream_open) {
         conn->stream.any_sent = 1;
         conn->stream.request_sent = conn->sending == SEND_ENDED && transport_unsent(transport) == 0;
@@ -331,6 +390,7 @@ static void on_closed(struct transport *transport, int error)
     deadline_clear(&conn->deadline);
     loop_cancel(conn->loop, &conn->step);
     buf_clear(&conn->in);
+    h1_drop_fill(conn);
     if (conn->stream_open)
         h1_end_stream(conn, why);
     else if (conn->conn.role == HTTP_SERVER)

@@ -11,6 +11,7 @@
 /* Less room than this in the window is none: it would cost a block that is held for a few bytes. */
 #define WINDOW_SCRAP 4096u
 #define HEAD_COPIED 4096u
+#define SMALL_PIECE 2048u /* bytes: worth a copy rather than a block of its own */
 #define ARENA_MOST (256u << 10) /* what one exchange may take: heads of both sides, edits, its own structs */
 
 static void take_keep_alive_hint(struct h1_conn *conn, const struct head *head)
@@ -29,9 +30,25 @@ static void take_keep_alive_hint(struct h1_conn *conn, const struct head *head)
 
 /* ---- the end of a message ---- */
 
+void h1_drop_fill(struct h1_conn *conn)
+{
+    if (conn->fill != NULL)
+        block_release(conn->fill);
+    conn->fill = NULL;
+}
+
+/* The block of the last bytes takes the next small piece behind them, if nobody wrote there. */
+static void keep_fill(struct h1_conn *conn, const struct slice *last)
+{
+    h1_drop_fill(conn);
+    if (last->block != NULL && last->at + last->length == last->block->bytes + last->block->used)
+        conn->fill = block_share(last->block);
+}
+
 static void message_ended(struct h1_conn *conn)
 {
     conn->receiving = RECEIVE_NOTHING;
+    h1_drop_fill(conn);
 }
 
 /* What follows a head: its body by the framing that was read. */
@@ -40,6 +57,7 @@ static void begin_body(struct h1_conn *conn, const struct head *head)
     conn->chunked = (struct h1_chunked){0};
     conn->body_left = head->body_length;
     conn->rate_bytes = 0;
+    conn->rate_since = loop_now(conn->loop);
     if (head->body_length == BODY_NONE)
         message_ended(conn);
     else
@@ -77,6 +95,8 @@ static bool take_head_bytes(struct h1_conn *conn, struct span *head, size_t leng
 {
     struct span bytes = *head;
     *head = span_first(bytes, length);
+    if (conn->gathered == NULL)
+        keep_fill(conn, conn->in.last);
     if (conn->gathered == NULL && length <= HEAD_COPIED) {
         *head = arena_copy(conn->stream.arena, *head);
         buf_skip(&conn->in, length);
@@ -124,6 +144,7 @@ static void begin_request(struct h1_conn *conn, struct head *head, const struct 
     conn->minor_version = head->minor_version;
     conn->head_request = head->line.request.method == METHOD_HEAD;
     conn->peer_keeps = !check->says_close && (head->minor_version != 0 || check->says_keep_alive);
+    conn->expects = head->expect_continue;
     begin_body(conn, head);
     conn->stream.events->head(&conn->stream, head, conn->receiving == RECEIVE_NOTHING);
     if (conn->receiving != RECEIVE_NOTHING) {
@@ -156,6 +177,12 @@ static bool skip_empty_line(struct h1_conn *conn)
     return conn->in.length != 0;
 }
 
+/* A TLS record (handshake, 22) where HTTP is spoken: no answer would be understood. */
+static bool is_tls(const struct h1_conn *conn)
+{
+    return conn->requests == 0 && conn->scan.at == 0 && conn->gathered == NULL && buf_front(&conn->in).at[0] == 0x16;
+}
+
 /* True when a head was taken (or refused) and more of `in` may be looked at. */
 static bool receive_request(struct h1_conn *conn)
 {
@@ -163,6 +190,10 @@ static bool receive_request(struct h1_conn *conn)
     size_t length = 0;
     if (conn->close_after || conn->closing || !skip_empty_line(conn))
         return false;
+    if (is_tls(conn)) {
+        h1_fail(conn, FAILURE_CLIENT_CLOSED);
+        return false;
+    }
     if (conn->since_head == 0)
         conn->since_head = loop_now(conn->loop);
     if (!gather(conn, conn->settings->limits->request_head, &bytes)) {
@@ -217,6 +248,8 @@ static void begin_response(struct h1_conn *conn, struct head *head, const struct
     take_keep_alive_hint(conn, head);
     if (no_body) {
         conn->receiving = RECEIVE_NOTHING;
+        if (status == 204 && (check->has_coding || check->content_length != 0))
+            conn->peer_keeps = false; /* a server that is wrong about its own body: what comes next may be one */
     } else if (head->body_length == BODY_OF_UNKNOWN_LENGTH && !check->chunked) {
         conn->receiving = RECEIVE_UNTIL_CLOSE;
         conn->peer_keeps = false;
@@ -304,14 +337,30 @@ static size_t window_left(struct h1_conn *conn)
 
 static void body_failed(struct h1_conn *conn, enum failure request_why)
 {
-    if (conn->conn.role == HTTP_SERVER)
+    if (conn->leftover)
+        h1_linger(conn);
+    else if (conn->conn.role == HTTP_SERVER)
         h1_refuse(conn, request_why);
     else
         h1_fail(conn, conn->head_told ? FAILURE_RESPONSE_CUT : FAILURE_RESPONSE_INVALID);
 }
 
+/* Bytes that nobody wants any more, up to a bound. */
+static void discard(struct h1_conn *conn, struct buf *bytes)
+{
+    conn->discarded += bytes->length;
+    buf_clear(bytes);
+    if (conn->discarded > H1_LINGER_MOST)
+        h1_linger(conn);
+}
+
 static void deliver(struct h1_conn *conn, struct buf *bytes, bool last)
 {
+    if (conn->leftover) {
+        discard(conn, bytes);
+        return;
+    }
+    conn->expects = false;
     conn->uncredited += bytes->length;
     conn->rate_bytes += bytes->length;
     h1_touch(conn);
@@ -386,7 +435,13 @@ static bool receive_trailers(struct h1_conn *conn)
     enum h1_step step = h1_scan(&conn->scan, bytes, &length);
     if (step == H1_MORE && bytes.length <= most)
         return false;
-    bool bad = step != H1_DONE || length > most || !take_head_bytes(conn, &bytes, length) ||
+    if (conn->leftover && conn->gathered == NULL && step == H1_DONE && length <= most) {
+        buf_skip(&conn->in, length);
+        conn->scan = (struct h1_scan){0};
+        message_ended(conn);
+        return true;
+    }
+    bool bad = conn->leftover || step != H1_DONE || length > most || !take_head_bytes(conn, &bytes, length) ||
                h1_parse_trailers(bytes, conn->settings->limits, conn->stream.arena, &trailers) != FAILURE_NONE;
     if (bad) {
         body_failed(conn, step == H1_MORE ? FAILURE_FIELDS_TOO_LARGE : FAILURE_BAD_BODY);
@@ -444,19 +499,68 @@ static bool receive_head(struct h1_conn *conn)
     return conn->conn.role == HTTP_SERVER ? receive_request(conn) : receive_response(conn);
 }
 
+/* Small pieces of a head lie together, so that it can be parsed where it is. */
+static bool append_to_head(struct h1_conn *conn, struct buf *bytes)
+{
+    for (const struct slice *slice = bytes->first; slice != NULL; slice = slice->next)
+        if (!buf_add(&conn->in, slice->at, slice->length))
+            return false;
+    buf_clear(bytes);
+    return true;
+}
+
+/* Small pieces of a body share a block. Whoever keeps them (a slow server's queue, a retry) would else keep 16 KiB for each, however small. */
+static bool append_to_body(struct h1_conn *conn, struct buf *bytes)
+{
+    struct block *fill = conn->fill;
+    size_t length = bytes->length;
+    if (fill == NULL || length > SMALL_PIECE || length > BLOCK_ROOM - fill->used) {
+        if (length <= SMALL_PIECE)
+            keep_fill(conn, bytes->last);
+        buf_move(&conn->in, bytes);
+        return true;
+    }
+    char *at = fill->bytes + fill->used;
+    if (!buf_add_block(&conn->in, fill, at, length))
+        return false;
+    fill->used += (uint32_t)buf_peek(bytes, at, length);
+    buf_clear(bytes);
+    return true;
+}
+
+static bool append(struct h1_conn *conn, struct buf *bytes)
+{
+    switch ((enum h1_receiving)conn->receiving) {
+    case RECEIVE_HEAD:
+        if (conn->in.length != 0 && conn->gathered == NULL)
+            return append_to_head(conn, bytes);
+        break;
+    case RECEIVE_LENGTH:
+    case RECEIVE_CHUNKED:
+    case RECEIVE_TRAILERS:
+    case RECEIVE_UNTIL_CLOSE:
+    case RECEIVE_RAW:
+        return append_to_body(conn, bytes);
+    case RECEIVE_NOTHING:
+    case RECEIVE_DISCARD:
+        break;
+    }
+    buf_move(&conn->in, bytes);
+    return true;
+}
+
 void h1_received(struct h1_conn *conn, struct buf *bytes)
 {
-    /* Small pieces of a head are copied together, so that a slow drip does not hold a block a piece. */
-    if (conn->receiving == RECEIVE_HEAD && conn->in.length != 0 && conn->gathered == NULL) {
-        for (const struct slice *slice = bytes->first; slice != NULL; slice = slice->next)
-            if (!buf_add(&conn->in, slice->at, slice->length)) {
-                buf_clear(bytes);
-                h1_fail(conn, FAILURE_OVERLOADED);
-                return;
-            }
+    /* Before a request has left there is nothing to answer: it is what the server said to an idle connection, never a response (protocol.md 14). */
+    if (conn->conn.role == HTTP_CLIENT && conn->stream_open && !conn->stream.any_sent) {
         buf_clear(bytes);
-    } else {
-        buf_move(&conn->in, bytes);
+        h1_fail(conn, conn->stream.reused ? FAILURE_SERVER_STALE : FAILURE_RESPONSE_INVALID);
+        return;
+    }
+    if (!append(conn, bytes)) {
+        buf_clear(bytes);
+        h1_fail(conn, FAILURE_OVERLOADED);
+        return;
     }
     h1_receive(conn);
 }
@@ -479,9 +583,8 @@ static void server_peer_ended(struct h1_conn *conn)
             transport_close(conn->transport);
         break;
     case RECEIVE_NOTHING:
-        /* It may only have shut its side and still want the answer; a little later that is not likely any more. */
         h1_touch(conn);
-        h1_arm(conn, H1_HALF_CLOSED_MS);
+        h1_arm(conn, conn->minor_version != 0 ? H1_PROBE_MS : conn->settings->timeouts->half_closed);
         break;
     case RECEIVE_RAW:
     case RECEIVE_UNTIL_CLOSE:

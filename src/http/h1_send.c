@@ -38,6 +38,7 @@ static bool send_interim(struct h1_conn *conn, const struct head *head)
 {
     if (conn->minor_version == 0)
         return true; /* HTTP/1.0 knows none (RFC 9110 15.2) */
+    conn->expects = false;
     bool upgrade = head->line.response.status == 101;
     bool fits = h1_write_response(&conn->transport->out, head, H1_FRAMING_NONE, upgrade ? H1_CONNECTION_UPGRADE : H1_CONNECTION_NONE);
     if (upgrade) {
@@ -49,11 +50,21 @@ static bool send_interim(struct h1_conn *conn, const struct head *head)
     return fits;
 }
 
+/* A request that was not whole when its answer began: can the connection go on, that is, can its end be found with little effort? */
+static bool rest_is_too_much(const struct h1_conn *conn)
+{
+    if (conn->receiving == RECEIVE_NOTHING)
+        return false;
+    /* Who waits for a 100 may leave its body out or not: then nobody can tell what comes next (RFC 9110 10.1.1). */
+    return conn->expects || (conn->receiving == RECEIVE_LENGTH && conn->body_left > (int64_t)H1_LINGER_MOST);
+}
+
 static bool send_response(struct h1_conn *conn, const struct head *head, bool last)
 {
     const struct limits_config *limits = conn->settings->limits;
     bool spent = limits->keep_alive_requests != 0 && conn->requests >= limits->keep_alive_requests;
-    if (head->close || conn->draining || !conn->peer_keeps || conn->refused || conn->peer_ended || spent)
+    bool ended = conn->peer_ended && conn->in.length == 0;
+    if (head->close || conn->draining || !conn->peer_keeps || conn->refused || ended || spent || rest_is_too_much(conn))
         conn->close_after = true;
     conn->framing = (uint8_t)response_framing(conn, head, last);
     struct head written = *head;
@@ -100,9 +111,17 @@ static void push_out(struct h1_conn *conn, bool fits)
         loop_later(conn->loop, &conn->step);
     else if (conn->conn.role == HTTP_SERVER && !conn->write_stalls) {
         conn->write_stalls = true;
-        h1_touch(conn);
+        conn->since_sent = loop_now(conn->loop);
         h1_arm(conn, conn->settings->timeouts->write);
     }
+}
+
+void h1_probe(struct h1_conn *conn)
+{
+    bool fits = buf_add_constant(&conn->transport->out, SPAN("HTTP/1.1 102 Processing\r\n\r\n"));
+    h1_touch(conn);
+    push_out(conn, fits);
+    h1_arm(conn, H1_PROBE_MS);
 }
 
 static void h1_send_head(struct stream *stream, const struct head *head, bool last)
@@ -188,6 +207,8 @@ static void h1_credit(struct stream *stream, size_t bytes)
 {
     struct h1_conn *conn = h1_of_stream(stream);
     conn->uncredited -= bytes < conn->uncredited ? bytes : conn->uncredited;
+    if (conn->uncredited == 0 && conn->receiving == RECEIVE_RAW)
+        h1_drop_fill(conn); /* a quiet tunnel holds no block */
     if (!conn->closing && (conn->paused || conn->in.length != 0) && conn->uncredited <= stream->window / 2)
         loop_later(conn->loop, &conn->step);
 }
