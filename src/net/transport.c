@@ -95,11 +95,20 @@ static void transport_end(struct transport *transport)
     transport->events->ended(transport);
 }
 
+/* Bytes that a kind has read ahead (TLS) do not wake the loop: whoever stops before they are used up looks again by a
+ * task. Not after a read that found no whole record: then more has to come, which the loop will tell. */
+static void transport_look_later(struct transport *transport)
+{
+    if (!transport->closing && transport->kind->has_pending != NULL && transport->kind->has_pending(transport))
+        loop_later(transport->loop, &transport->look);
+}
+
 static void transport_read(struct transport *transport)
 {
     unsigned count = transport->read_size / BLOCK_ROOM;
     count = count == 0 ? 1 : count < BLOCKS_AT_ONCE ? count : BLOCKS_AT_ONCE;
-    for (size_t total = 0; total < READ_A_TURN && !transport->paused && !transport->closing && !transport->ended;) {
+    size_t total = 0;
+    while (total < READ_A_TURN && !transport->paused && !transport->closing && !transport->ended) {
         struct block *blocks[BLOCKS_AT_ONCE];
         struct iovec vectors[BLOCKS_AT_ONCE];
         struct buf in = {0};
@@ -131,21 +140,15 @@ static void transport_read(struct transport *transport)
         if (step != TRANSPORT_DONE || got < (size_t)taken * BLOCK_ROOM)
             return;
     }
+    if (total >= READ_A_TURN)
+        transport_look_later(transport);
 }
 
-/* Bytes that a kind has read ahead (TLS) do not wake the loop: whoever stops before they are used up looks again by a
- * task. */
 static void transport_look(struct task *task)
 {
     struct transport *transport = CONTAINER_OF(task, struct transport, look);
     if (transport->opened && !transport->closing)
         transport_read(transport);
-}
-
-static void transport_look_later(struct transport *transport)
-{
-    if (!transport->closing && transport->kind->has_pending != NULL && transport->kind->has_pending(transport))
-        loop_later(transport->loop, &transport->look);
 }
 
 /* ---- opening ---- */
@@ -190,7 +193,6 @@ static void transport_ready(void *owner, unsigned bits)
         transport_watch(transport);
     } else if (bits & WATCH_READ) {
         transport_read(transport);
-        transport_look_later(transport); /* the turn's bound was reached */
     }
 }
 
