@@ -24,6 +24,8 @@ struct timeouts_config {
     uint64_t response_idle; /* 60s: server, between two pieces of a response body */
     uint64_t request;       /* 0s: none; the whole exchange */
     uint64_t tunnel_idle;   /* 1h: no byte either way */
+    uint64_t ping;          /* 15s: HTTP/2 server that says nothing while it has requests; 0s: never asked */
+    uint64_t ping_answer;   /* 5s */
     uint64_t half_closed;   /* 30s: a tunnel with one side ended */
 };
 struct limits_config {
@@ -36,6 +38,9 @@ struct limits_config {
     uint64_t least_body_rate;     /* bytes a second, averaged over request_idle; 240B; 0B: off */
     uint64_t keep_alive_requests; /* per client connection; 0: no end */
     uint64_t window;              /* bytes on their way, each direction of an exchange; 32KiB */
+    uint64_t streams;             /* 100; open at once on one HTTP/2 connection */
+    uint64_t stream_window;       /* bytes; 1MiB: what the window of one HTTP/2 stream may grow to */
+    uint64_t connection_window;   /* bytes; 4MiB: received and not yet passed on, all streams of one HTTP/2 connection */
     uint64_t memory;              /* bytes of blocks, all workers together; 1GiB */
     uint64_t interim_responses;   /* 1xx relayed per response; 8 */
     bool merge_slashes;           /* false: `//` stays as it is in routing */

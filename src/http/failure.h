@@ -44,6 +44,7 @@ enum retry_class { RETRY_NEVER, RETRY_NEVER_SENT, RETRY_SENT_NO_REPLY };
     X(RESPONSE_INVALID, response_invalid, 502, RETRY_NEVER, 'S', "response is malformed")                              \
     X(RESPONSE_TOO_LARGE, response_too_large, 502, RETRY_NEVER, 'S', "response head is over the limit")                \
     X(UPGRADE_INVALID, upgrade_invalid, 502, RETRY_NEVER, 'S', "server answered an upgrade that was not asked for")    \
+    X(UPGRADE_UNSUPPORTED, upgrade_unsupported, 502, RETRY_NEVER_SENT, 'S', "server takes no WebSocket over HTTP/2")    \
     X(RESPONSE_TIMEOUT, response_timeout, 504, RETRY_SENT_NO_REPLY, 'S', "server did not answer in time")              \
     X(RESPONSE_CUT, response_cut, 502, RETRY_NEVER, 'S', "server cut its response short")                              \
     X(RESPONSE_STALLED, response_stalled, 504, RETRY_NEVER, 'S', "server stopped in the middle of its response")       \

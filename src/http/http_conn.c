@@ -4,11 +4,19 @@
 #include <assert.h>
 
 #include "http/h1_conn.h"
+#include "http/h2_conn.h"
+
+bool http_version_is_built(enum http_version version)
+{
+    return version == HTTP_1 || (version == HTTP_2 && WITH_HTTP2);
+}
 
 struct http_conn *http_conn_new(enum http_version version, enum http_role role, struct transport *transport, const struct http_settings *settings,
                                 struct buf *early, const struct http_conn_events *events, void *owner)
 {
-    assert(version == HTTP_1); /* the only codec that is built */
+    if (version == HTTP_2)
+        return h2_conn_new(role, transport, settings, early, events, owner);
+    assert(version == HTTP_1); /* raw bytes are a state of the other two */
     return h1_conn_new(role, transport, settings, early, events, owner);
 }
 

@@ -29,6 +29,9 @@ struct http_settings {
 struct http_conn_events {
     void (*opened)(struct http_conn *conn, struct stream *stream); /* server role: a new request begins; owner sets the stream's events */
     void (*idle)(struct http_conn *conn);  /* client role: the last stream has ended and a new one may be opened (kept alive). Server role: between two requests; the owner may change settings */
+    /* Client role, HTTP/2 only; may be NULL: how many streams may be opened has changed (http_conn_room()): one of several has ended, or the peer has set or
+     * lowered its limit, or will take no more (GOAWAY). idle() comes besides when none is left. */
+    void (*room)(struct http_conn *conn);
     void (*closed)(struct http_conn *conn, enum failure why); /* once, and last; streams have had their closed() */
 };
 struct http_conn {
@@ -47,6 +50,8 @@ struct http_conn_ops {
     struct transport *(*transport)(const struct http_conn *conn);
     int (*keep_alive_hint)(const struct http_conn *conn);
 };
+/* Whether this weir was built with that codec. */
+bool http_version_is_built(enum http_version version);
 /* The transport is open (handshake done). early: bytes already read (behind a PROXY preface), taken; or NULL. */
 struct http_conn *http_conn_new(enum http_version version, enum http_role role, struct transport *transport, const struct http_settings *settings,
                                 struct buf *early, const struct http_conn_events *events, void *owner) MUST_CHECK;
@@ -59,7 +64,7 @@ static inline unsigned http_conn_room(const struct http_conn *conn) /* streams i
     return conn->ops->room(conn);
 }
 /* Finish what runs, take no more. Server role, HTTP/1: a quiet connection answers one more with Connection: close, or closes when it stays quiet
- * (for 1 s); the response in progress says Connection: close if its head has not gone. */
+ * (for 1 s); the response in progress says Connection: close if its head has not gone. HTTP/2: GOAWAY in two steps (RFC 9113 6.8), then it closes with its last stream. */
 static inline void http_conn_drain(struct http_conn *conn)
 {
     conn->ops->drain(conn);

@@ -5,6 +5,9 @@
  * each 1xx (last = false) and for the final response. A body ends with `last` of head or body, or with trailers(). Events come from the loop, never from
  * inside a stream_ops call, and none after closed().
  * After send_head(101) (server) or a received 101 (client) the stream carries raw bytes: body events until the peer's EOF (`last`), send_body(last) half-closes.
+ * Over HTTP/2 an upgrade is an extended CONNECT (RFC 8441) and its 101 a 200; the codec translates, so that nobody above sees a difference but in these: a
+ * request comes as CONNECT with head.upgrade set (`last`, no bytes before 101 is sent), without a Sec-WebSocket-Key; a request to be sent is what HTTP/1 would
+ * be given (GET with head.upgrade), its key is left out; and a 101 comes without Sec-WebSocket-Accept. A response other than 101 ends our side of the stream.
  */
 #ifndef WEIR_HTTP_STREAM_H
 #define WEIR_HTTP_STREAM_H
@@ -38,7 +41,7 @@ struct stream_events {
     /* Server role: the request can't be taken further (malformed, too large, too slow); nothing more of it comes. Answer and end: the connection closes after. */
     void (*refused)(struct stream *stream, enum failure why);
     /* Server role: NONE once the response has left; else CLIENT_CLOSED, CLIENT_STALLED or what reset() gave.
-     * Client role: NONE once the response is complete; else SERVER_CLOSED or SERVER_STALE (no byte of a response yet; STALE on a reused connection),
+     * Client role: NONE once the response is complete; else STREAM_REFUSED (HTTP/2: the server says it has not processed it), UPGRADE_UNSUPPORTED, SERVER_CLOSED or SERVER_STALE (no byte of a response yet; STALE on a reused connection),
      * RESPONSE_INVALID, RESPONSE_TOO_LARGE, RESPONSE_CUT, or what reset() gave. Once, and last. */
     void (*closed)(struct stream *stream, enum failure why);
 };
@@ -54,6 +57,7 @@ struct stream {
     unsigned any_sent : 1;          /* client role: at least one byte of the request was given to the socket */
     unsigned any_received : 1;      /* client role: at least one byte of a response came */
     unsigned reused : 1;            /* client role: not the first on its connection */
+    unsigned http2 : 1;             /* on an HTTP/2 connection */
 };
 
 #endif
