@@ -14,6 +14,7 @@
     X(tls_resumed, COUNTER, "TLS handshakes with clients that resumed a session")                                      \
     X(requests, COUNTER, "requests received")                                                                          \
     X(requests_active, GAUGE, "requests in progress")                                                                  \
+    X(streams_refused, COUNTER, "HTTP/2 streams refused because too many of their connection had not ended")            \
     X(responses_1xx, COUNTER, "interim responses sent to clients")                                                     \
     X(responses_2xx, COUNTER, "responses with a 2xx status")                                                           \
     X(responses_3xx, COUNTER, "responses with a 3xx status")                                                           \

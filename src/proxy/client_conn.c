@@ -12,11 +12,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/counters.h"
 #include "base/log.h"
 #include "config/config.h"
 #include "http/http_conn.h"
+#include "http/stream.h"
 #include "net/proxy_protocol.h"
 #include "net/socket.h"
 #include "net/transport.h"
@@ -27,6 +29,7 @@
 #include "tls/tls.h"
 
 #define SHED_LOOKS 16    /* connections looked at to find an idle one that may go for a new one */
+#define CHOOSE_DRAINING_MS 1000u /* what a client that has not shown its version is given once weir drains */
 #define SHED_QUIET_MS 250 /* how long it must have been idle: who has just come or just been answered is about to ask */
 
 struct client_setup {
@@ -37,6 +40,7 @@ struct client_setup {
     struct buf early;         /* bytes already read: a beginning of a preface, or what turned out to be none */
     int fd;                   /* until a transport has it; then -1 */
     bool timed_out;
+    bool choosing;            /* the transport is open, and its first bytes have not yet told the version */
 };
 
 /* All workers together, for limits.connections: one change for each connection, none for a request. */
@@ -120,6 +124,11 @@ void client_conn_close(struct client_conn *conn)
 
 /* ---- the codec ---- */
 
+static bool is_choosing(const struct client_conn *conn)
+{
+    return conn->setup != NULL && conn->setup->choosing;
+}
+
 void client_conn_drain(struct client_conn *conn)
 {
     if (conn->draining)
@@ -127,9 +136,11 @@ void client_conn_drain(struct client_conn *conn)
     conn->draining = true;
     if (conn->http != NULL)
         http_conn_drain(conn->http);
+    else if (is_choosing(conn))
+        deadline_set(&conn->setup->deadline, conn->worker->loop, CHOOSE_DRAINING_MS);
 }
 
-void client_conn_refresh(struct client_conn *conn)
+static void conn_move(struct client_conn *conn)
 {
     struct lease *current = conn->worker->lease;
     if (conn->lease == current || conn->gone)
@@ -147,16 +158,67 @@ void client_conn_refresh(struct client_conn *conn)
     lease_release(old);
 }
 
+/* An exchange holds a snapshot of its own, but HTTP/1 reads its settings in the middle of one. */
+void client_conn_refresh(struct client_conn *conn)
+{
+    if (conn->exchanges == 0 || (conn->http != NULL && conn->http->version == HTTP_2))
+        conn_move(conn);
+}
+
+/* ---- a stream too many ---- */
+
+/* In the stream's arena, whose freeing ends it. */
+struct refused_stream {
+    struct retired retired;
+    struct arena *arena;
+    struct loop *loop;
+};
+
+static void refused_free(struct retired *retired)
+{
+    arena_free(CONTAINER_OF(retired, struct refused_stream, retired)->arena);
+}
+
+static void refused_closed(struct stream *stream, enum failure why)
+{
+    struct refused_stream *refused = stream->owner;
+    (void)why;
+    refused->retired.free = refused_free;
+    loop_retire(refused->loop, &refused->retired);
+}
+
+static const struct stream_events refused_events = {.closed = refused_closed};
+
+/*
+ * A client that resets its requests makes room for others by HTTP/2's count, while ours still let go of their servers (CVE-2023-44487): streams past
+ * what such a connection may leave behind are refused before they cost more than this, told as not processed (RFC 9113 8.7).
+ */
+static void stream_refuse(struct client_conn *conn, struct stream *stream)
+{
+    struct refused_stream *refused = arena_get_zeroed(stream->arena, sizeof *refused);
+    assert(refused != NULL); /* the arena is new */
+    refused->arena = stream->arena;
+    refused->loop = conn->worker->loop;
+    stream->owner = refused;
+    stream->events = &refused_events;
+    counter_add(COUNTER_streams_refused, 1);
+    stream->ops->reset(stream, FAILURE_STREAM_REFUSED);
+}
+
 static void http_opened(struct http_conn *http, struct stream *stream)
 {
-    exchange_begin(http->owner, stream);
+    struct client_conn *conn = http->owner;
+    if (conn->exchanges < 2 * conn->lease->snapshot->config->limits.streams)
+        exchange_begin(conn, stream);
+    else
+        stream_refuse(conn, stream);
 }
 
 static void http_idle(struct http_conn *http)
 {
     struct client_conn *conn = http->owner;
     conn->quiet_since = (uint32_t)loop_now(conn->worker->loop);
-    client_conn_refresh(conn);
+    conn_move(conn);
 }
 
 static void http_closed(struct http_conn *http, enum failure why)
@@ -173,6 +235,18 @@ static const struct http_conn_events http_events = {
 
 /* ---- the transport, until the codec has it ---- */
 
+static void setup_passed(struct deadline *deadline);
+
+static void setup_begin(struct client_conn *conn)
+{
+    if (conn->setup != NULL)
+        return;
+    conn->setup = xcalloc(1, sizeof(*conn->setup));
+    conn->setup->conn = conn;
+    conn->setup->fd = -1;
+    conn->setup->deadline.passed = setup_passed;
+}
+
 static void count_handshake(const struct transport *transport)
 {
     counter_add(COUNTER_tls_handshakes, 1);
@@ -180,14 +254,14 @@ static void count_handshake(const struct transport *transport)
         counter_add(COUNTER_tls_resumed, 1);
 }
 
-static void transport_opened(struct transport *transport)
+static void http_begin(struct client_conn *conn, enum http_version version)
 {
-    struct client_conn *conn = transport->owner;
-    if (conn->tls)
-        count_handshake(transport);
-    client_conn_refresh(conn);
     struct buf *early = conn->setup != NULL && !buf_is_empty(&conn->setup->early) ? &conn->setup->early : NULL;
-    conn->http = http_conn_new(HTTP_1, HTTP_SERVER, transport, &conn->site->http, early, &http_events, conn);
+    conn->http = http_conn_new(version, HTTP_SERVER, conn->transport, &conn->site->http, early, &http_events, conn);
+    if (conn->http == NULL) {
+        transport_close(conn->transport);
+        return;
+    }
     conn->transport = NULL;
     setup_end(conn);
     if (conn->draining || conn->worker->draining) {
@@ -196,11 +270,60 @@ static void transport_opened(struct transport *transport)
     }
 }
 
+/* What the handshake agreed on; a client that offered no ALPN speaks what is left (a listener of h2 alone: by prior knowledge). */
+static enum http_version version_of_handshake(const struct client_conn *conn)
+{
+    struct span alpn = tls_transport_facts(conn->transport).alpn;
+    if (alpn.length != 0)
+        return span_equal(alpn, SPAN("h2")) ? HTTP_2 : HTTP_1;
+    return (conn->site->config->protocol_bits & PROTOCOL_HTTP_1) != 0 ? HTTP_1 : HTTP_2;
+}
+
+/* In the clear the first bytes tell (RFC 9113 3.4): HTTP/2 begins with a preface that is no request of HTTP/1. HTTP_RAW: they do not tell yet. */
+static enum http_version version_of_bytes(const struct buf *bytes)
+{
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    char begin[sizeof preface - 1];
+    size_t length = buf_peek(bytes, begin, sizeof begin);
+    if (memcmp(begin, preface, length) != 0)
+        return HTTP_1;
+    return length == sizeof begin ? HTTP_2 : HTTP_RAW;
+}
+
+static void choose_by_bytes(struct client_conn *conn)
+{
+    enum http_version version = version_of_bytes(&conn->setup->early);
+    if (version != HTTP_RAW)
+        http_begin(conn, version);
+}
+
+static void transport_opened(struct transport *transport)
+{
+    struct client_conn *conn = transport->owner;
+    if (conn->tls)
+        count_handshake(transport);
+    client_conn_refresh(conn);
+    unsigned bits = conn->site->config->protocol_bits;
+    if (conn->tls || (bits & PROTOCOL_H2C) == 0 || (bits & PROTOCOL_HTTP_1) == 0) {
+        http_begin(conn, conn->tls ? version_of_handshake(conn) : (bits & PROTOCOL_H2C) != 0 ? HTTP_2 : HTTP_1);
+        return;
+    }
+    setup_begin(conn);
+    conn->setup->choosing = true;
+    deadline_set(&conn->setup->deadline, conn->worker->loop,
+                 conn->draining ? CHOOSE_DRAINING_MS : conn->lease->snapshot->config->timeouts.request_head);
+    choose_by_bytes(conn);
+}
+
 static void transport_received(struct transport *transport, struct buf *bytes)
 {
-    (void)transport;
-    (void)bytes;
-    assert(0 && "bytes before the transport opened");
+    struct client_conn *conn = transport->owner;
+    if (conn->http != NULL || !is_choosing(conn)) { /* only of one that closes for want of memory */
+        buf_clear(bytes);
+        return;
+    }
+    buf_move(&conn->setup->early, bytes);
+    choose_by_bytes(conn);
 }
 
 static void transport_sent(struct transport *transport, size_t bytes)
@@ -261,16 +384,6 @@ static void setup_passed(struct deadline *deadline)
         preface_refuse(setup->conn, "timed out");
 }
 
-static void setup_begin(struct client_conn *conn)
-{
-    if (conn->setup != NULL)
-        return;
-    conn->setup = xcalloc(1, sizeof(*conn->setup));
-    conn->setup->conn = conn;
-    conn->setup->fd = -1;
-    conn->setup->deadline.passed = setup_passed;
-}
-
 /* ---- caps ---- */
 
 static void log_refused(const struct site *site, const char *limit)
@@ -282,7 +395,7 @@ static void log_refused(const struct site *site, const char *limit)
 static bool is_quiet(const struct client_conn *conn)
 {
     uint32_t quiet = (uint32_t)loop_now(conn->worker->loop) - conn->quiet_since;
-    return conn->http != NULL && conn->exchanges == 0 && !conn->draining && quiet >= SHED_QUIET_MS;
+    return (conn->http != NULL || is_choosing(conn)) && conn->exchanges == 0 && !conn->draining && quiet >= SHED_QUIET_MS;
 }
 
 /* At the cap the first to go is a connection that asks for nothing, an old one first. Those looked at in vain go behind the others, so that the
@@ -295,7 +408,7 @@ static bool shed_idle(struct worker *worker)
         list_push_back(&worker->clients, &conn->at);
         if (is_quiet(conn)) {
             conn->draining = true;
-            http_conn_close(conn->http);
+            client_conn_close(conn);
             return true;
         }
     }

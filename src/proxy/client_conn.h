@@ -20,11 +20,11 @@ struct worker;
 struct client_conn {
     struct list at;             /* worker->clients */
     struct worker *worker;
-    struct lease *lease;        /* of the snapshot its site belongs to; moved to the current one between requests (an exchange holds its own: lease_hold) */
+    struct lease *lease;        /* of the snapshot its site belongs to; moved to the current one by client_conn_refresh() (an exchange holds its own: lease_hold) */
     const struct site *site;
     struct transport *transport; /* until the codec has it */
     struct http_conn *http;
-    struct client_setup *setup; /* PROXY preface and handshake; NULL once the codec has the connection */
+    struct client_setup *setup; /* PROXY preface, handshake, choice of version; NULL once the codec has the connection */
     struct retired retired;
     struct ip_address peer;
     uint32_t exchanges;         /* in progress */
@@ -37,7 +37,7 @@ struct client_conn {
 };
 /* Takes the descriptor. The site is of the lease's snapshot; over a cap the connection is closed at once. */
 void client_conn_accept(struct lease *lease, const struct site *site, int fd, const struct address *peer);
-/* A new snapshot is current: moves the connection to it, or drains it when its listener is no more. Between requests only. */
+/* A new snapshot is current: moves the connection to it, or drains it when its listener is no more. HTTP/1: not while a request is in progress. */
 void client_conn_refresh(struct client_conn *conn);
 void client_conn_drain(struct client_conn *conn);
 void client_conn_close(struct client_conn *conn);

@@ -206,11 +206,7 @@ static void open_snapshot(struct letter *letter, void *reader)
     (void)lease_hold(old); /* so that it outlives the moving */
     worker_move_listeners(worker, old);
     LIST_EACH_SAFE(node, after, &worker->clients)
-    {
-        struct client_conn *conn = CONTAINER_OF(node, struct client_conn, at);
-        if (conn->exchanges == 0)
-            client_conn_refresh(conn);
-    }
+    client_conn_refresh(CONTAINER_OF(node, struct client_conn, at));
     lease_release(old);
 }
 
