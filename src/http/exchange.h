@@ -52,7 +52,7 @@ struct exchange {
     struct ip_address peer;   /* the socket's other end, or what the PROXY preface says */
     struct ip_address client; /* after trusted_proxies: the first untrusted from the right */
     bool peer_trusted;
-    bool tls;                 /* the client's connection is TLS */
+    bool tls, http2;          /* what the client's connection is */
     struct span tls_version, server_name; /* empty without */
     struct span local;        /* the listener's name */
     uint16_t local_port;

@@ -32,6 +32,7 @@ enum retry_class { RETRY_NEVER, RETRY_NEVER_SENT, RETRY_SENT_NO_REPLY };
     X(CLIENT_CLOSED, client_closed, 499, RETRY_NEVER, 'C', "client went away")                                         \
     X(CLIENT_STALLED, client_stalled, 0, RETRY_NEVER, 'C', "client took no bytes for too long")                        \
     X(CODING_UNKNOWN, coding_unknown, 501, RETRY_NEVER, 'C', "transfer coding is not known")                           \
+    X(PROTOCOL_UNKNOWN, protocol_unknown, 501, RETRY_NEVER, 'C', "protocol of an extended CONNECT is not known")         \
     X(VERSION_UNKNOWN, version_unknown, 505, RETRY_NEVER, 'C', "HTTP version is not supported")                        \
     X(CONNECT_REFUSED, connect_refused, 502, RETRY_NEVER_SENT, 'S', "server refused the connection")                   \
     X(CONNECT_FAILED, connect_failed, 502, RETRY_NEVER_SENT, 'S', "server cannot be reached")                          \
@@ -43,7 +44,7 @@ enum retry_class { RETRY_NEVER, RETRY_NEVER_SENT, RETRY_SENT_NO_REPLY };
     X(SERVER_CLOSED, server_closed, 502, RETRY_SENT_NO_REPLY, 'S', "server closed before answering")                   \
     X(RESPONSE_INVALID, response_invalid, 502, RETRY_NEVER, 'S', "response is malformed")                              \
     X(RESPONSE_TOO_LARGE, response_too_large, 502, RETRY_NEVER, 'S', "response head is over the limit")                \
-    X(UPGRADE_INVALID, upgrade_invalid, 502, RETRY_NEVER, 'S', "server answered an upgrade that was not asked for")    \
+    X(UPGRADE_INVALID, upgrade_invalid, 502, RETRY_NEVER, 'S', "answer to an upgrade is wrong, or was not asked for")  \
     X(UPGRADE_UNSUPPORTED, upgrade_unsupported, 502, RETRY_NEVER_SENT, 'S', "server takes no WebSocket over HTTP/2")    \
     X(RESPONSE_TIMEOUT, response_timeout, 504, RETRY_SENT_NO_REPLY, 'S', "server did not answer in time")              \
     X(RESPONSE_CUT, response_cut, 502, RETRY_NEVER, 'S', "server cut its response short")                              \

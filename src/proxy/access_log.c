@@ -173,8 +173,9 @@ static void write_query(struct access_line *line)
 static void write_protocol(struct access_line *line)
 {
     const struct head *request = &line->exchange->request;
-    if (request->line.request.method_name.length != 0)
-        line_string(line, request->minor_version == 0 ? SPAN("HTTP/1.0") : SPAN("HTTP/1.1"), ROOM_TOKEN);
+    if (request->line.request.method_name.length == 0)
+        return;
+    line_string(line, line->exchange->http2 ? SPAN("HTTP/2") : request->minor_version == 0 ? SPAN("HTTP/1.0") : SPAN("HTTP/1.1"), ROOM_TOKEN);
 }
 
 static void write_status(struct access_line *line)

@@ -20,10 +20,10 @@
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
 #include "proxy/snapshot.h"
+#include "proxy/websocket.h"
 #include "proxy/worker.h"
 #include "route/router.h"
 #include "tls/tls.h"
-#include "tls/websocket_key.h"
 #include "upstream/pool.h"
 
 /* Which state may follow which: bit by state. */
@@ -162,7 +162,7 @@ static void exchange_log(struct exchange_run *run)
         .plan = run->plan,
         .pool = run->pool != NULL ? run->pool->name : NULL,
         .server = run->exchange.server != NULL ? run->exchange.server->name : NULL,
-        .server_protocol = run->exchange.server != NULL ? "HTTP/1.1" : NULL,
+        .server_protocol = run->exchange.server == NULL ? NULL : run->server_http2 ? "HTTP/2" : "HTTP/1.1",
         .attempts = run->failed,
         .attempts_count = run->failed_count,
         .status = run->status,
@@ -228,23 +228,6 @@ static void exchange_act(struct exchange_run *run)
     }
 }
 
-/* A WebSocket handshake that the route lets pass (RFC 6455 4.2.1); anything else that asks for an upgrade goes on as a plain request. */
-static enum failure check_upgrade(struct exchange_run *run)
-{
-    struct head *request = &run->exchange.request;
-    bool websocket = run->plan->websocket && span_equal_nocase(request->upgrade, SPAN("websocket"));
-    request->upgrade = SPAN_NONE;
-    if (!websocket)
-        return FAILURE_NONE;
-    const struct field *key = fields_find(&request->fields, FIELD_SEC_WEBSOCKET_KEY);
-    char accept[WEBSOCKET_ACCEPT_LENGTH];
-    if (request->line.request.method != METHOD_GET || request->body_length != BODY_NONE || key == NULL || !websocket_accept(key->value, accept))
-        return FAILURE_UPGRADE_REFUSED;
-    request->upgrade = SPAN("websocket");
-    run->upgrading = true;
-    return FAILURE_NONE;
-}
-
 /* A route that does not allow encoded slashes must not be reached with them, though the listener lets them into its paths for others. */
 static bool encoding_is_allowed(const struct exchange_run *run)
 {
@@ -265,7 +248,7 @@ static void exchange_filter(struct exchange_run *run)
     struct exchange *x = &run->exchange;
     exchange_enter(run, EXCHANGE_FILTERING);
     x->body_limit = run->plan->body_limit;
-    enum failure why = encoding_is_allowed(run) ? check_upgrade(run) : FAILURE_BAD_TARGET;
+    enum failure why = encoding_is_allowed(run) ? websocket_check(run) : FAILURE_BAD_TARGET;
     if (why == FAILURE_NONE && !forwarded_add(x))
         why = FAILURE_OVERLOADED;
     if (why != FAILURE_NONE) {
@@ -286,8 +269,9 @@ static enum failure prepare_target(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
     const struct head *request = &x->request;
-    if (request->line.request.method == METHOD_CONNECT)
-        return FAILURE_METHOD_REFUSED;
+    enum failure why = request->line.request.method == METHOD_CONNECT ? websocket_take_connect(run) : FAILURE_NONE;
+    if (why != FAILURE_NONE)
+        return why;
     struct target_rules rules = {
         .merge_slashes = run->snapshot->config->limits.merge_slashes,
         .allow_encoded_slash = run->site->allow_encoded_slash,
@@ -409,6 +393,7 @@ static void exchange_meet_client(struct exchange *x, const struct client_conn *c
     x->peer = conn->peer;
     x->client = conn->peer;
     x->tls = conn->tls;
+    x->http2 = conn->http->version == HTTP_2;
     x->local = span_of(conn->site->config->name);
     if (!conn->tls)
         return;

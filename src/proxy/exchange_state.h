@@ -60,8 +60,10 @@ struct exchange_run {
     bool continue_sent;           /* a 100 went to the client */
     bool client_closed;
     bool upgrading;               /* Upgrade: websocket is asked and allowed */
+    bool extended_connect;        /* and asked for as HTTP/2 does (RFC 8441): to this client a 2xx would be the tunnel */
     bool replayed;                /* sent anew after a stale connection, once */
     bool reused;                  /* last attempt went over a kept connection */
+    bool server_http2;            /* last attempt that had a connection: over HTTP/2 */
     bool ended;
     struct retired retired;
 };

@@ -13,8 +13,8 @@
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
 #include "proxy/snapshot.h"
+#include "proxy/websocket.h"
 #include "proxy/worker.h"
-#include "tls/websocket_key.h"
 #include "upstream/pool.h"
 #include "upstream/server.h"
 
@@ -132,26 +132,14 @@ static struct attempt *attempt_of(struct stream *stream)
     return stream->owner;
 }
 
-/* RFC 6455 4.1: the accept key must answer the client's key, so that no cache or other protocol can be mistaken for a WebSocket server. */
-static bool upgrade_is_valid(const struct exchange_run *run)
-{
-    const struct field *key = fields_find(&run->exchange.request.fields, FIELD_SEC_WEBSOCKET_KEY);
-    const struct field *accept = fields_find(&run->exchange.response.fields, FIELD_SEC_WEBSOCKET_ACCEPT);
-    char expected[WEBSOCKET_ACCEPT_LENGTH];
-    return run->upgrading && key != NULL && accept != NULL && websocket_accept(key->value, expected) &&
-           span_equal(accept->value, span_make(expected, sizeof expected)) &&
-           span_equal_nocase(run->exchange.response.upgrade, SPAN("websocket"));
-}
-
 static void forward_upgrade(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
-    if (!upgrade_is_valid(run)) {
-        forward_abandon(run, FAILURE_UPGRADE_INVALID);
-        exchange_fail(run, FAILURE_UPGRADE_INVALID);
+    enum failure why = websocket_switch(run);
+    if (why != FAILURE_NONE) {
+        exchange_fail(run, why);
         return;
     }
-    x->response.upgrade = SPAN("websocket");
     run->status = 101;
     run->head_sent = true;
     replay_drop(&run->replay);
@@ -230,11 +218,15 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
         forward_interim(run);
         return;
     }
-    run->upgrading = false;
+    if (run->extended_connect && status < 300) {
+        exchange_fail(run, FAILURE_UPGRADE_INVALID);
+        return;
+    }
     if (status_is_retried(run->pool, status) && request_is_idempotent(run) && may_retry(run)) {
         forward_other_server(run, attempt);
         return;
     }
+    run->upgrading = false;
     forward_final(run, last);
 }
 
@@ -251,8 +243,8 @@ static void upstream_body(struct stream *stream, struct buf *bytes, bool last)
     run->progress = loop_now(run->exchange.loop);
     run->exchange.bytes_out += bytes->length;
     relay_push(&run->down, bytes, last);
-    if (last && run->exchange.state != EXCHANGE_TUNNEL)
-        exchange_wait_for(run, WAIT_NOTHING);
+    if (last)
+        exchange_wait_for(run, run->exchange.state == EXCHANGE_TUNNEL ? WAIT_TUNNEL : WAIT_NOTHING);
 }
 
 static void upstream_trailers(struct stream *stream, struct fields *trailers)
@@ -336,6 +328,7 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     x->attempts++;
     x->times.connected = loop_now_us(x->loop);
     run->reused = waiter->reused;
+    run->server_http2 = stream->http2;
     relay_init(&run->down, stream, stream->window);
     run->down.to = x->client_stream;
     exchange_enter(run, EXCHANGE_FORWARDING);
@@ -375,6 +368,7 @@ static void forward_try(struct exchange_run *run, struct server *only, bool fres
     waiter->pool = run->pool;
     waiter->only = only;
     waiter->fresh = fresh;
+    waiter->upgrade = run->upgrading;
     if (run->pool->tls != NULL)
         waiter->host = arena_copy(x->arena, x->target.host).at;
     waiter->tried_count = run->failed_count;

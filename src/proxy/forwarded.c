@@ -6,10 +6,10 @@
 #include "base/arena.h"
 #include "http/exchange.h"
 #include "http/head.h"
+#include "http/stream.h"
 #include "net/address.h"
 #include "proxy/snapshot.h"
 
-#define VIA_ENTRY "1.1 weir"
 #define NAMED_MOST 32 /* names that a Connection field may list; a client that lists more is not worth serving precisely: the rest is ignored */
 
 /* What Connection can't name away: framing, Host, and what weir or an earlier trusted hop asserts. */
@@ -215,6 +215,12 @@ static struct span forwarded_entry(struct exchange *exchange, struct span ip, co
                        host.length != 0 ? "\"" : "");
 }
 
+/* The version that the message came in (RFC 9110 7.6.3). */
+static struct span via_entry(bool http2)
+{
+    return http2 ? SPAN("2.0 weir") : SPAN("1.1 weir");
+}
+
 bool forwarded_add(struct exchange *exchange)
 {
     struct fields *fields = &exchange->request.fields;
@@ -241,10 +247,10 @@ bool forwarded_add(struct exchange *exchange)
     struct span host = exchange->request.line.request.authority;
     return add(exchange, FIELD_X_FORWARDED_FOR, own_ip) && (known_proto || add(exchange, FIELD_X_FORWARDED_PROTO, scheme)) &&
            (known_host || host.length == 0 || add(exchange, FIELD_X_FORWARDED_HOST, host)) && add(exchange, FIELD_FORWARDED, entry) &&
-           add(exchange, FIELD_X_REQUEST_ID, id) && add(exchange, FIELD_VIA, SPAN(VIA_ENTRY));
+           add(exchange, FIELD_X_REQUEST_ID, id) && add(exchange, FIELD_VIA, via_entry(exchange->http2));
 }
 
 bool forwarded_add_response(struct exchange *exchange)
 {
-    return fields_add(&exchange->response.fields, exchange->arena, field_names[FIELD_VIA], SPAN(VIA_ENTRY), FIELD_VIA);
+    return fields_add(&exchange->response.fields, exchange->arena, field_names[FIELD_VIA], via_entry(exchange->upstream->http2), FIELD_VIA);
 }

@@ -34,6 +34,7 @@ struct upstream_waiter {
     uint64_t hash;    /* for hash policies */
     const char *host; /* of the request; may be NULL. No certificate is verified against it: that name is the file's */
     bool fresh;       /* open a new connection, do not reuse (replay after a stale one) */
+    bool upgrade;     /* the request asks for a WebSocket, which not every server of HTTP/2 knows */
     struct server *only; /* not NULL: this server and no other (replay) */
     struct server *tried[TRIES_MOST];
     unsigned tried_count;
