@@ -44,7 +44,10 @@
     X(SEC_WEBSOCKET_KEY, "sec-websocket-key", END)                                                                     \
     X(SEC_WEBSOCKET_ACCEPT, "sec-websocket-accept", END)                                                               \
     X(SEC_WEBSOCKET_VERSION, "sec-websocket-version", END)                                                             \
-    X(TRACEPARENT, "traceparent", END)
+    X(TRACEPARENT, "traceparent", END)                                                                                 \
+    X(GRPC_TIMEOUT, "grpc-timeout", END)                                                                               \
+    X(GRPC_STATUS, "grpc-status", END)                                                                                 \
+    X(GRPC_MESSAGE, "grpc-message", END)
 enum field_id {
     FIELD_OTHER, /* any name that is not in the table */
 #define X(id, name, hop) FIELD_##id,

@@ -126,6 +126,8 @@ bool h1_write_request(struct buf *out, const struct head *head, enum h1_framing 
         PUT(&writer, "Connection: upgrade\r\n");
         put_field(&writer, SPAN("Upgrade"), head->upgrade);
     }
+    if (head->accepts_trailers) /* weir's own word for its hop: what comes is passed on (RFC 9110 10.1.4) */
+        PUT(&writer, "Connection: TE\r\nTE: trailers\r\n");
     PUT(&writer, "\r\n");
     return writer_end(&writer);
 }

@@ -90,6 +90,15 @@ static void note_connection(struct head_check *check, struct span list)
     }
 }
 
+static bool lists_trailers(struct span list)
+{
+    struct span element;
+    while (span_next_element(&list, &element))
+        if (span_equal_nocase(element, SPAN("trailers")))
+            return true;
+    return false;
+}
+
 bool head_check_note(struct head_check *check, const struct field *field, struct head *head)
 {
     switch (field->id) {
@@ -110,7 +119,7 @@ bool head_check_note(struct head_check *check, const struct field *field, struct
         check->upgrade = field->value;
         return true;
     case FIELD_TE:
-        head->accepts_trailers = head->accepts_trailers || span_equal_nocase(field->value, SPAN("trailers"));
+        head->accepts_trailers = head->accepts_trailers || lists_trailers(field->value);
         return true;
     case FIELD_EXPECT:
         head->expect_continue = head->expect_continue || span_equal_nocase(field->value, SPAN("100-continue"));

@@ -183,6 +183,21 @@ static void write_status(struct access_line *line)
     line_number(line, line->facts->status);
 }
 
+/* A number of at most three digits, or what it says is left out: there is none other. */
+static void write_grpc_status(struct access_line *line)
+{
+    struct span value = line->facts->grpc_status;
+    uint64_t number = 0;
+    if (value.length == 0 || value.length > 3)
+        return;
+    for (size_t i = 0; i < value.length; i++) {
+        if (value.at[i] < '0' || value.at[i] > '9')
+            return;
+        number = number * 10 + (uint64_t)(value.at[i] - '0');
+    }
+    line_number(line, number);
+}
+
 static void write_bytes_in(struct access_line *line)
 {
     line_number(line, line->exchange->bytes_in);
@@ -325,6 +340,7 @@ static const struct access_row access_rows[] = {
     {"query", write_query},
     {"protocol", write_protocol},
     {"status", write_status},
+    {"grpc_status", write_grpc_status},
     {"bytes_in", write_bytes_in},
     {"bytes_out", write_bytes_out},
     {"route", write_route},

@@ -25,6 +25,7 @@ struct access_facts {
     const struct attempt_record *attempts; /* failed ones, in order */
     unsigned attempts_count;
     unsigned status;              /* sent to the client; 0: none */
+    struct span grpc_status;      /* of the response, as it stands there; empty: none */
     bool replayed;
     bool upstream_reused;
 };

@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "http/grpc.h"
 #include "http/head.h"
 #include "proxy/client_conn.h"
 #include "proxy/exchange_state.h"
@@ -65,6 +66,25 @@ static bool response_begin(struct exchange *x, unsigned status)
     return now.at != NULL && response_add(x, FIELD_DATE, now);
 }
 
+/*
+ * A gRPC client takes no pages: a response of trailers only says the status and, as the message, what went wrong (PROTOCOL-HTTP2.md, "Responses"). Those
+ * that the file configures stay what it says.
+ */
+static bool wants_grpc_status(const struct exchange *x)
+{
+    return x->answer.failure != FAILURE_NONE && x->answer.body.at == NULL && grpc_kind(&x->request.fields, NULL) == GRPC_PLAIN;
+}
+
+static bool grpc_fields(struct exchange *x, enum failure why)
+{
+    struct span status = arena_print(x->arena, "%d", (int)failure_info[why].grpc);
+    struct span id = exchange_request_id(x);
+    struct span text = arena_print(x->arena, "%s (request id %.*s)", failure_info[why].text, (int)id.length, id.length != 0 ? id.at : "");
+    struct span message = text.at != NULL ? grpc_message(text, x->arena) : SPAN_NONE;
+    return status.at != NULL && message.at != NULL && response_add(x, FIELD_CONTENT_TYPE, SPAN("application/grpc")) &&
+           response_add(x, FIELD_GRPC_STATUS, status) && response_add(x, FIELD_GRPC_MESSAGE, message);
+}
+
 static void answer_write(struct exchange_run *run, struct span body)
 {
     struct exchange *x = &run->exchange;
@@ -86,18 +106,29 @@ static void answer_write(struct exchange_run *run, struct span body)
     x->client_stream->ops->send_body(x->client_stream, &bytes, true);
 }
 
+/* The fields that say what the answer is. */
+static bool describe(struct exchange *x, struct span *body)
+{
+    const struct answer *answer = &x->answer;
+    bool page = answer->failure != FAILURE_NONE && answer->body.at == NULL;
+    struct span type = page ? (wants_json(x) ? SPAN("application/json") : SPAN("text/plain; charset=utf-8")) : answer->content_type;
+    *body = page ? page_body(x, answer->status, answer->failure) : answer->body;
+    if (page && body->at == NULL)
+        return false;
+    return (type.length == 0 || body->length == 0 || response_add(x, FIELD_CONTENT_TYPE, type)) &&
+           (answer->status != 503 || answer->failure == FAILURE_NONE || response_add(x, FIELD_RETRY_AFTER, SPAN("1")));
+}
+
 void answer_send(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
     const struct answer *answer = &x->answer;
+    bool grpc = wants_grpc_status(x);
+    struct span body = SPAN_NONE;
     exchange_enter(run, EXCHANGE_ANSWERING);
-    run->status = answer->status;
-    bool page = answer->failure != FAILURE_NONE && answer->body.at == NULL;
-    struct span body = page ? page_body(x, answer->status, answer->failure) : answer->body;
-    struct span type = page ? (wants_json(x) ? SPAN("application/json") : SPAN("text/plain; charset=utf-8")) : answer->content_type;
-    bool fits = response_begin(x, answer->status) && (type.length == 0 || body.length == 0 || response_add(x, FIELD_CONTENT_TYPE, type)) &&
-                (answer->status != 503 || answer->failure == FAILURE_NONE || response_add(x, FIELD_RETRY_AFTER, SPAN("1"))) &&
-                response_add_all(x, &answer->fields) && response_add_all(x, &x->response_fields) && (!page || body.at != NULL);
+    run->status = grpc ? 200 : answer->status;
+    bool fits = response_begin(x, run->status) && (grpc ? grpc_fields(x, answer->failure) : describe(x, &body)) &&
+                response_add_all(x, &answer->fields) && response_add_all(x, &x->response_fields);
     if (!fits) {
         x->client_stream->ops->reset(x->client_stream, FAILURE_OVERLOADED);
         return;

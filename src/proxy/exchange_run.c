@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "filter/answer.h"
+#include "http/grpc.h"
 #include "http/head.h"
 #include "http/http_conn.h"
 #include "http/target.h"
@@ -154,6 +155,15 @@ static void exchange_count(const struct exchange_run *run)
         counter_failure(run->exchange.failure);
 }
 
+/* The trailers' or, where a head is all there is, the head's. */
+static struct span grpc_status(const struct exchange_run *run)
+{
+    if (!run->grpc || run->grpc_status.length != 0)
+        return run->grpc_status;
+    const struct field *status = fields_find(&run->exchange.response.fields, FIELD_GRPC_STATUS);
+    return status != NULL ? status->value : SPAN_NONE;
+}
+
 static void exchange_log(struct exchange_run *run)
 {
     if (run->snapshot->access_log == NULL)
@@ -166,6 +176,7 @@ static void exchange_log(struct exchange_run *run)
         .attempts = run->failed,
         .attempts_count = run->failed_count,
         .status = run->status,
+        .grpc_status = grpc_status(run),
         .replayed = run->replayed,
         .upstream_reused = run->reused,
     };
@@ -288,12 +299,23 @@ static bool is_misdirected(const struct exchange_run *run)
            !tls_store_covers(run->site->tls, run->exchange.server_name, run->exchange.target.host);
 }
 
+/* How long the whole exchange may take, in ms; 0: as long as it will. A gRPC client says itself for how long it waits. */
+static uint64_t time_left(const struct exchange_run *run)
+{
+    uint64_t most = run->plan->timeout, asked;
+    if (!run->grpc || !grpc_timeout(&run->exchange.request.fields, &asked))
+        return most;
+    asked = asked != 0 ? asked : 1;
+    return most == 0 || asked < most ? asked : most;
+}
+
 static void client_head(struct stream *stream, struct head *head, bool last)
 {
     struct exchange_run *run = stream->owner;
     struct exchange *x = &run->exchange;
     x->request = *head;
     run->up.ended = last;
+    run->grpc = head->line.request.method == METHOD_POST && grpc_kind(&head->fields, NULL) != GRPC_NONE;
     forwarded_find_client(x, run->snapshot);
     forwarded_strip(&x->request);
     enum failure why = prepare_target(run);
@@ -311,8 +333,9 @@ static void client_head(struct stream *stream, struct head *head, bool last)
     }
     run->plan = &run->site->plans[x->route->number];
     x->route_name = run->plan->config->name;
-    if (run->plan->timeout != 0)
-        deadline_set(&run->total, x->loop, run->plan->timeout);
+    uint64_t most = time_left(run);
+    if (most != 0)
+        deadline_set(&run->total, x->loop, most);
     exchange_filter(run);
 }
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/span.h"
 #include "http/exchange.h"
 #include "http/stream.h"
 #include "net/loop.h"
@@ -63,6 +64,8 @@ struct exchange_run {
     bool extended_connect;        /* and asked for as HTTP/2 does (RFC 8441): to this client a 2xx would be the tunnel */
     bool replayed;                /* sent anew after a stale connection, once */
     bool reused;                  /* last attempt went over a kept connection */
+    bool grpc;                    /* of gRPC or gRPC-Web, by its Content-Type */
+    struct span grpc_status;      /* of the response's trailers, for the log */
     bool server_http2;            /* last attempt that had a connection: over HTTP/2 */
     bool ended;
     struct retired retired;

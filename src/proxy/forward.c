@@ -254,6 +254,9 @@ static void upstream_trailers(struct stream *stream, struct fields *trailers)
     if (run->attempt != attempt || run->client_closed)
         return;
     forwarded_strip_trailers(trailers);
+    const struct field *status = run->grpc ? fields_find(trailers, FIELD_GRPC_STATUS) : NULL;
+    if (status != NULL)
+        run->grpc_status = status->value; /* in the exchange's arena */
     relay_end(&run->down, trailers);
     exchange_wait_for(run, WAIT_NOTHING);
 }
