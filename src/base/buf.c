@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/pipe.h"
 #include "base/pooling.h"
 
 #define SLICES_KEPT 1024u
@@ -31,10 +32,28 @@ static inline struct slice *slice_take(void)
     return slice;
 }
 
+static void slice_leave_pipe(struct slice *slice)
+{
+    slice->pipe->wanted -= slice->length;
+    pipe_release(slice->pipe);
+}
+
+/* The first bytes have left. */
+static inline void slice_skip(struct slice *slice, size_t length)
+{
+    if (slice->pipe == NULL)
+        slice->at += length;
+    else
+        slice->pipe->wanted -= length;
+    slice->length -= length;
+}
+
 static inline void slice_free(struct slice *slice)
 {
     if (slice->block != NULL)
         block_release(slice->block);
+    else if (slice->pipe != NULL)
+        slice_leave_pipe(slice);
     if (!POOLING || slice_free_count >= SLICES_KEPT) {
         free(slice);
         return;
@@ -62,6 +81,7 @@ static bool buf_append_bytes(struct buf *buf, struct block *block, char *at, siz
     if (slice == NULL)
         return false;
     slice->block = block;
+    slice->pipe = NULL;
     slice->at = at;
     slice->length = length;
     buf_append(buf, slice);
@@ -171,6 +191,15 @@ bool buf_add_constant(struct buf *buf, struct span bytes)
            buf_append_bytes(buf, NULL, (char *)(uintptr_t)bytes.at, bytes.length);
 }
 
+bool buf_add_pipe(struct buf *buf, struct pipe *pipe, size_t length)
+{
+    if (!buf_append_bytes(buf, NULL, NULL, length))
+        return false;
+    buf->last->pipe = pipe_share(pipe);
+    pipe->wanted += length;
+    return true;
+}
+
 void buf_move(struct buf *to, struct buf *from)
 {
     if (from->first == NULL)
@@ -212,11 +241,16 @@ bool buf_move_some(struct buf *to, struct buf *from, size_t length)
         struct slice *part = slice_take();
         if (part == NULL)
             return false;
-        *part = (struct slice){.next = split, .block = split->block, .at = split->at, .length = left};
+        *part = *split;
+        part->next = split;
+        part->length = left;
+        split->length -= left;
         if (part->block != NULL)
             block_share(part->block);
-        split->at += left;
-        split->length -= left;
+        if (part->pipe != NULL)
+            pipe_share(part->pipe);
+        else
+            split->at += left;
         *link = part;
         before = part;
     }
@@ -234,6 +268,7 @@ bool buf_share(struct buf *to, const struct buf *from)
 {
     struct buf shared = {.first = NULL};
     for (const struct slice *slice = from->first; slice != NULL; slice = slice->next) {
+        assert(slice->pipe == NULL);
         if (!buf_append_bytes(&shared, slice->block, slice->at, slice->length)) {
             buf_clear(&shared);
             return false;
@@ -261,8 +296,7 @@ void buf_skip(struct buf *buf, size_t length)
         buf->last = NULL;
         return;
     }
-    slice->at += length;
-    slice->length -= length;
+    slice_skip(slice, length);
 }
 
 size_t buf_peek(const struct buf *buf, void *to, size_t length)
@@ -271,6 +305,7 @@ size_t buf_peek(const struct buf *buf, void *to, size_t length)
     size_t left = length;
     for (const struct slice *slice = buf->first; slice != NULL && left > 0; slice = slice->next) {
         size_t part = slice->length < left ? slice->length : left;
+        assert(slice->pipe == NULL);
         memcpy(at, slice->at, part);
         at += part;
         left -= part;
@@ -281,7 +316,7 @@ size_t buf_peek(const struct buf *buf, void *to, size_t length)
 int buf_vectors(const struct buf *buf, struct iovec *vectors, int count)
 {
     int filled = 0;
-    for (const struct slice *slice = buf->first; slice != NULL && filled < count; slice = slice->next)
+    for (const struct slice *slice = buf->first; slice != NULL && slice->pipe == NULL && filled < count; slice = slice->next)
         vectors[filled++] = (struct iovec){.iov_base = slice->at, .iov_len = slice->length};
     return filled;
 }

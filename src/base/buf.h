@@ -15,10 +15,13 @@
 #include "base/block.h"
 #include "base/span.h"
 
+struct pipe;
+
 struct slice {
     struct slice *next;
-    struct block *block; /* one reference; NULL: the bytes are constant and outlive everything */
-    char *at;
+    struct block *block; /* one reference; NULL: the bytes are constant and outlive everything, or lie in a pipe */
+    struct pipe *pipe;   /* one reference; NULL: the bytes are in memory */
+    char *at;            /* NULL: in a pipe */
     size_t length;
 };
 
@@ -32,18 +35,26 @@ bool buf_add(struct buf *buf, const void *bytes, size_t length) MUST_CHECK; /* c
 bool buf_add_span(struct buf *buf, struct span bytes) MUST_CHECK;
 bool buf_add_block(struct buf *buf, struct block *block, char *at, size_t length) MUST_CHECK; /* takes one reference of its own (block_share) */
 bool buf_add_constant(struct buf *buf, struct span bytes) MUST_CHECK; /* no copy: bytes of static storage */
+/* Bytes that were just filled into the pipe; takes a reference of its own. They may be moved, split and dropped, and end in pipe_drain(); who would look at
+ * them or share them has to keep them out: their owner says beforehand that it takes such bytes. */
+bool buf_add_pipe(struct buf *buf, struct pipe *pipe, size_t length) MUST_CHECK;
 void buf_move(struct buf *to, struct buf *from);       /* appends all of from, which is empty after */
 void buf_prepend(struct buf *to, struct buf *from);    /* puts all of from before what is in to */
 bool buf_move_some(struct buf *to, struct buf *from, size_t length) MUST_CHECK; /* the first `length` bytes (splits a slice) */
 bool buf_share(struct buf *to, const struct buf *from) MUST_CHECK; /* appends references to the same bytes */
 void buf_skip(struct buf *buf, size_t length);         /* drops the first bytes */
 size_t buf_peek(const struct buf *buf, void *to, size_t length); /* copies up to length bytes from the front; returns how many */
-/* Fills up to `count` vectors from the front, returns how many were filled. */
+/* Fills up to `count` vectors from the front, as far as the bytes are in memory; returns how many were filled. */
 int buf_vectors(const struct buf *buf, struct iovec *vectors, int count);
 /* The bytes of the first slice. */
 static inline struct span buf_front(const struct buf *buf)
 {
     return buf->first != NULL ? span_make(buf->first->at, buf->first->length) : SPAN_NONE;
+}
+/* The pipe that the first bytes lie in; NULL: they are in memory. */
+static inline struct pipe *buf_front_pipe(const struct buf *buf)
+{
+    return buf->first != NULL ? buf->first->pipe : NULL;
 }
 static inline bool buf_is_empty(const struct buf *buf)
 {

@@ -413,7 +413,7 @@ static struct stream *h1_open(struct http_conn *http)
 {
     struct h1_conn *conn = h1_of(http);
     assert(!conn->stream_open && !conn->closing);
-    conn->stream.any_sent = conn->stream.request_sent = conn->stream.any_received = 0;
+    conn->stream.any_sent = conn->stream.request_sent = conn->stream.any_received = conn->stream.takes_pipes = 0;
     conn->stream.reused = conn->requests != 0;
     conn->stream.window = SIZE_MAX;
     conn->requests++;

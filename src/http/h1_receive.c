@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/pipe.h"
 #include "config/config.h"
 #include "http/h1.h"
 
 /* Less room than this in the window is none: it would cost a block that is held for a few bytes. */
 #define WINDOW_SCRAP 4096u
 #define HEAD_COPIED 4096u
+#define PIPE_LEAST (256u << 10) /* what of a body still has to come for a pipe: it costs two calls more for each piece, and saves copying */
 #define SMALL_PIECE 2048u /* bytes: worth a copy rather than a block of its own */
 #define ARENA_MOST (256u << 10) /* what one exchange may take: heads of both sides, edits, its own structs */
 
@@ -260,6 +262,9 @@ static void begin_response(struct h1_conn *conn, struct head *head, const struct
         transport_expect(conn->transport, conn->stream.window);
     conn->head_told = true;
     conn->stream.events->head(&conn->stream, head, conn->receiving == RECEIVE_NOTHING);
+    if (conn->stream.takes_pipes && !conn->closing && conn->receiving == RECEIVE_LENGTH &&
+        conn->body_left >= (int64_t)conn->in.length + (int64_t)PIPE_LEAST)
+        transport_pipe(conn->transport, (uint64_t)conn->body_left - conn->in.length);
 }
 
 /* 101 opens the tunnel when an upgrade was asked for; other 1xx are told and another head follows, up to a bound. */
@@ -327,7 +332,8 @@ static void stop_reading(struct h1_conn *conn)
 /* How many body bytes may be delivered now; 0: the owner has enough, and reading stops. */
 static size_t window_left(struct h1_conn *conn)
 {
-    size_t left = conn->uncredited < conn->stream.window ? conn->stream.window - conn->uncredited : 0;
+    size_t window = conn->transport->pipe == NULL || conn->stream.window > PIPE_ROOM ? conn->stream.window : PIPE_ROOM;
+    size_t left = conn->uncredited < window ? window - conn->uncredited : 0;
     if (left < WINDOW_SCRAP && conn->uncredited != 0) {
         stop_reading(conn);
         return 0;
@@ -514,6 +520,10 @@ static bool append_to_body(struct h1_conn *conn, struct buf *bytes)
 {
     struct block *fill = conn->fill;
     size_t length = bytes->length;
+    if (buf_front_pipe(bytes) != NULL) {
+        buf_move(&conn->in, bytes);
+        return true;
+    }
     if (fill == NULL || length > SMALL_PIECE || length > BLOCK_ROOM - fill->used) {
         if (length <= SMALL_PIECE)
             keep_fill(conn, bytes->last);

@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 
 #include "base/error.h"
+#include "base/pipe.h"
 #include "net/socket.h"
 #include "net/transport.h"
 
@@ -62,6 +63,24 @@ static enum transport_step tcp_write(struct transport *transport, const struct i
     return TRANSPORT_DONE;
 }
 
+static enum transport_step tcp_read_pipe(struct transport *transport, struct pipe *pipe, size_t most, size_t *got)
+{
+    ssize_t bytes = pipe_fill(pipe, transport->fd, most);
+    if (bytes < 0)
+        return step_of_errno(transport, TRANSPORT_WANTS_READ);
+    *got = (size_t)bytes;
+    return bytes == 0 ? TRANSPORT_ENDED : TRANSPORT_DONE;
+}
+
+static enum transport_step tcp_write_pipe(struct transport *transport, struct pipe *pipe, size_t most, bool more, size_t *sent)
+{
+    ssize_t bytes = pipe_drain(pipe, transport->fd, most, more);
+    if (bytes < 0)
+        return step_of_errno(transport, TRANSPORT_WANTS_WRITE);
+    *sent = (size_t)bytes;
+    return TRANSPORT_DONE;
+}
+
 static enum transport_step tcp_finish(struct transport *transport)
 {
     (void)shutdown(transport->fd, SHUT_WR); /* ENOTCONN: the peer is gone, which the next read tells */
@@ -78,6 +97,8 @@ static const struct transport_kind tcp_kind = {
     .open = tcp_open,
     .read = tcp_read,
     .write = tcp_write,
+    .read_pipe = tcp_read_pipe,
+    .write_pipe = tcp_write_pipe,
     .finish = tcp_finish,
     .free = tcp_free,
 };

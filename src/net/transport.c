@@ -12,6 +12,7 @@
 
 #include "base/block.h"
 #include "base/counters.h"
+#include "base/pipe.h"
 
 #define BLOCKS_AT_ONCE 4u        /* 64 KiB: bodies; a head comes with one */
 #define READ_A_TURN (256u << 10) /* fairness: the level-triggered loop brings the rest in the next turn */
@@ -36,6 +37,13 @@ static void transport_free(struct retired *retired)
     transport->kind->free(transport);
 }
 
+static void transport_leave_pipe(struct transport *transport)
+{
+    if (transport->pipe != NULL)
+        pipe_release(transport->pipe);
+    transport->pipe = NULL;
+}
+
 /* The end: tells the owner, closes the descriptor, and frees after the turn. */
 static void transport_die(struct transport *transport, int error)
 {
@@ -46,6 +54,7 @@ static void transport_die(struct transport *transport, int error)
     loop_cancel(transport->loop, &transport->flush);
     loop_cancel(transport->loop, &transport->look);
     buf_clear(&transport->out);
+    transport_leave_pipe(transport);
     watch_free(transport->watch);
     transport->watch = NULL;
     transport->events->closed(transport, error);
@@ -103,31 +112,63 @@ static void transport_look_later(struct transport *transport)
         loop_later(transport->loop, &transport->look);
 }
 
+/* What one look at the socket brought. */
+struct reading {
+    struct buf in;
+    size_t got, asked;
+    bool starved;
+};
+
+static enum transport_step transport_read_memory(struct transport *transport, struct reading *reading)
+{
+    struct block *blocks[BLOCKS_AT_ONCE];
+    struct iovec vectors[BLOCKS_AT_ONCE];
+    unsigned count = transport->read_size / BLOCK_ROOM;
+    unsigned taken = take_blocks(blocks, vectors, count == 0 ? 1 : count < BLOCKS_AT_ONCE ? count : BLOCKS_AT_ONCE);
+    reading->starved = taken == 0;
+    if (taken == 0)
+        return TRANSPORT_FAILED;
+    reading->asked = (size_t)taken * BLOCK_ROOM;
+    enum transport_step step = transport->kind->read(transport, vectors, (int)taken, &reading->got);
+    reading->starved = !collect_blocks(&reading->in, blocks, taken, reading->got);
+    return step;
+}
+
+/* A pipe that has bytes and takes no more may be full, which the kernel tells like a socket that is empty: then memory takes what there is. So a full
+ * pipe stops nothing, and the order is kept, since slices leave in order. */
+static enum transport_step transport_read_pipe(struct transport *transport, struct reading *reading)
+{
+    struct pipe *pipe = transport->pipe;
+    size_t room = pipe->inside < PIPE_ROOM ? PIPE_ROOM - pipe->inside : 0;
+    reading->asked = pipe->left < room ? (size_t)pipe->left : room;
+    enum transport_step step = TRANSPORT_WANTS_READ;
+    if (reading->asked != 0)
+        step = transport->kind->read_pipe(transport, pipe, reading->asked, &reading->got);
+    if (step == TRANSPORT_WANTS_READ && pipe->inside != 0)
+        step = transport_read_memory(transport, reading);
+    else if (reading->got != 0)
+        reading->starved = !buf_add_pipe(&reading->in, pipe, reading->got);
+    pipe->left -= reading->got < pipe->left ? reading->got : pipe->left;
+    if (pipe->left == 0)
+        transport_leave_pipe(transport);
+    return step;
+}
+
 static void transport_read(struct transport *transport)
 {
-    unsigned count = transport->read_size / BLOCK_ROOM;
-    count = count == 0 ? 1 : count < BLOCKS_AT_ONCE ? count : BLOCKS_AT_ONCE;
     size_t total = 0;
     while (total < READ_A_TURN && !transport->paused && !transport->closing && !transport->ended) {
-        struct block *blocks[BLOCKS_AT_ONCE];
-        struct iovec vectors[BLOCKS_AT_ONCE];
-        struct buf in = {0};
-        size_t got = 0;
-        unsigned taken = take_blocks(blocks, vectors, count);
-        if (taken == 0) {
+        struct reading reading = {.got = 0};
+        enum transport_step step = transport->pipe != NULL ? transport_read_pipe(transport, &reading) : transport_read_memory(transport, &reading);
+        if (reading.starved) {
+            buf_clear(&reading.in);
             transport_starve(transport);
             return;
         }
-        enum transport_step step = transport->kind->read(transport, vectors, (int)taken, &got);
-        if (!collect_blocks(&in, blocks, taken, got)) {
-            buf_clear(&in);
-            transport_starve(transport);
-            return;
-        }
-        if (got != 0)
-            transport->events->received(transport, &in);
-        assert(in.length == 0); /* the owner takes all */
-        total += got;
+        if (reading.got != 0)
+            transport->events->received(transport, &reading.in);
+        assert(reading.in.length == 0); /* the owner takes all */
+        total += reading.got;
         if (step == TRANSPORT_FAILED) {
             if (!transport->closing)
                 transport_die(transport, transport->error);
@@ -137,7 +178,7 @@ static void transport_read(struct transport *transport)
             transport_end(transport);
             return;
         }
-        if (step != TRANSPORT_DONE || got < (size_t)taken * BLOCK_ROOM)
+        if (step != TRANSPORT_DONE || reading.got < reading.asked)
             return;
     }
     if (total >= READ_A_TURN)
@@ -220,13 +261,27 @@ static void transport_finish_now(struct transport *transport)
     }
 }
 
+static enum transport_step transport_write_pipe(struct transport *transport, size_t *total)
+{
+    struct slice *front = transport->out.first;
+    size_t sent = 0, asked = front->length;
+    enum transport_step step = transport->kind->write_pipe(transport, front->pipe, asked, transport->out.length > asked, &sent);
+    buf_skip(&transport->out, sent);
+    *total += sent;
+    return step == TRANSPORT_DONE && sent < asked ? TRANSPORT_WANTS_WRITE : step;
+}
+
 static enum transport_step transport_write(struct transport *transport, size_t *total)
 {
     enum transport_step step = TRANSPORT_DONE;
     while (transport->out.length != 0 && step == TRANSPORT_DONE) {
         struct iovec vectors[VECTORS_AT_ONCE];
-        int count = buf_vectors(&transport->out, vectors, VECTORS_AT_ONCE);
         size_t sent = 0, asked = 0;
+        if (buf_front_pipe(&transport->out) != NULL) {
+            step = transport_write_pipe(transport, total);
+            continue;
+        }
+        int count = buf_vectors(&transport->out, vectors, VECTORS_AT_ONCE);
         for (int i = 0; i < count; i++)
             asked += vectors[i].iov_len;
         step = transport->kind->write(transport, vectors, count, &sent);
@@ -312,6 +367,13 @@ void transport_resume(struct transport *transport)
 void transport_expect(struct transport *transport, size_t bytes)
 {
     transport->read_size = bytes < UINT32_MAX ? (uint32_t)bytes : UINT32_MAX;
+}
+
+void transport_pipe(struct transport *transport, uint64_t bytes)
+{
+    if (transport->closing || transport->pipe != NULL || !transport_has_pipes(transport) || (transport->pipe = pipe_take()) == NULL)
+        return;
+    transport->pipe->left = bytes;
 }
 
 void transport_finish(struct transport *transport)

@@ -40,6 +40,9 @@ struct transport_kind {
     enum transport_step (*write)(struct transport *transport, const struct iovec *vectors, int count, size_t *sent);
     enum transport_step (*finish)(struct transport *transport); /* shutdown(SHUT_WR), close_notify */
     void (*free)(struct transport *transport);
+    /* The same by way of a pipe, at most `most` bytes; NULL: this kind has to look at its bytes. */
+    enum transport_step (*read_pipe)(struct transport *transport, struct pipe *pipe, size_t most, size_t *got);
+    enum transport_step (*write_pipe)(struct transport *transport, struct pipe *pipe, size_t most, bool more, size_t *sent);
     /* True when bytes were read ahead that no event will tell of; NULL: never. */
     bool (*has_pending)(const struct transport *transport);
 };
@@ -51,6 +54,7 @@ struct transport {
     struct loop *loop;
     struct watch *watch;
     struct buf out; /* waits for the socket */
+    struct pipe *pipe; /* the next pipe->left bytes come by it; NULL: by memory */
     struct task flush;
     struct task look; /* after a resume: bytes read ahead do not wake the loop */
     struct retired retired;
@@ -74,6 +78,13 @@ void transport_pause(struct transport *transport); /* stop reading (level: recei
 void transport_resume(struct transport *transport);
 void transport_expect(struct transport *transport,
                       size_t bytes);                /* how much may be read at once, in whole blocks, 1 to 4; 0: one */
+/* The next `bytes` may come by way of a pipe (buf_add_pipe()), where that can be had: the owner passes them on unseen to a transport that can write them
+ * (transport_has_pipes()). */
+void transport_pipe(struct transport *transport, uint64_t bytes);
+static inline bool transport_has_pipes(const struct transport *transport)
+{
+    return transport->kind->read_pipe != NULL;
+}
 void transport_finish(struct transport *transport); /* end our side once all is sent */
 void transport_close(
     struct transport *transport); /* now, unsent bytes are lost; closed(…, 0) comes in this turn's tasks; freed after */

@@ -183,6 +183,7 @@ static void forward_final(struct exchange_run *run, bool last)
     }
     run->head_sent = true;
     run->down.ended = last;
+    x->upstream->takes_pipes = !x->tls && !x->http2 && x->response.body_length > 0; /* nobody here looks at a body of known length */
     x->client_stream->ops->send_head(x->client_stream, &x->response, last);
     exchange_wait_for(run, last ? WAIT_NOTHING : WAIT_BODY);
 }

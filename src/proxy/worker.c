@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "base/block.h"
+#include "base/pipe.h"
 #include "base/counters.h"
 #include "base/log_writer.h"
 #include "config/config.h"
@@ -355,6 +356,7 @@ static void worker_trim(struct deadline *deadline)
     if (block_pool_free_count() <= BLOCKS_KEPT_IDLE)
         return;
     block_pool_trim(BLOCKS_KEPT_IDLE);
+    pipe_pool_trim(0);
     malloc_trim(0);
 }
 
@@ -411,6 +413,7 @@ static void *worker_main(void *argument)
     upstreams_free(worker->upstreams);
     worker->upstreams = NULL;
     block_pool_trim(0);
+    pipe_pool_trim(0);
     regex_thread_leave();
     log_thread_leave();
     return NULL;
