@@ -1,6 +1,6 @@
 /*
- * TLS as a kind of transport: OpenSSL straight on the socket, with read-ahead. Reading goes on until WANT_READ, since bytes that OpenSSL has read ahead never wake the loop;
- * small pieces that are written together leave as one record.
+ * TLS as a kind of transport: OpenSSL straight on the socket (tls_socket.c), with read-ahead. Reading goes on until WANT_READ, since bytes that OpenSSL has read ahead
+ * never wake the loop; small pieces that are written together leave as one record, and large ones as several with one call.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -14,6 +14,7 @@
 #include "net/socket.h"
 #include "tls/tls_error.h"
 #include "tls/tls_private.h"
+#include "tls/tls_socket.h"
 
 #define RECORD_MOST 16384u
 #define REASON_MOST 96u
@@ -23,7 +24,8 @@ struct tls_transport {
     SSL *ssl;
     struct tls_store *store;   /* server role */
     struct tls_client *client; /* client role */
-    size_t again;              /* bytes that SSL_write wants to be given again */
+    struct tls_socket socket;
+    size_t sealed;             /* bytes of `out` whose records wait in socket.unsent */
     bool pending;              /* still connecting */
     bool shaken;
 };
@@ -175,27 +177,45 @@ static struct span next_record(const struct iovec *vectors, int count, size_t sk
     return span_make(scratch, length);
 }
 
-static enum transport_step tls_write(struct transport *transport, const struct iovec *vectors, int count, size_t *sent)
+/* Records of what lies behind the first `skip` bytes, as many as leave together; *sealed of them. */
+static enum transport_step seal(struct tls_transport *tls, const struct iovec *vectors, int count, size_t skip, size_t *sealed)
 {
-    struct tls_transport *tls = tls_of(transport);
-    for (;;) {
-        struct span record = next_record(vectors, count, *sent);
-        if (record.length == 0)
-            return TRANSPORT_DONE;
-        if (tls->again != 0) /* OpenSSL has that record half out: it must get the same length again */
-            record.length = tls->again < record.length ? tls->again : record.length;
+    struct span record;
+    tls_socket_gather(&tls->socket);
+    while (tls_socket_has_room() && (record = next_record(vectors, count, skip + *sealed)).length != 0) {
         size_t bytes = 0;
         ERR_clear_error();
         errno = 0;
         int result = SSL_write_ex(tls->ssl, record.at, record.length, &bytes);
-        if (result == 1) {
-            tls->again = 0;
-            *sent += bytes;
-            continue;
+        if (result != 1)
+            return step_of(tls, result);
+        *sealed += bytes;
+    }
+    return TRANSPORT_DONE;
+}
+
+static enum transport_step tls_write(struct transport *transport, const struct iovec *vectors, int count, size_t *sent)
+{
+    struct tls_transport *tls = tls_of(transport);
+    for (;;) {
+        enum transport_step step = TRANSPORT_DONE;
+        if (tls->socket.unsent.length == 0)
+            step = seal(tls, vectors, count, *sent, &tls->sealed);
+        if (step == TRANSPORT_FAILED || (tls->sealed == 0 && tls->socket.unsent.length == 0)) {
+            tls->socket.gathering = false;
+            return step;
         }
-        enum transport_step step = step_of(tls, result);
-        tls->again = step == TRANSPORT_WANTS_WRITE || step == TRANSPORT_WANTS_READ ? record.length : 0;
-        return step;
+        int left = tls_socket_send(&tls->socket);
+        if (left < 0) {
+            transport->error = errno;
+            return TRANSPORT_FAILED;
+        }
+        if (left == 0)
+            return TRANSPORT_WANTS_WRITE;
+        *sent += tls->sealed;
+        tls->sealed = 0;
+        if (step != TRANSPORT_DONE)
+            return step;
     }
 }
 
@@ -216,6 +236,7 @@ static void tls_free(struct transport *transport)
 {
     struct tls_transport *tls = tls_of(transport);
     SSL_free(tls->ssl);
+    buf_clear(&tls->socket.unsent);
     tls_store_release(tls->store);
     tls_client_release(tls->client);
     free(tls);
@@ -242,8 +263,11 @@ static struct tls_transport *tls_new(SSL_CTX *context, int fd)
 {
     struct tls_transport *tls = xcalloc(1, sizeof *tls);
     tls->ssl = SSL_new(context);
-    if (tls->ssl == NULL || SSL_set_fd(tls->ssl, fd) != 1)
+    tls->socket.fd = fd;
+    BIO *bio = tls_socket_bio(&tls->socket);
+    if (tls->ssl == NULL || bio == NULL)
         die("TLS: no memory for a connection");
+    SSL_set_bio(tls->ssl, bio, bio);
     return tls;
 }
 

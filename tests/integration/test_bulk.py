@@ -96,3 +96,24 @@ def test_bytes_are_counted(t):
     weir, port = t.simple(t.origin(body))
     t.client(port).get(f'/{SIZE}')
     equal(weir.access_line(path=f'/{SIZE}')['bytes_out'], SIZE)
+
+
+def test_tls_reader_that_stops(t):
+    """Records that the socket did not take wait, and go before the next."""
+    weir, port = t.simple(t.origin(body), f'tls: {{ certificates: [{t.cert("localhost")}] }}')
+    c = t.client(port, tls=t.tls_client(), name='localhost')
+    for _ in range(2):
+        c.request('GET', f'/{SIZE}')
+        c.head()
+        got, left, stops = hashlib.sha256(), SIZE, 0
+        while left:
+            if SIZE - left > stops * (3 << 20):
+                stops += 1
+                time.sleep(0.2)
+            piece = c.reader.bytes or c.sock.recv(1 << 16)
+            ok(piece, 'cut short')
+            c.reader.bytes = b''
+            got.update(piece)
+            left -= len(piece)
+        equal(got.hexdigest(), expected(SIZE))
+    eventually(lambda: len([a for a in weir.access() if a['bytes_out'] == SIZE]) == 2)

@@ -1,0 +1,30 @@
+/*
+ * The socket as OpenSSL sees it. OpenSSL writes each record by a call of its own; here the records of one turn are gathered and leave together. What the
+ * socket does not take waits here, sealed, and goes before all else.
+ */
+#ifndef WEIR_TLS_TLS_SOCKET_H
+#define WEIR_TLS_TLS_SOCKET_H
+
+#include <openssl/bio.h>
+#include <stdbool.h>
+
+#include "base/attributes.h"
+#include "base/buf.h"
+
+struct tls_socket {
+    struct buf unsent;
+    int fd;
+    bool gathering;
+};
+
+#define TLS_RECORD_ROOM 16896u /* a record of the largest size with what TLS puts around it */
+
+/* A BIO that reads and writes that socket, which outlives it; NULL: no memory. */
+BIO *tls_socket_bio(struct tls_socket *socket) MUST_CHECK;
+/* From here on records are gathered, as long as there is room for another; ends with tls_socket_send(). */
+void tls_socket_gather(struct tls_socket *socket);
+bool tls_socket_has_room(void);
+/* 1: all sealed bytes have left; 0: some wait in unsent; else -1 and errno. */
+int tls_socket_send(struct tls_socket *socket) MUST_CHECK;
+
+#endif
