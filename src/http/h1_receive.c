@@ -13,6 +13,8 @@
 #define WINDOW_SCRAP 4096u
 #define HEAD_COPIED 4096u
 #define PIPE_LEAST (256u << 10) /* what of a body still has to come for a pipe: it costs two calls more for each piece, and saves copying */
+#define GROWN_WINDOW (128u << 10) /* what a window may be while fewer than PLENTY blocks (2 MiB) are out in this worker */
+#define PLENTY 128u
 #define SMALL_PIECE 2048u /* bytes: worth a copy rather than a block of its own */
 #define ARENA_MOST (256u << 10) /* what one exchange may take: heads of both sides, edits, its own structs */
 
@@ -50,7 +52,18 @@ static void keep_fill(struct h1_conn *conn, const struct slice *last)
 static void message_ended(struct h1_conn *conn)
 {
     conn->receiving = RECEIVE_NOTHING;
+    transport_expect(conn->transport, 0);
     h1_drop_fill(conn);
+}
+
+/* Uncredited bytes at which delivery stops. Large pieces cost a fraction of small ones, so it grows while memory is no matter: what slow peers can make a worker hold
+ * is PLENTY and a plain window for each. */
+static size_t window_now(const struct h1_conn *conn)
+{
+    size_t least = conn->transport->pipe != NULL                                ? PIPE_ROOM
+                   : conn->stream.window_grows && block_pool_out() < PLENTY ? GROWN_WINDOW
+                                                                                : 0;
+    return conn->stream.window > least ? conn->stream.window : least;
 }
 
 /* What follows a head: its body by the framing that was read. */
@@ -65,7 +78,7 @@ static void begin_body(struct h1_conn *conn, const struct head *head)
     else
         conn->receiving = head->body_length > 0 ? RECEIVE_LENGTH : RECEIVE_CHUNKED;
     if (head->body_length > (int64_t)BLOCK_ROOM)
-        transport_expect(conn->transport, conn->stream.window);
+        transport_expect(conn->transport, window_now(conn));
 }
 
 /* ---- heads ---- */
@@ -259,7 +272,7 @@ static void begin_response(struct h1_conn *conn, struct head *head, const struct
         begin_body(conn, head);
     }
     if (conn->receiving == RECEIVE_UNTIL_CLOSE || conn->receiving == RECEIVE_CHUNKED)
-        transport_expect(conn->transport, conn->stream.window);
+        transport_expect(conn->transport, window_now(conn));
     conn->head_told = true;
     conn->stream.events->head(&conn->stream, head, conn->receiving == RECEIVE_NOTHING);
     if (conn->stream.takes_pipes && !conn->closing && conn->receiving == RECEIVE_LENGTH &&
@@ -332,12 +345,13 @@ static void stop_reading(struct h1_conn *conn)
 /* How many body bytes may be delivered now; 0: the owner has enough, and reading stops. */
 static size_t window_left(struct h1_conn *conn)
 {
-    size_t window = conn->transport->pipe == NULL || conn->stream.window > PIPE_ROOM ? conn->stream.window : PIPE_ROOM;
+    size_t window = window_now(conn);
     size_t left = conn->uncredited < window ? window - conn->uncredited : 0;
     if (left < WINDOW_SCRAP && conn->uncredited != 0) {
         stop_reading(conn);
         return 0;
     }
+    transport_expect(conn->transport, window);
     return left;
 }
 
@@ -387,7 +401,6 @@ static bool receive_length(struct h1_conn *conn)
     }
     conn->body_left -= (int64_t)part;
     if (conn->body_left == 0) {
-        transport_expect(conn->transport, 0);
         message_ended(conn);
     }
     deliver(conn, &bytes, conn->body_left == 0);

@@ -57,6 +57,7 @@ struct stream {
     unsigned any_sent : 1;          /* client role: at least one byte of the request was given to the socket */
     unsigned any_received : 1;      /* client role: at least one byte of a response came */
     unsigned reused : 1;            /* client role: not the first on its connection */
+    unsigned window_grows : 1;      /* the codec may deliver more than `window` while this worker has plenty of memory; set with window */
     unsigned takes_pipes : 1;       /* client role: the owner passes the body on unseen, so it may lie in a pipe (base/pipe.h); set in head() */
     unsigned http2 : 1;             /* on an HTTP/2 connection */
 };

@@ -14,7 +14,7 @@
 #include "base/counters.h"
 #include "base/pipe.h"
 
-#define BLOCKS_AT_ONCE 4u        /* 64 KiB: bodies; a head comes with one */
+#define BLOCKS_AT_ONCE 8u        /* 128 KiB: bodies; a head comes with one */
 #define READ_A_TURN (256u << 10) /* fairness: the level-triggered loop brings the rest in the next turn */
 #define VECTORS_AT_ONCE 64
 

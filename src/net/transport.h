@@ -77,7 +77,7 @@ void transport_send(struct transport *transport,
 void transport_pause(struct transport *transport); /* stop reading (level: received may come once more this turn: no) */
 void transport_resume(struct transport *transport);
 void transport_expect(struct transport *transport,
-                      size_t bytes);                /* how much may be read at once, in whole blocks, 1 to 4; 0: one */
+                      size_t bytes);                /* how much may be read at once, in whole blocks, 1 to 8; 0: one */
 /* The next `bytes` may come by way of a pipe (buf_add_pipe()), where that can be had: the owner passes them on unseen to a transport that can write them
  * (transport_has_pipes()). */
 void transport_pipe(struct transport *transport, uint64_t bytes);

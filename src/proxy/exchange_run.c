@@ -451,6 +451,7 @@ void exchange_begin(struct client_conn *conn, struct stream *stream)
     stream->owner = run;
     stream->events = &client_events;
     stream->window = run->snapshot->config->limits.window;
+    stream->window_grows = 1;
     relay_init(&run->up, stream, stream->window);
     counter_add(COUNTER_requests, 1);
     counter_add(COUNTER_requests_active, 1);

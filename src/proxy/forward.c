@@ -326,6 +326,7 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     stream->owner = attempt;
     stream->arena = x->arena;
     stream->window = run->snapshot->config->limits.window;
+    stream->window_grows = 1;
     x->upstream = stream;
     x->server = waiter->server;
     x->server_address = waiter->server->name;
