@@ -36,33 +36,36 @@ struct h1_conn {
     struct stream stream; /* one at a time */
     struct transport *transport;
     const struct http_settings *settings;
-    struct loop *loop;
     struct buf in;              /* received, not yet looked at or not yet wanted */
     struct block *fill;         /* small pieces of a body are copied into its tail; a reference, or NULL */
     char *gathered;             /* a head that spans blocks, put together; in the stream's arena */
     size_t gathered_length;
     struct h1_scan scan;
-    struct h1_chunked chunked;
-    int64_t body_left;          /* RECEIVE_LENGTH; in SEND_BODY of a Content-Length message see send_left */
-    int64_t send_left;
+    union {
+        struct h1_chunked chunked; /* RECEIVE_CHUNKED */
+        int64_t body_left;         /* RECEIVE_LENGTH */
+    };
+    int64_t send_left;          /* SEND_BODY of a message with a length */
     size_t uncredited;          /* delivered body bytes that the owner has not dealt with */
     size_t body_queued;         /* body bytes given to the transport and not yet reported as sent */
     uint64_t since;             /* ms: when what is waited for from the peer began or last moved */
     uint64_t since_sent;        /* ms: when the peer last took bytes of what waits for it */
-    uint64_t since_head;        /* ms: first byte of the head in progress; 0: none */
     uint64_t rate_since;        /* ms: start of the stretch that rate_bytes counts; 0: none */
-    uint64_t discarded;         /* bytes thrown away */
     uint64_t rate_bytes;        /* body bytes since the last look at the rate */
     uint32_t requests;          /* carried so far */
-    uint32_t interims;          /* 1xx of this response */
+    uint32_t discarded;         /* bytes thrown away; little more than H1_LINGER_MOST */
     struct deadline deadline;
-    struct task step;           /* what a call has put off */
-    struct retired retired;
+    union {
+        struct task step;       /* what a call has put off */
+        struct retired retired; /* once it is closed */
+    };
     uint8_t receiving, sending;
     uint8_t framing;            /* of the message being sent: enum h1_framing */
     uint8_t minor_version;      /* of the peer's last head */
     uint8_t why;                /* enum failure with which the stream ends when the transport closes */
+    uint8_t interims;           /* 1xx of this response, as far as they are counted */
     int16_t keep_alive_hint;    /* seconds: the server's Keep-Alive: timeout; -1: it said none */
+    bool in_head : 1;           /* server role: a head has begun; since its first byte it is that `since` stands */
     bool stream_open : 1;       /* announced or opened, and not yet closed() */
     bool close_after : 1;       /* no further message after this one */
     bool peer_keeps : 1;        /* the peer's side of keep-alive */
@@ -97,6 +100,10 @@ struct h1_conn {
 
 extern const struct stream_ops h1_stream_ops;
 struct h1_conn *h1_of_stream(struct stream *stream);
+static inline struct loop *h1_loop(const struct h1_conn *conn)
+{
+    return conn->transport->loop;
+}
 /* h1_conn.c */
 void h1_end_stream(struct h1_conn *conn, enum failure why); /* tells closed() */
 void h1_fail(struct h1_conn *conn, enum failure why);       /* closes the transport; the stream ends with `why` */

@@ -29,13 +29,13 @@ void h1_arm(struct h1_conn *conn, uint64_t milliseconds)
 {
     if (conn->conn.role == HTTP_CLIENT || milliseconds == 0)
         return;
-    if (!deadline_is_set(&conn->deadline) || conn->deadline.due > loop_now(conn->loop) + milliseconds)
-        deadline_set(&conn->deadline, conn->loop, milliseconds);
+    if (!deadline_is_set(&conn->deadline) || conn->deadline.due > loop_now(h1_loop(conn)) + milliseconds)
+        deadline_set(&conn->deadline, h1_loop(conn), milliseconds);
 }
 
 void h1_touch(struct h1_conn *conn)
 {
-    conn->since = loop_now(conn->loop);
+    conn->since = loop_now(h1_loop(conn));
 }
 
 static bool receives_body(const struct h1_conn *conn)
@@ -76,7 +76,8 @@ static void half_closed_passed(struct h1_conn *conn)
         h1_fail(conn, FAILURE_CLIENT_CLOSED); /* HTTP/1.0 knows no interim responses to ask with */
         return;
     }
-    conn->interims++;
+    if (conn->interims < H1_PROBES_QUICK)
+        conn->interims++;
     h1_probe(conn);
 }
 
@@ -98,8 +99,8 @@ static struct wait read_wait(const struct h1_conn *conn)
     const struct timeouts_config *timeouts = conn->settings->timeouts;
     if (conn->lingering || conn->leftover)
         return (struct wait){conn->since, timeouts->linger, idle_passed};
-    if (conn->receiving == RECEIVE_HEAD && conn->since_head != 0)
-        return (struct wait){conn->since_head, timeouts->request_head, head_passed};
+    if (conn->receiving == RECEIVE_HEAD && conn->in_head)
+        return (struct wait){conn->since, timeouts->request_head, head_passed};
     if (conn->receiving == RECEIVE_HEAD)
         return (struct wait){conn->since, conn->draining ? H1_DRAIN_QUIET_MS : conn->requests == 0 ? timeouts->request_head : timeouts->keep_alive, idle_passed};
     if (receives_body(conn) && !conn->paused)
@@ -113,7 +114,7 @@ static struct wait read_wait(const struct h1_conn *conn)
 static bool body_is_too_slow(struct h1_conn *conn)
 {
     const struct timeouts_config *timeouts = conn->settings->timeouts;
-    uint64_t now = loop_now(conn->loop);
+    uint64_t now = loop_now(h1_loop(conn));
     if (!receives_body(conn) || conn->paused || conn->settings->limits->least_body_rate == 0) {
         conn->rate_since = 0;
         return false;
@@ -133,7 +134,7 @@ static void h1_passed(struct deadline *deadline)
 {
     struct h1_conn *conn = CONTAINER_OF(deadline, struct h1_conn, deadline);
     struct wait waits[] = {write_wait(conn), read_wait(conn)};
-    uint64_t now = loop_now(conn->loop), next = UINT64_MAX;
+    uint64_t now = loop_now(h1_loop(conn)), next = UINT64_MAX;
     if (conn->closing)
         return;
     for (size_t i = 0; i < COUNT_OF(waits); i++) {
@@ -153,7 +154,7 @@ static void h1_passed(struct deadline *deadline)
         return;
     }
     if (next != UINT64_MAX)
-        deadline_set(deadline, conn->loop, next - now);
+        deadline_set(deadline, h1_loop(conn), next - now);
 }
 
 /* ---- the end of a message, and of the connection ---- */
@@ -223,7 +224,7 @@ static void server_exchange_over(struct h1_conn *conn)
     h1_arm(conn, conn->settings->timeouts->keep_alive);
     conn->conn.events->idle(&conn->conn);
     if (!conn->closing && (conn->in.length != 0 || conn->paused || conn->peer_ended))
-        loop_later(conn->loop, &conn->step);
+        loop_later(h1_loop(conn), &conn->step);
 }
 
 /* A request that was answered before it was whole: its rest is thrown away, so that the next one can be found. */
@@ -235,7 +236,7 @@ static void throw_rest_away(struct h1_conn *conn)
     h1_touch(conn);
     h1_arm(conn, conn->settings->timeouts->linger);
     if (conn->in.length != 0 || conn->paused)
-        loop_later(conn->loop, &conn->step);
+        loop_later(h1_loop(conn), &conn->step);
 }
 
 /* Ends the connection after a whole exchange. Over TLS, and where the end of the connection is the end of the body, it has to be said properly. */
@@ -347,7 +348,7 @@ static void on_sent(struct transport *transport, size_t bytes)
 {
     struct h1_conn *conn = transport->owner;
     (void)bytes;
-    conn->since_sent = loop_now(conn->loop);
+    conn->since_sent = loop_now(h1_loop(conn));
     if (conn->conn.role == HTTP_CLIENT && conn->stream_open) {
         conn->stream.any_sent = 1;
         conn->stream.request_sent = conn->sending == SEND_ENDED && transport_unsent(transport) == 0;
@@ -388,7 +389,7 @@ static void on_closed(struct transport *transport, int error)
     enum failure why = death(conn, error);
     conn->closing = true;
     deadline_clear(&conn->deadline);
-    loop_cancel(conn->loop, &conn->step);
+    loop_cancel(h1_loop(conn), &conn->step);
     buf_clear(&conn->in);
     h1_drop_fill(conn);
     if (conn->stream_open)
@@ -396,7 +397,8 @@ static void on_closed(struct transport *transport, int error)
     else if (conn->conn.role == HTTP_SERVER)
         arena_free(conn->stream.arena); /* of a head that never became a request */
     conn->conn.events->closed(&conn->conn, why);
-    loop_retire(conn->loop, &conn->retired);
+    conn->retired = (struct retired){.free = h1_free};
+    loop_retire(h1_loop(conn), &conn->retired);
 }
 
 static const struct transport_events h1_transport_events = {
@@ -488,11 +490,9 @@ struct http_conn *h1_conn_new(enum http_role role, struct transport *transport, 
     conn->stream.ops = &h1_stream_ops;
     conn->transport = transport;
     conn->settings = settings;
-    conn->loop = transport->loop;
     conn->keep_alive_hint = -1;
     conn->deadline.passed = h1_passed;
     conn->step.run = h1_step;
-    conn->retired.free = h1_free;
     conn->receiving = role == HTTP_SERVER ? RECEIVE_HEAD : RECEIVE_NOTHING;
     transport->events = &h1_transport_events;
     transport->owner = conn;
@@ -500,7 +500,7 @@ struct http_conn *h1_conn_new(enum http_role role, struct transport *transport, 
     h1_arm(conn, settings->timeouts->request_head);
     if (early != NULL && early->length != 0) {
         buf_move(&conn->in, early);
-        loop_later(conn->loop, &conn->step);
+        loop_later(h1_loop(conn), &conn->step);
     }
     return &conn->conn;
 }

@@ -90,11 +90,11 @@ enum h1_step h1_scan(struct h1_scan *scan, struct span bytes, size_t *length)
         if (empty)
             return H1_FAILED; /* an empty start line; the codec has skipped the one that is allowed */
         if (scan->first_line == 0)
-            scan->first_line = i;
+            scan->first_line = (uint32_t)i;
         i += 2;
-        scan->line = i;
+        scan->line = (uint32_t)i;
     }
-    scan->at = i;
+    scan->at = (uint32_t)i;
     return H1_MORE;
 }
 

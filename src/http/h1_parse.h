@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/attributes.h"
 #include "base/span.h"
@@ -20,10 +21,10 @@ struct limits_config;
 enum h1_step { H1_MORE, H1_DONE, H1_FAILED };
 /* Where scanning stands; zeroed at the first byte of a head. */
 struct h1_scan {
-    size_t at;         /* next byte to look at */
-    size_t line;       /* first byte of its line */
-    size_t first_line; /* length of the start line, once it is whole; 0 before */
-    bool in_trailers;  /* a section of fields only: an empty first line ends it */
+    uint32_t at;         /* next byte to look at */
+    uint32_t line;       /* first byte of its line */
+    uint32_t first_line; /* length of the start line, once it is whole; 0 before */
+    bool in_trailers;    /* a section of fields only: an empty first line ends it */
 };
 /* DONE: *length is the length of the head with its empty line. FAILED: a forbidden byte (bare CR or LF, controls but HTAB). */
 enum h1_step h1_scan(struct h1_scan *scan, struct span bytes, size_t *length) MUST_CHECK;

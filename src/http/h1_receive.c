@@ -69,10 +69,12 @@ static size_t window_now(const struct h1_conn *conn)
 /* What follows a head: its body by the framing that was read. */
 static void begin_body(struct h1_conn *conn, const struct head *head)
 {
-    conn->chunked = (struct h1_chunked){0};
-    conn->body_left = head->body_length;
+    if (head->body_length > 0)
+        conn->body_left = head->body_length;
+    else
+        conn->chunked = (struct h1_chunked){0};
     conn->rate_bytes = 0;
-    conn->rate_since = loop_now(conn->loop);
+    conn->rate_since = loop_now(h1_loop(conn));
     if (head->body_length == BODY_NONE)
         message_ended(conn);
     else
@@ -209,8 +211,9 @@ static bool receive_request(struct h1_conn *conn)
         h1_fail(conn, FAILURE_CLIENT_CLOSED);
         return false;
     }
-    if (conn->since_head == 0)
-        conn->since_head = loop_now(conn->loop);
+    if (!conn->in_head)
+        h1_touch(conn);
+    conn->in_head = true;
     if (!gather(conn, conn->settings->limits->request_head, &bytes)) {
         h1_fail(conn, FAILURE_OVERLOADED);
         return false;
@@ -237,7 +240,7 @@ static bool receive_request(struct h1_conn *conn)
     struct head head;
     struct head_check check;
     conn->scan = (struct h1_scan){0};
-    conn->since_head = 0;
+    conn->in_head = false;
     conn->skipped_line = false;
     if (!take_head_bytes(conn, &bytes, length)) {
         h1_fail(conn, FAILURE_OVERLOADED);
@@ -368,7 +371,7 @@ static void body_failed(struct h1_conn *conn, enum failure request_why)
 /* Bytes that nobody wants any more, up to a bound. */
 static void discard(struct h1_conn *conn, struct buf *bytes)
 {
-    conn->discarded += bytes->length;
+    conn->discarded += (uint32_t)bytes->length;
     buf_clear(bytes);
     if (conn->discarded > H1_LINGER_MOST)
         h1_linger(conn);
@@ -504,7 +507,7 @@ static bool receive_nothing(struct h1_conn *conn)
 
 static bool receive_discard(struct h1_conn *conn)
 {
-    conn->discarded += conn->in.length;
+    conn->discarded += (uint32_t)conn->in.length;
     buf_clear(&conn->in);
     if (conn->discarded > H1_LINGER_MOST && conn->lingering)
         transport_close(conn->transport);

@@ -45,7 +45,7 @@ static bool send_interim(struct h1_conn *conn, const struct head *head)
         conn->sending = SEND_RAW;
         conn->receiving = RECEIVE_RAW;
         conn->close_after = true;
-        loop_later(conn->loop, &conn->step); /* what came behind the request belongs to the tunnel */
+        loop_later(h1_loop(conn), &conn->step); /* what came behind the request belongs to the tunnel */
     }
     return fits;
 }
@@ -108,10 +108,10 @@ static void push_out(struct h1_conn *conn, bool fits)
     }
     transport_send(conn->transport, &nothing);
     if (transport_unsent(conn->transport) == 0)
-        loop_later(conn->loop, &conn->step);
+        loop_later(h1_loop(conn), &conn->step);
     else if (conn->conn.role == HTTP_SERVER && !conn->write_stalls) {
         conn->write_stalls = true;
-        conn->since_sent = loop_now(conn->loop);
+        conn->since_sent = loop_now(h1_loop(conn));
         h1_arm(conn, conn->settings->timeouts->write);
     }
 }
@@ -210,7 +210,7 @@ static void h1_credit(struct stream *stream, size_t bytes)
     if (conn->uncredited == 0 && conn->receiving == RECEIVE_RAW)
         h1_drop_fill(conn); /* a quiet tunnel holds no block */
     if (!conn->closing && (conn->paused || conn->in.length != 0) && conn->uncredited <= stream->window / 2)
-        loop_later(conn->loop, &conn->step);
+        loop_later(h1_loop(conn), &conn->step);
 }
 
 static void h1_reset(struct stream *stream, enum failure why)

@@ -172,12 +172,13 @@ static void timer_fired(evutil_socket_t fd, short what, void *argument)
 
 /* ---- turns ---- */
 
+static struct task last_mark; /* behind the last: so that `next` tells of every task whether it is queued */
+
 void loop_later(struct loop *loop, struct task *task)
 {
-    if (task->queued)
+    if (task->next != NULL)
         return;
-    task->queued = true;
-    task->next = NULL;
+    task->next = &last_mark;
     if (loop->last_task != NULL)
         loop->last_task->next = task;
     else
@@ -187,9 +188,8 @@ void loop_later(struct loop *loop, struct task *task)
 
 void loop_cancel(struct loop *loop, struct task *task)
 {
-    if (!task->queued)
+    if (task->next == NULL)
         return;
-    task->queued = false;
     struct task *before = NULL, *at = loop->first_task;
     while (at != task) {
         before = at;
@@ -198,19 +198,21 @@ void loop_cancel(struct loop *loop, struct task *task)
     if (before != NULL)
         before->next = task->next;
     else
-        loop->first_task = task->next;
+        loop->first_task = task->next != &last_mark ? task->next : NULL;
     if (loop->last_task == task)
         loop->last_task = before;
+    task->next = NULL;
 }
 
 static void loop_run_tasks(struct loop *loop)
 {
     for (unsigned i = 0; i < TASKS_A_TURN && loop->first_task != NULL; i++) {
         struct task *task = loop->first_task;
-        loop->first_task = task->next;
-        if (loop->first_task == NULL)
-            loop->last_task = NULL;
-        task->queued = false;
+        if (task->next != &last_mark)
+            loop->first_task = task->next;
+        else
+            loop->first_task = loop->last_task = NULL;
+        task->next = NULL;
         task->run(task);
     }
 }
@@ -284,11 +286,13 @@ void loop_stop(struct loop *loop)
 /* ---- watches ---- */
 
 struct watch {
-    struct event event;
+    union {
+        struct event event;
+        struct retired retired; /* once it is no more watched */
+    };
     struct loop *loop;
     void (*ready)(void *owner, unsigned bits);
     void *owner;
-    struct retired retired;
 };
 
 static void watch_fired(evutil_socket_t fd, short what, void *argument)

@@ -18,8 +18,7 @@ struct loop;
 /* Work put off to the end of the turn. Zeroed is idle. Queued at most once: a second loop_later() before it ran changes nothing. */
 struct task {
     void (*run)(struct task *task);
-    struct task *next;
-    bool queued;
+    struct task *next; /* NULL: not queued; the last one's is a mark */
 };
 /* Freed after the turn in which it was retired. */
 struct retired {

@@ -9,11 +9,6 @@
 #include "net/socket.h"
 #include "net/transport.h"
 
-struct tcp_transport {
-    struct transport transport;
-    bool pending; /* still connecting */
-};
-
 static enum transport_step step_of_errno(struct transport *transport, enum transport_step again)
 {
     if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
@@ -25,8 +20,7 @@ static enum transport_step step_of_errno(struct transport *transport, enum trans
 /* First called before the loop has looked at the socket: then only waits. */
 static enum transport_step tcp_open(struct transport *transport)
 {
-    struct tcp_transport *tcp = CONTAINER_OF(transport, struct tcp_transport, transport);
-    if (!tcp->pending)
+    if (!transport->connecting)
         return TRANSPORT_DONE;
     if (!transport->read_wants_write)
         return TRANSPORT_WANTS_WRITE;
@@ -35,7 +29,7 @@ static enum transport_step tcp_open(struct transport *transport)
         transport->error = error;
         return TRANSPORT_FAILED;
     }
-    tcp->pending = false;
+    transport->connecting = 0;
     return TRANSPORT_DONE;
 }
 
@@ -89,7 +83,7 @@ static enum transport_step tcp_finish(struct transport *transport)
 
 static void tcp_free(struct transport *transport)
 {
-    free(CONTAINER_OF(transport, struct tcp_transport, transport));
+    free(transport);
 }
 
 static const struct transport_kind tcp_kind = {
@@ -105,8 +99,8 @@ static const struct transport_kind tcp_kind = {
 
 struct transport *transport_new_plain(struct loop *loop, int fd, bool pending, const struct transport_events *events, void *owner)
 {
-    struct tcp_transport *tcp = xcalloc(1, sizeof *tcp);
-    tcp->pending = pending;
-    transport_init(&tcp->transport, &tcp_kind, loop, fd, events, owner);
-    return &tcp->transport;
+    struct transport *transport = xcalloc(1, sizeof *transport);
+    transport->connecting = pending;
+    transport_init(transport, &tcp_kind, loop, fd, events, owner);
+    return transport;
 }

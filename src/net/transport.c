@@ -60,6 +60,7 @@ static void transport_die(struct transport *transport, int error)
     transport->events->closed(transport, error);
     close(transport->fd);
     transport->fd = -1;
+    transport->retired = (struct retired){.free = transport_free};
     loop_retire(transport->loop, &transport->retired);
 }
 
@@ -330,7 +331,6 @@ void transport_init(struct transport *transport, const struct transport_kind *ki
     transport->fd = fd;
     transport->flush.run = transport_flush;
     transport->look.run = transport_look;
-    transport->retired.free = transport_free;
     transport->read_size = BLOCK_ROOM;
     transport->watch = watch_new(loop, fd, WATCH_READ, transport_ready, transport);
     loop_later(loop, &transport->flush);

@@ -56,13 +56,16 @@ struct transport {
     struct buf out; /* waits for the socket */
     struct pipe *pipe; /* the next pipe->left bytes come by it; NULL: by memory */
     struct task flush;
-    struct task look; /* after a resume: bytes read ahead do not wake the loop */
-    struct retired retired;
+    union {
+        struct task look;       /* after a resume: bytes read ahead do not wake the loop */
+        struct retired retired; /* once it is closed */
+    };
     int fd;
     int error;          /* of the failure, until closed() tells it */
     uint32_t read_size; /* bytes to ask for at once: one block for heads, more for bodies (transport_expect()) */
     unsigned opened : 1, paused : 1, finishing : 1, finished : 1, ended : 1, closing : 1, closed : 1, wants_write : 1,
-        read_wants_write : 1;
+        read_wants_write : 1,
+        connecting : 1; /* of the kind: the socket is not connected yet */
 };
 
 /* An accepted socket, or one that socket_connect() began; takes the descriptor. Plain TCP or unix. Opened is told in a

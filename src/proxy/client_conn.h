@@ -18,14 +18,16 @@ struct worker;
 
 /* Ten thousand of these may sit idle: what only the first moments need is in client_setup. */
 struct client_conn {
-    struct list at;             /* worker->clients */
+    union {
+        struct list at;         /* worker->clients */
+        struct retired retired; /* once it is gone */
+    };
     struct worker *worker;
     struct lease *lease;        /* of the snapshot its site belongs to; moved to the current one by client_conn_refresh() (an exchange holds its own: lease_hold) */
     const struct site *site;
     struct transport *transport; /* until the codec has it */
     struct http_conn *http;
     struct client_setup *setup; /* PROXY preface, handshake, choice of version; NULL once the codec has the connection */
-    struct retired retired;
     struct ip_address peer;
     uint32_t exchanges;         /* in progress */
     uint32_t quiet_since;       /* loop_now(), its low bits: when it was accepted or its last request ended */

@@ -25,7 +25,7 @@
 
 #define LOG_RING_SIZE ((size_t)1 << 20) /* about two thousand access-log lines until the log thread looks */
 #define BLOCKS_KEPT 256                 /* free blocks (4 MiB) a worker keeps warm while it works */
-#define BLOCKS_KEPT_IDLE 8              /* and when no request came for a while */
+#define BLOCKS_KEPT_IDLE 4              /* and when no request came for a while */
 #define IDLE_MS 250
 #define STOP_MOST 1000     /* ms that a stopping worker gives its exchanges to let go */
 #define BACKLOG_MOST 65536 /* connections taken from the queue of a socket that is about to close */

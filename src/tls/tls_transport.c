@@ -26,7 +26,6 @@ struct tls_transport {
     struct tls_client *client; /* client role */
     struct tls_socket socket;
     size_t sealed;             /* bytes of `out` whose records wait in socket.unsent */
-    bool pending;              /* still connecting */
     bool shaken;
 };
 
@@ -118,7 +117,7 @@ static enum transport_step shake(struct tls_transport *tls)
 static enum transport_step tls_open(struct transport *transport)
 {
     struct tls_transport *tls = tls_of(transport);
-    if (!tls->pending)
+    if (!transport->connecting)
         return shake(tls);
     if (!transport->read_wants_write)
         return TRANSPORT_WANTS_WRITE;
@@ -127,7 +126,7 @@ static enum transport_step tls_open(struct transport *transport)
         transport->error = error;
         return TRANSPORT_FAILED;
     }
-    tls->pending = false;
+    transport->connecting = 0;
     return shake(tls);
 }
 
@@ -304,7 +303,7 @@ struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending,
 {
     struct tls_transport *tls = tls_new(client->context, fd);
     tls->client = tls_client_take(client);
-    tls->pending = pending;
+    tls->transport.connecting = pending;
     SSL_set_connect_state(tls->ssl);
     set_name(tls, client->server_name != NULL ? client->server_name : name);
     transport_init(&tls->transport, &tls_kind, loop, fd, events, owner);
