@@ -1,18 +1,29 @@
 /*
- * The per-thread pool of blocks. Under AddressSanitizer blocks are never kept, so that a use after release is seen.
+ * The per-thread pool of blocks. They are cut from slabs of their own, apart from malloc's heap, so that a burst of blocks between long-lived
+ * small structs leaves no holes: a free block is warm (kept as it was, last in first out) or cold (its pages given back to the kernel).
+ * Under AddressSanitizer blocks come from malloc and are never kept, so that a use after release is seen.
  * Who sheds load at the cap is left to callers.
  */
 #include "base/block.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "base/counters.h"
+#include "base/error.h"
 #include "base/pooling.h"
 
+#define SLAB_BLOCKS 64u /* 1 MiB of addresses; memory only as it is touched */
+
 struct block_pool {
-    struct block *free;
-    size_t free_count, out, cap, keep;
+    struct block *warm;
+    size_t warm_count, out, cap, keep;
+    struct block **cold;  /* pointers apart from the blocks: touching one would bring its page back */
+    size_t cold_count, cold_room;
+    void **slabs;
+    size_t slabs_count;
 };
 
 static _Thread_local struct block_pool block_pool = {.keep = 256};
@@ -23,20 +34,74 @@ static void block_count_out(void)
                           memory_order_relaxed);
 }
 
+/* ---- slabs ---- */
+
+/* cold_room counts all blocks of all slabs, so this never has to grow. */
+static void cold_push(struct block_pool *pool, struct block *block)
+{
+    assert(pool->cold_count < pool->cold_room);
+    pool->cold[pool->cold_count++] = block;
+}
+
+static bool slab_add(struct block_pool *pool)
+{
+    size_t size = (size_t)SLAB_BLOCKS * BLOCK_SIZE;
+    char *slab = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (slab == MAP_FAILED)
+        return false;
+    (void)madvise(slab, size, MADV_NOHUGEPAGE); /* one huge page would hold the memory of 128 blocks for one */
+    pool->slabs = xrealloc(pool->slabs, (pool->slabs_count + 1) * sizeof *pool->slabs);
+    pool->slabs[pool->slabs_count++] = slab;
+    pool->cold_room = pool->slabs_count * SLAB_BLOCKS;
+    pool->cold = xrealloc(pool->cold, pool->cold_room * sizeof *pool->cold);
+    for (size_t i = SLAB_BLOCKS; i > 0; i--)
+        cold_push(pool, (struct block *)(void *)(slab + (i - 1) * BLOCK_SIZE));
+    return true;
+}
+
+/* Nothing is out: the thread ends, or a test begins anew. */
+static void slabs_free(struct block_pool *pool)
+{
+    for (size_t i = 0; i < pool->slabs_count; i++)
+        (void)munmap(pool->slabs[i], (size_t)SLAB_BLOCKS * BLOCK_SIZE);
+    free(pool->slabs);
+    free(pool->cold);
+    pool->slabs = NULL;
+    pool->cold = NULL;
+    pool->slabs_count = pool->cold_count = pool->cold_room = 0;
+}
+
+/* ---- blocks ---- */
+
+static struct block *block_get(struct block_pool *pool)
+{
+    if (!POOLING)
+        return malloc(BLOCK_SIZE);
+    struct block *block = pool->warm;
+    if (block != NULL) {
+        pool->warm = block->next;
+        pool->warm_count--;
+        return block;
+    }
+    if (pool->cold_count == 0 && !slab_add(pool))
+        return NULL;
+    return pool->cold[--pool->cold_count];
+}
+
+static void block_chill(struct block_pool *pool, struct block *block)
+{
+    (void)madvise(block, BLOCK_SIZE, MADV_DONTNEED);
+    cold_push(pool, block);
+}
+
 struct block *block_take(void)
 {
     struct block_pool *pool = &block_pool;
     if (pool->cap != 0 && pool->out >= pool->cap)
         return NULL;
-    struct block *block = pool->free;
-    if (block != NULL) {
-        pool->free = block->next;
-        pool->free_count--;
-    } else {
-        block = malloc(BLOCK_SIZE);
-        if (block == NULL)
-            return NULL;
-    }
+    struct block *block = block_get(pool);
+    if (block == NULL)
+        return NULL;
     pool->out++;
     block_count_out();
     block->next = NULL;
@@ -51,20 +116,22 @@ void block_free_last(struct block *block)
     assert(pool->out > 0);
     pool->out--;
     block_count_out();
-    if (!POOLING || pool->free_count >= pool->keep) {
+    if (!POOLING) {
         free(block);
-        return;
+    } else if (pool->warm_count >= pool->keep) {
+        block_chill(pool, block);
+    } else {
+        block->next = pool->warm;
+        pool->warm = block;
+        pool->warm_count++;
     }
-    block->next = pool->free;
-    pool->free = block;
-    pool->free_count++;
 }
 
 void block_pool_configure(size_t cap, size_t keep)
 {
     block_pool.cap = cap;
     block_pool.keep = keep;
-    if (block_pool.free_count > keep)
+    if (block_pool.warm_count > keep)
         block_pool_trim(keep);
 }
 
@@ -75,15 +142,18 @@ size_t block_pool_out(void)
 
 size_t block_pool_free_count(void)
 {
-    return block_pool.free_count;
+    return block_pool.warm_count;
 }
 
 void block_pool_trim(size_t keep)
 {
-    while (block_pool.free_count > keep) {
-        struct block *block = block_pool.free;
-        block_pool.free = block->next;
-        block_pool.free_count--;
-        free(block);
+    struct block_pool *pool = &block_pool;
+    while (pool->warm_count > keep) {
+        struct block *block = pool->warm;
+        pool->warm = block->next;
+        pool->warm_count--;
+        block_chill(pool, block);
     }
+    if (keep == 0 && pool->out == 0)
+        slabs_free(pool);
 }

@@ -45,7 +45,7 @@ void block_pool_configure(size_t cap, size_t keep);
 /* Blocks that are out, and blocks kept free, of this thread. */
 size_t block_pool_out(void);
 size_t block_pool_free_count(void);
-/* Gives the kept free blocks (all but `keep`) back to the allocator. */
+/* Gives the memory of the kept free blocks (all but `keep`) back to the kernel; with 0 and none out, the addresses too. */
 void block_pool_trim(size_t keep);
 
 #endif
