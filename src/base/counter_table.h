@@ -22,6 +22,20 @@
     X(responses_5xx, COUNTER, "responses with a 5xx status")                                                           \
     X(bytes_from_clients, COUNTER, "body bytes received from clients")                                                 \
     X(bytes_to_clients, COUNTER, "body bytes sent to clients")                                                         \
+    X(h2_connections, GAUGE, "client connections open that speak HTTP/2")                                              \
+    X(h2_streams_refused, COUNTER, "HTTP/2 streams refused because too many of the connection were still running")     \
+    X(h2_flood_resets, COUNTER, "HTTP/2 connections closed: too many requests reset")                                  \
+    X(h2_flood_errors, COUNTER, "HTTP/2 connections closed: too many stream errors or malformed requests")             \
+    X(h2_flood_oversize, COUNTER, "HTTP/2 connections closed: too many request heads over a limit")                    \
+    X(h2_flood_settings, COUNTER, "HTTP/2 connections closed: too many SETTINGS frames")                               \
+    X(h2_flood_pings, COUNTER, "HTTP/2 connections closed: too many PING frames")                                      \
+    X(h2_flood_priorities, COUNTER, "HTTP/2 connections closed: too many PRIORITY frames")                             \
+    X(h2_flood_empty_data, COUNTER, "HTTP/2 connections closed: too many empty DATA frames")                           \
+    X(h2_flood_tiny_data, COUNTER, "HTTP/2 connections closed: too many DATA frames of a few bytes")                   \
+    X(h2_flood_continuations, COUNTER, "HTTP/2 connections closed: too many CONTINUATION frames")                      \
+    X(h2_flood_window_updates, COUNTER, "HTTP/2 connections closed: too many WINDOW_UPDATE frames")                    \
+    X(h2_flood_unknown_frames, COUNTER, "HTTP/2 connections closed: too many frames of unknown types")                 \
+    X(h2_flood_library, COUNTER, "HTTP/2 connections closed: flooded beyond what the library takes")                   \
     X(upstream_connects, COUNTER, "connections to servers opened")                                                     \
     X(upstream_connects_failed, COUNTER, "connections to servers that failed")                                         \
     X(upstream_reused, COUNTER, "requests sent on a kept server connection")                                           \

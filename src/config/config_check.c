@@ -15,7 +15,7 @@
 #include "config/config_schema.h"
 
 /* What this build can speak; the rest is left out with a warning. */
-static const unsigned protocols_built = PROTOCOL_HTTP_1;
+static const unsigned protocols_built = PROTOCOL_HTTP_1 | (WITH_HTTP2 ? PROTOCOL_H2 | PROTOCOL_H2C : 0);
 
 struct check {
     struct config *config;

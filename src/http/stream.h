@@ -27,7 +27,7 @@ struct stream;
 struct stream_ops {
     void (*send_head)(struct stream *stream, const struct head *head, bool last); /* the head is serialised at once; spans need not live on */
     void (*send_body)(struct stream *stream, struct buf *bytes, bool last);       /* takes all bytes; may be empty with last */
-    void (*send_trailers)(struct stream *stream, const struct fields *trailers);  /* ends the message */
+    void (*send_trailers)(struct stream *stream, const struct fields *trailers);  /* ends the message; the fields' items live until closed() */
     void (*credit)(struct stream *stream, size_t bytes); /* received body bytes now dealt with */
     /* Gives the exchange up: a message half sent is cut visibly (no last chunk, RST_STREAM). closed() follows. Harmless when already closing. */
     void (*reset)(struct stream *stream, enum failure why);

@@ -1,0 +1,162 @@
+/*
+ * What the files of the HTTP/2 codec share: h2_conn.c (life, timers, the interface of a connection), h2_callbacks.c (frames to events), h2_stream.c (calls to
+ * frames), h2_head.c (fields both ways). The library parses and writes frames and keeps their rules; who may do how much, and when, is decided here.
+ *
+ * The library is called from the loop only: callbacks of nghttp2_session_mem_recv() tell the owner, whose calls then only submit; what was submitted is written
+ * by one task at the end of the turn. A stream that is over for the library is told closed() after that call has returned (h2_tell_over()).
+ */
+#ifndef WEIR_HTTP_H2_H
+#define WEIR_HTTP_H2_H
+
+#include <nghttp2/nghttp2.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/list.h"
+#include "http/h2_guard.h"
+#include "http/head.h"
+#include "http/head_check.h"
+#include "http/http_conn.h"
+#include "http/stream.h"
+#include "net/loop.h"
+#include "net/transport.h"
+
+struct h2_conn;
+
+/* A header block while it is received; in the stream's arena. */
+struct h2_reading {
+    struct head head;
+    struct head_check check;
+    struct span authority, path, protocol, scheme;
+    size_t size;          /* bytes as HTTP/1 would count them: what limits.request_head and response_head say */
+    unsigned fields;
+    enum failure why;     /* not NONE: refused; the rest of the block is not kept */
+    bool trailers;
+};
+struct h2_stream {
+    struct stream stream;
+    struct h2_conn *conn;
+    struct list at;             /* conn->streams */
+    struct list told;           /* conn->told: sent() is to be told; also linked while over */
+    struct retired retired;
+    struct h2_reading *reading; /* NULL: no header block is being received */
+    struct buf in;              /* received, not yet told */
+    struct buf out;             /* to be sent; leaves by h2_stream.c's data provider */
+    const struct head *request; /* waits_settings: in the arena */
+    struct fields trailers;     /* to be sent behind it; its items live in the arena */
+    int64_t send_left;          /* bytes still to come by the Content-Length that was sent; -1: none was */
+    size_t uncredited;          /* received, not yet credited */
+    size_t window;              /* our receive window of the stream */
+    size_t grown;               /* credited since the window last grew */
+    size_t left;                /* body bytes framed, sent() not yet told */
+    uint64_t since_in, since_out; /* loop_now(): the last byte received, the last framed */
+    uint64_t rate_since, rate_bytes; /* server role: for limits.least_body_rate */
+    uint64_t bytes_before;      /* client role: of conn->received when it was opened */
+    int32_t id;                 /* 0: not submitted yet */
+    unsigned interims;          /* client role: 1xx received */
+    uint8_t why;                /* enum failure with which it ends */
+    bool announced : 1;         /* opened() was told, or opened by http_conn_open(): closed() is owed */
+    bool over : 1;              /* ended: nothing is told any more but closed() */
+    bool reset_here : 1;        /* RST_STREAM is our own decision */
+    bool peer_reset : 1;
+    bool head_told : 1;         /* client role: the final head */
+    bool head_sent : 1;         /* server role: the final head; client role: the request */
+    bool head_request : 1;
+    bool in_last : 1;           /* END_STREAM came, and is to be told with `in` */
+    bool in_ended : 1;          /* END_STREAM came */
+    bool out_last : 1;          /* the owner has ended its message */
+    bool out_ended : 1;         /* END_STREAM was framed */
+    bool has_trailers : 1;      /* `trailers` ends the message */
+    bool deferred : 1;          /* the data provider waits for nghttp2_session_resume_data() */
+    bool tunnel : 1;            /* extended CONNECT: asked for */
+    bool raw : 1;               /* and granted */
+    bool hold : 1;              /* received bytes wait for the tunnel to be granted */
+    bool refused : 1;           /* server role: refused() was told */
+    bool waits_settings : 1;    /* client role: an extended CONNECT before the peer's SETTINGS */
+};
+struct h2_conn {
+    struct http_conn conn;
+    struct transport *transport;
+    const struct http_settings *settings;
+    struct loop *loop;
+    nghttp2_session *session;
+    struct list streams;        /* h2_stream.at, oldest first */
+    struct list told;           /* h2_stream.told */
+    struct list over;           /* h2_stream.told: closed() is to be told */
+    struct list waiting;        /* h2_stream.told: waits_settings */
+    struct block *fill;         /* small pieces of bodies are copied together; a reference, or NULL */
+    const struct slice *feeding; /* whose bytes the library is looking at */
+    struct h2_stream *partial;  /* has received a part of a DATA frame in this call of the library */
+    struct task flush, step;
+    struct buf early;           /* read before the codec was there */
+    struct deadline deadline;
+    struct retired retired;
+    uint64_t since;             /* the last stream began or ended, or the connection */
+    uint64_t since_head;        /* a header block is under way; 0: none */
+    uint64_t since_sent;        /* the peer took a byte */
+    uint64_t drain_since, ping_at;
+    uint64_t received_at;       /* client role */
+    uint64_t received;          /* bytes, all */
+    size_t held;                /* uncredited, of all streams */
+    size_t unconsumed;          /* of these, not given back to the connection's window */
+    unsigned streams_count;
+    struct h2_guard guard;
+    uint8_t why;                /* enum failure of streams when the connection ends */
+    bool closing : 1;           /* the transport is closed or about to be */
+    bool finishing : 1;         /* GOAWAY is said or being said: what comes is thrown away */
+    bool draining : 1;
+    bool drain_due : 1;         /* the second step may be taken at the next look of the timer */
+    bool goaway_sent : 1;       /* the second step of a drain */
+    bool peer_goaway : 1;
+    bool peer_settings : 1;     /* the first SETTINGS of the peer came */
+    bool ping_out : 1;          /* a PING of ours is under way */
+    bool lingering : 1;         /* our side is ended */
+    bool write_stalls : 1;
+    bool more : 1;              /* frames wait for room in the transport's queue */
+    bool any_stream : 1;        /* there has been one */
+};
+
+#define H2_OUT_MOST (64u << 10) /* bytes in the transport's queue at which no more frames are made: what waits is in the streams, where it is counted */
+#define H2_SMALL_PIECE 4096u    /* bytes: worth a copy rather than a block of its own */
+#define H2_FIRST_WINDOW 65535u  /* RFC 9113 6.9.2 */
+#define H2_ARENA_MOST (256u << 10)
+#define H2_DRAIN_STEP_MS 1000u
+
+/* h2_conn.c */
+struct h2_stream *h2_stream_new(struct h2_conn *conn);
+void h2_receive_bytes(struct h2_conn *conn, struct buf *bytes);
+void h2_tell_over(struct h2_conn *conn);
+void h2_later(struct h2_conn *conn);                                /* what was submitted leaves at the turn's end */
+void h2_over(struct h2_stream *stream, enum failure why);           /* closed(why) will be told */
+void h2_fail(struct h2_conn *conn, enum failure why);               /* closes the transport; streams end with `why` */
+void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why); /* GOAWAY, then the end */
+void h2_arm(struct h2_conn *conn, uint64_t milliseconds);
+/* Counts what the peer does; past a bound the connection is ended, and false. */
+bool h2_note(struct h2_conn *conn, enum h2_guard_kind kind) MUST_CHECK;
+/* h2_callbacks.c */
+nghttp2_session *h2_session_new(struct h2_conn *conn) MUST_CHECK;   /* with its callbacks; NULL: no memory */
+void h2_deliver(struct h2_stream *stream);                          /* tells what was received */
+void h2_drop_fill(struct h2_conn *conn);
+void h2_refuse(struct h2_stream *stream, enum failure why);         /* server role */
+/* h2_stream.c */
+extern const struct stream_ops h2_stream_ops;
+struct h2_stream *h2_of_stream(struct stream *stream);
+void h2_reset(struct h2_stream *stream, uint32_t code, enum failure why);
+void h2_uncredit(struct h2_stream *stream, size_t bytes);           /* takes bytes off what is held */
+void h2_send_waiting(struct h2_conn *conn);                         /* client role: the peer's SETTINGS are here */
+ssize_t h2_read_body(nghttp2_session *session, int32_t id, uint8_t *at, size_t room, uint32_t *flags, nghttp2_data_source *source, void *user);
+int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length, nghttp2_data_source *source, void *user);
+/* h2_head.c */
+bool h2_reading_begin(struct h2_stream *stream, bool trailers) MUST_CHECK; /* false: arena cap */
+void h2_reading_field(struct h2_stream *stream, struct span name, struct span value);
+/* The whole block was received: sets head, and tells what is wrong with it. ended: END_STREAM stands on it. */
+enum failure h2_reading_request(struct h2_stream *stream, bool ended) MUST_CHECK;
+enum failure h2_reading_response(struct h2_stream *stream, bool ended) MUST_CHECK;
+/* Submits a head; false: no memory. */
+bool h2_submit_request(struct h2_stream *stream, const struct head *head, bool last) MUST_CHECK;
+bool h2_submit_response(struct h2_stream *stream, const struct head *head, bool last) MUST_CHECK;
+bool h2_submit_interim(struct h2_stream *stream, const struct head *head) MUST_CHECK;
+bool h2_submit_trailers(struct h2_stream *stream) MUST_CHECK;
+
+#endif

@@ -1,0 +1,512 @@
+/* Frames of the peer become events of the owner, and the library's news of a stream's end becomes its verdict. */
+#include <assert.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "config/config.h"
+#include "http/h2.h"
+
+#define INTERIMS_MOST 100u /* 1xx of one response; the proxy relays fewer */
+#define TINY_DATA 5u       /* bytes */
+
+static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
+{
+    return nghttp2_session_get_stream_user_data(session, id);
+}
+
+static bool is_server(const struct h2_conn *conn)
+{
+    return conn->conn.role == HTTP_SERVER;
+}
+
+/* ---- what is counted ---- */
+
+static bool note_data_frame(struct h2_conn *conn, const nghttp2_frame_hd *frame)
+{
+    bool ends = (frame->flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (ends || frame->length >= TINY_DATA)
+        return true;
+    return h2_note(conn, frame->length == 0 ? H2_GUARD_empty_data : H2_GUARD_tiny_data);
+}
+
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *user)
+{
+    struct h2_conn *conn = user;
+    bool fine = true, ack = (frame->flags & NGHTTP2_FLAG_ACK) != 0, whole = (frame->flags & NGHTTP2_FLAG_END_HEADERS) != 0;
+    (void)session;
+    if (frame->type == NGHTTP2_HEADERS && !whole)
+        conn->since_head = loop_now(conn->loop);
+    else if (frame->type != NGHTTP2_CONTINUATION || whole)
+        conn->since_head = 0;
+    switch (frame->type) {
+    case NGHTTP2_DATA:
+        fine = note_data_frame(conn, frame);
+        break;
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_RST_STREAM: /* counted where it ends a stream */
+    case NGHTTP2_PUSH_PROMISE:
+    case NGHTTP2_GOAWAY:
+        break;
+    case NGHTTP2_PRIORITY:
+        fine = h2_note(conn, H2_GUARD_priorities);
+        break;
+    case NGHTTP2_SETTINGS:
+        fine = ack || h2_note(conn, H2_GUARD_settings);
+        break;
+    case NGHTTP2_PING:
+        fine = ack || h2_note(conn, H2_GUARD_pings);
+        break;
+    case NGHTTP2_WINDOW_UPDATE:
+        fine = h2_note(conn, H2_GUARD_window_updates);
+        break;
+    case NGHTTP2_CONTINUATION:
+        fine = h2_note(conn, H2_GUARD_continuations);
+        break;
+    default:
+        fine = h2_note(conn, H2_GUARD_unknown_frames);
+        break;
+    }
+    return fine ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/* The library answers such a frame by an error of the stream or of the connection. */
+static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user)
+{
+    struct h2_conn *conn = user;
+    (void)session;
+    (void)frame;
+    (void)error;
+    return h2_note(conn, H2_GUARD_errors) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/* ---- heads ---- */
+
+static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct h2_conn *conn = user;
+    struct h2_stream *stream = stream_of(session, frame->hd.stream_id);
+    if (stream == NULL) {
+        if (!is_server(conn) || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+            return 0; /* of a stream that is over */
+        stream = h2_stream_new(conn);
+        stream->id = frame->hd.stream_id;
+        stream->stream.arena = arena_new(H2_ARENA_MOST);
+        nghttp2_session_set_stream_user_data(session, stream->id, stream);
+        if (stream->stream.arena == NULL || !h2_reading_begin(stream, false)) {
+            h2_reset(stream, NGHTTP2_REFUSED_STREAM, FAILURE_OVERLOADED);
+            return 0;
+        }
+        return 0;
+    }
+    bool trailers = is_server(conn) || stream->head_told;
+    if (!h2_reading_begin(stream, trailers))
+        h2_reset(stream, NGHTTP2_INTERNAL_ERROR, FAILURE_OVERLOADED);
+    return 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_length, const uint8_t *value,
+                     size_t value_length, uint8_t flags, void *user)
+{
+    struct h2_stream *stream = stream_of(session, frame->hd.stream_id);
+    (void)flags;
+    (void)user;
+    if (stream != NULL && stream->reading != NULL)
+        h2_reading_field(stream, span_make((const char *)name, name_length), span_make((const char *)value, value_length));
+    return 0;
+}
+
+/* The library would leave the field out: what is malformed is refused, never repaired. */
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_length, const uint8_t *value,
+                             size_t value_length, uint8_t flags, void *user)
+{
+    (void)session;
+    (void)frame;
+    (void)name;
+    (void)name_length;
+    (void)value;
+    (void)value_length;
+    (void)flags;
+    (void)user;
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* an error of the stream */
+}
+
+void h2_refuse(struct h2_stream *stream, enum failure why)
+{
+    if (stream->refused || stream->over)
+        return;
+    stream->refused = true;
+    size_t dropped = stream->in.length;
+    buf_clear(&stream->in);
+    stream->in_last = false;
+    h2_uncredit(stream, dropped);
+    stream->stream.events->refused(&stream->stream, why);
+}
+
+static enum h2_guard_kind guard_of_refusal(enum failure why)
+{
+    return why == FAILURE_FIELDS_TOO_LARGE || why == FAILURE_TARGET_TOO_LONG ? H2_GUARD_oversize : H2_GUARD_errors;
+}
+
+static int request_received(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    enum failure why = h2_reading_request(stream, stream->in_ended);
+    struct head *head = &stream->reading->head;
+    stream->reading = NULL;
+    stream->head_request = head->line.request.method == METHOD_HEAD;
+    stream->tunnel = stream->hold = head->upgrade.length != 0;
+    stream->in_last = stream->tunnel && stream->in_ended; /* the tunnel's first end, to be told once there is one */
+    stream->announced = true;
+    stream->since_in = stream->rate_since = loop_now(conn->loop);
+    stream->stream.window = SIZE_MAX;
+    conn->any_stream = true;
+    if (why != FAILURE_NONE && why != FAILURE_OVERLOADED && !h2_note(conn, guard_of_refusal(why))) {
+        stream->announced = false; /* nobody has heard of it */
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    conn->conn.events->opened(&conn->conn, &stream->stream);
+    if (stream->over)
+        return 0;
+    if (why != FAILURE_NONE) {
+        h2_refuse(stream, why);
+        return 0;
+    }
+    bool last = stream->in_ended || stream->tunnel;
+    if (!last)
+        h2_arm(conn, conn->settings->timeouts->request_idle);
+    stream->stream.events->head(&stream->stream, head, last);
+    return 0;
+}
+
+/* The end of the response came: what is left of the request nobody wants. */
+static void response_complete(struct h2_stream *stream)
+{
+    if (stream->raw || stream->over || stream->out_ended)
+        return; /* the library tells when both sides have ended */
+    h2_reset(stream, NGHTTP2_CANCEL, FAILURE_NONE);
+}
+
+static void response_invalid(struct h2_stream *stream, enum failure why)
+{
+    h2_reset(stream, NGHTTP2_PROTOCOL_ERROR, stream->head_told ? FAILURE_RESPONSE_CUT : why);
+}
+
+/* A server that grants no tunnel is owed the end of the request. */
+static void tunnel_refused(struct h2_stream *stream)
+{
+    stream->tunnel = false;
+    stream->out_last = true;
+    if (stream->deferred)
+        nghttp2_session_resume_data(stream->conn->session, stream->id);
+    stream->deferred = false;
+    h2_later(stream->conn);
+}
+
+static void response_received(struct h2_stream *stream)
+{
+    bool ended = stream->in_ended;
+    enum failure why = h2_reading_response(stream, ended);
+    struct head *head = &stream->reading->head;
+    unsigned status = head->line.response.status;
+    stream->stream.any_received = 1;
+    if (why == FAILURE_NONE && status < 200 && status != 101 && (ended || ++stream->interims > INTERIMS_MOST))
+        why = FAILURE_RESPONSE_INVALID;
+    if (why != FAILURE_NONE) {
+        response_invalid(stream, why);
+        return;
+    }
+    struct head told = *head;
+    if (status == 101) {
+        stream->raw = true;
+        stream->head_told = true;
+        stream->stream.events->head(&stream->stream, &told, false);
+        stream->in_last = ended;
+        h2_deliver(stream);
+        return;
+    }
+    if (status < 200) {
+        stream->stream.events->head(&stream->stream, &told, false);
+        return;
+    }
+    if (stream->tunnel)
+        tunnel_refused(stream);
+    stream->head_told = true;
+    stream->stream.events->head(&stream->stream, &told, ended);
+    if (ended)
+        response_complete(stream);
+}
+
+static int trailers_received(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    enum failure why = stream->reading->why;
+    struct fields trailers = stream->reading->head.fields;
+    stream->reading = NULL;
+    if (why != FAILURE_NONE && is_server(conn)) {
+        h2_refuse(stream, why);
+        return h2_note(conn, guard_of_refusal(why)) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
+    if (why != FAILURE_NONE) {
+        response_invalid(stream, why);
+        return 0;
+    }
+    h2_deliver(stream);
+    if (stream->over || stream->refused)
+        return 0;
+    stream->stream.events->trailers(&stream->stream, &trailers);
+    if (!is_server(conn))
+        response_complete(stream);
+    return 0;
+}
+
+static int headers_received(struct h2_stream *stream, const nghttp2_frame *frame)
+{
+    if (stream->reading == NULL || stream->over)
+        return 0;
+    stream->in_ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    if (stream->reading->trailers)
+        return trailers_received(stream);
+    if (is_server(stream->conn))
+        return request_received(stream);
+    response_received(stream);
+    return 0;
+}
+
+/* ---- bodies ---- */
+
+void h2_drop_fill(struct h2_conn *conn)
+{
+    if (conn->fill != NULL)
+        block_release(conn->fill);
+    conn->fill = NULL;
+}
+
+/* Small pieces lie together in a block of the connection: whoever keeps them would else keep 16 KiB for each. Large ones stay where they were read. */
+static bool append(struct h2_conn *conn, struct buf *to, const char *bytes, size_t length)
+{
+    if (length > H2_SMALL_PIECE && conn->feeding->block != NULL)
+        return buf_add_block(to, conn->feeding->block, (char *)(uintptr_t)bytes, length);
+    if (conn->fill != NULL && BLOCK_ROOM - conn->fill->used < length)
+        h2_drop_fill(conn);
+    if (conn->fill == NULL && (conn->fill = block_take()) == NULL)
+        return false;
+    char *at = conn->fill->bytes + conn->fill->used;
+    if (length > BLOCK_ROOM || !buf_add_block(to, conn->fill, at, length))
+        return false;
+    memcpy(at, bytes, length);
+    conn->fill->used += (uint32_t)length;
+    return true;
+}
+
+void h2_deliver(struct h2_stream *stream)
+{
+    if (stream->over || stream->refused || stream->hold || (stream->in.length == 0 && !stream->in_last))
+        return;
+    struct buf bytes = {0};
+    bool last = stream->in_last;
+    buf_move(&bytes, &stream->in);
+    stream->in_last = false;
+    stream->stream.events->body(&stream->stream, &bytes, last);
+    if (last && !is_server(stream->conn))
+        response_complete(stream);
+}
+
+/* The connection's window is given back at once, so that a slow stream does not hold up the others, unless too much is held in all. */
+static void hold_bytes(struct h2_stream *stream, size_t length)
+{
+    struct h2_conn *conn = stream->conn;
+    stream->uncredited += length;
+    conn->held += length;
+    if (conn->held <= conn->settings->limits->connection_window / 2)
+        nghttp2_session_consume_connection(conn->session, length);
+    else
+        conn->unconsumed += length;
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length, void *user)
+{
+    struct h2_conn *conn = user;
+    struct h2_stream *stream = stream_of(session, id);
+    (void)flags;
+    if (stream == NULL || stream->over || stream->refused) {
+        nghttp2_session_consume(session, id, length);
+        return 0;
+    }
+    hold_bytes(stream, length);
+    stream->since_in = loop_now(conn->loop);
+    stream->rate_bytes += length;
+    if (!append(conn, &stream->in, (const char *)bytes, length)) {
+        h2_reset(stream, NGHTTP2_INTERNAL_ERROR, FAILURE_OVERLOADED);
+        return 0;
+    }
+    conn->partial = stream;
+    return 0;
+}
+
+static void data_received(struct h2_stream *stream, const nghttp2_frame *frame)
+{
+    stream->conn->partial = NULL;
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+        stream->in_ended = stream->in_last = true;
+    h2_deliver(stream);
+}
+
+/* ---- the connection's own frames ---- */
+
+static int settings_received(struct h2_conn *conn, const nghttp2_frame *frame)
+{
+    if ((frame->hd.flags & NGHTTP2_FLAG_ACK) != 0)
+        return 0;
+    conn->peer_settings = true;
+    h2_send_waiting(conn);
+    if (conn->conn.events->room != NULL)
+        conn->conn.events->room(&conn->conn);
+    return 0;
+}
+
+static int ping_received(struct h2_conn *conn, const nghttp2_frame *frame)
+{
+    if ((frame->hd.flags & NGHTTP2_FLAG_ACK) == 0)
+        return 0;
+    conn->ping_out = false;
+    if (conn->draining && !conn->goaway_sent)
+        conn->drain_due = true;
+    if (conn->drain_due)
+        loop_later(conn->loop, &conn->step);
+    return 0;
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct h2_conn *conn = user;
+    struct h2_stream *stream = frame->hd.stream_id != 0 ? stream_of(session, frame->hd.stream_id) : NULL;
+    switch (frame->hd.type) {
+    case NGHTTP2_HEADERS:
+        return stream != NULL ? headers_received(stream, frame) : 0;
+    case NGHTTP2_DATA:
+        if (stream != NULL)
+            data_received(stream, frame);
+        return 0;
+    case NGHTTP2_RST_STREAM:
+        if (stream != NULL)
+            stream->peer_reset = true;
+        return 0;
+    case NGHTTP2_SETTINGS:
+        return settings_received(conn, frame);
+    case NGHTTP2_PING:
+        return ping_received(conn, frame);
+    case NGHTTP2_GOAWAY:
+        conn->peer_goaway = true;
+        if (conn->conn.events->room != NULL)
+            conn->conn.events->room(&conn->conn);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+/* ---- what was sent ---- */
+
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct h2_conn *conn = user;
+    struct h2_stream *stream = frame->hd.stream_id != 0 ? stream_of(session, frame->hd.stream_id) : NULL;
+    if (stream == NULL)
+        return 0;
+    if (frame->hd.type == NGHTTP2_RST_STREAM) /* not ours: then nobody would know the stream any more */
+        return frame->rst_stream.error_code == NGHTTP2_NO_ERROR || h2_note(conn, H2_GUARD_errors) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
+        return 0;
+    stream->since_out = loop_now(conn->loop);
+    stream->stream.any_sent = 1;
+    if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+        return 0;
+    stream->out_ended = true;
+    stream->stream.request_sent = 1;
+    if (is_server(conn) && !stream->in_ended && !stream->raw)
+        h2_reset(stream, NGHTTP2_NO_ERROR, FAILURE_NONE); /* the rest of the request need not come (RFC 9113 8.1) */
+    return 0;
+}
+
+/* ---- the end of a stream ---- */
+
+static enum failure server_verdict(const struct h2_stream *stream)
+{
+    if (stream->peer_reset)
+        return FAILURE_CLIENT_CLOSED;
+    if (stream->out_ended)
+        return FAILURE_NONE;
+    return FAILURE_BAD_BODY; /* the library found the request malformed while its body came */
+}
+
+static enum failure client_verdict(const struct h2_stream *stream, uint32_t code)
+{
+    if (stream->head_told && stream->in_ended)
+        return FAILURE_NONE;
+    if (stream->head_told)
+        return FAILURE_RESPONSE_CUT;
+    if (code == NGHTTP2_REFUSED_STREAM)
+        return FAILURE_STREAM_REFUSED;
+    return stream->peer_reset || code == NGHTTP2_NO_ERROR ? FAILURE_SERVER_CLOSED : FAILURE_RESPONSE_INVALID;
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
+{
+    struct h2_conn *conn = user;
+    struct h2_stream *stream = stream_of(session, id);
+    if (stream == NULL)
+        return 0;
+    bool cancelled = is_server(conn) && stream->peer_reset && !stream->out_ended;
+    h2_over(stream, is_server(conn) ? server_verdict(stream) : client_verdict(stream, code));
+    return !cancelled || h2_note(conn, H2_GUARD_resets) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
+/* ---- the session ---- */
+
+static nghttp2_session_callbacks *callbacks_new(void)
+{
+    nghttp2_session_callbacks *callbacks;
+    if (nghttp2_session_callbacks_new(&callbacks) != 0)
+        return NULL;
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
+    nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+    nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+    nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
+    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+    nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
+    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+    nghttp2_session_callbacks_set_send_data_callback(callbacks, h2_write_body);
+    return callbacks;
+}
+
+static nghttp2_option *option_new(const struct h2_conn *conn)
+{
+    nghttp2_option *option;
+    const struct limits_config *limits = conn->settings->limits;
+    if (nghttp2_option_new(&option) != 0)
+        return NULL;
+    nghttp2_option_set_no_auto_window_update(option, 1); /* credits decide */
+    nghttp2_option_set_no_closed_streams(option, 1);
+    /* A whole head in frames of the usual size, and some: bytes are counted besides (limits.request_head). */
+    nghttp2_option_set_max_continuations(option, (size_t)limits->request_head / 16384 + 8);
+    nghttp2_option_set_stream_reset_rate_limit(option, 2000, 1000); /* h2_guard is stricter, and tells its name */
+    return option;
+}
+
+nghttp2_session *h2_session_new(struct h2_conn *conn)
+{
+    nghttp2_session *session = NULL;
+    nghttp2_session_callbacks *callbacks = callbacks_new();
+    nghttp2_option *option = option_new(conn);
+    int result = NGHTTP2_ERR_NOMEM;
+    if (callbacks != NULL && option != NULL)
+        result = is_server(conn) ? nghttp2_session_server_new2(&session, callbacks, conn, option)
+                                 : nghttp2_session_client_new2(&session, callbacks, conn, option);
+    if (option != NULL)
+        nghttp2_option_del(option);
+    if (callbacks != NULL)
+        nghttp2_session_callbacks_del(callbacks);
+    return result == 0 ? session : NULL;
+}

@@ -1,0 +1,685 @@
+/*
+ * The life of an HTTP/2 connection in both roles: bytes in and out of the library, streams from their beginning to closed(), timers, drain and end.
+ * h2_callbacks.c turns frames into events, h2_stream.c calls into frames.
+ */
+#include "http/h2_conn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/counters.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "http/h2.h"
+
+#define LINGER_MOST (256u << 10) /* bytes thrown away once our side has ended */
+#define QUEUE_MOST 10000u        /* frames of ours that wait for a peer who reads nothing: then it goes */
+
+static struct h2_conn *h2_of(const struct http_conn *conn)
+{
+    return (struct h2_conn *)(uintptr_t)conn; /* its first member */
+}
+
+static bool is_server(const struct h2_conn *conn)
+{
+    return conn->conn.role == HTTP_SERVER;
+}
+
+void h2_later(struct h2_conn *conn)
+{
+    if (!conn->closing && !conn->lingering)
+        loop_later(conn->loop, &conn->flush);
+}
+
+/* ---- streams ---- */
+
+static void stream_free(struct retired *retired)
+{
+    free(CONTAINER_OF(retired, struct h2_stream, retired));
+}
+
+struct h2_stream *h2_stream_new(struct h2_conn *conn)
+{
+    struct h2_stream *stream = xcalloc(1, sizeof *stream);
+    stream->stream.ops = &h2_stream_ops;
+    stream->stream.window = SIZE_MAX;
+    stream->stream.http2 = 1;
+    stream->conn = conn;
+    stream->window = H2_FIRST_WINDOW;
+    stream->send_left = -1;
+    stream->retired.free = stream_free;
+    stream->since_in = stream->since_out = loop_now(conn->loop);
+    list_push_back(&conn->streams, &stream->at);
+    conn->streams_count++;
+    return stream;
+}
+
+/* Nothing of it is the library's any more, or will not be once a RST_STREAM has left. */
+void h2_over(struct h2_stream *stream, enum failure why)
+{
+    struct h2_conn *conn = stream->conn;
+    if (stream->over)
+        return;
+    stream->over = true;
+    stream->why = (uint8_t)why;
+    buf_clear(&stream->in);
+    buf_clear(&stream->out);
+    h2_uncredit(stream, stream->uncredited);
+    list_remove(&stream->told);
+    list_push_back(&conn->over, &stream->told);
+    loop_later(conn->loop, &conn->step);
+}
+
+static void tell_sent(struct h2_stream *stream)
+{
+    size_t left = stream->left;
+    stream->left = 0;
+    if (left != 0 && stream->announced)
+        stream->stream.events->sent(&stream->stream, left);
+}
+
+static void tell_closed(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    tell_sent(stream);
+    list_remove(&stream->at);
+    conn->streams_count--;
+    if (stream->announced)
+        stream->stream.events->closed(&stream->stream, (enum failure)stream->why);
+    else if (is_server(conn))
+        arena_free(stream->stream.arena); /* of a head that never became a request */
+    loop_retire(conn->loop, &stream->retired);
+}
+
+/* The last stream has ended. */
+static void connection_idle(struct h2_conn *conn)
+{
+    h2_drop_fill(conn);
+    conn->since = loop_now(conn->loop);
+    transport_expect(conn->transport, 0);
+    if (is_server(conn))
+        h2_arm(conn, conn->settings->timeouts->keep_alive);
+    conn->conn.events->idle(&conn->conn);
+    if (conn->draining && !conn->closing)
+        h2_later(conn); /* where it sees that nothing is left */
+}
+
+void h2_tell_over(struct h2_conn *conn)
+{
+    bool any = false;
+    while (!list_is_empty(&conn->over)) {
+        struct h2_stream *stream = CONTAINER_OF(conn->over.next, struct h2_stream, told);
+        list_remove(&stream->told);
+        any = any || stream->announced;
+        tell_closed(stream);
+    }
+    if (!any || conn->closing)
+        return;
+    if (conn->conn.events->room != NULL)
+        conn->conn.events->room(&conn->conn);
+    if (conn->streams_count == 0 && !conn->closing)
+        connection_idle(conn);
+}
+
+static void end_streams(struct h2_conn *conn, enum failure why)
+{
+    LIST_EACH_SAFE(node, after, &conn->streams)
+    {
+        struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
+        if (stream->id > 0)
+            (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
+        h2_over(stream, why);
+    }
+}
+
+/* ---- the end of the connection ---- */
+
+void h2_fail(struct h2_conn *conn, enum failure why)
+{
+    if (conn->closing)
+        return;
+    conn->closing = true;
+    conn->why = (uint8_t)why;
+    transport_close(conn->transport);
+}
+
+void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why)
+{
+    if (conn->closing || conn->finishing)
+        return;
+    conn->finishing = true;
+    (void)nghttp2_session_terminate_session(conn->session, code);
+    end_streams(conn, why);
+    h2_later(conn);
+}
+
+/* All is said: our side ends, what still comes is thrown away, within bounds. */
+static void linger(struct h2_conn *conn)
+{
+    conn->finishing = conn->lingering = true;
+    conn->received = 0;
+    conn->since = loop_now(conn->loop);
+    end_streams(conn, is_server(conn) ? FAILURE_CLIENT_CLOSED : FAILURE_RESPONSE_INVALID);
+    transport_finish(conn->transport);
+    if (conn->settings->timeouts->linger == 0)
+        h2_fail(conn, FAILURE_NONE);
+    else
+        deadline_set(&conn->deadline, conn->loop, conn->settings->timeouts->linger);
+}
+
+bool h2_note(struct h2_conn *conn, enum h2_guard_kind kind)
+{
+    if (h2_guard_note(&conn->guard, kind, loop_now(conn->loop)))
+        return true;
+    if (conn->finishing || conn->closing)
+        return false;
+    counter_add(h2_guard_info[kind].counter, 1);
+    log_debug("http2", "connection is closed for a flood", KV("of", h2_guard_info[kind].name));
+    h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM, is_server(conn) ? FAILURE_FLOODED : FAILURE_RESPONSE_INVALID);
+    return false;
+}
+
+/* ---- out ---- */
+
+static void tell_all_sent(struct h2_conn *conn)
+{
+    while (!list_is_empty(&conn->told)) {
+        struct h2_stream *stream = CONTAINER_OF(conn->told.next, struct h2_stream, told);
+        list_remove(&stream->told);
+        tell_sent(stream);
+    }
+}
+
+static void watch_writes(struct h2_conn *conn)
+{
+    bool unsent = transport_unsent(conn->transport) != 0;
+    if (unsent && !conn->write_stalls) {
+        conn->since_sent = loop_now(conn->loop);
+        if (is_server(conn))
+            h2_arm(conn, conn->settings->timeouts->write);
+    }
+    conn->write_stalls = unsent;
+}
+
+static bool write_frames(struct h2_conn *conn)
+{
+    conn->more = false;
+    for (;;) {
+        const uint8_t *bytes;
+        if (transport_unsent(conn->transport) >= H2_OUT_MOST) {
+            conn->more = true;
+            return true;
+        }
+        ssize_t length = nghttp2_session_mem_send(conn->session, &bytes);
+        if (length == 0)
+            return true;
+        if (length < 0 || !buf_add(&conn->transport->out, bytes, (size_t)length))
+            return false;
+    }
+}
+
+static void h2_flush(struct task *task)
+{
+    struct h2_conn *conn = CONTAINER_OF(task, struct h2_conn, flush);
+    struct buf nothing = {0};
+    if (conn->closing || conn->lingering)
+        return;
+    bool written = write_frames(conn);
+    if (conn->closing)
+        return;
+    if (!written && !conn->finishing) {
+        h2_fail(conn, FAILURE_OVERLOADED);
+        return;
+    }
+    if (nghttp2_session_get_outbound_queue_size(conn->session) > QUEUE_MOST) {
+        counter_add(COUNTER_h2_flood_library, 1);
+        h2_fail(conn, is_server(conn) ? FAILURE_FLOODED : FAILURE_RESPONSE_INVALID);
+        return;
+    }
+    if (transport_unsent(conn->transport) != 0)
+        transport_send(conn->transport, &nothing);
+    watch_writes(conn);
+    tell_all_sent(conn);
+    h2_tell_over(conn);
+    bool done = nghttp2_session_want_read(conn->session) == 0 && nghttp2_session_want_write(conn->session) == 0;
+    if (!conn->closing && !conn->more && (conn->finishing || done))
+        linger(conn);
+}
+
+/* ---- in ---- */
+
+static void library_failed(struct h2_conn *conn, int error)
+{
+    if (conn->finishing || conn->closing)
+        return;
+    enum failure why = is_server(conn) ? FAILURE_CLIENT_CLOSED : FAILURE_RESPONSE_INVALID;
+    switch (error) {
+    case NGHTTP2_ERR_BAD_CLIENT_MAGIC: /* it does not speak HTTP/2 */
+        h2_fail(conn, why);
+        break;
+    case NGHTTP2_ERR_NOMEM:
+        h2_fail(conn, FAILURE_OVERLOADED);
+        break;
+    default: /* a bound of the library's own: acknowledgements nobody reads, CONTINUATION frames without an end */
+        counter_add(COUNTER_h2_flood_library, 1);
+        h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM, is_server(conn) ? FAILURE_FLOODED : why);
+        break;
+    }
+}
+
+/* Bodies that fill what is read are read more at a time. */
+static void expect_more(struct h2_conn *conn, size_t length)
+{
+    transport_expect(conn->transport, length >= BLOCK_ROOM ? 4 * BLOCK_ROOM : 0);
+}
+
+void h2_receive_bytes(struct h2_conn *conn, struct buf *bytes)
+{
+    expect_more(conn, bytes->length);
+    for (const struct slice *slice = bytes->first; slice != NULL && !conn->finishing && !conn->closing; slice = slice->next) {
+        conn->feeding = slice;
+        ssize_t taken = nghttp2_session_mem_recv(conn->session, (const uint8_t *)slice->at, slice->length);
+        if (taken < 0)
+            library_failed(conn, (int)taken);
+    }
+    conn->feeding = NULL;
+    if (conn->partial != NULL && !conn->closing)
+        h2_deliver(conn->partial);
+    conn->partial = NULL;
+    buf_clear(bytes);
+    h2_tell_over(conn);
+    h2_later(conn);
+}
+
+static void on_received(struct transport *transport, struct buf *bytes)
+{
+    struct h2_conn *conn = transport->owner;
+    conn->received += bytes->length;
+    conn->received_at = loop_now(conn->loop);
+    if (conn->closing || conn->finishing) {
+        buf_clear(bytes);
+        if (conn->lingering && conn->received > LINGER_MOST)
+            h2_fail(conn, FAILURE_NONE);
+        return;
+    }
+    h2_receive_bytes(conn, bytes);
+}
+
+static void on_opened(struct transport *transport)
+{
+    (void)transport;
+    assert(false); /* the codec gets an open transport */
+}
+
+static void on_sent(struct transport *transport, size_t bytes)
+{
+    struct h2_conn *conn = transport->owner;
+    (void)bytes;
+    conn->since_sent = loop_now(conn->loop);
+    conn->write_stalls = transport_unsent(transport) != 0;
+    if (conn->more && transport_unsent(transport) < H2_OUT_MOST / 2)
+        h2_later(conn);
+}
+
+/* Why a stream ends when the peer has gone. */
+static enum failure death(const struct h2_conn *conn, const struct h2_stream *stream)
+{
+    if (is_server(conn))
+        return FAILURE_CLIENT_CLOSED;
+    if (stream->head_told)
+        return FAILURE_RESPONSE_CUT;
+    if (stream->stream.any_received)
+        return FAILURE_RESPONSE_INVALID;
+    return stream->stream.reused && conn->received == stream->bytes_before ? FAILURE_SERVER_STALE : FAILURE_SERVER_CLOSED;
+}
+
+static void streams_die(struct h2_conn *conn)
+{
+    LIST_EACH_SAFE(node, after, &conn->streams)
+    {
+        struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
+        h2_over(stream, death(conn, stream));
+    }
+}
+
+static void on_ended(struct transport *transport)
+{
+    struct h2_conn *conn = transport->owner;
+    if (!conn->closing && !conn->finishing)
+        streams_die(conn);
+    h2_fail(conn, FAILURE_NONE);
+}
+
+static void conn_free(struct retired *retired)
+{
+    struct h2_conn *conn = CONTAINER_OF(retired, struct h2_conn, retired);
+    nghttp2_session_del(conn->session);
+    free(conn);
+}
+
+static void on_closed(struct transport *transport, int error)
+{
+    struct h2_conn *conn = transport->owner;
+    bool by_us = conn->closing || error == 0;
+    enum failure why = (enum failure)conn->why;
+    conn->closing = true;
+    deadline_clear(&conn->deadline);
+    if (by_us)
+        end_streams(conn, why);
+    else
+        streams_die(conn);
+    h2_tell_over(conn);
+    loop_cancel(conn->loop, &conn->flush);
+    loop_cancel(conn->loop, &conn->step);
+    h2_drop_fill(conn);
+    buf_clear(&conn->early);
+    if (is_server(conn))
+        counter_add(COUNTER_h2_connections, -1);
+    conn->conn.events->closed(&conn->conn, by_us ? why : is_server(conn) ? FAILURE_CLIENT_CLOSED : FAILURE_SERVER_CLOSED);
+    loop_retire(conn->loop, &conn->retired);
+}
+
+static const struct transport_events h2_transport_events = {
+    .opened = on_opened,
+    .received = on_received,
+    .sent = on_sent,
+    .ended = on_ended,
+    .closed = on_closed,
+};
+
+/* ---- drain ---- */
+
+/* RFC 9113 6.8: first "no more after this", and once that has had a round trip (a PING measures it) or a second, what the last stream was. */
+static void drain_finally(struct h2_conn *conn)
+{
+    conn->drain_due = false;
+    if (conn->goaway_sent || conn->finishing)
+        return;
+    conn->goaway_sent = true;
+    int32_t last = nghttp2_session_get_last_proc_stream_id(conn->session);
+    (void)nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
+    h2_later(conn);
+}
+
+static void h2_drain(struct http_conn *http)
+{
+    struct h2_conn *conn = h2_of(http);
+    if (conn->draining || conn->closing)
+        return;
+    conn->draining = true;
+    if (!is_server(conn)) {
+        if (conn->streams_count == 0)
+            h2_terminate(conn, NGHTTP2_NO_ERROR, FAILURE_NONE);
+        return;
+    }
+    (void)nghttp2_submit_shutdown_notice(conn->session);
+    (void)nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
+    conn->drain_since = loop_now(conn->loop);
+    h2_arm(conn, H2_DRAIN_STEP_MS);
+    h2_later(conn);
+}
+
+/* What calls have put off to the loop: the first bytes of tunnels, ends of streams, the second step of a drain. */
+static void h2_step(struct task *task)
+{
+    struct h2_conn *conn = CONTAINER_OF(task, struct h2_conn, step);
+    if (conn->closing && list_is_empty(&conn->over))
+        return;
+    if (conn->early.length != 0 && !conn->closing)
+        h2_receive_bytes(conn, &conn->early);
+    LIST_EACH_SAFE(node, after, &conn->streams)
+    {
+        struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
+        if (stream->raw && stream->announced)
+            h2_deliver(stream);
+    }
+    h2_tell_over(conn);
+    if (conn->drain_due && !conn->closing)
+        drain_finally(conn);
+}
+
+/* ---- timers: the deadline comes early, looks, and sleeps on ---- */
+
+void h2_arm(struct h2_conn *conn, uint64_t milliseconds)
+{
+    if (milliseconds == 0 || conn->closing || conn->lingering)
+        return;
+    if (!deadline_is_set(&conn->deadline) || conn->deadline.due > loop_now(conn->loop) + milliseconds)
+        deadline_set(&conn->deadline, conn->loop, milliseconds);
+}
+
+/* True when it is due; else `next` comes no later than it. */
+static bool is_due(uint64_t since, uint64_t length, uint64_t now, uint64_t *next)
+{
+    uint64_t due = since + length;
+    if (length == 0)
+        return false;
+    if (now >= due)
+        return true;
+    *next = due < *next ? due : *next;
+    return false;
+}
+
+/* The body must come at least at the least rate, averaged over an idle time. */
+static bool body_is_too_slow(struct h2_stream *stream, uint64_t now)
+{
+    const struct timeouts_config *timeouts = stream->conn->settings->timeouts;
+    uint64_t least = stream->conn->settings->limits->least_body_rate, elapsed = now - stream->rate_since;
+    if (least == 0 || elapsed < timeouts->request_idle)
+        return false;
+    bool slow = stream->rate_bytes < least * elapsed / 1000;
+    stream->rate_bytes = 0;
+    stream->rate_since = now;
+    return slow;
+}
+
+static void look_at_stream(struct h2_stream *stream, uint64_t now, uint64_t *next)
+{
+    const struct timeouts_config *timeouts = stream->conn->settings->timeouts;
+    if (stream->over || !stream->announced)
+        return;
+    bool receives = !stream->in_ended && !stream->raw && !stream->hold && !stream->refused;
+    if (receives && stream->uncredited >= stream->window / 2)
+        stream->since_in = stream->rate_since = now; /* it waits for us */
+    if (receives && (is_due(stream->since_in, timeouts->request_idle, now, next) || body_is_too_slow(stream, now))) {
+        h2_refuse(stream, FAILURE_BODY_TIMEOUT);
+        return;
+    }
+    if (stream->out.length != 0 && is_due(stream->since_out, timeouts->write, now, next))
+        h2_reset(stream, NGHTTP2_CANCEL, FAILURE_CLIENT_STALLED); /* it keeps its window shut */
+}
+
+static void look_at_server(struct h2_conn *conn, uint64_t now, uint64_t *next)
+{
+    const struct timeouts_config *timeouts = conn->settings->timeouts;
+    if (conn->write_stalls && is_due(conn->since_sent, timeouts->write, now, next)) {
+        h2_fail(conn, FAILURE_CLIENT_STALLED);
+        return;
+    }
+    if (conn->since_head != 0 && is_due(conn->since_head, timeouts->request_head, now, next)) {
+        h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM, FAILURE_CLIENT_CLOSED);
+        return;
+    }
+    if (conn->draining && !conn->goaway_sent && is_due(conn->drain_since, H2_DRAIN_STEP_MS, now, next))
+        drain_finally(conn);
+    if (conn->streams_count == 0 && now - conn->since >= (conn->any_stream ? timeouts->keep_alive : timeouts->request_head)) {
+        h2_terminate(conn, NGHTTP2_NO_ERROR, FAILURE_NONE);
+        return;
+    }
+    if (conn->streams_count == 0)
+        (void)is_due(conn->since, conn->any_stream ? timeouts->keep_alive : timeouts->request_head, now, next);
+    LIST_EACH_SAFE(node, after, &conn->streams)
+    look_at_stream(CONTAINER_OF(node, struct h2_stream, at), now, next);
+}
+
+/* A server that says nothing while it has requests is asked; one that does not answer is gone. */
+static void look_at_client(struct h2_conn *conn, uint64_t now, uint64_t *next)
+{
+    const struct timeouts_config *timeouts = conn->settings->timeouts;
+    uint64_t heard = conn->received_at > conn->since ? conn->received_at : conn->since;
+    if (conn->streams_count == 0 || timeouts->ping == 0) {
+        conn->ping_out = false;
+        return;
+    }
+    if (conn->ping_out && now - conn->ping_at >= timeouts->ping_answer) {
+        streams_die(conn);
+        h2_fail(conn, FAILURE_SERVER_CLOSED);
+        return;
+    }
+    if (conn->ping_out) {
+        (void)is_due(conn->ping_at, timeouts->ping_answer, now, next);
+        return;
+    }
+    if (!is_due(heard, timeouts->ping, now, next))
+        return;
+    conn->ping_out = true;
+    conn->ping_at = now;
+    (void)nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
+    h2_later(conn);
+    (void)is_due(now, timeouts->ping_answer, now, next);
+}
+
+static void h2_passed(struct deadline *deadline)
+{
+    struct h2_conn *conn = CONTAINER_OF(deadline, struct h2_conn, deadline);
+    uint64_t now = loop_now(conn->loop), next = UINT64_MAX;
+    if (conn->closing)
+        return;
+    if (conn->lingering) {
+        h2_fail(conn, FAILURE_NONE);
+        return;
+    }
+    if (is_server(conn))
+        look_at_server(conn, now, &next);
+    else
+        look_at_client(conn, now, &next);
+    h2_tell_over(conn);
+    if (next != UINT64_MAX && !conn->closing && !conn->lingering)
+        h2_arm(conn, next > now ? next - now : 1);
+}
+
+/* ---- the interface ---- */
+
+static struct stream *h2_open(struct http_conn *http)
+{
+    struct h2_conn *conn = h2_of(http);
+    assert(conn->conn.role == HTTP_CLIENT && !conn->closing);
+    if (conn->streams_count == 0)
+        conn->since = loop_now(conn->loop);
+    struct h2_stream *stream = h2_stream_new(conn);
+    stream->announced = true;
+    stream->stream.reused = conn->any_stream;
+    stream->bytes_before = conn->received;
+    conn->any_stream = true;
+    h2_arm(conn, conn->settings->timeouts->ping);
+    return &stream->stream;
+}
+
+static unsigned h2_room(const struct http_conn *http)
+{
+    const struct h2_conn *conn = h2_of(http);
+    if (conn->closing || conn->finishing || conn->draining || conn->peer_goaway || nghttp2_session_check_request_allowed(conn->session) == 0)
+        return 0;
+    uint32_t most = nghttp2_session_get_remote_settings(conn->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    return conn->streams_count < most ? most - conn->streams_count : 0;
+}
+
+static void h2_close(struct http_conn *http, bool reset)
+{
+    struct h2_conn *conn = h2_of(http);
+    enum failure why = is_server(conn) ? FAILURE_SHUTTING_DOWN : FAILURE_CLIENT_CLOSED;
+    if (reset) {
+        transport_reset(conn->transport);
+        h2_fail(conn, why);
+        return;
+    }
+    h2_terminate(conn, NGHTTP2_NO_ERROR, why);
+}
+
+static void h2_settings(struct http_conn *http, const struct http_settings *settings)
+{
+    h2_of(http)->settings = settings;
+}
+
+static struct transport *h2_transport(const struct http_conn *http)
+{
+    return h2_of(http)->transport;
+}
+
+static int h2_keep_alive_hint(const struct http_conn *http)
+{
+    (void)http;
+    return -1;
+}
+
+static const struct http_conn_ops h2_conn_ops = {
+    .open = h2_open,
+    .room = h2_room,
+    .drain = h2_drain,
+    .close = h2_close,
+    .settings = h2_settings,
+    .transport = h2_transport,
+    .keep_alive_hint = h2_keep_alive_hint,
+};
+
+/* What we say first. The stream windows begin at the protocol's own size and grow by themselves; the connection's does not hold streams back. */
+static bool say_settings(struct h2_conn *conn)
+{
+    const struct limits_config *limits = conn->settings->limits;
+    const nghttp2_settings_entry server[] = {
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)limits->streams},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)(limits->request_head + 32 * limits->fields)}, /* 32 a field: RFC 9113 6.5.2 */
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
+    };
+    const nghttp2_settings_entry client[] = {
+        {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)(limits->response_head + 320 * limits->fields)},
+    };
+    int result = is_server(conn) ? nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, server, COUNT_OF(server))
+                                 : nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, client, COUNT_OF(client));
+    int32_t window = (int32_t)(limits->connection_window / 2 < INT32_MAX ? limits->connection_window / 2 : INT32_MAX);
+    if (result == 0 && window > (int32_t)H2_FIRST_WINDOW)
+        result = nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, 0, window);
+    return result == 0;
+}
+
+struct http_conn *h2_conn_new(enum http_role role, struct transport *transport, const struct http_settings *settings, struct buf *early,
+                              const struct http_conn_events *events, void *owner)
+{
+    struct h2_conn *conn = xcalloc(1, sizeof *conn);
+    conn->conn = (struct http_conn){.events = events, .owner = owner, .version = HTTP_2, .role = role, .ops = &h2_conn_ops};
+    conn->transport = transport;
+    conn->settings = settings;
+    conn->loop = transport->loop;
+    list_init(&conn->streams);
+    list_init(&conn->told);
+    list_init(&conn->over);
+    list_init(&conn->waiting);
+    conn->flush.run = h2_flush;
+    conn->step.run = h2_step;
+    conn->deadline.passed = h2_passed;
+    conn->retired.free = conn_free;
+    conn->since = loop_now(conn->loop);
+    conn->session = h2_session_new(conn);
+    if (conn->session == NULL || !say_settings(conn)) {
+        if (conn->session != NULL)
+            nghttp2_session_del(conn->session);
+        free(conn);
+        return NULL;
+    }
+    transport->events = &h2_transport_events;
+    transport->owner = conn;
+    if (role == HTTP_SERVER) {
+        counter_add(COUNTER_h2_connections, 1);
+        h2_arm(conn, settings->timeouts->request_head);
+    }
+    h2_later(conn);
+    if (early != NULL && early->length != 0) {
+        buf_move(&conn->early, early);
+        loop_later(conn->loop, &conn->step);
+    }
+    return &conn->conn;
+}
