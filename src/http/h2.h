@@ -73,6 +73,8 @@ struct h2_stream {
     bool raw : 1;               /* and granted */
     bool hold : 1;              /* received bytes wait for the tunnel to be granted */
     bool refused : 1;           /* server role: refused() was told */
+    bool leftover : 1;          /* server role: answered and told closed(); the rest of its request is thrown away. On conn->leftovers */
+    bool gone : 1;              /* leftover: the library knows it no more */
     bool waits_settings : 1;    /* client role: an extended CONNECT before the peer's SETTINGS */
 };
 struct h2_conn {
@@ -82,6 +84,7 @@ struct h2_conn {
     struct loop *loop;
     nghttp2_session *session;
     struct list streams;        /* h2_stream.at, oldest first */
+    struct list leftovers;      /* h2_stream.at */
     struct list told;           /* h2_stream.told */
     struct list over;           /* h2_stream.told: closed() is to be told */
     struct list waiting;        /* h2_stream.told: waits_settings */
@@ -122,11 +125,13 @@ struct h2_conn {
 #define H2_FIRST_WINDOW 65535u  /* RFC 9113 6.9.2 */
 #define H2_ARENA_MOST (256u << 10)
 #define H2_DRAIN_STEP_MS 1000u
+#define H2_LEFTOVER_MS 1000u    /* a client that was answered early may take this long to see it before its stream is reset: some lose an answer that a reset follows at once */
 
 /* h2_conn.c */
 struct h2_stream *h2_stream_new(struct h2_conn *conn);
 void h2_receive_bytes(struct h2_conn *conn, struct buf *bytes);
 void h2_tell_over(struct h2_conn *conn);
+void h2_leftover_gone(struct h2_stream *stream);                    /* the library has closed it */
 void h2_later(struct h2_conn *conn);                                /* what was submitted leaves at the turn's end */
 void h2_over(struct h2_stream *stream, enum failure why);           /* closed(why) will be told */
 void h2_fail(struct h2_conn *conn, enum failure why);               /* closes the transport; streams end with `why` */

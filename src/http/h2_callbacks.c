@@ -98,6 +98,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         }
         return 0;
     }
+    if (stream->over)
+        return 0;
     bool trailers = is_server(conn) || stream->head_told;
     if (!h2_reading_begin(stream, trailers))
         h2_reset(stream, NGHTTP2_INTERNAL_ERROR, FAILURE_OVERLOADED);
@@ -328,6 +330,10 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     struct h2_conn *conn = user;
     struct h2_stream *stream = stream_of(session, id);
     (void)flags;
+    if (stream != NULL && stream->leftover) { /* its own window stays shut */
+        nghttp2_session_consume_connection(session, length);
+        return 0;
+    }
     if (stream == NULL || stream->over || stream->refused) {
         nghttp2_session_consume(session, id, length);
         return 0;
@@ -423,8 +429,10 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         return 0;
     stream->out_ended = true;
     stream->stream.request_sent = 1;
-    if (is_server(conn) && !stream->in_ended && !stream->raw)
-        h2_reset(stream, NGHTTP2_NO_ERROR, FAILURE_NONE); /* the rest of the request need not come (RFC 9113 8.1) */
+    if (is_server(conn) && !stream->in_ended && !stream->raw && !stream->over) {
+        stream->leftover = true;
+        h2_over(stream, FAILURE_NONE);
+    }
     return 0;
 }
 
@@ -456,6 +464,10 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     struct h2_stream *stream = stream_of(session, id);
     if (stream == NULL)
         return 0;
+    if (stream->leftover) {
+        h2_leftover_gone(stream);
+        return 0;
+    }
     bool cancelled = is_server(conn) && stream->peer_reset && !stream->out_ended;
     h2_over(stream, is_server(conn) ? server_verdict(stream) : client_verdict(stream, code));
     return !cancelled || h2_note(conn, H2_GUARD_resets) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;

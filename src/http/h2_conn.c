@@ -91,7 +91,50 @@ static void tell_closed(struct h2_stream *stream)
         stream->stream.events->closed(&stream->stream, (enum failure)stream->why);
     else if (is_server(conn))
         arena_free(stream->stream.arena); /* of a head that never became a request */
-    loop_retire(conn->loop, &stream->retired);
+    if (!stream->leftover || conn->closing || stream->gone) {
+        loop_retire(conn->loop, &stream->retired);
+        return;
+    }
+    stream->since_in = loop_now(conn->loop);
+    list_push_back(&conn->leftovers, &stream->at);
+    h2_arm(conn, H2_LEFTOVER_MS);
+}
+
+/* It may come before closed() was told. */
+void h2_leftover_gone(struct h2_stream *stream)
+{
+    stream->gone = true;
+    if (list_is_linked(&stream->told)) /* on conn->over: tell_closed() sees to it */
+        return;
+    list_remove(&stream->at);
+    loop_retire(stream->conn->loop, &stream->retired);
+}
+
+/* The oldest first: all that are due are reset (RFC 9113 8.1: NO_ERROR, the answer stands). */
+static void look_at_leftovers(struct h2_conn *conn, uint64_t now, uint64_t *next)
+{
+    while (!list_is_empty(&conn->leftovers)) {
+        struct h2_stream *stream = CONTAINER_OF(conn->leftovers.next, struct h2_stream, at);
+        uint64_t due = stream->since_in + H2_LEFTOVER_MS;
+        if (now < due) {
+            *next = due < *next ? due : *next;
+            return;
+        }
+        (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
+        (void)nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+        h2_later(conn);
+        h2_leftover_gone(stream);
+    }
+}
+
+static void drop_leftovers(struct h2_conn *conn)
+{
+    LIST_EACH_SAFE(node, after, &conn->leftovers)
+    {
+        struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
+        (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
+        h2_leftover_gone(stream);
+    }
 }
 
 /* The last stream has ended. */
@@ -133,6 +176,7 @@ static void end_streams(struct h2_conn *conn, enum failure why)
             (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
         h2_over(stream, why);
     }
+    drop_leftovers(conn);
 }
 
 /* ---- the end of the connection ---- */
@@ -343,6 +387,7 @@ static void streams_die(struct h2_conn *conn)
         struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
         h2_over(stream, death(conn, stream));
     }
+    drop_leftovers(conn);
 }
 
 static void on_ended(struct transport *transport)
@@ -511,6 +556,7 @@ static void look_at_server(struct h2_conn *conn, uint64_t now, uint64_t *next)
     }
     if (conn->streams_count == 0)
         (void)is_due(conn->since, conn->any_stream ? timeouts->keep_alive : timeouts->request_head, now, next);
+    look_at_leftovers(conn, now, next);
     LIST_EACH_SAFE(node, after, &conn->streams)
     look_at_stream(CONTAINER_OF(node, struct h2_stream, at), now, next);
 }
@@ -655,6 +701,7 @@ struct http_conn *h2_conn_new(enum http_role role, struct transport *transport, 
     conn->settings = settings;
     conn->loop = transport->loop;
     list_init(&conn->streams);
+    list_init(&conn->leftovers);
     list_init(&conn->told);
     list_init(&conn->over);
     list_init(&conn->waiting);

@@ -19,7 +19,7 @@
 #include "upstream/pool.h"
 
 /* The codecs there are; a listener that wants others only can't be served. */
-#define PROTOCOLS_BUILT PROTOCOL_HTTP_1
+#define PROTOCOLS_BUILT (PROTOCOL_HTTP_1 | (WITH_HTTP2 ? PROTOCOL_H2 | PROTOCOL_H2C : 0))
 
 /* What is needed while building and not after. */
 struct building {
