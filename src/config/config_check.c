@@ -270,7 +270,7 @@ static void pool_check(const struct check *check, struct pool_config *pool)
     else if (pool->protocol == POOL_H2C && pool->tls != NULL)
         schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &pool->protocol),
                           "h2c is in the clear; with tls it is h2");
-    else if (pool->protocol == POOL_H2 || pool->protocol == POOL_H2C)
+    else if (!WITH_HTTP2 && (pool->protocol == POOL_H2 || pool->protocol == POOL_H2C))
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &pool->protocol),
                           "this weir is built without HTTP/2; servers of pool \"%s\" are spoken to in HTTP/1.1",
                           pool->name);

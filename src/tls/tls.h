@@ -32,7 +32,8 @@ void tls_store_release(struct tls_store *store); /* NULL allowed */
  * connection whose SNI was `name` (else 421). With client_auth off every host is fine. */
 bool tls_store_covers(const struct tls_store *store, struct span name, struct span host);
 
-struct tls_client *tls_client_new(const struct upstream_tls_config *config, struct error *error) MUST_CHECK;
+/* protocol_bits: enum protocol_bit, what is offered by ALPN, h2 first. */
+struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsigned protocol_bits, struct error *error) MUST_CHECK;
 struct tls_client *tls_client_take(struct tls_client *client);
 void tls_client_release(struct tls_client *client);
 
@@ -41,6 +42,9 @@ void tls_client_release(struct tls_client *client);
 struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_store *store, struct buf *early, const struct transport_events *events, void *owner);
 /* Client side over a socket that socket_connect() began. name: SNI and the name to verify unless the config gives one; may be NULL (address is verified as IP). Sessions are resumed per client+name. */
 struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending, struct tls_client *client, const char *name, const struct transport_events *events, void *owner);
+
+/* Of a transport just begun by tls_transport_connect(): offers this instead of what its client says. */
+void tls_transport_offer(struct transport *transport, unsigned protocol_bits);
 
 /* Of an opened TLS transport; for a plain one: NONE values. */
 struct tls_facts {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config/listener_config.h"
 #include "tls/tls_error.h"
 #include "tls/tls_private.h"
 
@@ -34,6 +35,15 @@ bool tls_context_prepare(SSL_CTX *context, enum tls_version least, enum tls_vers
     return true;
 }
 
+struct span tls_protocols(unsigned protocol_bits)
+{
+    static const char all[] = "\x02h2\x08http/1.1"; /* each name with its length before it (RFC 7301 3.1) */
+    enum { H2_SIZE = 3 };
+    size_t first = (protocol_bits & PROTOCOL_H2) != 0 ? 0 : H2_SIZE;
+    size_t end = (protocol_bits & PROTOCOL_HTTP_1) != 0 ? sizeof all - 1 : H2_SIZE;
+    return span_make(all + first, end - first);
+}
+
 static bool client_trust(SSL_CTX *context, const struct upstream_tls_config *config, struct error *error)
 {
     if (!config->verify)
@@ -55,17 +65,17 @@ static bool client_identity(SSL_CTX *context, const struct upstream_tls_config *
     return SSL_CTX_check_private_key(context) == 1 || tls_error(error, "%s is not the key of %s", config->key, config->cert);
 }
 
-struct tls_client *tls_client_new(const struct upstream_tls_config *config, struct error *error)
+struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsigned protocol_bits, struct error *error)
 {
     struct tls_client *client = xcalloc(1, sizeof *client);
     atomic_init(&client->references, 1);
     client->verify = config->verify;
     client->server_name = config->server_name != NULL ? xstrdup(config->server_name) : NULL;
     client->context = SSL_CTX_new(TLS_client_method());
-    static const unsigned char protocols[] = "\x08http/1.1";
+    struct span protocols = tls_protocols(protocol_bits);
     bool fine = client->context != NULL && tls_context_prepare(client->context, config->min_version, TLS_VERSION_1_3, error) &&
                 client_trust(client->context, config, error) && client_identity(client->context, config, error) &&
-                SSL_CTX_set_alpn_protos(client->context, protocols, sizeof protocols - 1) == 0;
+                SSL_CTX_set_alpn_protos(client->context, (const unsigned char *)protocols.at, (unsigned)protocols.length) == 0;
     if (!fine) {
         tls_client_release(client);
         return NULL;

@@ -161,15 +161,11 @@ static int take_name(SSL *ssl, int *alert, void *argument)
 /* The server's preference. Called only for a client that offers something; one that does not goes on without ALPN. */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *length, const unsigned char *in, unsigned int in_length, void *argument)
 {
-    /* Each name with its length before it (RFC 7301 3.1). Static: what is chosen is a place in these. */
-    static const unsigned char ours[] = "\x02h2\x08http/1.1";
-    enum { H2_SIZE = 3 };
     const struct tls_store *store = argument;
-    unsigned int first = (store->protocol_bits & PROTOCOL_H2) != 0 ? 0 : H2_SIZE;
-    unsigned int end = (store->protocol_bits & PROTOCOL_HTTP_1) != 0 ? sizeof ours - 1 : H2_SIZE;
+    struct span ours = tls_protocols(store->protocol_bits); /* what is chosen is a place in these */
     unsigned char *chosen;
     (void)ssl;
-    if (SSL_select_next_proto(&chosen, length, ours + first, end - first, in, in_length) != OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&chosen, length, (const unsigned char *)ours.at, (unsigned)ours.length, in, in_length) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2: no_application_protocol */
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;

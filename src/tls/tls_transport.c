@@ -310,6 +310,13 @@ struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending,
     return &tls->transport;
 }
 
+void tls_transport_offer(struct transport *transport, unsigned protocol_bits)
+{
+    struct span protocols = tls_protocols(protocol_bits);
+    /* Not 0: no memory; the client's own offer stands, and its answer is seen when the handshake is done. */
+    (void)SSL_set_alpn_protos(tls_of(transport)->ssl, (const unsigned char *)protocols.at, (unsigned)protocols.length);
+}
+
 struct tls_facts tls_transport_facts(const struct transport *transport)
 {
     struct tls_facts facts = {.version = NULL};

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "config/listener_config.h"
 #include "tls/tls.h"
 #include "upstream/balance.h"
 
@@ -34,16 +35,27 @@ static bool pool_add_server(struct pool *pool, const struct server_config *confi
     return true;
 }
 
+static enum pool_protocol protocol_spoken(const struct pool_config *config)
+{
+    if (!WITH_HTTP2 || (config->protocol == POOL_AUTO && config->tls == NULL))
+        return POOL_HTTP_1;
+    return config->protocol;
+}
+
+/* In the order of enum pool_protocol; h2c has no TLS but that of its probes. */
+static const unsigned offers[] = {PROTOCOL_HTTP_1, PROTOCOL_H2, PROTOCOL_H2 | PROTOCOL_HTTP_1, PROTOCOL_H2 | PROTOCOL_HTTP_1};
+
 /* HTTPS probes use the pool's own TLS settings; without these, the defaults. */
 static bool pool_add_tls(struct pool *pool, struct error *error)
 {
     const struct pool_config *config = pool->config;
     static const struct upstream_tls_config defaults = {.verify = true, .min_version = TLS_VERSION_1_2};
-    if (config->tls != NULL && (pool->tls = tls_client_new(config->tls, error)) == NULL)
+    unsigned offer = offers[pool->protocol];
+    if (config->tls != NULL && (pool->tls = tls_client_new(config->tls, offer, error)) == NULL)
         return error_wrap(error, "pool \"%s\"", pool->name);
     if (config->health == NULL || config->health->type != PROBE_HTTPS)
         return true;
-    pool->probe_tls = pool->tls != NULL ? tls_client_take(pool->tls) : tls_client_new(&defaults, error);
+    pool->probe_tls = pool->tls != NULL ? tls_client_take(pool->tls) : tls_client_new(&defaults, offer, error);
     return pool->probe_tls != NULL || error_wrap(error, "pool \"%s\": health", pool->name);
 }
 
@@ -55,6 +67,7 @@ struct pool *pool_new(const struct pool_config *config, uint32_t index, struct s
     pool->index = index;
     pool->shared = server_set_take_pool(set, config->name);
     pool->servers = xcalloc(config->servers_count, sizeof *pool->servers);
+    pool->protocol = protocol_spoken(config);
     bool built = pool_add_tls(pool, error);
     for (size_t i = 0; built && i < config->servers_count; i++)
         built = pool_add_server(pool, &config->servers[i], set, error);

@@ -28,6 +28,8 @@ struct pool {
     void *plan;                   /* of the balancer */
     struct tls_client *tls;       /* NULL: plain */
     struct tls_client *probe_tls; /* of HTTPS probes; NULL: probes are plain */
+    /* What is spoken: of the file's `auto` and of HTTP/2 what this build and the lack of TLS leave. */
+    enum pool_protocol protocol;
     struct pool_shared *shared;
     uint32_t index; /* in the snapshot */
     bool limited;   /* any server has a max_connections */

@@ -57,6 +57,7 @@ struct server_entry *upstreams_server(struct upstreams *upstreams, struct server
     entry->server = server_take(server);
     entry->kept = true;
     list_init(&entry->idle);
+    list_init(&entry->shared);
     list_push_back(&upstreams_pool(upstreams, server->pool_number)->servers, &entry->of_pool);
     return entry;
 }
@@ -169,13 +170,13 @@ static void server_refused(struct upstreams *upstreams, const struct pool *pool,
     log_write(&server->down_site, LOG_LEVEL_WARN, "health", "server is down", pairs);
 }
 
-void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why)
+void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why, bool first)
 {
     struct server *server = waiter->server;
     waiter->conn = NULL;
     if (failure_info[why].whose == 'S')
         atomic_fetch_add_explicit(&server->failed, 1, memory_order_relaxed);
-    if (why == FAILURE_CONNECT_REFUSED)
+    if (why == FAILURE_CONNECT_REFUSED && first)
         server_refused(upstreams, waiter->pool, server);
     slot_release(upstreams, server);
     waiter_fail(waiter, why);
@@ -189,16 +190,25 @@ void waiter_ready(struct upstreams *upstreams, struct upstream_waiter *waiter, s
     waiter->ready(waiter, stream);
 }
 
-/* It has its slot: a kept connection, or a new one. */
+void waiter_connect_later(struct upstreams *upstreams, struct upstream_waiter *waiter)
+{
+    waiter->conn = NULL;
+    waiter->phase = PHASE_RESERVED;
+    loop_later(upstreams->loop, &waiter->task);
+}
+
+/* It has its slot: a kept connection, a place on a shared one, or a new one. */
 static void waiter_connect(struct upstreams *upstreams, struct upstream_waiter *waiter)
 {
     struct server_entry *entry = upstreams_server(upstreams, waiter->server);
+    if (waiter->pool->protocol != POOL_HTTP_1 && upstream_conn_share(entry, waiter))
+        return;
     if (!waiter->fresh && upstream_conn_reuse(entry, waiter))
         return;
     waiter->phase = PHASE_CONNECTING;
     enum failure why = upstream_conn_connect(upstreams, entry, waiter);
     if (why != FAILURE_NONE)
-        waiter_connect_failed(upstreams, waiter, why);
+        waiter_connect_failed(upstreams, waiter, why, true);
 }
 
 static void waiter_begin(struct upstreams *upstreams, struct upstream_waiter *waiter)
@@ -273,7 +283,7 @@ void upstream_give_up(struct upstreams *upstreams, struct upstream_waiter *waite
         slot_release(upstreams, waiter->server);
         break;
     case PHASE_CONNECTING:
-        upstream_conn_abandon(waiter->conn);
+        upstream_conn_abandon(waiter);
         slot_release(upstreams, waiter->server);
         break;
     case PHASE_NONE:

@@ -3,6 +3,10 @@
  * does to an idle connection (ends it, sends what nobody asked for) the loop tells and the codec closes it: reuse
  * happens in a task, after all events of the turn, and needs no system call to look. What still slips through is a
  * SERVER_STALE for the caller.
+ *
+ * An HTTP/2 connection is shared from the moment it begins to be made: who comes while it is waits for it, so that many
+ * requests at once make few connections. The first is served as soon as it is open, the others once the server's
+ * SETTINGS have told how many it takes.
  */
 #include "upstream/upstream_conn.h"
 
@@ -13,11 +17,14 @@
 #include "base/counters.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "config/listener_config.h"
 #include "http/http_conn.h"
 #include "net/socket.h"
 #include "net/transport.h"
 #include "tls/tls.h"
 #include "upstream/upstream_state.h"
+
+#define STREAMS_ASSUMED 100u /* of an HTTP/2 connection before its server has said a number */
 
 enum conn_state { CONN_CONNECTING, CONN_BUSY, CONN_IDLE, CONN_CLOSING };
 
@@ -28,13 +35,20 @@ struct upstream_conn {
     struct tls_client *tls;         /* a reference; NULL: plain */
     struct transport *transport;    /* until the codec takes it over */
     struct http_conn *http;         /* NULL while connecting */
-    struct upstream_waiter *waiter; /* while connecting; NULL: it has gone */
-    struct list of_all, idle;
+    struct list waiters;            /* upstream_waiter.queued: while connecting; HTTP/2: until SETTINGS */
+    uint32_t waiters_count;
+    enum pool_protocol protocol;    /* of the pool it was made for */
+    bool http1_only;                /* made for a WebSocket, or the pool speaks nothing else */
+    bool settled;                   /* HTTP/2: the server has said how many streams it takes */
+    bool last;                      /* serves nobody else, and ends when it is idle */
+    struct list of_all;
+    struct list place; /* HTTP/1: in entry->idle while idle; HTTP/2: in entry->shared while it may take more */
     struct deadline deadline; /* to connect, or to stay idle; left alone while busy */
     struct retired retired;
     const struct address *address; /* that is tried or worked */
     uint32_t address_tries;
     uint32_t requests;
+    uint32_t losses_before; /* entry->losses when it began */
     /* of the pool that used it last */
     uint32_t idle_timeout, idle_most;
     uint64_t max_requests;
@@ -52,13 +66,38 @@ static void conn_free(struct retired *retired)
     free(conn);
 }
 
+static bool conn_is_http2(const struct upstream_conn *conn)
+{
+    return conn->http != NULL && conn->http->version == HTTP_2;
+}
+
+/* Its next state is the caller's to set. */
 static void conn_leave_idle(struct upstream_conn *conn)
 {
-    if (!list_is_linked(&conn->idle))
+    if (conn->state != CONN_IDLE)
         return;
-    list_remove(&conn->idle);
+    if (!conn_is_http2(conn))
+        list_remove(&conn->place);
     conn->entry->idle_count--;
     counter_add(COUNTER_upstream_idle, -1);
+}
+
+static struct upstream_waiter *conn_next_waiter(struct upstream_conn *conn)
+{
+    if (list_is_empty(&conn->waiters))
+        return NULL;
+    struct upstream_waiter *waiter = CONTAINER_OF(conn->waiters.next, struct upstream_waiter, queued);
+    list_remove(&waiter->queued);
+    conn->waiters_count--;
+    return waiter;
+}
+
+static void conn_add_waiter(struct upstream_conn *conn, struct upstream_waiter *waiter)
+{
+    waiter->phase = PHASE_CONNECTING;
+    waiter->conn = conn;
+    list_push_back(&conn->waiters, &waiter->queued);
+    conn->waiters_count++;
 }
 
 /* Nothing of it is open any more. */
@@ -67,6 +106,8 @@ static void conn_end(struct upstream_conn *conn)
     struct upstreams *upstreams = conn->upstreams;
     struct server_entry *entry = conn->entry;
     conn_leave_idle(conn);
+    conn->state = CONN_CLOSING;
+    list_remove(&conn->place);
     deadline_clear(&conn->deadline);
     list_remove(&conn->of_all);
     entry->conns_count--;
@@ -79,13 +120,24 @@ static void conn_close(struct upstream_conn *conn)
 {
     if (conn->state == CONN_CLOSING)
         return;
-    conn->state = CONN_CLOSING;
     conn_leave_idle(conn);
+    conn->state = CONN_CLOSING;
+    list_remove(&conn->place);
     deadline_clear(&conn->deadline);
     if (conn->http != NULL)
         http_conn_close(conn->http);
     else
         transport_close(conn->transport);
+}
+
+/* Serves nobody else; what runs goes on. */
+static void conn_close_when_idle(struct upstream_conn *conn)
+{
+    conn->last = true;
+    if (conn->state == CONN_IDLE)
+        conn_close(conn);
+    else
+        list_remove(&conn->place);
 }
 
 /* --- connecting --- */
@@ -139,6 +191,8 @@ static enum failure conn_try_addresses(struct upstream_conn *conn)
         conn->transport = conn->tls != NULL ? tls_transport_connect(loop, fd, pending, conn->tls, server->host_name,
                                                                     &conn_transport_events, conn)
                                             : transport_new_plain(loop, fd, pending, &conn_transport_events, conn);
+        if (conn->tls != NULL && conn->http1_only && conn->protocol == POOL_AUTO)
+            tls_transport_offer(conn->transport, PROTOCOL_HTTP_1);
         return FAILURE_NONE;
     }
     return why;
@@ -156,14 +210,18 @@ static void connect_failed_log(const struct upstream_conn *conn, enum failure wh
                   KV("why", failure_info[why].word), KV("reason", reason));
 }
 
+static void conn_tell_waiters(struct upstream_conn *conn, enum failure why)
+{
+    struct upstream_waiter *waiter;
+    for (bool first = true; (waiter = conn_next_waiter(conn)) != NULL; first = false)
+        waiter_connect_failed(conn->upstreams, waiter, why, first);
+}
+
 static void conn_tell_failed(struct upstream_conn *conn, enum failure why, const char *reason)
 {
-    struct upstream_waiter *waiter = conn->waiter;
     connect_failed_log(conn, why, reason);
     counter_add(COUNTER_upstream_connects_failed, 1);
-    conn->waiter = NULL;
-    if (waiter != NULL)
-        waiter_connect_failed(conn->upstreams, waiter, why);
+    conn_tell_waiters(conn, why);
 }
 
 static void conn_took_too_long(struct upstream_conn *conn)
@@ -176,6 +234,8 @@ static void conn_took_too_long(struct upstream_conn *conn)
     conn_tell_failed(conn, FAILURE_CONNECT_TIMEOUT, "no answer within connect_timeout");
 }
 
+static void conn_serve_waiters(struct upstream_conn *conn);
+
 static void conn_deadline_passed(struct deadline *deadline)
 {
     struct upstream_conn *conn = CONTAINER_OF(deadline, struct upstream_conn, deadline);
@@ -186,7 +246,10 @@ static void conn_deadline_passed(struct deadline *deadline)
     case CONN_IDLE:
         conn_close(conn);
         break;
-    case CONN_BUSY: /* set when it was idle: of no meaning now */
+    case CONN_BUSY: /* set when it was idle: of no meaning now; or its server's SETTINGS are late */
+        if (conn->waiters_count != 0)
+            conn_serve_waiters(conn);
+        break;
     case CONN_CLOSING:
         break;
     }
@@ -194,39 +257,91 @@ static void conn_deadline_passed(struct deadline *deadline)
 
 /* --- serving --- */
 
+static bool conn_may_serve(const struct upstream_conn *conn)
+{
+    return conn->state != CONN_CLOSING && !conn->last && http_conn_room(conn->http) != 0;
+}
+
+/* HTTP/2: among those that may take more, or not. */
+static void conn_look(struct upstream_conn *conn)
+{
+    if (conn->max_requests != 0 && conn->requests >= conn->max_requests)
+        conn->last = true;
+    if (!conn_may_serve(conn))
+        list_remove(&conn->place);
+    else if (!list_is_linked(&conn->place))
+        list_push_front(&conn->entry->shared, &conn->place);
+}
+
 /* What the pool says now holds for its next idle time, without the pool, which may be gone by then. */
 static void conn_serve(struct upstream_conn *conn, struct upstream_waiter *waiter, bool reused)
 {
     const struct pool_config *config = waiter->pool->config;
+    conn_leave_idle(conn);
     conn->state = CONN_BUSY;
     conn->requests++;
     conn->idle_timeout = (uint32_t)config->idle_timeout;
     conn->idle_most = (uint32_t)config->idle_connections;
     conn->max_requests = config->max_requests;
     waiter->reused = reused;
-    waiter_ready(conn->upstreams, waiter, http_conn_open(conn->http));
+    struct stream *stream = http_conn_open(conn->http);
+    if (conn_is_http2(conn))
+        conn_look(conn);
+    waiter_ready(conn->upstreams, waiter, stream);
+}
+
+/* As many as there is room for; the others look for a connection anew. */
+static void conn_serve_waiters(struct upstream_conn *conn)
+{
+    struct upstream_waiter *waiter;
+    conn->settled = true;
+    while (conn_may_serve(conn) && (waiter = conn_next_waiter(conn)) != NULL)
+        conn_serve(conn, waiter, false);
+    while ((waiter = conn_next_waiter(conn)) != NULL)
+        waiter_connect_later(conn->upstreams, waiter);
+}
+
+/* False: the server has chosen what the pool does not speak, or nothing. */
+static bool conn_version(const struct upstream_conn *conn, struct transport *transport, enum http_version *version)
+{
+    *version = conn->protocol == POOL_H2C ? HTTP_2 : HTTP_1;
+    if (conn->tls == NULL || conn->protocol == POOL_HTTP_1)
+        return true;
+    if (!conn->http1_only && span_equal(tls_transport_facts(transport).alpn, SPAN("h2")))
+        *version = HTTP_2;
+    return *version == HTTP_2 || conn->protocol == POOL_AUTO;
 }
 
 static void transport_opened(struct transport *transport)
 {
     struct upstream_conn *conn = transport->owner;
-    struct upstream_waiter *waiter = conn->waiter;
+    enum http_version version;
     if (conn->state != CONN_CONNECTING)
         return;
-    assert(waiter != NULL);
+    assert(conn->waiters_count != 0);
+    if (!conn_version(conn, transport, &version)) {
+        conn_close(conn);
+        conn_tell_failed(conn, FAILURE_TLS_FAILED, "server does not choose h2 by ALPN");
+        return;
+    }
     server_was_reached(conn->entry->server);
     server_address_worked(conn->entry->server, conn->address);
     counter_add(COUNTER_upstream_connects, 1);
     conn->http =
-        http_conn_new(HTTP_1, HTTP_CLIENT, transport, conn->upstreams->settings, NULL, &conn_http_events, conn);
+        http_conn_new(version, HTTP_CLIENT, transport, conn->upstreams->settings, NULL, &conn_http_events, conn);
     if (conn->http == NULL) {
         conn_close(conn);
         conn_tell_failed(conn, FAILURE_OVERLOADED, "no memory for the codec");
         return;
     }
     conn->transport = NULL;
-    conn->waiter = NULL;
-    conn_serve(conn, waiter, false);
+    if (!conn->http1_only)
+        conn->entry->speaks_http1 = version == HTTP_1;
+    if (version == HTTP_1)
+        list_remove(&conn->place);
+    conn_serve(conn, conn_next_waiter(conn), false);
+    if (version == HTTP_1)
+        conn_serve_waiters(conn);
 }
 
 /* Nothing may come before the codec listens. */
@@ -300,13 +415,14 @@ static void conn_idle(struct http_conn *http)
         return;
     uint32_t milliseconds = idle_time(conn);
     bool used_up = conn->max_requests != 0 && conn->requests >= conn->max_requests;
-    if (conn->upstreams->closing || !conn->entry->kept || used_up || milliseconds == 0 ||
+    if (conn->upstreams->closing || !conn->entry->kept || used_up || conn->last || milliseconds == 0 ||
         conn->entry->idle_count >= conn->idle_most || http_conn_room(http) == 0) {
         conn_close(conn);
         return;
     }
     conn->state = CONN_IDLE;
-    list_push_front(&conn->entry->idle, &conn->idle);
+    if (!conn_is_http2(conn))
+        list_push_front(&conn->entry->idle, &conn->place);
     conn->entry->idle_count++;
     counter_add(COUNTER_upstream_idle, 1);
     deadline_set(&conn->deadline, conn->upstreams->loop, milliseconds);
@@ -319,31 +435,87 @@ static void conn_opened(struct http_conn *http, struct stream *stream)
     assert(false); /* servers open no streams */
 }
 
+/* The server's SETTINGS, the end of one of several streams, or a GOAWAY. */
+static void conn_room(struct http_conn *http)
+{
+    struct upstream_conn *conn = http->owner;
+    if (conn->state == CONN_CLOSING)
+        return;
+    conn->settled = true;
+    conn_look(conn);
+    if (conn->waiters_count != 0)
+        conn_serve_waiters(conn);
+    if (conn->state == CONN_IDLE && !conn_may_serve(conn))
+        conn_close(conn);
+}
+
 static void conn_closed(struct http_conn *http, enum failure why)
 {
     struct upstream_conn *conn = http->owner;
-    (void)why; /* its stream, if any, has told */
-    conn->state = CONN_CLOSING;
+    (void)why; /* its streams, if any, have told */
+    if (conn->state != CONN_CLOSING)
+        conn->entry->losses++;
+    conn_tell_waiters(conn, FAILURE_CONNECT_FAILED);
     conn_end(conn);
 }
 
 static const struct http_conn_events conn_http_events = {
     .opened = conn_opened,
     .idle = conn_idle,
+    .room = conn_room,
     .closed = conn_closed,
 };
 
 /* --- for upstream.c --- */
 
+/* A connection of several: serves the waiter, or will. A fresh one is older than no loss of another. */
+static bool conn_share(struct upstream_conn *conn, struct upstream_waiter *waiter)
+{
+    if (waiter->fresh && conn->losses_before != conn->entry->losses)
+        return false;
+    if (conn->settled) {
+        if (!conn_may_serve(conn)) {
+            list_remove(&conn->place);
+            return false;
+        }
+        counter_add(COUNTER_upstream_reused, 1);
+        conn_serve(conn, waiter, true);
+        return true;
+    }
+    if (conn->requests + conn->waiters_count >= STREAMS_ASSUMED || (conn->http != NULL && !conn_may_serve(conn)))
+        return false;
+    conn_add_waiter(conn, waiter);
+    return true;
+}
+
+static bool conn_is_of(const struct upstream_conn *conn, const struct pool *pool)
+{
+    return conn->tls == pool->tls && conn->protocol == pool->protocol;
+}
+
+bool upstream_conn_share(struct server_entry *entry, struct upstream_waiter *waiter)
+{
+    if (waiter->upgrade && waiter->pool->protocol == POOL_AUTO)
+        return false;
+    LIST_EACH_SAFE(node, after, &entry->shared)
+    {
+        struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, place);
+        if (!conn_is_of(conn, waiter->pool))
+            conn_close_when_idle(conn);
+        else if (conn_share(conn, waiter))
+            return true;
+    }
+    return false;
+}
+
 bool upstream_conn_reuse(struct server_entry *entry, struct upstream_waiter *waiter)
 {
     while (!list_is_empty(&entry->idle)) {
-        struct upstream_conn *conn = CONTAINER_OF(entry->idle.next, struct upstream_conn, idle);
+        struct upstream_conn *conn = CONTAINER_OF(entry->idle.next, struct upstream_conn, place);
         if (conn->tls != waiter->pool->tls || http_conn_room(conn->http) == 0) {
             conn_close(conn); /* of an older configuration, or ended in this turn */
             continue;
         }
-        conn_leave_idle(conn);
         counter_add(COUNTER_upstream_reused, 1);
         conn_serve(conn, waiter, true);
         return true;
@@ -358,7 +530,10 @@ enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_en
     conn->upstreams = upstreams;
     conn->entry = entry;
     conn->tls = waiter->pool->tls != NULL ? tls_client_take(waiter->pool->tls) : NULL;
-    conn->waiter = waiter;
+    conn->protocol = waiter->pool->protocol;
+    conn->http1_only = conn->protocol == POOL_HTTP_1 || (conn->protocol == POOL_AUTO && waiter->upgrade);
+    conn->losses_before = entry->losses;
+    list_init(&conn->waiters);
     conn->retired.free = conn_free;
     conn->deadline.passed = conn_deadline_passed;
     enum failure why = conn_try_addresses(conn);
@@ -368,26 +543,38 @@ enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_en
         conn_free(&conn->retired);
         return why;
     }
-    waiter->conn = conn;
+    conn_add_waiter(conn, waiter);
+    /* A server that chose HTTP/1.1 last time will again: nobody waits in vain. */
+    if (!conn->http1_only && !(conn->protocol == POOL_AUTO && entry->speaks_http1))
+        list_push_front(&entry->shared, &conn->place);
     list_push_back(&upstreams->conns, &conn->of_all);
     entry->conns_count++;
     deadline_set(&conn->deadline, upstreams->loop, waiter->pool->config->connect_timeout);
     return FAILURE_NONE;
 }
 
-void upstream_conn_abandon(struct upstream_conn *conn)
+void upstream_conn_abandon(struct upstream_waiter *waiter)
 {
-    conn->waiter = NULL;
-    conn_close(conn);
+    struct upstream_conn *conn = waiter->conn;
+    list_remove(&waiter->queued);
+    conn->waiters_count--;
+    if (conn->waiters_count == 0 && conn->state == CONN_CONNECTING)
+        conn_close(conn);
 }
 
 void upstream_conns_close_idle(struct server_entry *entry, const struct pool *keep)
 {
     LIST_EACH_SAFE(node, after, &entry->idle)
     {
-        struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, idle);
+        struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, place);
         if (keep == NULL || conn->tls != keep->tls)
             conn_close(conn);
+    }
+    LIST_EACH_SAFE(node, after, &entry->shared)
+    {
+        struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, place);
+        if (keep == NULL ? conn->state == CONN_IDLE : !conn_is_of(conn, keep))
+            conn_close_when_idle(conn);
     }
 }
 

@@ -21,11 +21,14 @@
  * left. */
 struct server_entry {
     struct server *server; /* a reference */
-    struct list idle;      /* upstream_conn.idle, newest first */
+    struct list idle;      /* upstream_conn.place of HTTP/1, newest first */
+    struct list shared;    /* upstream_conn.place of HTTP/2 that may take more, also those being made; newest first */
     struct list of_pool;   /* pool_entry.servers */
     uint32_t idle_count, conns_count;
     uint32_t served; /* attempts not yet told to server->served */
+    uint32_t losses; /* of connections that ended otherwise than by us */
     bool kept;       /* in the current snapshot */
+    bool speaks_http1; /* what it chose last by ALPN */
 };
 /* One worker's side of one pool, over all snapshots that have it. */
 struct pool_entry {
@@ -89,7 +92,10 @@ enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *w
 /* These three call up: from events and tasks only. */
 void waiter_fail(struct upstream_waiter *waiter, enum failure why);
 void waiter_ready(struct upstreams *upstreams, struct upstream_waiter *waiter, struct stream *stream);
-void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why);
+/* first: of those that waited for this connection; a refusal counts once. */
+void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why, bool first);
+/* The connection it waited for is not for it: finds another, in a task of its own. */
+void waiter_connect_later(struct upstreams *upstreams, struct upstream_waiter *waiter);
 /* Frees it when nobody needs it. */
 void server_entry_check(struct upstreams *upstreams, struct server_entry *entry);
 

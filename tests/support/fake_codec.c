@@ -1,6 +1,7 @@
 /* See fake_codec.h. */
 #include "support/fake_codec.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -8,15 +9,25 @@
 #include "http/stream.h"
 #include "net/transport.h"
 
-int fake_codec_hint = -1;
+#define STREAMS_MOST 8
 
+int fake_codec_hint = -1;
+unsigned fake_codec_streams = 100;
+
+struct fake_conn;
+struct fake_stream {
+    struct stream stream;
+    struct fake_conn *conn;
+    unsigned number; /* 0: free; else in the order of opening */
+};
 struct fake_conn {
     struct http_conn conn;
-    struct stream stream;
+    struct fake_stream streams[STREAMS_MOST];
+    unsigned opened, busy, most;
     struct transport *transport;
     struct retired retired;
     struct task finish;
-    bool busy, ended;
+    bool ended;
 };
 
 static struct fake_conn *fake_of(const struct http_conn *conn)
@@ -24,39 +35,59 @@ static struct fake_conn *fake_of(const struct http_conn *conn)
     return CONTAINER_OF(conn, struct fake_conn, conn);
 }
 
-static void fake_stream_close(struct fake_conn *fake, enum failure why)
+static struct fake_conn *fake_of_stream(struct stream *stream)
 {
-    if (!fake->busy)
-        return;
-    fake->busy = false;
-    if (fake->stream.events != NULL)
-        fake->stream.events->closed(&fake->stream, why);
+    return CONTAINER_OF(stream, struct fake_stream, stream)->conn;
 }
 
-static void fake_answered(struct fake_conn *fake, bool keep)
+/* The oldest. */
+static void fake_stream_close(struct fake_conn *fake, enum failure why)
+{
+    struct fake_stream *oldest = NULL;
+    for (size_t i = 0; i < STREAMS_MOST; i++)
+        if (fake->streams[i].number != 0 && (oldest == NULL || fake->streams[i].number < oldest->number))
+            oldest = &fake->streams[i];
+    if (oldest == NULL)
+        return;
+    oldest->number = 0;
+    fake->busy--;
+    if (oldest->stream.events != NULL)
+        oldest->stream.events->closed(&oldest->stream, why);
+}
+
+static void fake_room_changed(struct fake_conn *fake)
+{
+    if (fake->conn.version == HTTP_2)
+        fake->conn.events->room(&fake->conn);
+}
+
+static void fake_answered(struct fake_conn *fake, bool keep, enum failure why)
 {
     fake->ended = fake->ended || !keep;
-    fake_stream_close(fake, FAILURE_NONE);
-    if (keep)
-        fake->conn.events->idle(&fake->conn);
-    else
+    fake_stream_close(fake, why);
+    if (!keep) {
         transport_close(fake->transport);
+        return;
+    }
+    fake_room_changed(fake);
+    if (fake->busy == 0)
+        fake->conn.events->idle(&fake->conn);
 }
 
 static void fake_finish_task(struct task *task)
 {
-    fake_answered(CONTAINER_OF(task, struct fake_conn, finish), true);
+    fake_answered(CONTAINER_OF(task, struct fake_conn, finish), true, FAILURE_NONE);
 }
 
 void fake_stream_finish(struct stream *stream)
 {
-    struct fake_conn *fake = CONTAINER_OF(stream, struct fake_conn, stream);
+    struct fake_conn *fake = fake_of_stream(stream);
     loop_later(fake->transport->loop, &fake->finish);
 }
 
 static void fake_send_head(struct stream *stream, const struct head *head, bool last)
 {
-    struct fake_conn *fake = CONTAINER_OF(stream, struct fake_conn, stream);
+    struct fake_conn *fake = fake_of_stream(stream);
     struct buf bytes = {0};
     (void)head;
     (void)last;
@@ -67,7 +98,7 @@ static void fake_send_head(struct stream *stream, const struct head *head, bool 
 
 static void fake_reset(struct stream *stream, enum failure why)
 {
-    struct fake_conn *fake = CONTAINER_OF(stream, struct fake_conn, stream);
+    struct fake_conn *fake = fake_of_stream(stream);
     (void)why;
     fake->ended = true;
     transport_close(fake->transport);
@@ -85,7 +116,21 @@ static void fake_received(struct transport *transport, struct buf *bytes)
     struct fake_conn *fake = transport->owner;
     char answer = bytes->length != 0 ? bytes->first->at[0] : 'c';
     buf_clear(bytes);
-    fake_answered(fake, answer == 'k' && fake->busy);
+    switch (answer) {
+    case 's':
+        fake->most = fake_codec_streams;
+        fake_room_changed(fake);
+        break;
+    case 'g':
+        fake->most = 0;
+        fake_room_changed(fake);
+        break;
+    case 'r':
+        fake_answered(fake, true, FAILURE_STREAM_REFUSED);
+        break;
+    default:
+        fake_answered(fake, answer == 'k' && fake->busy != 0, FAILURE_NONE);
+    }
 }
 
 static void fake_sent(struct transport *transport, size_t bytes)
@@ -111,7 +156,8 @@ static void fake_closed(struct transport *transport, int error)
     struct fake_conn *fake = transport->owner;
     (void)error;
     loop_cancel(transport->loop, &fake->finish);
-    fake_stream_close(fake, FAILURE_SERVER_CLOSED);
+    while (fake->busy != 0)
+        fake_stream_close(fake, FAILURE_SERVER_CLOSED);
     fake->conn.events->closed(&fake->conn, FAILURE_NONE);
     loop_retire(transport->loop, &fake->retired);
 }
@@ -127,15 +173,18 @@ static const struct transport_events fake_transport_events = {
 static struct stream *fake_open(struct http_conn *conn)
 {
     struct fake_conn *fake = fake_of(conn);
-    fake->busy = true;
-    fake->stream = (struct stream){.ops = &fake_stream_ops};
-    return &fake->stream;
+    struct fake_stream *stream = fake->streams;
+    while (stream->number != 0)
+        assert(++stream != fake->streams + STREAMS_MOST);
+    *stream = (struct fake_stream){.stream.ops = &fake_stream_ops, .conn = fake, .number = ++fake->opened};
+    fake->busy++;
+    return &stream->stream;
 }
 
 static unsigned fake_room(const struct http_conn *conn)
 {
     const struct fake_conn *fake = fake_of(conn);
-    return !fake->busy && !fake->ended;
+    return fake->ended || fake->busy >= fake->most ? 0 : fake->most - fake->busy;
 }
 
 static void fake_close(struct http_conn *conn, bool reset)
@@ -163,6 +212,7 @@ struct http_conn *http_conn_new(enum http_version version, enum http_role role, 
     (void)early;
     fake->conn =
         (struct http_conn){.events = events, .owner = owner, .version = version, .role = role, .ops = &fake_ops};
+    fake->most = version == HTTP_2 ? 100 : 1;
     fake->transport = transport;
     fake->retired.free = fake_free;
     fake->finish.run = fake_finish_task;
