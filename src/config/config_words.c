@@ -174,6 +174,9 @@ const struct schema_alias config_words[] = {
     {"timeouts", "server", "response", NULL},
     {"timeouts", "client", "request_idle", NULL},
     /* values; the section is the key they are given to */
+    {"balance", "least_cost", "adaptive", NULL},
+    {"balance", "peak_ewma", "adaptive", NULL},
+    {"balance", "least_time", "adaptive", NULL},
     {"balance", "leastconn", "least_conn", NULL},
     {"balance", "least_request", "least_conn", NULL},
     {"balance", "least_connections", "least_conn", NULL},

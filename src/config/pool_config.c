@@ -3,7 +3,7 @@
 
 #include "config/config_schema.h"
 
-static const char *const balances[] = {"least_conn", "round_robin", "random", NULL};
+static const char *const balances[] = {"adaptive", "least_conn", "round_robin", "random", NULL};
 static const char *const protocols[] = {"http/1.1", "h2", "h2c", "auto", NULL};
 static const char *const probes[] = {"http", "https", "tcp", NULL};
 
@@ -71,7 +71,7 @@ static const struct schema retry_schema = {
 static const struct schema_key pool_keys[] = {
     KEY_SECTIONS(POOL, servers, SERVER, server_schema, "The servers; an address alone will do.",
                  .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE | SCHEMA_OWN, .least = 1),
-    KEY_CHOICE(POOL, balance, "least_conn", balances, "How requests are spread over the servers."),
+    KEY_CHOICE(POOL, balance, "adaptive", balances, "How requests are spread over the servers."),
     KEY_CHOICE(POOL, protocol, "http/1.1", protocols, "Protocol spoken to the servers."),
     KEY_OPTIONAL(POOL, health, HEALTH, health_schema,
                  "Active health checks; without them only traffic shows who is down."),

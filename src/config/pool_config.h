@@ -5,7 +5,7 @@
 #include "config/tls_config.h"
 #include "config/values.h"
 
-enum balance_kind { BALANCE_LEAST_CONN, BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
+enum balance_kind { BALANCE_ADAPTIVE, BALANCE_LEAST_CONN, BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
 enum pool_protocol { POOL_HTTP_1, POOL_H2, POOL_H2C, POOL_AUTO }; /* http/1.1, h2, h2c, auto */
 
 struct server_config {
@@ -47,7 +47,7 @@ struct retry_config {
 };
 struct pool_config {
     const char *name;            /* its key in the map */
-    enum balance_kind balance;   /* least_conn */
+    enum balance_kind balance;   /* adaptive */
     enum pool_protocol protocol; /* http/1.1 */
     size_t servers_count;
     struct server_config *servers; /* at least one */

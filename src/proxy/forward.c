@@ -199,6 +199,13 @@ static void forward_other_server(struct exchange_run *run, struct attempt *attem
     forward_try(run, NULL, false);
 }
 
+/* Since when the server alone was waited for; 0: the request still comes, at the client's pace. */
+static uint64_t waited_since(const struct exchange_run *run)
+{
+    const struct exchange *x = &run->exchange;
+    return run->up.ended && x->times.sent >= x->times.connected ? x->times.sent : 0;
+}
+
 static void upstream_head(struct stream *stream, struct head *head, bool last)
 {
     struct attempt *attempt = attempt_of(stream);
@@ -209,6 +216,7 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
     run->progress = loop_now(run->exchange.loop);
     run->exchange.response = *head;
     if (status == 101) {
+        upstream_answered(run->worker->upstreams, &attempt->waiter, status, 0);
         forwarded_strip(&run->exchange.response);
         forward_upgrade(run);
         return;
@@ -219,6 +227,7 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
         forward_interim(run);
         return;
     }
+    upstream_answered(run->worker->upstreams, &attempt->waiter, status, waited_since(run));
     if (run->extended_connect && status < 300) {
         exchange_fail(run, FAILURE_UPGRADE_INVALID);
         return;

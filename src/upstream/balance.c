@@ -7,6 +7,7 @@
 #include "upstream/balance_tier.h"
 
 const struct balancer *const balancers[] = {
+    [BALANCE_ADAPTIVE] = &balance_adaptive,
     [BALANCE_LEAST_CONN] = &balance_least_conn,
     [BALANCE_ROUND_ROBIN] = &balance_round_robin,
     [BALANCE_RANDOM] = &balance_random,

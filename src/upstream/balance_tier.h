@@ -36,9 +36,14 @@ static inline bool choice_was_tried(const struct choice *choice, const struct se
 
 /* Sequentially consistent, which costs nothing on x86: who starts to wait sets his bit and then looks here
  * (upstream_queue.c). */
+static inline uint32_t server_load(const struct server *server)
+{
+    return (uint32_t)atomic_load(&server->in_flight);
+}
+
 static inline uint32_t member_load(const struct pool_server *member)
 {
-    return (uint32_t)atomic_load(&member->server->in_flight);
+    return server_load(member->server);
 }
 
 /* May be chosen now; *any_up is set when only its limit stands against it, or nothing. */
@@ -58,6 +63,6 @@ static inline int member_compare(const struct pool_server *a, uint32_t a_load, c
     return left < right ? -1 : left > right;
 }
 
-extern const struct balancer balance_least_conn, balance_round_robin, balance_random;
+extern const struct balancer balance_adaptive, balance_least_conn, balance_round_robin, balance_random;
 
 #endif

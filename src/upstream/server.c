@@ -22,18 +22,29 @@ struct server_set {
 
 /* --- what workers do to a server --- */
 
-bool server_reserve(struct server *server, uint32_t most)
+/* Silence counts from when the first begins to wait. Two workers may both be first: they store the same instant. */
+static void server_awaited(struct server *server, uint64_t now_us)
 {
-    /* An atomic read-modify-write per request: least_conn and max_connections need the sum over all workers. */
+    if (atomic_fetch_add_explicit(&server->awaiting, 1, memory_order_relaxed) == 0)
+        atomic_store_explicit(&server->heard_us, (uint32_t)now_us, memory_order_relaxed);
+}
+
+bool server_reserve(struct server *server, uint32_t most, uint64_t now_us)
+{
+    /* Atomic read-modify-writes per request: balancing and max_connections need the sums over all workers. */
     if (most == 0) {
         atomic_fetch_add_explicit(&server->in_flight, 1, memory_order_relaxed);
+        server_awaited(server, now_us);
         return true;
     }
     /* Sequentially consistent: pairs with the bit of a worker that starts to wait (see upstream_queue.c). */
     int32_t taken = atomic_load(&server->in_flight);
-    while (taken < (int32_t)most)
-        if (atomic_compare_exchange_weak(&server->in_flight, &taken, taken + 1))
+    while (taken < (int32_t)most) {
+        if (atomic_compare_exchange_weak(&server->in_flight, &taken, taken + 1)) {
+            server_awaited(server, now_us);
             return true;
+        }
+    }
     return false;
 }
 
@@ -41,6 +52,18 @@ void server_unreserve(struct server *server)
 {
     int32_t before = atomic_fetch_sub(&server->in_flight, 1);
     assert(before > 0);
+}
+
+void server_unawaited(struct server *server)
+{
+    int32_t before = atomic_fetch_sub_explicit(&server->awaiting, 1, memory_order_relaxed);
+    assert(before > 0);
+}
+
+void server_heard(struct server *server, uint64_t now_us)
+{
+    server_unawaited(server);
+    atomic_store_explicit(&server->heard_us, (uint32_t)now_us, memory_order_relaxed);
 }
 
 bool server_was_refused(struct server *server, uint64_t now_us, uint64_t threshold)
@@ -180,6 +203,7 @@ static struct server *server_new(struct server_set *set, const struct pool_share
     server->addresses_count = (uint32_t)count;
     server->number = set->servers_made++;
     server->pool_number = shared->number;
+    atomic_init(&server->slowness, 1.0f);
     return server;
 }
 

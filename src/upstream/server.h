@@ -25,15 +25,31 @@ struct pool_shared {
     _Atomic int32_t references;                   /* pools of snapshots */
     uint32_t number;                              /* unique in the process, never used again: for per-worker tables */
     const char *name;                             /* owned */
+    /* of server_score.c, written once a tick and read by every choice */
+    _Alignas(CACHE_LINE) _Atomic uint64_t scored_us; /* when the last tick was; the worker that changes it does it */
+    _Atomic float normal_errors;                     /* share of errors that is usual in this pool */
+    _Atomic uint32_t silence_us;                     /* a server silent for longer is slow; 0: not known */
 };
-/* What workers write for each attempt stands on a line of its own. */
+/* What traffic has shown of a server, decaying (server_score.c). Not on the path of a choice. */
+struct server_score {
+    atomic_flag busy;        /* held for some additions */
+    double answers, errors;  /* errors are among the answers */
+    double logs, squares;    /* of ln(microseconds to the head), over the answers that were none */
+    uint64_t at_us;          /* decayed to here */
+};
+/* What a choice reads, and what workers write for each attempt, is one line: a scan takes one miss a server at most. */
 struct server {
     /* attempts sent and not finished, and reserved slots, of all workers */
     _Alignas(CACHE_LINE) _Atomic int32_t in_flight;
+    _Atomic int32_t awaiting;   /* those of them that have no response head yet */
+    _Atomic uint32_t heard_us;  /* last head, or when the first began to wait; low bits of the clock */
+    _Atomic float slowness;     /* T of balancing.md 5; 1: as its pool */
+    _Atomic float surcharge;    /* E of balancing.md 5, in requests in flight; 0: fails no more than others */
+    _Atomic int health;         /* enum server_health; written by control, and by workers on fast-down */
     /* bit by worker number: it has requests queued that this server could take */
     _Atomic uint64_t waiting_workers[SERVER_WORKERS_MOST / 64];
     /* from here on read mostly */
-    _Alignas(CACHE_LINE) _Atomic int health; /* enum server_health; written by control, and by workers on fast-down */
+    _Alignas(CACHE_LINE) struct server_score score;
     _Atomic int32_t references;              /* pools of snapshots, tables and connections of workers */
     _Atomic uint64_t refused_at_us;          /* first refused connect of the current second, for fast-down */
     _Atomic uint32_t refused_count;
@@ -64,9 +80,11 @@ void server_set_sweep(struct server_set *set);        /* drops those nobody refe
 struct server *server_take(struct server *server);
 void server_release(struct server *server); /* any thread; memory goes with the next sweep */
 
-/* Takes one slot; false when `most` (0: no limit) are taken, by all workers together. */
-bool server_reserve(struct server *server, uint32_t most) MUST_CHECK;
+/* Takes one slot, which awaits a head from now on; false when `most` (0: no limit) are taken, by all workers together. */
+bool server_reserve(struct server *server, uint32_t most, uint64_t now_us) MUST_CHECK;
 void server_unreserve(struct server *server);
+void server_heard(struct server *server, uint64_t now_us); /* a slot has its head */
+void server_unawaited(struct server *server);              /* a slot will not have one */
 /* A connect was refused. `threshold` of them in a second (0: never) take the server down: true when this one did. */
 bool server_was_refused(struct server *server, uint64_t now_us, uint64_t threshold) MUST_CHECK;
 void server_was_reached(struct server *server); /* a connect went well: refusals before it no longer count */

@@ -105,13 +105,13 @@ static void upstreams_fold(struct deadline *deadline)
 
 /* --- choosing --- */
 
-static enum chosen choose_only(struct upstream_waiter *waiter)
+static enum chosen choose_only(struct upstream_waiter *waiter, uint64_t now_us)
 {
     for (size_t i = 0; i < waiter->pool->servers_count; i++) {
         const struct pool_server *member = &waiter->pool->servers[i];
         if (member->server != waiter->only)
             continue;
-        if (!server_reserve(member->server, member->max_connections))
+        if (!server_reserve(member->server, member->max_connections, now_us))
             return CHOSEN_FULL;
         waiter->server = member->server;
         return CHOSEN;
@@ -121,12 +121,14 @@ static enum chosen choose_only(struct upstream_waiter *waiter)
 
 enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *waiter)
 {
+    uint64_t now_us = loop_now_us(upstreams->loop);
     if (waiter->only != NULL)
-        return choose_only(waiter);
+        return choose_only(waiter, now_us);
     const struct pool *pool = waiter->pool;
     bool all_full = false;
     struct choice choice = {
         .hash = waiter->hash,
+        .now_us = now_us,
         .cursor = &upstreams_pool(upstreams, pool->shared->number)->cursor,
         .rng = &upstreams->rng,
         .tried = waiter->tried,
@@ -138,7 +140,7 @@ enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *w
         if (index < 0)
             return all_full ? CHOSEN_FULL : CHOSEN_NOBODY;
         const struct pool_server *member = &pool->servers[index];
-        if (server_reserve(member->server, member->max_connections)) {
+        if (server_reserve(member->server, member->max_connections, now_us)) {
             waiter->server = member->server;
             return CHOSEN;
         }
@@ -146,8 +148,11 @@ enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *w
     }
 }
 
-static void slot_release(struct upstreams *upstreams, struct server *server)
+static void slot_release(struct upstreams *upstreams, struct upstream_waiter *waiter)
 {
+    struct server *server = waiter->server;
+    if (!waiter->answered)
+        server_unawaited(server);
     server_unreserve(server);
     queue_slot_free(upstreams, server);
 }
@@ -156,6 +161,64 @@ void waiter_fail(struct upstream_waiter *waiter, enum failure why)
 {
     waiter->phase = PHASE_DONE;
     waiter->failed(waiter, why);
+}
+
+/* --- what answers tell --- */
+
+/* Of statuses those that say the server is not well; 501 and 505 are about the request. */
+static bool status_is_error(unsigned status)
+{
+    return status == 429 || (status >= 500 && status != 501 && status != 505);
+}
+
+/* Of failures before the head those that tell something about the server: not a connection it had every right to
+ * close, nor what it does not know how to do. */
+static bool failure_is_error(enum failure why)
+{
+    return failure_info[why].whose == 'S' && why != FAILURE_SERVER_STALE && why != FAILURE_STREAM_REFUSED &&
+           why != FAILURE_UPGRADE_UNSUPPORTED && why != FAILURE_NO_SERVER;
+}
+
+/* Ten times a second a worker gives what it gathered, and one of them judges. Driven by answers: no timer runs for a
+ * pool without any. */
+static void pool_entry_score(struct pool_entry *entry, const struct pool *pool, uint64_t now_us)
+{
+    if (now_us < entry->folded_us + SCORE_TICK_US)
+        return;
+    entry->folded_us = now_us;
+    LIST_EACH(node, &entry->servers)
+    {
+        struct server_entry *server = CONTAINER_OF(node, struct server_entry, of_pool);
+        score_fold(&server->cell, server->server);
+    }
+    if (score_is_due(pool->shared, now_us))
+        score_pool(pool, now_us);
+}
+
+static void attempt_is_error(struct upstreams *upstreams, struct upstream_waiter *waiter)
+{
+    uint64_t now_us = loop_now_us(upstreams->loop);
+    struct server *server = waiter->server;
+    const struct pool *pool = waiter->pool;
+    score_failed(&upstreams_server(upstreams, server)->cell, pool->shared, server, now_us);
+    pool_entry_score(upstreams_pool(upstreams, pool->shared->number), pool, now_us);
+}
+
+void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status, uint64_t since_us)
+{
+    assert(waiter->phase == PHASE_READY && !waiter->answered);
+    uint64_t now_us = loop_now_us(upstreams->loop);
+    const struct pool *pool = waiter->pool;
+    waiter->answered = true;
+    server_heard(waiter->server, now_us);
+    if (status_is_error(status)) {
+        attempt_is_error(upstreams, waiter);
+        return;
+    }
+    if (since_us == 0)
+        return;
+    score_answered(&upstreams_server(upstreams, waiter->server)->cell, now_us - since_us, now_us);
+    pool_entry_score(upstreams_pool(upstreams, pool->shared->number), pool, now_us);
 }
 
 /* Refusals take a server down at once only where probes will bring it back. */
@@ -178,7 +241,9 @@ void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *
         atomic_fetch_add_explicit(&server->failed, 1, memory_order_relaxed);
     if (why == FAILURE_CONNECT_REFUSED && first)
         server_refused(upstreams, waiter->pool, server);
-    slot_release(upstreams, server);
+    if (failure_is_error(why))
+        attempt_is_error(upstreams, waiter);
+    slot_release(upstreams, waiter);
     waiter_fail(waiter, why);
 }
 
@@ -260,6 +325,7 @@ void upstream_open(struct upstreams *upstreams, struct upstream_waiter *waiter)
     waiter->upstreams = upstreams;
     waiter->server = NULL;
     waiter->conn = NULL;
+    waiter->answered = false;
     waiter->failure = FAILURE_SHUTTING_DOWN;
     waiter->phase = upstreams->closing ? PHASE_FAILING : PHASE_CHOOSING;
     waiter->task.run = waiter_run;
@@ -280,11 +346,11 @@ void upstream_give_up(struct upstreams *upstreams, struct upstream_waiter *waite
         break;
     case PHASE_RESERVED:
         loop_cancel(upstreams->loop, &waiter->task);
-        slot_release(upstreams, waiter->server);
+        slot_release(upstreams, waiter);
         break;
     case PHASE_CONNECTING:
         upstream_conn_abandon(waiter);
-        slot_release(upstreams, waiter->server);
+        slot_release(upstreams, waiter);
         break;
     case PHASE_NONE:
     case PHASE_READY:
@@ -305,7 +371,9 @@ void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, 
     } else if (failure_info[result].whose == 'S' && result != FAILURE_SERVER_STALE) {
         atomic_fetch_add_explicit(&server->failed, 1, memory_order_relaxed);
     }
-    slot_release(upstreams, server);
+    if (!waiter->answered && failure_is_error(result))
+        attempt_is_error(upstreams, waiter);
+    slot_release(upstreams, waiter);
 }
 
 /* --- retry budget --- */

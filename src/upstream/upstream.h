@@ -43,7 +43,7 @@ struct upstream_waiter {
     struct upstreams *upstreams;
     struct upstream_conn *conn; /* that is being opened for it; NULL before and after */
     uint64_t opened_us;         /* when the connection was ready */
-    bool reused;
+    bool reused, answered;
     struct list queued;
     struct deadline deadline;
     struct task task;
@@ -66,6 +66,9 @@ void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailbox
 void upstream_open(struct upstreams *upstreams, struct upstream_waiter *waiter);
 /* Before ready() and failed(): neither will come. */
 void upstream_give_up(struct upstreams *upstreams, struct upstream_waiter *waiter);
+/* The head of its answer came (no 1xx), and with what status; since_us: when the server had all it needs to answer, 0: not
+ * known, and no measure of its speed. Once an attempt, before upstream_done(). */
+void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status, uint64_t since_us);
 /* The attempt is over: releases the slot (wakes who waits, on any worker) and counts the result. Only what the failure
  * table calls the server's doing counts against it, and SERVER_STALE does not. */
 void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure result);

@@ -15,6 +15,7 @@
 #include "upstream/pool.h"
 #include "upstream/retry_budget.h"
 #include "upstream/server.h"
+#include "upstream/server_score.h"
 #include "upstream/upstream.h"
 
 /* One worker's side of one server. Made at first use, ends when no pool has the server any more and no connection is
@@ -25,6 +26,7 @@ struct server_entry {
     struct list shared;    /* upstream_conn.place of HTTP/2 that may take more, also those being made; newest first */
     struct list of_pool;   /* pool_entry.servers */
     uint32_t idle_count, conns_count;
+    struct score_cell cell;
     uint32_t served; /* attempts not yet told to server->served */
     uint32_t losses; /* of connections that ended otherwise than by us */
     bool kept;       /* in the current snapshot */
@@ -39,6 +41,7 @@ struct pool_entry {
     struct deadline look; /* the same now and then: servers come up without a word */
     uint32_t cursor;      /* of round_robin */
     struct retry_budget budget;
+    uint64_t folded_us; /* when the cells of its servers were last folded */
     bool bits_set;    /* this worker's bit may stand at servers of the pool */
     bool others_next; /* the last free slot went to this worker: the next goes to another that waits */
     bool kept;

@@ -29,7 +29,7 @@
 #define ROUNDS 7u
 #define OPERATIONS 50000u
 #define HOSTS 100u
-#define SERVERS 10u
+#define SERVERS_MOST 100u
 
 static const struct limits_config limits = {
     .request_head = 65536, .request_line = 8192, .fields = 100, .response_head = 65536};
@@ -164,18 +164,24 @@ static void limiter_keys(unsigned count)
         (void)limiter_admit(limiter, (uint64_t)(i % 1000) * UINT64_C(0x9e3779b97f4a7c15), now + i);
 }
 
-static void balance(enum balance_kind kind, unsigned count)
+/* With the slot taken and given back, as for each request: servers lie apart in memory, as in the program. */
+static void balance(enum balance_kind kind, size_t servers_count, unsigned count)
 {
-    static struct server servers[SERVERS];
-    struct pool_server members[SERVERS];
+    static struct server servers[SERVERS_MOST];
+    struct pool_server members[SERVERS_MOST];
+    struct server *busy[16] = {NULL};
+    struct pool_shared shared = {.silence_us = 1000000};
     struct rng rng;
     uint32_t cursor = 0;
     bool all_full = false;
     void *plan = NULL;
     rng_seed_with(&rng, 7);
-    for (size_t i = 0; i < SERVERS; i++)
+    for (size_t i = 0; i < servers_count; i++) {
+        servers[i].slowness = 1;
         members[i] = (struct pool_server){.server = &servers[i], .weight = 1};
-    struct pool pool = {.servers = members, .servers_count = SERVERS, .balancer = balancers[kind]};
+    }
+    struct pool pool = {
+        .servers = members, .servers_count = servers_count, .shared = &shared, .balancer = balancers[kind]};
     struct choice choice = {.cursor = &cursor, .rng = &rng, .all_full = &all_full};
     bool prepared = pool.balancer->prepare(&pool, &plan, NULL);
     assert(prepared);
@@ -183,18 +189,42 @@ static void balance(enum balance_kind kind, unsigned count)
         choice.hash = rng_next(&rng);
         int chosen = pool.balancer->choose(&pool, plan, &choice);
         assert(chosen >= 0);
+        struct server **slot = &busy[i % 16];
+        if (*slot != NULL) {
+            server_heard(*slot, i);
+            server_unreserve(*slot);
+        }
+        *slot = members[chosen].server;
+        bool reserved = server_reserve(*slot, 0, i);
+        assert(reserved);
+    }
+    for (size_t i = 0; i < 16; i++) {
+        if (busy[i] != NULL) {
+            server_heard(busy[i], 0);
+            server_unreserve(busy[i]);
+        }
     }
     pool.balancer->dispose(plan);
 }
 
 static void balancer_round_robin(unsigned count)
 {
-    balance(BALANCE_ROUND_ROBIN, count);
+    balance(BALANCE_ROUND_ROBIN, 10, count);
 }
 
 static void balancer_least(unsigned count)
 {
-    balance(BALANCE_LEAST_CONN, count);
+    balance(BALANCE_LEAST_CONN, 10, count);
+}
+
+static void balancer_adaptive(unsigned count)
+{
+    balance(BALANCE_ADAPTIVE, 10, count);
+}
+
+static void balancer_adaptive_100(unsigned count)
+{
+    balance(BALANCE_ADAPTIVE, 100, count);
 }
 
 /* ---- buffers ---- */
@@ -229,6 +259,8 @@ static const struct {
     {"limiter, 1000 keys", limiter_keys},
     {"balancer, round robin", balancer_round_robin},
     {"balancer, least connections", balancer_least},
+    {"balancer, adaptive, 10 servers", balancer_adaptive},
+    {"balancer, adaptive, 100 servers", balancer_adaptive_100},
     {"buffers", buffers},
 };
 

@@ -97,6 +97,7 @@ void bench_end(struct bench *bench)
     assert_int_equal(bench->pool.shared->waiting, 0);
     for (size_t i = 0; i < bench->pool.servers_count; i++) {
         assert_int_equal(bench->members[i].server->in_flight, 0);
+        assert_int_equal(bench->members[i].server->awaiting, 0);
         assert_int_equal(bench->members[i].server->references, 1);
         server_release(bench->members[i].server);
         close(bench->listening[i]);

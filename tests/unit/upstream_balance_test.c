@@ -24,6 +24,8 @@ static void bench_begin(struct bench *bench, enum balance_kind kind, const uint3
     rng_seed_with(&bench->rng, 7);
     for (size_t i = 0; i < count; i++)
         bench->members[i] = (struct pool_server){.server = &bench->servers[i], .weight = weights[i]};
+    for (size_t i = 0; i < count; i++)
+        bench->servers[i].slowness = 1;
     bench->pool = (struct pool){.servers = bench->members, .servers_count = count, .balancer = balancers[kind]};
     bench->choice = (struct choice){.cursor = &bench->cursor, .rng = &bench->rng, .all_full = &bench->all_full};
 }
@@ -132,6 +134,67 @@ static void least_conn_is_exact_and_breaks_ties_by_lot(void **state)
     bench_end(&bench);
 }
 
+static void adaptive_weighs_slowness_errors_and_silence(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct pool_shared shared = {.silence_us = 10000};
+    bench_begin(&bench, BALANCE_ADAPTIVE, (const uint32_t[]){1, 1, 2}, 3);
+    bench.pool.shared = &shared;
+    bench.servers[0].slowness = 3;   /* 3 * 1 */
+    bench.servers[1].surcharge = 2;  /* 1 + 2, and less from here on */
+    bench.servers[2].in_flight = 4;  /* 5 / 2 */
+    assert_int_equal(bench_choose(&bench), 2);
+    bench.servers[2].in_flight = 6; /* 7 / 2 */
+    bench.servers[1].surcharge = 1.5f;
+    assert_int_equal(bench_choose(&bench), 1);
+    bench.servers[1].surcharge = 4;
+    assert_int_equal(bench_choose(&bench), 0);
+    /* Silence: twice as long as most answers take, from the wrap of the clock too. */
+    bench.servers[0].heard_us = (uint32_t)-15000;
+    bench.choice.now_us = 5000;
+    assert_int_equal(bench_choose(&bench), 0); /* nothing is awaited */
+    bench.servers[0].awaiting = 1;             /* 3 * 2 */
+    assert_int_equal(bench_choose(&bench), 2);
+    bench.servers[0].heard_us = 6000; /* another worker's clock is ahead */
+    assert_int_equal(bench_choose(&bench), 0);
+    bench_end(&bench);
+    bench_begin(&bench, BALANCE_LEAST_CONN, (const uint32_t[]){1, 1}, 2);
+    bench.pool.shared = &shared;
+    bench.servers[0].slowness = 64;
+    bench.servers[1].surcharge = 0.1f;
+    assert_int_equal(bench_choose(&bench), 0);
+    bench_end(&bench);
+}
+
+static void adaptive_samples_large_pools(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    static struct server servers[COUNT];
+    static struct pool_server members[COUNT];
+    for (unsigned i = 0; i < COUNT; i++) {
+        servers[i].slowness = 1;
+        servers[i].in_flight = i < COUNT / 2 ? 5 : 0;
+        members[i] = (struct pool_server){.server = &servers[i], .weight = 1};
+    }
+    struct pool pool = {.servers = members, .servers_count = COUNT, .balancer = balancers[BALANCE_ADAPTIVE]};
+    void *plan;
+    bool all_full;
+    struct rng rng;
+    rng_seed_with(&rng, 3);
+    struct choice choice = {.rng = &rng, .all_full = &all_full};
+    assert_true(pool.balancer->prepare(&pool, &plan, NULL));
+    unsigned idle = 0;
+    for (unsigned i = 0; i < 1000; i++)
+        idle += pool.balancer->choose(&pool, plan, &choice) >= COUNT / 2;
+    assert_in_range(idle, 980, 1000); /* all eight places in the busy half: once in 256 */
+    for (unsigned i = 0; i < COUNT; i++)
+        servers[i].health = i == 777 ? SERVER_UP : SERVER_DOWN;
+    assert_int_equal(pool.balancer->choose(&pool, plan, &choice), 777);
+    pool.balancer->dispose(plan);
+}
+
 static void random_follows_weights_and_avoids_load(void **state)
 {
     (void)state;
@@ -162,6 +225,7 @@ static void rules_for_all(enum balance_kind kind)
     struct bench bench;
     bench_begin(&bench, kind, (const uint32_t[]){1, 1, 0, 1, 1}, 5);
     bench.members[3].backup = bench.members[4].backup = true;
+    bench.members[1].max_connections = 2; /* plans keep what the file says */
     for (unsigned i = 0; i < 50; i++)
         assert_in_range(bench_choose(&bench), 0, 1); /* neither weight 0 nor backups */
 
@@ -170,7 +234,6 @@ static void rules_for_all(enum balance_kind kind)
     bench.choice.tried_count = 1;
     for (unsigned i = 0; i < 50; i++)
         assert_int_equal(bench_choose(&bench), 1);
-    bench.members[1].max_connections = 2;
     bench.servers[1].in_flight = 2;
     assert_int_equal(bench_choose(&bench), -1);
     assert_true(bench.all_full); /* full is worth waiting for: no backup steps in */
@@ -193,6 +256,7 @@ static void rules_for_all(enum balance_kind kind)
 static void every_balancer_obeys_the_rules(void **state)
 {
     (void)state;
+    rules_for_all(BALANCE_ADAPTIVE);
     rules_for_all(BALANCE_LEAST_CONN);
     rules_for_all(BALANCE_ROUND_ROBIN);
     rules_for_all(BALANCE_RANDOM);
@@ -205,6 +269,8 @@ int main(void)
         cmocka_unit_test(round_robin_steps_over_who_is_down_in_proportion),
         cmocka_unit_test(large_orders_keep_the_shares),
         cmocka_unit_test(least_conn_is_exact_and_breaks_ties_by_lot),
+        cmocka_unit_test(adaptive_weighs_slowness_errors_and_silence),
+        cmocka_unit_test(adaptive_samples_large_pools),
         cmocka_unit_test(random_follows_weights_and_avoids_load),
         cmocka_unit_test(every_balancer_obeys_the_rules),
     };

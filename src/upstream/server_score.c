@@ -1,0 +1,193 @@
+/*
+ * The measure of servers. All of it is relative: a server is slow or failing when its pool is not. The formulas and
+ * constants are those of balancing.md 5, where simulations and real runs chose them; sums decay, so that nothing needs
+ * to be forgotten by a timer. The lock of a server is held for some additions, never by a choice.
+ */
+#include "upstream/server_score.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "upstream/pool.h"
+
+#define MEMORY_US 2e6        /* tau of the decay: an answer counts 1/e after 2 s */
+#define ANSWERS_MOST 200.0   /* heavy traffic does not make history immovable; with tau: forgotten in 8 s */
+#define SHRINK 3.0           /* answers' worth of belief that a server is average */
+#define SLOWNESS_POWER 1.5   /* of the ratio to the pool's mean: sheds load faster than in proportion */
+#define SLOWNESS_STEP 0.1    /* of ln T: equals tie, and are told apart by requests in flight alone */
+#define SLOWNESS_MOST 4.1589 /* |ln T|: 64 at most; 1/8 at least: */
+#define SLOWNESS_LEAST (-2.0794)
+#define ERROR_WORTH 100.0 /* mean requests in flight; 30 and 300 do the same */
+#define DOUBT 2.0         /* standard errors that an excess of errors has to exceed */
+#define KNOWN 1.0         /* answers from which on a server has a say in what is normal */
+
+/* One server's sums at one instant. */
+struct view {
+    double answers, errors, logs, squares;
+};
+
+static void score_lock(struct server_score *score)
+{
+    while (atomic_flag_test_and_set_explicit(&score->busy, memory_order_acquire))
+        continue;
+}
+
+static void score_unlock(struct server_score *score)
+{
+    atomic_flag_clear_explicit(&score->busy, memory_order_release);
+}
+
+static void score_scale(struct server_score *score, double factor)
+{
+    score->answers *= factor;
+    score->errors *= factor;
+    score->logs *= factor;
+    score->squares *= factor;
+}
+
+/* Clocks of workers are read once a turn and differ a little: time never goes back. */
+static void score_decay(struct server_score *score, uint64_t now_us)
+{
+    if (now_us <= score->at_us)
+        return;
+    score_scale(score, exp(-(double)(now_us - score->at_us) / MEMORY_US));
+    score->at_us = now_us;
+}
+
+static struct view score_view(struct server_score *score, uint64_t now_us)
+{
+    score_lock(score);
+    score_decay(score, now_us);
+    struct view view = {score->answers, score->errors, score->logs, score->squares};
+    score_unlock(score);
+    return view;
+}
+
+void score_fold(struct score_cell *cell, struct server *server)
+{
+    struct server_score *score = &server->score;
+    if (cell->answers == 0)
+        return;
+    score_lock(score);
+    score_decay(score, cell->last_us);
+    score->answers += (double)cell->answers;
+    score->errors += (double)cell->errors;
+    score->logs += cell->logs;
+    score->squares += cell->squares;
+    if (score->answers > ANSWERS_MOST)
+        score_scale(score, ANSWERS_MOST / score->answers);
+    score_unlock(score);
+    *cell = (struct score_cell){.answers = 0};
+}
+
+/* E: what an excess of errors over the pool's own rate costs. */
+static float surcharge_of(const struct view *view, double normal)
+{
+    double weight = view->answers + SHRINK;
+    double rate = (view->errors + SHRINK * normal) / weight;
+    double excess = rate - normal - DOUBT * sqrt(normal * (1 - normal) / weight);
+    return excess > 0 ? (float)(ERROR_WORTH * excess) : 0;
+}
+
+/* T: a power of how much slower than the mean, as far as there are answers to believe it. */
+static float slowness_of(const struct view *view, double mean)
+{
+    double good = view->answers - view->errors;
+    if (good < 1e-3)
+        return 1;
+    double slow = SLOWNESS_POWER * (view->logs / good - mean) * good / (good + SHRINK);
+    slow = slow > SLOWNESS_MOST ? SLOWNESS_MOST : slow < SLOWNESS_LEAST ? SLOWNESS_LEAST : slow;
+    return (float)exp(SLOWNESS_STEP * round(slow / SLOWNESS_STEP));
+}
+
+static void score_errors_now(const struct pool_shared *shared, struct server *server, uint64_t now_us)
+{
+    struct view view = score_view(&server->score, now_us);
+    double normal = (double)atomic_load_explicit(&shared->normal_errors, memory_order_relaxed);
+    atomic_store_explicit(&server->surcharge, surcharge_of(&view, normal), memory_order_relaxed);
+}
+
+void score_answered(struct score_cell *cell, uint64_t waited_us, uint64_t now_us)
+{
+    double log_waited = log(waited_us > 0 ? (double)waited_us : 1);
+    cell->answers++;
+    cell->logs += log_waited;
+    cell->squares += log_waited * log_waited;
+    cell->last_us = now_us;
+}
+
+void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server, uint64_t now_us)
+{
+    cell->answers++;
+    cell->errors++;
+    cell->last_us = now_us;
+    score_fold(cell, server);
+    score_errors_now(shared, server, now_us);
+}
+
+bool score_is_due(struct pool_shared *shared, uint64_t now_us)
+{
+    uint64_t last = atomic_load_explicit(&shared->scored_us, memory_order_relaxed);
+    return now_us >= last + SCORE_TICK_US &&
+           atomic_compare_exchange_strong_explicit(&shared->scored_us, &last, now_us, memory_order_relaxed,
+                                                   memory_order_relaxed);
+}
+
+static int rate_compare(const void *left, const void *right)
+{
+    double a = *(const double *)left, b = *(const double *)right;
+    return a < b ? -1 : a > b;
+}
+
+/* The median of the servers' error rates, of two in the middle the lower one: so a single bad server of two does not
+ * define what is normal. (The mean of the better half, the other bound of balancing.md 5, is never above it.) */
+static double errors_normal(const struct view *views, size_t count, double *rates)
+{
+    size_t known = 0;
+    for (size_t i = 0; i < count; i++)
+        if (views[i].answers > KNOWN)
+            rates[known++] = views[i].errors / views[i].answers;
+    if (known == 0)
+        return 0;
+    qsort(rates, known, sizeof *rates, rate_compare);
+    return rates[(known - 1) / 2];
+}
+
+/* Mean of the logarithms, and how long most answers take: a standard deviation above it, about the 84th of 100. */
+static double logs_mean(const struct view *views, size_t count, uint32_t *silence_us)
+{
+    double good = 0, logs = 0, squares = 0;
+    for (size_t i = 0; i < count; i++) {
+        good += views[i].answers - views[i].errors;
+        logs += views[i].logs;
+        squares += views[i].squares;
+    }
+    *silence_us = 0;
+    if (good < SHRINK)
+        return good > 0 ? logs / good : 0;
+    double mean = logs / good, variance = squares / good - mean * mean;
+    double silence = exp(mean + (variance > 0 ? sqrt(variance) : 0));
+    *silence_us = silence < 1 ? 1 : silence < 1e9 ? (uint32_t)silence : 1000000000u;
+    return mean;
+}
+
+void score_pool(const struct pool *pool, uint64_t now_us)
+{
+    size_t count = pool->servers_count;
+    struct view *views = xcalloc(count, sizeof *views);
+    double *rates = xcalloc(count, sizeof *rates);
+    for (size_t i = 0; i < count; i++)
+        views[i] = score_view(&pool->servers[i].server->score, now_us);
+    uint32_t silence_us;
+    double mean = logs_mean(views, count, &silence_us), normal = errors_normal(views, count, rates);
+    atomic_store_explicit(&pool->shared->silence_us, silence_us, memory_order_relaxed);
+    atomic_store_explicit(&pool->shared->normal_errors, (float)normal, memory_order_relaxed);
+    for (size_t i = 0; i < count; i++) {
+        struct server *server = pool->servers[i].server;
+        atomic_store_explicit(&server->slowness, slowness_of(&views[i], mean), memory_order_relaxed);
+        atomic_store_explicit(&server->surcharge, surcharge_of(&views[i], normal), memory_order_relaxed);
+    }
+    free(rates);
+    free(views);
+}

@@ -1,0 +1,34 @@
+/*
+ * What traffic shows of servers: slowness and errors against the rest of their pool (balancing.md 5). Workers gather in
+ * cells of their own; one of them folds and judges a pool ten times a second. What is made of it is the balancer's.
+ */
+#ifndef WEIR_UPSTREAM_SERVER_SCORE_H
+#define WEIR_UPSTREAM_SERVER_SCORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attributes.h"
+#include "upstream/server.h"
+
+struct pool;
+
+#define SCORE_TICK_US 100000u
+
+/* One worker's answers of one server since it last folded them. */
+struct score_cell {
+    float answers, errors; /* errors are among the answers */
+    double logs, squares;
+    uint64_t last_us;
+};
+/* An answer's head came after so long. */
+void score_answered(struct score_cell *cell, uint64_t waited_us, uint64_t now_us);
+/* An attempt came to nothing by the server's doing: what its error costs in the next choice is told at once. */
+void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server, uint64_t now_us);
+void score_fold(struct score_cell *cell, struct server *server);
+/* True for one worker each SCORE_TICK_US, which then calls score_pool(). */
+bool score_is_due(struct pool_shared *shared, uint64_t now_us) MUST_CHECK;
+/* Judges all servers of the pool by each other. */
+void score_pool(const struct pool *pool, uint64_t now_us);
+
+#endif

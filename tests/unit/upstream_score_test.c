@@ -1,0 +1,215 @@
+/* The measure of servers, on a clock of the test's own: slowness, errors, silence, forgetting, and who judges when. */
+#include "unit.h"
+
+#include <math.h>
+
+#include "upstream/pool.h"
+#include "upstream/server_score.h"
+
+#define SERVERS 4
+#define SECOND 1000000u
+
+struct bench {
+    struct server servers[SERVERS];
+    struct pool_server members[SERVERS];
+    struct pool_shared shared;
+    struct pool pool;
+    uint64_t now_us;
+};
+
+static void bench_begin(struct bench *bench, size_t count)
+{
+    memset(bench, 0, sizeof *bench);
+    bench->now_us = 1000 * (uint64_t)SECOND;
+    for (size_t i = 0; i < count; i++) {
+        bench->servers[i].slowness = 1;
+        bench->members[i] = (struct pool_server){.server = &bench->servers[i], .weight = 1};
+    }
+    bench->pool = (struct pool){.servers = bench->members, .servers_count = count, .shared = &bench->shared};
+}
+
+static void answers(struct bench *bench, unsigned server, unsigned count, uint64_t waited_us)
+{
+    struct score_cell cell = {.answers = 0};
+    for (unsigned i = 0; i < count; i++)
+        score_answered(&cell, waited_us, bench->now_us);
+    score_fold(&cell, &bench->servers[server]);
+}
+
+static void errors(struct bench *bench, unsigned server, unsigned count)
+{
+    struct score_cell cell = {.answers = 0};
+    for (unsigned i = 0; i < count; i++)
+        score_failed(&cell, &bench->shared, &bench->servers[server], bench->now_us);
+}
+
+static void judge(struct bench *bench)
+{
+    score_pool(&bench->pool, bench->now_us);
+}
+
+static float slowness(struct bench *bench, unsigned server)
+{
+    return bench->servers[server].slowness;
+}
+
+static float surcharge(struct bench *bench, unsigned server)
+{
+    return bench->servers[server].surcharge;
+}
+
+static void assert_near(double got, double expected)
+{
+    if (fabs(got - expected) > 1e-3 * fabs(expected) + 1e-6)
+        fail_msg("%f is not %f", got, expected);
+}
+
+static void equals_tie(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 4);
+    for (unsigned i = 0; i < 4; i++)
+        answers(&bench, i, 50, 10000 + 150 * i); /* within a step of 0.1 */
+    judge(&bench);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_near(slowness(&bench, i), 1);
+        assert_near(surcharge(&bench, i), 0);
+    }
+}
+
+static void slowness_is_a_power_of_the_ratio_to_the_mean(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 4);
+    for (unsigned i = 0; i < 3; i++)
+        answers(&bench, i, 27, 10000);
+    answers(&bench, 3, 27, 100000);
+    judge(&bench);
+    /* L - Lf = ln 10 * 3/4; 1.5 * that * 27/30 = 2.331; in steps of 0.1: 2.3 */
+    assert_near(slowness(&bench, 3), exp(2.3));
+    /* - ln 10 / 4 * 1.5 * 0.9 = -0.777 */
+    assert_near(slowness(&bench, 0), exp(-0.8));
+    /* Three answers are half believed: -ln 10 * ... of one server alone against many. */
+    bench_begin(&bench, 2);
+    answers(&bench, 0, 200, 10000);
+    answers(&bench, 1, 3, 1000000);
+    judge(&bench);
+    double mean = (200 * log(10000) + 3 * log(1000000)) / 203;
+    assert_near(slowness(&bench, 1), exp(0.1 * round(10 * 1.5 * (log(1000000) - mean) / 2)));
+}
+
+static void slowness_is_bounded_and_forgotten(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 4);
+    for (unsigned i = 0; i < 3; i++)
+        answers(&bench, i, 200, 1000);
+    answers(&bench, 3, 200, 60 * SECOND);
+    judge(&bench);
+    assert_near(slowness(&bench, 3), exp(4.2)); /* 64, in steps */
+    for (unsigned second = 0; second < 15; second++) {
+        bench.now_us += SECOND;
+        for (unsigned i = 0; i < 3; i++)
+            answers(&bench, i, 200, 1000);
+    }
+    judge(&bench);
+    assert_in_range(slowness(&bench, 3) * 100, 90, 190); /* average again: it is tried again */
+}
+
+static void surcharge_is_for_an_excess_of_errors(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 4);
+    for (unsigned i = 0; i < 4; i++) { /* everybody fails once in twenty: nobody pays */
+        answers(&bench, i, 95, 10000);
+        errors(&bench, i, 5);
+    }
+    judge(&bench);
+    assert_near(bench.shared.normal_errors, 0.05);
+    for (unsigned i = 0; i < 4; i++)
+        assert_near(surcharge(&bench, i), 0);
+    bench_begin(&bench, 4);
+    for (unsigned i = 0; i < 3; i++)
+        answers(&bench, i, 100, 10000);
+    judge(&bench);
+    errors(&bench, 3, 1); /* told at once, without a tick */
+    assert_near(surcharge(&bench, 3), 25);
+    errors(&bench, 3, 96);
+    assert_near(surcharge(&bench, 3), 97);
+    judge(&bench);
+    assert_near(surcharge(&bench, 3), 97);
+    bench_begin(&bench, 2); /* one bad of two is bad */
+    answers(&bench, 0, 100, 10000);
+    errors(&bench, 1, 97);
+    judge(&bench);
+    assert_near(surcharge(&bench, 1), 97);
+    assert_near(surcharge(&bench, 0), 0);
+}
+
+static void errors_are_no_measure_of_speed(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 2);
+    answers(&bench, 0, 100, 10000);
+    errors(&bench, 1, 100);
+    judge(&bench);
+    assert_near(slowness(&bench, 0), 1);
+    assert_near(slowness(&bench, 1), 1);
+}
+
+static void history_is_capped(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 1);
+    answers(&bench, 0, 100000, 1000);
+    assert_near(bench.servers[0].score.answers, 200);
+    answers(&bench, 0, 200, 10000);
+    struct server_score *score = &bench.servers[0].score;
+    assert_near(score->logs / score->answers, (log(1000) + log(10000)) / 2);
+}
+
+static void silence_is_a_deviation_above_the_mean(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 2);
+    judge(&bench);
+    assert_int_equal(bench.shared.silence_us, 0); /* nothing is known */
+    answers(&bench, 0, 50, 1000);
+    answers(&bench, 1, 50, 100000);
+    judge(&bench);
+    assert_in_range(bench.shared.silence_us, 99900, 100100); /* 10 ms, times a factor of ten */
+}
+
+static void one_judges_each_tick(void **state)
+{
+    (void)state;
+    struct pool_shared shared = {.waiting = 0};
+    uint64_t now_us = 5 * SECOND;
+    assert_true(score_is_due(&shared, now_us));
+    assert_false(score_is_due(&shared, now_us));
+    assert_false(score_is_due(&shared, now_us + SCORE_TICK_US - 1));
+    assert_true(score_is_due(&shared, now_us + SCORE_TICK_US));
+    assert_false(score_is_due(&shared, now_us)); /* a clock that is behind */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equals_tie),
+        cmocka_unit_test(slowness_is_a_power_of_the_ratio_to_the_mean),
+        cmocka_unit_test(slowness_is_bounded_and_forgotten),
+        cmocka_unit_test(surcharge_is_for_an_excess_of_errors),
+        cmocka_unit_test(errors_are_no_measure_of_speed),
+        cmocka_unit_test(history_is_capped),
+        cmocka_unit_test(silence_is_a_deviation_above_the_mean),
+        cmocka_unit_test(one_judges_each_tick),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
