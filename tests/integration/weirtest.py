@@ -365,11 +365,26 @@ class Link:
             lines.append(f'Content-Length: {len(body)}')
         self.send('\r\n'.join(lines), '\r\n\r\n', body)
 
-    def chunked(self, pieces, trailers=(), status=200, fields=()):
-        self.send(f'HTTP/1.1 {status} Fine\r\nTransfer-Encoding: chunked\r\n' + ''.join(f'{n}: {v}\r\n' for n, v in fields) + '\r\n')
-        for piece in pieces:
-            self.send(f'{len(piece):x}\r\n', piece, '\r\n')
+    def begin(self, status=200, fields=(), end=False):
+        self.send(f'HTTP/1.1 {status} Fine\r\n' + ('' if end else 'Transfer-Encoding: chunked\r\n') + ''.join(f'{n}: {v}\r\n' for n, v in fields) + '\r\n')
+
+    def piece(self, piece):
+        self.send(f'{len(piece):x}\r\n', piece, '\r\n')
+
+    def end(self, trailers=()):
         self.send('0\r\n' + ''.join(f'{n}: {v}\r\n' for n, v in trailers) + '\r\n')
+
+    def chunked(self, pieces, trailers=(), status=200, fields=()):
+        self.begin(status, fields)
+        for piece in pieces:
+            self.piece(piece)
+        self.end(trailers)
+
+    def interim(self, status, fields=()):
+        self.send(f'HTTP/1.1 {status} Wait\r\n' + ''.join(f'{n}: {v}\r\n' for n, v in fields) + '\r\n')
+
+    def cut(self):
+        self.close()
 
     def close(self):
         self.open = False
