@@ -229,6 +229,7 @@ static bool control_start(struct control *control, struct error *error)
         return false;
     /* An arena of the allocator for each thread that allocates, and no more: each keeps memory of its own. */
     mallopt(M_ARENA_MAX, (int)control->workers_count + 2);
+    malloc_trim(0); /* what reading the file took: several times what is kept of it */
     control->health = health_new(control->loop);
     health_set_pools(control->health, control->snapshot->pools, control->snapshot->pools_count);
     tls_tickets_configure(control->shared->tickets, control->snapshot->config->tls.ticket_lifetime);

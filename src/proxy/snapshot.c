@@ -68,7 +68,7 @@ static bool build_pools(struct building *building)
         if (pool == NULL)
             return false; /* the error says which */
         snapshot->pools[snapshot->pools_count++] = pool;
-        map_set(building->pools, span_of(settings->name), pool);
+        map_set(building->pools, span_of(settings->name), &snapshot->pools[i]);
     }
     return true;
 }
@@ -77,14 +77,22 @@ static bool plan_take_pools(struct building *building, struct plan *plan, const 
 {
     if (route->pool_count == 0)
         return true;
-    plan->pools = snapshot_get(building->snapshot, route->pool_count, sizeof(struct pool *));
-    plan->weights = snapshot_get(building->snapshot, route->pool_count, sizeof(uint32_t));
+    bool single = route->pool_count == 1; /* nothing to weigh, and no list to keep for ten thousand routes */
+    if (!single) {
+        plan->pools = snapshot_get(building->snapshot, route->pool_count, sizeof(struct pool *));
+        plan->weights = snapshot_get(building->snapshot, route->pool_count, sizeof(uint32_t));
+    }
     for (size_t i = 0; i < route->pool_count; i++) {
-        plan->pools[i] = map_get(building->pools, span_of(route->pool[i].name));
-        if (plan->pools[i] == NULL)
+        struct pool **pool = map_get(building->pools, span_of(route->pool[i].name));
+        if (pool == NULL)
             return error_set(building->error, "there is no pool \"%s\"", route->pool[i].name);
-        plan->weights[i] = (uint32_t)route->pool[i].weight;
-        plan->weights_total += plan->weights[i];
+        plan->weights_total += (uint32_t)route->pool[i].weight;
+        if (single) {
+            plan->pools = pool;
+        } else {
+            plan->pools[i] = *pool;
+            plan->weights[i] = (uint32_t)route->pool[i].weight;
+        }
     }
     plan->pools_count = (uint32_t)route->pool_count;
     if (plan->weights_total == 0)

@@ -8,6 +8,7 @@
 #include "route/router.h"
 
 #include <stdio.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@
 
 #define NONE UINT32_MAX
 #define LABELS_MOST 127u /* of a host: names have at most 253 characters in the file */
+#define HOST_ROOM 512u   /* bytes; more than the file lets a name have */
 #define HOSTS_MOST (LABELS_MOST + 2u)
 
 /* A route in a slot's list, or in a host's list of the rest: regular expressions, and routes without a path. */
@@ -71,39 +73,54 @@ struct building {
 
 /* ---- normal forms: a pattern is compared with what target_prepare() makes of a request ---- */
 
-/* Lower case, without brackets and final dot. */
-static struct span host_normal(const char *text, struct arena *arena)
+/* Lower case, without brackets and final dot; in `room`. */
+static struct span host_normal(const char *text, char room[HOST_ROOM])
 {
-    struct span host = arena_copy(arena, span_of(text));
+    struct span host = span_make(room, strlen(text));
+    assert(host.length <= HOST_ROOM); /* the check of the configuration knows the limit of names */
+    memcpy(room, text, host.length);
     if (host.length > 2 && host.at[0] == '[')
         host = span_make(host.at + 1, host.length - 2);
     else if (host.length > 1 && host.at[host.length - 1] == '.')
         host.length--;
-    char *at = (char *)(uintptr_t)host.at; /* the copy is ours */
-    for (size_t i = 0; i < host.length; i++)
-        at[i] = ascii_lower(at[i]);
+    for (size_t i = 0; text[i] != '\0'; i++)
+        room[i] = ascii_lower(room[i]);
     return host;
 }
 
-/* at == NULL: no request has such a path. Characters that can't stand in a request are taken for their escapes. */
-static struct span path_normal(const char *text, struct arena *arena)
+static bool is_plain(char c)
+{
+    return c > ' ' && c < 0x7f;
+}
+
+/* Characters that can't stand in a request are taken for their escapes. Usually there are none: then the text of the configuration serves. */
+static struct span path_escaped(const char *text, struct arena *arena)
 {
     static const char digits[] = "0123456789ABCDEF";
-    const struct target_rules rules = {.allow_encoded_slash = true, .allow_encoded_backslash = true};
-    struct target target;
     size_t length = 0;
+    while (is_plain(text[length]))
+        length++;
+    if (text[length] == '\0')
+        return span_make(text, length);
     char *escaped = arena_get_bytes(arena, strlen(text) * 3 + 1);
-    for (; escaped != NULL && *text != '\0'; text++) {
+    for (length = 0; escaped != NULL && *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
-        bool plain = c > ' ' && c < 0x7f;
-        escaped[length++] = plain ? *text : '%';
-        if (!plain) {
+        escaped[length++] = is_plain(*text) ? *text : '%';
+        if (!is_plain(*text)) {
             escaped[length++] = digits[c >> 4];
             escaped[length++] = digits[c & 15];
         }
     }
-    if (escaped == NULL ||
-        target_prepare(&target, SPAN_NONE, span_make(escaped, length), SPAN_NONE, &rules, arena) != FAILURE_NONE)
+    return span_make(escaped, length);
+}
+
+/* at == NULL: no request has such a path. */
+static struct span path_normal(const char *text, struct arena *arena)
+{
+    const struct target_rules rules = {.allow_encoded_slash = true, .allow_encoded_backslash = true};
+    struct target target;
+    struct span escaped = path_escaped(text, arena);
+    if (escaped.at == NULL || target_prepare(&target, SPAN_NONE, escaped, SPAN_NONE, &rules, arena) != FAILURE_NONE)
         return SPAN_NONE;
     return target.path;
 }
@@ -181,11 +198,13 @@ static uint32_t host_add(struct router *router, const char *text)
     if (text == NULL)
         return (uint32_t)router->hosts_room;
     bool wildcard = strncmp(text, "*.", 2) == 0;
-    struct span name = host_normal(wildcard ? text + 2 : text, router->arena);
+    char room[HOST_ROOM];
+    struct span name = host_normal(wildcard ? text + 2 : text, room);
     uint32_t place = host_place(router, name, wildcard);
     struct host *host = &router->hosts[place];
     if (host->used)
         return place;
+    name = arena_copy(router->arena, name);
     *host = (struct host){.name = name,
                           .hash = host_hash(name, wildcard),
                           .wildcard = wildcard,
@@ -280,21 +299,24 @@ static size_t power_of_two(size_t least)
     return power;
 }
 
-/* Sizes everything once, the tables at most half full. */
+/* Sizes everything once: the table of hosts, whose misses walk on, at most half full, that of paths at most three quarters. */
 static void router_size(struct router *router, const struct route_config *routes, size_t count)
 {
-    size_t hosts = 0, paths = 0, entries = 0;
+    size_t paths = 0, entries = 0;
+    struct map *hosts = map_new(); /* large files name few hosts in many routes */
     for (size_t i = 0; i < count; i++) {
         const struct match_config *match = &routes[i].match;
         size_t h = match->host.count != 0 ? match->host.count : 1, p = match->path.count != 0 ? match->path.count : 1;
-        hosts += match->host.count;
+        for (size_t k = 0; k < match->host.count; k++)
+            map_set(hosts, span_of(match->host.items[k]), router);
         paths += match->path.count;
         entries += h * p;
     }
-    router->hosts_room = power_of_two(hosts * 2);
+    router->hosts_room = power_of_two(map_count(hosts) * 2);
+    map_free(hosts);
     router->hosts = xcalloc(router->hosts_room + 1, sizeof *router->hosts);
     router->hosts[router->hosts_room] = (struct host){.rest = NONE, .rest_last = NONE};
-    router->slots_room = power_of_two(entries * 2);
+    router->slots_room = power_of_two(entries + entries / 3 + 1);
     router->slots = xcalloc(router->slots_room, sizeof *router->slots);
     router->entries = xcalloc(entries + 1, sizeof *router->entries);
     router->regexes = xcalloc(paths + 1, sizeof(struct regex *));
@@ -443,10 +465,11 @@ const struct route *router_route(const struct router *router, uint32_t number)
 
 /* ---- explaining: the plain reading of one route, without the indexes ---- */
 
-static bool host_fits(const struct texts *patterns, struct span host, struct arena *arena)
+static bool host_fits(const struct texts *patterns, struct span host)
 {
+    char room[HOST_ROOM];
     for (size_t i = 0; i < patterns->count; i++) {
-        struct span pattern = host_normal(patterns->items[i], arena);
+        struct span pattern = host_normal(patterns->items[i], room);
         if (span_starts(pattern, SPAN("*."))) {
             struct span suffix = span_skip(pattern, 1);
             if (host.length > suffix.length && span_equal(span_skip(host, host.length - suffix.length), suffix))
@@ -490,7 +513,7 @@ bool router_explain(const struct router *router, uint32_t number, const struct e
     const struct match_config *match = &router->routes[number].config->match;
     struct span host = exchange->target.host, path = exchange->target.path;
     struct arena *arena = arena_new_malloc();
-    bool host_is = host_fits(&match->host, host, arena), path_is = path_fits(&match->path, path, arena);
+    bool host_is = host_fits(&match->host, host), path_is = path_fits(&match->path, path, arena);
     arena_free(arena);
     if (!host_is)
         snprintf(why, room, "it serves another host than \"%.*s\"", (int)host.length, host.length != 0 ? host.at : "");
