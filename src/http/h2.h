@@ -77,6 +77,16 @@ struct h2_stream {
     bool gone : 1;              /* leftover: the library knows it no more */
     bool waits_settings : 1;    /* client role: an extended CONNECT before the peer's SETTINGS */
 };
+#define H2_CLOSED_KNOWN 8u
+/* Where the frames begin in what is received (h2_walk.c). */
+struct h2_walk {
+    uint32_t skip;              /* bytes of the current frame's payload still to come */
+    uint8_t have;               /* bytes of the next frame's head */
+    uint8_t closed_at;
+    uint8_t head[9];
+    int32_t last_id;            /* the highest stream the client has begun */
+    int32_t closed[H2_CLOSED_KNOWN]; /* streams that ended last */
+};
 struct h2_conn {
     struct http_conn conn;
     struct transport *transport;
@@ -105,6 +115,8 @@ struct h2_conn {
     size_t unconsumed;          /* of these, not given back to the connection's window */
     unsigned streams_count;
     struct h2_guard guard;
+    struct h2_walk walk;
+    uint64_t reset_at;          /* when we reset a stream last; 0: never */
     uint8_t why;                /* enum failure of streams when the connection ends */
     bool closing : 1;           /* the transport is closed or about to be */
     bool finishing : 1;         /* GOAWAY is said or being said: what comes is thrown away */
@@ -139,6 +151,9 @@ void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why); /* GOA
 void h2_arm(struct h2_conn *conn, uint64_t milliseconds);
 /* Counts what the peer does; past a bound the connection is ended, and false. */
 bool h2_note(struct h2_conn *conn, enum h2_guard_kind kind) MUST_CHECK;
+/* h2_walk.c: gives bytes to the library, frame by frame; 0 or the library's error. */
+void h2_walk_begin(struct h2_conn *conn);
+int h2_walk(struct h2_conn *conn, const char *bytes, size_t length) MUST_CHECK;
 /* h2_callbacks.c */
 nghttp2_session *h2_session_new(struct h2_conn *conn) MUST_CHECK;   /* with its callbacks; NULL: no memory */
 void h2_deliver(struct h2_stream *stream);                          /* tells what was received */
@@ -155,6 +170,8 @@ int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t 
 /* h2_head.c */
 bool h2_reading_begin(struct h2_stream *stream, bool trailers) MUST_CHECK; /* false: arena cap */
 void h2_reading_field(struct h2_stream *stream, struct span name, struct span value);
+/* So far over the limit that the rest is not worth reading. */
+bool h2_reading_is_bomb(const struct h2_stream *stream) MUST_CHECK;
 /* The whole block was received: sets head, and tells what is wrong with it. ended: END_STREAM stands on it. */
 enum failure h2_reading_request(struct h2_stream *stream, bool ended) MUST_CHECK;
 enum failure h2_reading_response(struct h2_stream *stream, bool ended) MUST_CHECK;

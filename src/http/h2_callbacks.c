@@ -7,7 +7,6 @@
 #include "http/h2.h"
 
 #define INTERIMS_MOST 100u /* 1xx of one response; the proxy relays fewer */
-#define TINY_DATA 5u       /* bytes */
 
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
 {
@@ -19,56 +18,6 @@ static bool is_server(const struct h2_conn *conn)
     return conn->conn.role == HTTP_SERVER;
 }
 
-/* ---- what is counted ---- */
-
-static bool note_data_frame(struct h2_conn *conn, const nghttp2_frame_hd *frame)
-{
-    bool ends = (frame->flags & NGHTTP2_FLAG_END_STREAM) != 0;
-    if (ends || frame->length >= TINY_DATA)
-        return true;
-    return h2_note(conn, frame->length == 0 ? H2_GUARD_empty_data : H2_GUARD_tiny_data);
-}
-
-static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *frame, void *user)
-{
-    struct h2_conn *conn = user;
-    bool fine = true, ack = (frame->flags & NGHTTP2_FLAG_ACK) != 0, whole = (frame->flags & NGHTTP2_FLAG_END_HEADERS) != 0;
-    (void)session;
-    if (frame->type == NGHTTP2_HEADERS && !whole)
-        conn->since_head = loop_now(conn->loop);
-    else if (frame->type != NGHTTP2_CONTINUATION || whole)
-        conn->since_head = 0;
-    switch (frame->type) {
-    case NGHTTP2_DATA:
-        fine = note_data_frame(conn, frame);
-        break;
-    case NGHTTP2_HEADERS:
-    case NGHTTP2_RST_STREAM: /* counted where it ends a stream */
-    case NGHTTP2_PUSH_PROMISE:
-    case NGHTTP2_GOAWAY:
-        break;
-    case NGHTTP2_PRIORITY:
-        fine = h2_note(conn, H2_GUARD_priorities);
-        break;
-    case NGHTTP2_SETTINGS:
-        fine = ack || h2_note(conn, H2_GUARD_settings);
-        break;
-    case NGHTTP2_PING:
-        fine = ack || h2_note(conn, H2_GUARD_pings);
-        break;
-    case NGHTTP2_WINDOW_UPDATE:
-        fine = h2_note(conn, H2_GUARD_window_updates);
-        break;
-    case NGHTTP2_CONTINUATION:
-        fine = h2_note(conn, H2_GUARD_continuations);
-        break;
-    default:
-        fine = h2_note(conn, H2_GUARD_unknown_frames);
-        break;
-    }
-    return fine ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
-}
-
 /* The library answers such a frame by an error of the stream or of the connection. */
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user)
 {
@@ -76,6 +25,7 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
     (void)session;
     (void)frame;
     (void)error;
+    conn->reset_at = loop_now(conn->loop);
     return h2_note(conn, H2_GUARD_errors) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
@@ -111,10 +61,13 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 {
     struct h2_stream *stream = stream_of(session, frame->hd.stream_id);
     (void)flags;
-    (void)user;
-    if (stream != NULL && stream->reading != NULL)
-        h2_reading_field(stream, span_make((const char *)name, name_length), span_make((const char *)value, value_length));
-    return 0;
+    if (stream == NULL || stream->reading == NULL)
+        return 0;
+    h2_reading_field(stream, span_make((const char *)name, name_length), span_make((const char *)value, value_length));
+    if (!h2_reading_is_bomb(stream))
+        return 0;
+    /* Few bytes that unfold to many: no answer is worth reading them to the end. */
+    return h2_note(user, H2_GUARD_oversize) ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 /* The library would leave the field out: what is malformed is refused, never repaired. */
@@ -417,6 +370,8 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 {
     struct h2_conn *conn = user;
     struct h2_stream *stream = frame->hd.stream_id != 0 ? stream_of(session, frame->hd.stream_id) : NULL;
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        conn->reset_at = loop_now(conn->loop);
     if (stream == NULL)
         return 0;
     if (frame->hd.type == NGHTTP2_RST_STREAM) /* not ours: then nobody would know the stream any more */
@@ -462,6 +417,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 {
     struct h2_conn *conn = user;
     struct h2_stream *stream = stream_of(session, id);
+    conn->walk.closed[conn->walk.closed_at++ % H2_CLOSED_KNOWN] = id;
     if (stream == NULL)
         return 0;
     if (stream->leftover) {
@@ -480,7 +436,6 @@ static nghttp2_session_callbacks *callbacks_new(void)
     nghttp2_session_callbacks *callbacks;
     if (nghttp2_session_callbacks_new(&callbacks) != 0)
         return NULL;
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);

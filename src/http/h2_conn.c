@@ -325,9 +325,9 @@ void h2_receive_bytes(struct h2_conn *conn, struct buf *bytes)
     expect_more(conn, bytes->length);
     for (const struct slice *slice = bytes->first; slice != NULL && !conn->finishing && !conn->closing; slice = slice->next) {
         conn->feeding = slice;
-        ssize_t taken = nghttp2_session_mem_recv(conn->session, (const uint8_t *)slice->at, slice->length);
-        if (taken < 0)
-            library_failed(conn, (int)taken);
+        int error = h2_walk(conn, slice->at, slice->length);
+        if (error != 0)
+            library_failed(conn, error);
     }
     conn->feeding = NULL;
     if (conn->partial != NULL && !conn->closing)
@@ -710,6 +710,7 @@ struct http_conn *h2_conn_new(enum http_role role, struct transport *transport, 
     conn->deadline.passed = h2_passed;
     conn->retired.free = conn_free;
     conn->since = loop_now(conn->loop);
+    h2_walk_begin(conn);
     conn->session = h2_session_new(conn);
     if (conn->session == NULL || !say_settings(conn)) {
         if (conn->session != NULL)

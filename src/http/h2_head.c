@@ -12,6 +12,7 @@
 #include "http/target.h"
 
 #define NAMES_ON_STACK 64u
+#define BOMB 4u /* times the limit: up to there a head is read to its end, and answered */
 
 /* ---- received ---- */
 
@@ -35,7 +36,6 @@ static enum failure over_limit(const struct h2_conn *conn, struct h2_reading *re
     bool server = conn->conn.role == HTTP_SERVER;
     size_t most = server ? limits->request_head : limits->response_head;
     unsigned fields_most = (unsigned)limits->fields * (server ? 1u : 10u); /* a server's fields are its own affair up to ten times a client's */
-    reading->size += name.length + value.length + 4;
     if (server && span_is(name, ":path") && value.length > limits->request_line)
         return FAILURE_TARGET_TOO_LONG;
     if (reading->size > most)
@@ -96,6 +96,7 @@ void h2_reading_field(struct h2_stream *stream, struct span name, struct span va
 {
     struct h2_conn *conn = stream->conn;
     struct h2_reading *reading = stream->reading;
+    reading->size += name.length + value.length + 4;
     if (reading->why == FAILURE_NONE)
         reading->why = over_limit(conn, reading, name, value);
     if (reading->why != FAILURE_NONE)
@@ -113,6 +114,13 @@ void h2_reading_field(struct h2_stream *stream, struct span name, struct span va
         return;
     if (!fields_add(&reading->head.fields, stream->stream.arena, field.name, field.value, field.id))
         reading->why = too_large(conn);
+}
+
+bool h2_reading_is_bomb(const struct h2_stream *stream)
+{
+    const struct limits_config *limits = stream->conn->settings->limits;
+    size_t most = stream->conn->conn.role == HTTP_SERVER ? limits->request_head : limits->response_head;
+    return stream->reading->why != FAILURE_NONE && stream->reading->size > BOMB * most;
 }
 
 /* Crumbs of a cookie are one field again (RFC 9113 8.2.3): HTTP/1 servers expect one, and h2 ones may. */

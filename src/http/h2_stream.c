@@ -301,6 +301,7 @@ void h2_reset(struct h2_stream *stream, uint32_t code, enum failure why)
         return;
     stream->reset_here = true;
     if (stream->id > 0 && !conn->closing) {
+        conn->reset_at = loop_now(conn->loop);
         (void)nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, stream->id, code);
         (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
         h2_later(conn);
