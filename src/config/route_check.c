@@ -134,17 +134,25 @@ static void access_check(const struct routes *routes, const struct access_config
                           "access has neither allow nor deny and refuses nobody");
 }
 
+static void line_add(struct text *to, const char *line)
+{
+    text_add(to, span_of(line));
+    text_char(to, '\n');
+}
+
 static void texts_add(struct text *to, const struct texts *texts)
 {
     for (size_t i = 0; i < texts->count; i++)
-        text_print(to, "%s\n", texts->items[i]);
+        line_add(to, texts->items[i]);
     text_char(to, '\1');
 }
 
 static void pairs_add(struct text *to, const struct name_values *pairs)
 {
-    for (size_t i = 0; i < pairs->count; i++)
-        text_print(to, "%s\n%s\n", pairs->items[i].name, pairs->items[i].value);
+    for (size_t i = 0; i < pairs->count; i++) {
+        line_add(to, pairs->items[i].name);
+        line_add(to, pairs->items[i].value);
+    }
     text_char(to, '\1');
 }
 

@@ -394,6 +394,11 @@ static bool bytes_check(struct schema_document *document, struct schema_source *
     const unsigned char *bytes = (const unsigned char *)source->bytes.at;
     for (size_t i = 0; i < source->bytes.length;) {
         unsigned char c = bytes[i];
+        if (c >= ' ' && c < 0x7f) { /* nearly all */
+            i++;
+            place.column++;
+            continue;
+        }
         size_t length = c == '\0' ? 0 : schema_utf8_length(bytes + i, source->bytes.length - i);
         bool control = (c < ' ' && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
         if (length == 0 || control) {
