@@ -53,6 +53,7 @@ struct exchange_run {
     struct server *tried[TRIES_MOST]; /* of failed[] */
     unsigned failed_count;
     unsigned retries;             /* counted against retry.attempts */
+    unsigned refusals;            /* sent anew after the server had refused the stream */
     enum failure first_failure;   /* of a try, to be told when no other try can be made */
     unsigned filter_index;
     unsigned status;              /* final status sent to the client */

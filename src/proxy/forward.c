@@ -18,7 +18,16 @@
 #include "upstream/pool.h"
 #include "upstream/server.h"
 
-static void forward_try(struct exchange_run *run, struct server *only, bool fresh);
+#define REFUSALS_MOST 2 /* streams that a server may refuse of one request before that is a failure of its own */
+
+/* Where another try may go. */
+struct try_place {
+    struct server *only; /* NULL: any that was not tried */
+    bool fresh;          /* over a new connection */
+    uint32_t avoid;      /* not over this one */
+};
+
+static void forward_try(struct exchange_run *run, struct try_place place);
 
 static bool status_is_retried(const struct pool *pool, unsigned status)
 {
@@ -100,22 +109,34 @@ static void forward_gave_up(struct exchange_run *run, enum failure why)
     exchange_fail(run, nobody_else ? run->first_failure : why);
 }
 
+/* Not the server's failure and not a retry: the same request goes to it once more, over another connection. */
+static bool forward_again(struct exchange_run *run, struct attempt *attempt, enum failure why, enum retry_class class)
+{
+    struct try_place place = {.only = attempt->waiter.server};
+    if (!body_is_held(run) || run->head_sent || run->client_closed)
+        return false;
+    if (why == FAILURE_SERVER_STALE && !run->replayed && (class == RETRY_NEVER_SENT || request_is_idempotent(run))) {
+        run->replayed = place.fresh = true; /* protocol.md 31 */
+    } else if (why == FAILURE_STREAM_REFUSED && run->refusals < REFUSALS_MOST) {
+        run->refusals++; /* it says that it will go (GOAWAY), or that this connection has enough: RFC 9113 8.7 */
+        place.avoid = attempt->waiter.connection;
+    } else {
+        return false;
+    }
+    counter_add(COUNTER_replays, 1);
+    relay_rewind(&run->up, &run->replay.kept);
+    forward_try(run, place);
+    return true;
+}
+
 /* A try ended without a response. stream: NULL when none was had. */
 static void forward_failed(struct exchange_run *run, struct attempt *attempt, enum failure why, const struct stream *stream)
 {
     enum retry_class class = class_of(run, why, stream);
     struct server *server = attempt->waiter.server;
     run->attempt = NULL;
-    bool stale = why == FAILURE_SERVER_STALE && !run->replayed && body_is_held(run) && !run->head_sent &&
-                 (class == RETRY_NEVER_SENT || request_is_idempotent(run));
-    if (stale) {
-        /* Not the server's failure and not a retry: the same request once more on a new connection (protocol.md 31). */
-        run->replayed = true;
-        counter_add(COUNTER_replays, 1);
-        relay_rewind(&run->up, &run->replay.kept);
-        forward_try(run, server, true);
+    if (forward_again(run, attempt, why, class))
         return;
-    }
     attempt_record(run, server, failure_info[why].word);
     if (run->first_failure == FAILURE_NONE)
         run->first_failure = why;
@@ -124,7 +145,7 @@ static void forward_failed(struct exchange_run *run, struct attempt *attempt, en
         return;
     }
     relay_rewind(&run->up, &run->replay.kept);
-    forward_try(run, NULL, false);
+    forward_try(run, (struct try_place){.only = NULL});
 }
 
 static struct attempt *attempt_of(struct stream *stream)
@@ -196,7 +217,7 @@ static void forward_other_server(struct exchange_run *run, struct attempt *attem
     run->attempt = NULL;
     attempt->stream->ops->reset(attempt->stream, FAILURE_NONE);
     relay_rewind(&run->up, &run->replay.kept);
-    forward_try(run, NULL, false);
+    forward_try(run, (struct try_place){.only = NULL});
 }
 
 /* Since when the server alone was waited for; 0: the request still comes, at the client's pace. */
@@ -367,7 +388,7 @@ static void attempt_failed(struct upstream_waiter *waiter, enum failure why)
     exchange_settle(run);
 }
 
-static void forward_try(struct exchange_run *run, struct server *only, bool fresh)
+static void forward_try(struct exchange_run *run, struct try_place place)
 {
     struct exchange *x = &run->exchange;
     struct attempt *attempt = arena_get_zeroed(x->arena, sizeof *attempt);
@@ -380,8 +401,9 @@ static void forward_try(struct exchange_run *run, struct server *only, bool fres
     waiter->ready = attempt_ready;
     waiter->failed = attempt_failed;
     waiter->pool = run->pool;
-    waiter->only = only;
-    waiter->fresh = fresh;
+    waiter->only = place.only;
+    waiter->fresh = place.fresh;
+    waiter->avoid = place.avoid;
     waiter->upgrade = run->upgrading;
     if (run->pool->tls != NULL)
         waiter->host = arena_copy(x->arena, x->target.host).at;
@@ -398,7 +420,7 @@ void forward_begin(struct exchange_run *run, const struct pool *pool)
     run->pool = pool;
     run->replay.cap = pool->config->retry.buffer;
     upstream_budget_earn(run->worker->upstreams, pool);
-    forward_try(run, NULL, false);
+    forward_try(run, (struct try_place){.only = NULL});
 }
 
 void forward_body(struct exchange_run *run, struct buf *bytes, bool last)

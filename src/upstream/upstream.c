@@ -368,7 +368,8 @@ void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, 
         upstreams_server(upstreams, server)->served++;
         if (!deadline_is_set(&upstreams->fold))
             deadline_set(&upstreams->fold, upstreams->loop, FOLD_EVERY);
-    } else if (failure_info[result].whose == 'S' && result != FAILURE_SERVER_STALE) {
+    } else if (failure_info[result].whose == 'S' && result != FAILURE_SERVER_STALE &&
+               result != FAILURE_STREAM_REFUSED) {
         atomic_fetch_add_explicit(&server->failed, 1, memory_order_relaxed);
     }
     if (!waiter->answered && failure_is_error(result))

@@ -36,6 +36,7 @@ struct upstream_waiter {
     bool fresh;       /* open a new connection, do not reuse (replay after a stale one) */
     bool upgrade;     /* the request asks for a WebSocket, which not every server of HTTP/2 knows */
     struct server *only; /* not NULL: this server and no other (replay) */
+    uint32_t avoid;      /* the connection that refused it before, as `connection` told; 0: none */
     struct server *tried[TRIES_MOST];
     unsigned tried_count;
     /* set by upstream */
@@ -43,8 +44,9 @@ struct upstream_waiter {
     struct upstreams *upstreams;
     struct upstream_conn *conn; /* that is being opened for it; NULL before and after */
     uint64_t opened_us;         /* when the connection was ready */
+    uint32_t connection;        /* that it was given, by number */
     bool reused, answered;
-    struct list queued;
+    struct list queued; /* in the pool's queue, or with the connection in the making */
     struct deadline deadline;
     struct task task;
     uint8_t phase;
@@ -70,7 +72,7 @@ void upstream_give_up(struct upstreams *upstreams, struct upstream_waiter *waite
  * known, and no measure of its speed. Once an attempt, before upstream_done(). */
 void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status, uint64_t since_us);
 /* The attempt is over: releases the slot (wakes who waits, on any worker) and counts the result. Only what the failure
- * table calls the server's doing counts against it, and SERVER_STALE does not. */
+ * table calls the server's doing counts against it; SERVER_STALE and STREAM_REFUSED do not. */
 void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure result);
 
 /* Retry budget of a pool on this worker (balancing.md 7): a request earns, a retry spends. */

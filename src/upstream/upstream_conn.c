@@ -47,6 +47,7 @@ struct upstream_conn {
     struct retired retired;
     const struct address *address; /* that is tried or worked */
     uint32_t address_tries;
+    uint32_t number;        /* not 0 */
     uint32_t requests;
     uint32_t losses_before; /* entry->losses when it began */
     /* of the pool that used it last */
@@ -284,6 +285,7 @@ static void conn_serve(struct upstream_conn *conn, struct upstream_waiter *waite
     conn->idle_most = (uint32_t)config->idle_connections;
     conn->max_requests = config->max_requests;
     waiter->reused = reused;
+    waiter->connection = conn->number;
     struct stream *stream = http_conn_open(conn->http);
     if (conn_is_http2(conn))
         conn_look(conn);
@@ -471,7 +473,7 @@ static const struct http_conn_events conn_http_events = {
 /* A connection of several: serves the waiter, or will. A fresh one is older than no loss of another. */
 static bool conn_share(struct upstream_conn *conn, struct upstream_waiter *waiter)
 {
-    if (waiter->fresh && conn->losses_before != conn->entry->losses)
+    if ((waiter->fresh && conn->losses_before != conn->entry->losses) || waiter->avoid == conn->number)
         return false;
     if (conn->settled) {
         if (!conn_may_serve(conn)) {
@@ -533,6 +535,9 @@ enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_en
     conn->protocol = waiter->pool->protocol;
     conn->http1_only = conn->protocol == POOL_HTTP_1 || (conn->protocol == POOL_AUTO && waiter->upgrade);
     conn->losses_before = entry->losses;
+    if (++upstreams->conns_made == 0)
+        upstreams->conns_made = 1; /* 0 is none */
+    conn->number = upstreams->conns_made;
     list_init(&conn->waiters);
     conn->retired.free = conn_free;
     conn->deadline.passed = conn_deadline_passed;

@@ -68,6 +68,7 @@ struct upstreams {
     struct pool_entry **pools; /* by pool_shared.number */
     uint32_t pools_room;
     struct list conns; /* upstream_conn.of_all */
+    uint32_t conns_made;
     struct rng rng;
     struct upstream_peers *peers; /* NULL: this worker is alone */
     struct deadline fold;         /* tells the servers what was served */

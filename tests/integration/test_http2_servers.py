@@ -1,0 +1,225 @@
+"""Servers that are spoken to in HTTP/2: connections shared, given up and refused."""
+from weirtest import *
+
+try:
+    import h2.config, h2.connection, h2.events, h2.settings
+except ImportError:
+    h2 = None
+
+
+class H2Server:
+    """Answers with what it saw. rules: streams (its limit), delay, goaway (after so many requests on a connection), refuse (every so many-th stream of a
+    connection)."""
+    def __init__(self, t, tls=None, alpn=('h2',), port=None, **rules):
+        if h2 is None:
+            if os.environ.get('CI'):
+                fail('python3-h2 is not installed')
+            raise Skipped('python3-h2 is not installed')
+        self.rules, self.tls, self.lock = rules, tls, threading.Lock()
+        self.connections, self.refused, self.goaways, self.most, self.paths = [], 0, 0, 0, collections.Counter()
+        if tls:
+            tls.set_alpn_protocols(list(alpn))
+        self.listener = socket.create_server(('127.0.0.1', port or free_port()), backlog=1024)
+        self.address = '127.0.0.1:%d' % self.listener.getsockname()[1]
+        t.later(self.listener.close)
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+
+    def serve(self, sock):
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.tls:
+                sock = self.tls.wrap_socket(sock, server_side=True)
+            Served(self, sock).run()
+        except (OSError, h2.exceptions.ProtocolError):
+            pass
+        finally:
+            sock.close()
+
+
+class Served:
+    def __init__(self, server, sock):
+        self.server, self.sock, self.due = server, sock, []
+        self.streams, self.bodies, self.requests, self.going, self.last = {}, collections.Counter(), 0, False, 0
+        self.conn = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding='utf-8'))
+        if server.rules.get('streams'):
+            self.conn.local_settings = h2.settings.Settings(client=False, initial_values={
+                h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: server.rules['streams']})
+        with server.lock:
+            server.connections.append(self)
+
+    def run(self):
+        self.conn.initiate_connection()
+        while not (self.going and not self.streams):
+            self.sock.sendall(self.conn.data_to_send())
+            wait = max(0, self.due[0][0] - time.monotonic()) if self.due else 5
+            if select.select([self.sock], [], [], wait)[0]:
+                data = self.sock.recv(65536)
+                if not data:
+                    return
+                for event in self.conn.receive_data(data):
+                    self.take(event)
+            while self.due and self.due[0][0] <= time.monotonic():
+                self.answer(self.due.pop(0)[1])
+        self.sock.sendall(self.conn.data_to_send())
+        self.sock.shutdown(socket.SHUT_WR)
+        while self.sock.recv(65536):
+            pass
+
+    def take(self, event):
+        stream = getattr(event, 'stream_id', None)
+        if isinstance(event, h2.events.RequestReceived):
+            self.begin(stream, dict(event.headers))
+        elif isinstance(event, h2.events.DataReceived):
+            if stream in self.streams:
+                self.bodies[stream] += len(event.data)
+            self.conn.acknowledge_received_data(event.flow_controlled_length, stream)
+        elif isinstance(event, h2.events.StreamReset):
+            self.streams.pop(stream, None)
+        if isinstance(event, h2.events.StreamEnded) and stream in self.streams:
+            self.due.append((time.monotonic() + self.server.rules.get('delay', 0), stream))
+
+    def begin(self, stream, fields):
+        rules, server = self.server.rules, self.server
+        if self.going:
+            return      # above what the GOAWAY has told: never looked at
+        self.requests += 1
+        if rules.get('refuse') and self.requests % rules['refuse'] == 0:
+            self.conn.reset_stream(stream, 7)
+            with server.lock:
+                server.refused += 1
+            return
+        self.streams[stream], self.last = fields, stream
+        with server.lock:
+            server.paths[fields[':path']] += 1
+            server.most = max(server.most, len(self.streams))
+        if self.requests == rules.get('goaway'):
+            with server.lock:
+                server.goaways += 1
+            self.going = True
+            # As frames, not by the library: it would take no more of the streams that are open.
+            self.sock.sendall(self.conn.data_to_send() + struct.pack('>I', 8)[1:] + b'\7\0' + struct.pack('>III', 0, self.last, 0))
+
+    def answer(self, stream):
+        fields = self.streams.pop(stream, None)
+        if fields is None:
+            return
+        body = json.dumps({'path': fields[':path'], 'scheme': fields[':scheme'], 'body': self.bodies[stream],
+                           'connection': self.server.connections.index(self)}).encode()
+        self.conn.send_headers(stream, [(':status', '200'), ('content-type', 'application/json'), ('content-length', str(len(body)))])
+        self.conn.send_data(stream, body, end_stream=True)
+
+
+def at_once(t, port, count, target='/', **more):
+    """So many requests at the same time, each on a client connection of its own: what came of them."""
+    clients = [t.client(port) for _ in range(count)]
+    for client in clients:
+        client.request(target=target, **more)
+    return [client.response() for client in clients]
+
+
+def test_a_burst_shares_a_connection(t):
+    server = H2Server(t, delay=0.2)
+    weir, port = t.simple(server, pool='protocol: h2c', more='workers: 1')
+    equal({r.status for r in at_once(t, port, 80)}, {200})
+    equal(len(server.connections), 1)
+    equal(server.most, 80)
+    line = weir.access_line(path='/')
+    equal((line['server_protocol'], line['protocol']), ('HTTP/2', 'HTTP/1.1'))
+
+
+def test_the_servers_limit_is_not_passed(t):
+    server = H2Server(t, delay=0.3, streams=4)
+    weir, port = t.simple(server, pool='protocol: h2c', more='workers: 1')
+    began = time.monotonic()
+    equal({r.status for r in at_once(t, port, 20)}, {200})
+    between(time.monotonic() - began, 0.3, 0.3 + 1.2 * SLOW, 'nobody waits for a stream of another')
+    equal((server.most, server.refused), (4, 0))
+    between(len(server.connections), 5, 6)
+    equal({r.status for r in at_once(t, port, 20)}, {200})
+    between(len(server.connections), 5, 8, 'connections are kept')
+
+
+def test_goaway_fails_no_request(t):
+    server = H2Server(t, goaway=40, delay=0.005)
+    weir, port = t.simple(server, pool='protocol: h2c', more='workers: 1')
+    loads = [t.load(port, rate=400, threads=8), t.load(port, rate=200, threads=8, method='POST', body=b'x' * 5000)]
+    eventually(lambda: server.goaways >= 30, 20)
+    for load in loads:
+        load.check(250)
+    eventually(lambda: sum(line['attempts'] > 1 for line in weir.access()) > 0)
+    equal([line for line in weir.access() if line['status'] != 200], [])
+
+
+def test_refused_streams_go_elsewhere(t):
+    server = H2Server(t, refuse=5)
+    weir, port = t.simple(server, pool='protocol: h2c, retry: { attempts: 0 }', more='workers: 1')
+    client = t.client(port)
+    equal([client.request(method='POST', body=b'x' * 100) or client.response().json()['body'] for _ in range(40)], [100] * 40)
+    between(server.refused, 8, 12)
+    equal(len(server.connections), 2)
+    everything = H2Server(t, refuse=1)
+    weir, port = t.simple(everything, pool='protocol: h2c', more='workers: 1')
+    equal(t.client(port).get().status, 502)
+    equal(weir.access_line(path='/')['failure'], 'stream_refused')
+    equal(everything.refused, 3)
+
+
+def test_alpn_decides(t):
+    two = H2Server(t, tls=t.tls_server(), alpn=('h2', 'http/1.1'))
+    one = t.origin(tls=t.tls_server())
+    port = t.port()
+    tls = f'tls: {{ ca: {t.certificates}/ca.crt, server_name: localhost }}'
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes:
+  - {{ match: {{ path: /two }}, pool: two }}
+  - {{ match: {{ path: /one }}, pool: one }}
+  - {{ match: {{ path: /only }}, pool: only }}
+  - {{ match: {{ path: /not }}, pool: not }}
+pools:
+  two: {{ servers: ["{two.address}"], protocol: auto, {tls} }}
+  one: {{ servers: ["{one.address}"], protocol: auto, {tls} }}
+  only: {{ servers: ["{two.address}"], protocol: h2, {tls} }}
+  not: {{ servers: ["{one.address}"], protocol: h2, {tls} }}
+''')
+    got = {path: t.client(port).get(path).status for path in ('/two', '/one', '/only', '/not')}
+    equal(got, {'/two': 200, '/one': 200, '/only': 200, '/not': 502})
+    equal([weir.access_line(path=p)['server_protocol'] for p in ('/two', '/one', '/only')], ['HTTP/2', 'HTTP/1.1', 'HTTP/2'])
+    equal(weir.access_line(path='/not')['failure'], 'tls_failed')
+    weir.log_line('server does not choose h2 by ALPN')
+
+
+def test_a_restart_is_outlived(t):
+    """All connections of a server end while they carry nothing, then it is back."""
+    port = t.port()
+    server = H2Server(t, port=port)
+    weir, at = t.simple(server, pool='protocol: h2c', more='workers: 1')
+    equal({r.status for r in at_once(t, at, 10)}, {200})
+    for connection in server.connections:
+        connection.sock.shutdown(socket.SHUT_RDWR)
+    equal({r.status for r in at_once(t, at, 10)}, {200})
+
+
+def test_reload_to_another_protocol(t):
+    server, old = H2Server(t, delay=0.5), t.origin()
+    text = '''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{address}"], protocol: {protocol} }} }}
+'''
+    port = t.port()
+    weir = t.weir(text.format(port=port, address=server.address, protocol='h2c'))
+    clients = [t.client(port) for _ in range(10)]
+    for client in clients:
+        client.request(target='/before')
+    eventually(lambda: server.paths['/before'] == 10)
+    weir.reload(text.format(port=port, address=old.address, protocol='http/1.1'))
+    equal(t.client(port).get('/after').json()['origin'], 'origin')
+    equal({client.response().status for client in clients}, {200})
+    eventually(lambda: all(c.sock.fileno() < 0 for c in server.connections), 5, 'a connection of before stays')
