@@ -142,6 +142,7 @@ static const struct schema_key route_keys[] = {
     KEY_SECTION(ROUTE, response, MESSAGE, response_schema, "What is changed in the response."),
     KEY_SIZE(ROUTE, body_limit, "0B", 0, INT64_MAX, "Largest request body; 0B: as limits.body says."),
     KEY_BOOL(ROUTE, websocket, "true", "Lets WebSocket upgrades pass."),
+    KEY_BOOL(ROUTE, grpc_web, "false", "Translates gRPC-Web, which browsers speak, to gRPC."),
     KEY_DURATION(ROUTE, timeout, "0s", 0, HOURS(24),
                  "Longest time for the whole request; 0s: as timeouts.request says."),
     KEY_DURATION(ROUTE, response_timeout, "0s", 0, HOURS(24),

@@ -7,6 +7,7 @@
 #include "http/head.h"
 #include "proxy/client_conn.h"
 #include "proxy/exchange_state.h"
+#include "proxy/grpc_bridge.h"
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
 
@@ -75,21 +76,30 @@ static bool wants_grpc_status(const struct exchange *x)
     return x->answer.failure != FAILURE_NONE && x->answer.body.at == NULL && grpc_kind(&x->request.fields, NULL) == GRPC_PLAIN;
 }
 
-static bool grpc_fields(struct exchange *x, enum failure why)
+static bool grpc_fields(struct exchange *x, struct fields *fields, enum failure why)
 {
     struct span status = arena_print(x->arena, "%d", (int)failure_info[why].grpc);
     struct span id = exchange_request_id(x);
     struct span text = arena_print(x->arena, "%s (request id %.*s)", failure_info[why].text, (int)id.length, id.length != 0 ? id.at : "");
     struct span message = text.at != NULL ? grpc_message(text, x->arena) : SPAN_NONE;
-    return status.at != NULL && message.at != NULL && response_add(x, FIELD_CONTENT_TYPE, SPAN("application/grpc")) &&
-           response_add(x, FIELD_GRPC_STATUS, status) && response_add(x, FIELD_GRPC_MESSAGE, message);
+    return status.at != NULL && message.at != NULL && fields_add(fields, x->arena, field_names[FIELD_GRPC_STATUS], status, FIELD_GRPC_STATUS) &&
+           fields_add(fields, x->arena, field_names[FIELD_GRPC_MESSAGE], message, FIELD_GRPC_MESSAGE);
 }
 
-static void answer_write(struct exchange_run *run, struct span body)
+static bool describe_grpc(struct exchange_run *run, struct buf *bytes)
 {
     struct exchange *x = &run->exchange;
-    bool no_body = body.length == 0 || x->request.line.request.method == METHOD_HEAD || run->status == 204 || run->status == 304;
-    x->response.body_length = (int64_t)body.length;
+    struct fields trailers = {0};
+    if (run->bridge != NULL)
+        return grpc_fields(x, &trailers, x->answer.failure) && grpc_bridge_answer(run, &trailers, bytes) == FAILURE_NONE;
+    return response_add(x, FIELD_CONTENT_TYPE, SPAN("application/grpc")) && grpc_fields(x, &x->response.fields, x->answer.failure);
+}
+
+static void answer_write(struct exchange_run *run, struct buf *bytes)
+{
+    struct exchange *x = &run->exchange;
+    bool no_body = bytes->length == 0 || x->request.line.request.method == METHOD_HEAD || run->status == 204 || run->status == 304;
+    x->response.body_length = (int64_t)bytes->length;
     x->response.length_given = run->status != 204 && run->status != 304;
     x->times.answered = loop_now_us(x->loop);
     run->head_sent = true;
@@ -97,25 +107,20 @@ static void answer_write(struct exchange_run *run, struct span body)
     x->client_stream->ops->send_head(x->client_stream, &x->response, no_body);
     if (no_body)
         return;
-    struct buf bytes = {0};
-    if (!buf_add_span(&bytes, body)) {
-        x->client_stream->ops->reset(x->client_stream, FAILURE_OVERLOADED);
-        return;
-    }
-    x->bytes_out += body.length;
-    x->client_stream->ops->send_body(x->client_stream, &bytes, true);
+    x->bytes_out += bytes->length;
+    x->client_stream->ops->send_body(x->client_stream, bytes, true);
 }
 
 /* The fields that say what the answer is. */
-static bool describe(struct exchange *x, struct span *body)
+static bool describe(struct exchange *x, struct buf *bytes)
 {
     const struct answer *answer = &x->answer;
     bool page = answer->failure != FAILURE_NONE && answer->body.at == NULL;
     struct span type = page ? (wants_json(x) ? SPAN("application/json") : SPAN("text/plain; charset=utf-8")) : answer->content_type;
-    *body = page ? page_body(x, answer->status, answer->failure) : answer->body;
-    if (page && body->at == NULL)
+    struct span body = page ? page_body(x, answer->status, answer->failure) : answer->body;
+    if ((page && body.at == NULL) || (body.length != 0 && !buf_add_span(bytes, body)))
         return false;
-    return (type.length == 0 || body->length == 0 || response_add(x, FIELD_CONTENT_TYPE, type)) &&
+    return (type.length == 0 || body.length == 0 || response_add(x, FIELD_CONTENT_TYPE, type)) &&
            (answer->status != 503 || answer->failure == FAILURE_NONE || response_add(x, FIELD_RETRY_AFTER, SPAN("1")));
 }
 
@@ -124,19 +129,21 @@ void answer_send(struct exchange_run *run)
     struct exchange *x = &run->exchange;
     const struct answer *answer = &x->answer;
     bool grpc = wants_grpc_status(x);
-    struct span body = SPAN_NONE;
+    struct buf bytes = {0};
     exchange_enter(run, EXCHANGE_ANSWERING);
     run->status = grpc ? 200 : answer->status;
-    bool fits = response_begin(x, run->status) && (grpc ? grpc_fields(x, answer->failure) : describe(x, &body)) &&
+    bool fits = response_begin(x, run->status) && (grpc ? describe_grpc(run, &bytes) : describe(x, &bytes)) &&
                 response_add_all(x, &answer->fields) && response_add_all(x, &x->response_fields);
     if (!fits) {
+        buf_clear(&bytes);
         x->client_stream->ops->reset(x->client_stream, FAILURE_OVERLOADED);
         return;
     }
     x->response.close = answer->failure != FAILURE_NONE && status_closes(answer->status);
     if (run->plan != NULL)
         filters_response(&run->plan->filters, x);
-    answer_write(run, body);
+    answer_write(run, &bytes);
+    buf_clear(&bytes);
 }
 
 void answer_failure(struct exchange_run *run, enum failure why)

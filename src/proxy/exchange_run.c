@@ -20,6 +20,7 @@
 #include "proxy/client_conn.h"
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
+#include "proxy/grpc_bridge.h"
 #include "proxy/snapshot.h"
 #include "proxy/websocket.h"
 #include "proxy/worker.h"
@@ -260,6 +261,8 @@ static void exchange_filter(struct exchange_run *run)
     exchange_enter(run, EXCHANGE_FILTERING);
     x->body_limit = run->plan->body_limit;
     enum failure why = encoding_is_allowed(run) ? websocket_check(run) : FAILURE_BAD_TARGET;
+    if (why == FAILURE_NONE && run->grpc && run->plan->grpc_web)
+        why = grpc_bridge_begin(run);
     if (why == FAILURE_NONE && !forwarded_add(x))
         why = FAILURE_OVERLOADED;
     if (why != FAILURE_NONE) {
@@ -361,8 +364,16 @@ static void client_body(struct stream *stream, struct buf *bytes, bool last)
         exchange_settle(run);
         return;
     }
+    size_t taken = bytes->length;
+    enum failure why = run->bridge != NULL ? grpc_bridge_request(run, bytes, last) : FAILURE_NONE;
+    if (why != FAILURE_NONE) {
+        buf_clear(bytes);
+        exchange_fail(run, why);
+        exchange_settle(run);
+        return;
+    }
     run->progress = loop_now(x->loop);
-    forward_body(run, bytes, last);
+    forward_body(run, bytes, taken, last);
     if (x->state == EXCHANGE_TUNNEL && last)
         exchange_wait_for(run, WAIT_TUNNEL);
 }
@@ -370,10 +381,15 @@ static void client_body(struct stream *stream, struct buf *bytes, bool last)
 static void client_trailers(struct stream *stream, struct fields *trailers)
 {
     struct exchange_run *run = stream->owner;
-    if (takes_body(run))
-        forward_trailers(run, trailers);
-    else
+    struct buf none = {0};
+    if (!takes_body(run)) {
         run->up.ended = true;
+    } else if (run->bridge != NULL && grpc_bridge_request(run, &none, true) != FAILURE_NONE) {
+        exchange_fail(run, FAILURE_BAD_BODY);
+        exchange_settle(run);
+    } else {
+        forward_trailers(run, trailers);
+    }
 }
 
 static void client_sent(struct stream *stream, size_t bytes)

@@ -15,6 +15,7 @@
 #include "upstream/upstream.h"
 
 struct client_conn;
+struct grpc_bridge;
 struct exchange_run;
 struct lease;
 struct plan;
@@ -66,6 +67,7 @@ struct exchange_run {
     bool replayed;                /* sent anew after a stale connection, once */
     bool reused;                  /* last attempt went over a kept connection */
     bool grpc;                    /* of gRPC or gRPC-Web, by its Content-Type */
+    struct grpc_bridge *bridge;   /* of gRPC-Web, on a route that translates it; else NULL */
     struct span grpc_status;      /* of the response's trailers, for the log */
     bool server_http2;            /* last attempt that had a connection: over HTTP/2 */
     bool ended;
@@ -82,7 +84,8 @@ void exchange_settle(struct exchange_run *run);
 
 /* forward.c */
 void forward_begin(struct exchange_run *run, const struct pool *pool);
-void forward_body(struct exchange_run *run, struct buf *bytes, bool last);
+/* taken: as in relay_push() */
+void forward_body(struct exchange_run *run, struct buf *bytes, size_t taken, bool last);
 void forward_trailers(struct exchange_run *run, struct fields *trailers);
 void forward_abandon(struct exchange_run *run, enum failure why);
 void forward_timed_out(struct exchange_run *run, enum failure why);

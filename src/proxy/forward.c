@@ -12,6 +12,7 @@
 #include "proxy/client_conn.h"
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
+#include "proxy/grpc_bridge.h"
 #include "proxy/snapshot.h"
 #include "proxy/websocket.h"
 #include "proxy/worker.h"
@@ -191,7 +192,9 @@ static void forward_final(struct exchange_run *run, bool last)
     x->times.answered = loop_now_us(x->loop);
     run->status = x->response.line.response.status;
     replay_drop(&run->replay);
-    bool fits = forwarded_add_response(x);
+    struct buf bytes = {0}; /* that the head alone becomes */
+    enum failure why = run->bridge != NULL ? grpc_bridge_head(run, last, &bytes) : FAILURE_NONE;
+    bool fits = why == FAILURE_NONE && forwarded_add_response(x);
     if (run->plan != NULL)
         filters_response(&run->plan->filters, x);
     for (uint16_t i = 0; fits && i < x->response_fields.count; i++) {
@@ -199,13 +202,17 @@ static void forward_final(struct exchange_run *run, bool last)
         fits = fields_add(&x->response.fields, x->arena, field->name, field->value, field->id);
     }
     if (!fits) {
+        buf_clear(&bytes);
         exchange_fail(run, FAILURE_OVERLOADED);
         return;
     }
     run->head_sent = true;
     run->down.ended = last;
     x->upstream->takes_pipes = !x->tls && !x->http2 && x->response.body_length > 0; /* nobody here looks at a body of known length */
-    x->client_stream->ops->send_head(x->client_stream, &x->response, last);
+    x->bytes_out += bytes.length;
+    x->client_stream->ops->send_head(x->client_stream, &x->response, last && buf_is_empty(&bytes));
+    if (!buf_is_empty(&bytes))
+        relay_push(&run->down, &bytes, 0, true);
     exchange_wait_for(run, last ? WAIT_NOTHING : WAIT_BODY);
 }
 
@@ -271,9 +278,16 @@ static void upstream_body(struct stream *stream, struct buf *bytes, bool last)
         stream->ops->credit(stream, length);
         return;
     }
+    size_t taken = bytes->length;
+    enum failure why = run->bridge != NULL ? grpc_bridge_response(run, bytes, last) : FAILURE_NONE;
+    if (why != FAILURE_NONE) {
+        buf_clear(bytes);
+        exchange_fail(run, why);
+        return;
+    }
     run->progress = loop_now(run->exchange.loop);
     run->exchange.bytes_out += bytes->length;
-    relay_push(&run->down, bytes, last);
+    relay_push(&run->down, bytes, taken, last);
     if (last)
         exchange_wait_for(run, run->exchange.state == EXCHANGE_TUNNEL ? WAIT_TUNNEL : WAIT_NOTHING);
 }
@@ -288,7 +302,18 @@ static void upstream_trailers(struct stream *stream, struct fields *trailers)
     const struct field *status = run->grpc ? fields_find(trailers, FIELD_GRPC_STATUS) : NULL;
     if (status != NULL)
         run->grpc_status = status->value; /* in the exchange's arena */
-    relay_end(&run->down, trailers);
+    struct buf bytes = {0};
+    enum failure why = run->bridge != NULL ? grpc_bridge_trailers(run, trailers, &bytes) : FAILURE_NONE;
+    if (why != FAILURE_NONE) {
+        buf_clear(&bytes);
+        exchange_fail(run, why);
+        return;
+    }
+    run->exchange.bytes_out += bytes.length;
+    if (buf_is_empty(&bytes))
+        relay_end(&run->down, trailers);
+    else
+        relay_push(&run->down, &bytes, 0, true);
     exchange_wait_for(run, WAIT_NOTHING);
 }
 
@@ -423,11 +448,11 @@ void forward_begin(struct exchange_run *run, const struct pool *pool)
     forward_try(run, (struct try_place){.only = NULL});
 }
 
-void forward_body(struct exchange_run *run, struct buf *bytes, bool last)
+void forward_body(struct exchange_run *run, struct buf *bytes, size_t taken, bool last)
 {
     if (run->up.to != NULL && run->exchange.state != EXCHANGE_TUNNEL)
         replay_keep(&run->replay, bytes);
-    relay_push(&run->up, bytes, last);
+    relay_push(&run->up, bytes, taken, last);
 }
 
 void forward_trailers(struct exchange_run *run, struct fields *trailers)

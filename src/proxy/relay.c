@@ -37,12 +37,12 @@ void relay_rewind(struct relay *relay, struct buf *kept)
     relay->queued = relay->held.length;
 }
 
-void relay_push(struct relay *relay, struct buf *bytes, bool last)
+void relay_push(struct relay *relay, struct buf *bytes, size_t taken, bool last)
 {
-    relay->uncredited += bytes->length;
+    relay->uncredited += taken;
     relay->queued += bytes->length;
     relay->ended = relay->ended || last;
-    if (relay->to != NULL)
+    if (relay->to != NULL && (last || !buf_is_empty(bytes)))
         relay->to->ops->send_body(relay->to, bytes, last);
     else
         buf_move(&relay->held, bytes);

@@ -26,7 +26,8 @@ void relay_init(struct relay *relay, struct stream *from, size_t window);
 void relay_attach(struct relay *relay, struct stream *to); /* hands on what is held, and the end if it came */
 /* The receiver is gone; `kept` is all that it had been given, to be given to the next (taken). */
 void relay_rewind(struct relay *relay, struct buf *kept);
-void relay_push(struct relay *relay, struct buf *bytes, bool last);
+/* taken: how many of the sender's bytes these stand for: as many, unless what is relayed is translated. */
+void relay_push(struct relay *relay, struct buf *bytes, size_t taken, bool last);
 void relay_end(struct relay *relay, struct fields *trailers);
 void relay_sent(struct relay *relay, size_t bytes);
 /* Takes bytes that nobody wants: credited at once. */
