@@ -205,14 +205,31 @@ static void remove_claims(struct fields *fields)
     fields->count = kept;
 }
 
-/* for=1.2.3.4;proto=https;host="a.test:8443" (RFC 7239 4: IPv6 in brackets and quotes). The host is quoted: it may hold a colon. */
-static struct span forwarded_entry(struct exchange *exchange, struct span ip, const char *scheme)
+/* for=1.2.3.4;proto=https;host="a.test:8443" (RFC 7239 4: IPv6 in brackets and quotes). The host is quoted: it may hold a colon. Once a request, so without
+ * printf, which costs a tenth of all that a request does here. */
+static struct span forwarded_entry(struct exchange *exchange, struct span ip, struct span scheme)
 {
     struct span host = exchange->request.line.request.authority;
-    bool quoted = exchange->peer.family == AF_INET6;
-    return arena_print(exchange->arena, "for=%s%.*s%s;proto=%s%s%.*s%s", quoted ? "\"[" : "", (int)ip.length, ip.at, quoted ? "]\"" : "",
-                       scheme, host.length != 0 ? ";host=\"" : "", (int)host.length, host.length != 0 ? host.at : "",
-                       host.length != 0 ? "\"" : "");
+    bool quoted = exchange->peer.family == AF_INET6, named = host.length != 0;
+    const struct span parts[] = {
+        SPAN("for="),
+        quoted ? SPAN("\"[") : SPAN(""),
+        ip,
+        quoted ? SPAN("]\"") : SPAN(""),
+        SPAN(";proto="),
+        scheme,
+        named ? SPAN(";host=\"") : SPAN(""),
+        host,
+        named ? SPAN("\"") : SPAN(""),
+    };
+    size_t length = 0;
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        length += parts[i].length;
+    char *at = arena_get_bytes(exchange->arena, length), *to = at;
+    for (size_t i = 0; at != NULL && i < COUNT_OF(parts); i++)
+        if (parts[i].length != 0)
+            to = (char *)memcpy(to, parts[i].at, parts[i].length) + parts[i].length;
+    return at != NULL ? span_make(at, length) : SPAN_NONE;
 }
 
 /* The version that the message came in (RFC 9110 7.6.3). */
@@ -229,7 +246,7 @@ bool forwarded_add(struct exchange *exchange)
     if (exchange->peer.family == AF_UNIX || exchange->peer.family == 0)
         ip = SPAN("unknown"); /* RFC 7239 6.2 */
     struct span scheme = exchange->tls ? SPAN("https") : SPAN("http");
-    struct span entry = forwarded_entry(exchange, ip, scheme.at);
+    struct span entry = forwarded_entry(exchange, ip, scheme);
     struct span own_ip = arena_copy(exchange->arena, ip);
     struct span id = exchange_request_id(exchange);
     fields_remove(fields, FIELD_X_REQUEST_ID); /* a trusted peer's own is what exchange_request_id() gave */
