@@ -170,7 +170,7 @@ static void tell_filters(struct answer_text *out, const struct plan *plan, struc
 
 static void pool_line(char *line, size_t room, const struct plan *plan, size_t index)
 {
-    static const char *const balances[] = {"adaptive", "least_conn", "round_robin", "random"};
+    static const char *const balances[] = {"adaptive", "least_conn", "round_robin", "random", "first", "hash"};
     const struct pool_config *pool = plan->pools[index]->config;
     char share[64] = "";
     if (plan->pools_count > 1)

@@ -3,7 +3,7 @@
 
 #include "config/config_schema.h"
 
-static const char *const balances[] = {"adaptive", "least_conn", "round_robin", "random", NULL};
+static const char *const balances[] = {"adaptive", "least_conn", "round_robin", "random", "first", "hash", NULL};
 static const char *const protocols[] = {"http/1.1", "h2", "h2c", "auto", NULL};
 static const char *const probes[] = {"http", "https", "tcp", NULL};
 
@@ -13,8 +13,9 @@ static const struct schema_key server_keys[] = {
                .flags = SCHEMA_REQUIRED, .check = syntax_server_address),
     KEY_STRING(SERVER, name, NULL, "Name in logs and commands; by default the address."),
     KEY_INT(SERVER, weight, "1", 0, 1000, "Share of requests beside the other servers; 0: no new ones."),
-    KEY_BOOL(SERVER, backup, "false", "Used only while no other server of the pool is up."),
+    KEY_BOOL(SERVER, backup, "false", "Used while under 1/1.4 of the weight of the others is up, for what they lack, and alone when none is."),
     KEY_INT(SERVER, max_connections, "0", 0, 1000000, "Requests at once; 0: as the pool says."),
+    KEY_STRING(SERVER, zone, NULL, "Where the server stands; compared with the pool's zone."),
     KEY_END};
 static const struct schema server_schema = {.noun = "server",
                                             .size = sizeof(SERVER),
@@ -67,11 +68,27 @@ static const struct schema_key retry_keys[] = {
 static const struct schema retry_schema = {
     .noun = "retry", .size = sizeof(RETRY), .keys = retry_keys, .text = "When a request is sent again."};
 
+#define HASH struct hash_config
+static const struct schema_key hash_keys[] = {
+    KEY_TEXTS(SCHEMA_STRING, HASH, key, "[client.ip]",
+              "What requests to one server have in common: client.ip, host, path, method, header:NAME, cookie:NAME, "
+              "query:NAME.",
+              .check = syntax_key_part, .least = 1),
+    KEY_INT(HASH, ipv6_prefix, "64", 1, 128, "Bits of an IPv6 client address that count as one client."),
+    KEY_PERCENT(HASH, bounded_load, "125%", 0, 1000,
+                "Most requests in flight at one server, of its share of all; more go elsewhere. 0%: no bound."),
+    KEY_END};
+static const struct schema hash_schema = {
+    .noun = "hash", .size = sizeof(HASH), .keys = hash_keys, .text = "How balance: hash finds a server."};
+
 #define POOL struct pool_config
 static const struct schema_key pool_keys[] = {
     KEY_SECTIONS(POOL, servers, SERVER, server_schema, "The servers; an address alone will do.",
                  .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE | SCHEMA_OWN, .least = 1),
     KEY_CHOICE(POOL, balance, "adaptive", balances, "How requests are spread over the servers."),
+    KEY_SECTION(POOL, hash, HASH, hash_schema, "How balance: hash finds a server."),
+    KEY_INT(POOL, choices, "2", 1, 32, "Servers that balance: random draws, to take the best."),
+    KEY_STRING(POOL, zone, NULL, "Where this weir stands: servers of other zones cost adaptive and least_conn 1.3 times as much."),
     KEY_CHOICE(POOL, protocol, "http/1.1", protocols,
                "Protocol spoken to the servers: h2 inside TLS, h2c in the clear, auto what a server chooses inside TLS."),
     KEY_OPTIONAL(POOL, health, HEALTH, health_schema,

@@ -5,7 +5,7 @@
 #include "config/tls_config.h"
 #include "config/values.h"
 
-enum balance_kind { BALANCE_ADAPTIVE, BALANCE_LEAST_CONN, BALANCE_ROUND_ROBIN, BALANCE_RANDOM };
+enum balance_kind { BALANCE_ADAPTIVE, BALANCE_LEAST_CONN, BALANCE_ROUND_ROBIN, BALANCE_RANDOM, BALANCE_FIRST, BALANCE_HASH };
 enum pool_protocol { POOL_HTTP_1, POOL_H2, POOL_H2C, POOL_AUTO }; /* http/1.1, h2, h2c, auto */
 
 struct server_config {
@@ -14,6 +14,7 @@ struct server_config {
     uint64_t weight;          /* 1; 0: no new requests; 0..1000 */
     bool backup;              /* false; used only when no other is up */
     uint64_t max_connections; /* 0: the pool's */
+    const char *zone;         /* where it stands; NULL: not told */
 };
 enum probe_kind { PROBE_HTTP, PROBE_HTTPS, PROBE_TCP };
 struct health_config {
@@ -45,9 +46,20 @@ struct retry_config {
     bool sent_no_reply;
     struct numbers statuses;
 };
+struct key_part;
+struct hash_config {
+    struct texts key;      /* [client.ip] */
+    size_t parts_count;    /* not a key: set by the check from `key` */
+    struct key_part *parts;
+    uint64_t ipv6_prefix;  /* 64 */
+    uint64_t bounded_load; /* percent of its share of all requests in flight that a server may have; 125%; 0%: no bound */
+};
 struct pool_config {
     const char *name;            /* its key in the map */
     enum balance_kind balance;   /* adaptive */
+    struct hash_config hash;     /* of balance: hash */
+    uint64_t choices;            /* of balance: random; 2 */
+    const char *zone;            /* where this weir stands; NULL: zones do not count */
     enum pool_protocol protocol; /* http/1.1 */
     size_t servers_count;
     struct server_config *servers; /* at least one */

@@ -74,3 +74,17 @@ bool key_hash(const struct key_part *parts, size_t count, unsigned ipv6_prefix, 
     *hash = value;
     return true;
 }
+
+bool key_hash_fixed(const struct key_part *parts, size_t count, unsigned ipv6_prefix, const struct exchange *exchange, uint64_t *hash)
+{
+    uint64_t key[2] = {0x7765697200ull, count};
+    for (size_t i = 0; i < count; i++) {
+        struct ip_address ip;
+        struct span part = part_value(&parts[i], ipv6_prefix, exchange, &ip);
+        if (part.at == NULL)
+            return false;
+        key[1] = hash_sip13(key, part);
+    }
+    *hash = key[1];
+    return true;
+}

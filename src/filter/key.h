@@ -1,4 +1,4 @@
-/* The key of a limit: parts of a request, hashed together with the process's secret. */
+/* The key of a limit or of a choice of servers: parts of a request, hashed together. */
 #ifndef WEIR_FILTER_KEY_H
 #define WEIR_FILTER_KEY_H
 
@@ -13,5 +13,8 @@ struct key_part;
 
 /* False: the request lacks a part (no such header, cookie or parameter) and is not counted by this limit. */
 bool key_hash(const struct key_part *parts, size_t count, unsigned ipv6_prefix, const struct exchange *exchange, uint64_t *hash) MUST_CHECK;
+
+/* The same with a hash that is equal in every process, for choosing a server. */
+bool key_hash_fixed(const struct key_part *parts, size_t count, unsigned ipv6_prefix, const struct exchange *exchange, uint64_t *hash) MUST_CHECK;
 
 #endif

@@ -53,6 +53,7 @@ struct exchange_run {
     struct attempt_record failed[TRIES_MOST];
     struct server *tried[TRIES_MOST]; /* of failed[] */
     unsigned failed_count;
+    uint64_t hash;                /* of the key of balance: hash; 0: none */
     unsigned retries;             /* counted against retry.attempts */
     unsigned refusals;            /* sent anew after the server had refused the stream */
     enum failure first_failure;   /* of a try, to be told when no other try can be made */

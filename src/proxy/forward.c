@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/counters.h"
 #include "config/config.h"
+#include "filter/key.h"
 #include "http/head.h"
 #include "proxy/client_conn.h"
 #include "proxy/exchange_state.h"
@@ -430,6 +431,7 @@ static void forward_try(struct exchange_run *run, struct try_place place)
     waiter->fresh = place.fresh;
     waiter->avoid = place.avoid;
     waiter->upgrade = run->upgrading;
+    waiter->hash = run->hash;
     if (run->pool->tls != NULL)
         waiter->host = arena_copy(x->arena, x->target.host).at;
     waiter->tried_count = run->failed_count;
@@ -440,10 +442,18 @@ static void forward_try(struct exchange_run *run, struct try_place place)
     upstream_open(run->worker->upstreams, waiter);
 }
 
+/* Without the key (no such cookie, say) 0: any server will do. */
+static uint64_t balance_key(const struct hash_config *config, const struct exchange *x)
+{
+    uint64_t hash;
+    return key_hash_fixed(config->parts, config->parts_count, (unsigned)config->ipv6_prefix, x, &hash) ? hash | 1 : 0;
+}
+
 void forward_begin(struct exchange_run *run, const struct pool *pool)
 {
     run->pool = pool;
     run->replay.cap = pool->config->retry.buffer;
+    run->hash = pool->config->balance == BALANCE_HASH ? balance_key(&pool->config->hash, &run->exchange) : 0;
     upstream_budget_earn(run->worker->upstreams, pool);
     forward_try(run, (struct try_place){.only = NULL});
 }

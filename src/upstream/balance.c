@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/rng.h"
 #include "upstream/balance_tier.h"
 
 const struct balancer *const balancers[] = {
@@ -11,6 +12,8 @@ const struct balancer *const balancers[] = {
     [BALANCE_LEAST_CONN] = &balance_least_conn,
     [BALANCE_ROUND_ROBIN] = &balance_round_robin,
     [BALANCE_RANDOM] = &balance_random,
+    [BALANCE_FIRST] = &balance_first,
+    [BALANCE_HASH] = &balance_hash,
 };
 
 void tiers_fill(struct tier tiers[TIER_COUNT], const struct pool *pool)
@@ -32,9 +35,30 @@ void tiers_clear(struct tier tiers[TIER_COUNT])
         free(tiers[tier].members);
 }
 
+/* Backups take a share as soon as under 1 / SPILL_AT of the servers' weight is up: what is left could not carry more
+ * than that share of the load (Envoy's overprovisioning factor of 1.4). True: this request goes to them. */
+static bool spills_over(const struct pool *pool, struct rng *rng)
+{
+    uint64_t up = 0, all = 0;
+    for (size_t i = 0; i < pool->servers_count; i++) {
+        const struct pool_server *member = &pool->servers[i];
+        if (member->backup)
+            continue;
+        all += member->weight;
+        up += server_is_up(member->server) ? member->weight : 0;
+    }
+    return up > 0 && up * 14 < all * 10 && rng_below(rng, 1000) >= 1400 * up / all;
+}
+
 int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice, struct tier_picker picker)
 {
     *choice->all_full = false;
+    if (pool->has_backups && spills_over(pool, choice->rng)) {
+        bool any_up = false;
+        int index = picker.pick(pool, plan, TIER_BACKUPS, choice, &any_up);
+        if (index >= 0)
+            return index;
+    }
     for (unsigned tier = 0; tier < TIER_COUNT; tier++) {
         bool any_up = false;
         int index = picker.pick(pool, plan, tier, choice, &any_up);

@@ -17,7 +17,7 @@ struct server;
 
 /* What one choice depends on. cursor and rng belong to the worker. */
 struct choice {
-    uint64_t hash;
+    uint64_t hash; /* of the request's key; 0: it has none */
     uint64_t now_us;
     uint32_t *cursor;
     struct rng *rng;

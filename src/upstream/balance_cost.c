@@ -17,11 +17,12 @@
 #define SCAN_MOST 128u
 #define RUNS 8u
 #define RUN_LENGTH 4u
+#define FAR_COST 1.3f /* of a server in another zone; how far it is shows in its slowness */
 
 /* What a scan needs of a member, in one place. */
 struct cost_member {
     struct server *server;
-    float share; /* 1 / weight */
+    float share; /* 1 / weight, more in another zone */
     uint32_t most;
     uint32_t index;
 };
@@ -55,7 +56,7 @@ static bool cost_prepare(const struct pool *pool, void **plan, struct error *err
         for (uint32_t i = 0; i < made->count; i++) {
             const struct pool_server *member = &pool->servers[tiers[tier].members[i]];
             made->members[i] = (struct cost_member){.server = member->server,
-                                                    .share = 1 / (float)member->weight,
+                                                    .share = (member->far ? FAR_COST : 1.0f) / (float)member->weight,
                                                     .most = member->max_connections,
                                                     .index = tiers[tier].members[i]};
         }

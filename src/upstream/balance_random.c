@@ -1,6 +1,7 @@
 /*
- * random: two servers drawn by weight, of which the less loaded is taken (Mitzenmacher, The Power of Two Choices,
- * 2001). Costs the same in a pool of any size, while nobody is down or full.
+ * random: some servers drawn by weight, two by default, of which the one of the least cost is taken (Mitzenmacher, The
+ * Power of Two Choices, 2001; the cost is that of adaptive). Costs the same in a pool of any size, while nobody is down
+ * or full.
  */
 #include <stdlib.h>
 
@@ -12,6 +13,7 @@
 
 struct random_plan {
     struct tier tiers[TIER_COUNT];
+    unsigned choices;
     uint32_t *sums[TIER_COUNT]; /* of the weights up to and with each member */
 };
 
@@ -20,6 +22,7 @@ static bool random_prepare(const struct pool *pool, void **plan, struct error *e
     (void)error;
     struct random_plan *random = xcalloc(1, sizeof *random);
     tiers_fill(random->tiers, pool);
+    random->choices = pool->config != NULL ? (unsigned)pool->config->choices : 2;
     for (unsigned tier = 0; tier < TIER_COUNT; tier++) {
         uint32_t sum = 0;
         random->sums[tier] = xcalloc(random->tiers[tier].count + 1, sizeof *random->sums[tier]);
@@ -69,6 +72,14 @@ static int random_one(const struct pool *pool, const struct tier *tier, const ui
     return random_scan(pool, tier, choice, except, any_up);
 }
 
+/* In proportion to the weight it is drawn by already, the weight counts as in adaptive. */
+static float member_cost(const struct pool_server *member)
+{
+    float load = (float)(member_load(member) + 1) / (float)member->weight;
+    return load * atomic_load_explicit(&member->server->slowness, memory_order_relaxed) +
+           atomic_load_explicit(&member->server->surcharge, memory_order_relaxed);
+}
+
 static int random_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up)
 {
     const struct random_plan *random = plan;
@@ -76,13 +87,15 @@ static int random_pick(const struct pool *pool, const void *plan, unsigned tier,
     if (members->count == 0)
         return -1;
     int first = random_one(pool, members, random->sums[tier], choice, -1, any_up);
-    if (first < 0 || members->count == 1)
-        return first;
-    int second = random_one(pool, members, random->sums[tier], choice, first, any_up);
-    if (second < 0)
-        return first;
-    const struct pool_server *a = &pool->servers[first], *b = &pool->servers[second];
-    return member_compare(b, member_load(b), a, member_load(a)) < 0 ? second : first;
+    int best = first;
+    for (unsigned drawn = 1; drawn < random->choices && best >= 0 && members->count > 1; drawn++) {
+        int other = random_one(pool, members, random->sums[tier], choice, best, any_up);
+        if (other < 0)
+            break;
+        if (member_cost(&pool->servers[other]) < member_cost(&pool->servers[best]))
+            best = other;
+    }
+    return best;
 }
 
 static int random_choose(const struct pool *pool, const void *plan, struct choice *choice)

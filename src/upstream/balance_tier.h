@@ -55,14 +55,7 @@ static inline bool member_is_free(const struct pool_server *member, const struct
     return member->max_connections == 0 || member_load(member) < member->max_connections;
 }
 
-/* Compares (n + 1) / weight by cross products, which are exact: under 0 when a is the less loaded. */
-static inline int member_compare(const struct pool_server *a, uint32_t a_load, const struct pool_server *b,
-                                 uint32_t b_load)
-{
-    uint64_t left = ((uint64_t)a_load + 1) * b->weight, right = ((uint64_t)b_load + 1) * a->weight;
-    return left < right ? -1 : left > right;
-}
-
-extern const struct balancer balance_adaptive, balance_least_conn, balance_round_robin, balance_random;
+extern const struct balancer balance_adaptive, balance_first, balance_hash, balance_least_conn, balance_round_robin,
+    balance_random;
 
 #endif

@@ -3,6 +3,7 @@
 #include "upstream/pool.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/listener_config.h"
 #include "tls/tls.h"
@@ -14,6 +15,12 @@ static uint32_t server_limit(const struct pool_config *pool, const struct server
 {
     uint64_t most = server->max_connections != 0 ? server->max_connections : pool->max_connections;
     return most > INT32_MAX ? INT32_MAX : (uint32_t)most;
+}
+
+/* A server that does not say where it is counts as near. */
+static bool is_far(const struct pool_config *pool, const struct server_config *server)
+{
+    return pool->zone != NULL && server->zone != NULL && strcmp(pool->zone, server->zone) != 0;
 }
 
 static bool pool_add_server(struct pool *pool, const struct server_config *config, struct server_set *set,
@@ -29,7 +36,9 @@ static bool pool_add_server(struct pool *pool, const struct server_config *confi
         .weight = (uint32_t)config->weight,
         .max_connections = server_limit(pool->config, config),
         .backup = config->backup,
+        .far = is_far(pool->config, config),
     };
+    pool->has_backups = pool->has_backups || config->backup;
     if (server_limit(pool->config, config) != 0)
         pool->limited = true;
     return true;

@@ -18,6 +18,7 @@ struct pool_server {
     uint32_t weight;
     uint32_t max_connections; /* 0: no limit */
     bool backup;
+    bool far; /* in another zone than this weir */
 };
 struct pool {
     const struct pool_config *config;
@@ -33,6 +34,7 @@ struct pool {
     struct pool_shared *shared;
     uint32_t index; /* in the snapshot */
     bool limited;   /* any server has a max_connections */
+    bool has_backups;
 };
 /* Resolves names (control thread; may block), takes servers, loads certificates. NULL with error. */
 struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set,

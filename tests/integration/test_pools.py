@@ -90,6 +90,34 @@ def test_least_conn_avoids_the_busy(t):
     equal([c.response().status for c in waiting], [200] * 6)
 
 
+def test_hash_keeps_a_key_at_its_server(t):
+    """One server a key, whichever worker, spread over all; and the same servers in another process."""
+    origins = [t.origin(name=n) for n in 'abcd']
+    pool = '    balance: hash\n    hash: { key: ["query:user"] }\n    servers: [' + ', '.join(f'"{o.address}"' for o in origins) + ']'
+
+    def homes(port):
+        found = {}
+        for round in range(2):
+            for user in range(40):
+                c = t.client(port)
+                at = c.get(f'/?user={user}').json()['origin']
+                c.close()
+                equal(found.setdefault(user, at), at)
+        return found
+    weir, port = pooled(t, pool, 'workers: 2')
+    first = homes(port)
+    equal(len(set(first.values())), 4, first)
+    weir, port = pooled(t, pool, 'workers: 1')
+    equal(homes(port), first)
+    ok(len(spread(t, port, 40)) > 1, 'without the key any server will do')
+
+
+def test_first_fills_up(t):
+    a, b = t.origin(name='a'), t.origin(name='b')
+    weir, port = pooled(t, f'    balance: first\n    servers: [ {{ address: "{a.address}", max_connections: 1 }}, "{b.address}" ]')
+    equal(spread(t, port, 10), {'a': 10})
+
+
 def test_max_connections_is_exact(t):
     """Over four workers: never more than three at once at the server, and all are answered from the queue."""
     lock, now, most = threading.Lock(), [0], [0]

@@ -1,6 +1,9 @@
 /* Balancers over servers made by hand: exact orders and shares, weights, backups, tried and full ones. */
 #include "unit.h"
 
+#include <stdio.h>
+
+#include "base/hash.h"
 #include "base/rng.h"
 #include "upstream/balance.h"
 #include "upstream/pool.h"
@@ -26,8 +29,11 @@ static void bench_begin(struct bench *bench, enum balance_kind kind, const uint3
         bench->members[i] = (struct pool_server){.server = &bench->servers[i], .weight = weights[i]};
     for (size_t i = 0; i < count; i++)
         bench->servers[i].slowness = 1;
+    static const char *const names[SERVERS_MOST] = {"a", "b", "c", "d", "e", "f"};
+    for (size_t i = 0; i < count; i++)
+        bench->servers[i].name = names[i];
     bench->pool = (struct pool){.servers = bench->members, .servers_count = count, .balancer = balancers[kind]};
-    bench->choice = (struct choice){.cursor = &bench->cursor, .rng = &bench->rng, .all_full = &bench->all_full};
+    bench->choice = (struct choice){.hash = 77, .cursor = &bench->cursor, .rng = &bench->rng, .all_full = &bench->all_full};
 }
 
 /* Plans are made late, so that a test may set backups first. */
@@ -195,6 +201,202 @@ static void adaptive_samples_large_pools(void **state)
     pool.balancer->dispose(plan);
 }
 
+static void zones_are_a_price_and_no_wall(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, BALANCE_ADAPTIVE, (const uint32_t[]){1, 1}, 2);
+    bench.members[1].far = true;
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(bench_choose(&bench), 0);
+    bench.servers[0].in_flight = 3;
+    bench.servers[1].in_flight = 2; /* 3 * 1.3 < 4 */
+    assert_int_equal(bench_choose(&bench), 1);
+    bench_end(&bench);
+}
+
+static void first_fills_up(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, BALANCE_FIRST, (const uint32_t[]){1, 1}, 2);
+    bench.members[0].max_connections = 2;
+    for (int load = 0; load < 4; load++) {
+        bench.servers[0].in_flight = load;
+        assert_int_equal(bench_choose(&bench), load < 2 ? 0 : 1);
+    }
+    bench_end(&bench);
+}
+
+/* One of three is left: 1.4 thirds of the requests stay, the rest goes to the backup. */
+static void backups_take_what_the_others_lack(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, BALANCE_ADAPTIVE, (const uint32_t[]){1, 1, 1, 1}, 4);
+    bench.members[3].backup = bench.pool.has_backups = true;
+    unsigned spilled = 0;
+    bench.servers[0].health = SERVER_DOWN;
+    for (unsigned i = 0; i < 3000; i++)
+        spilled += bench_choose(&bench) == 3;
+    assert_in_range(spilled, 120, 280); /* 1 - 1.4 * 2 / 3 = 0.067 */
+    bench.servers[1].health = SERVER_DOWN;
+    spilled = 0;
+    for (unsigned i = 0; i < 3000; i++)
+        spilled += bench_choose(&bench) == 3;
+    assert_in_range(spilled, 1500, 1700); /* 1 - 1.4 / 3 = 0.533 */
+    bench.servers[0].health = bench.servers[1].health = SERVER_UP;
+    for (unsigned i = 0; i < 3000; i++)
+        assert_int_not_equal(bench_choose(&bench), 3);
+    bench_end(&bench);
+}
+
+#define HASHED 100
+#define KEYS 20000
+
+/* A pool of `HASHED` named servers for hash. */
+struct hashed {
+    struct server servers[HASHED];
+    char names[HASHED][8];
+    struct pool_server members[HASHED];
+    struct pool_config config;
+    struct pool pool;
+    struct rng rng;
+    bool all_full;
+    void *plan;
+};
+
+static void hashed_begin(struct hashed *hashed, size_t count, uint64_t bound)
+{
+    memset(hashed, 0, sizeof *hashed);
+    rng_seed_with(&hashed->rng, 11);
+    for (size_t i = 0; i < count; i++) {
+        snprintf(hashed->names[i], sizeof hashed->names[i], "s%zu", i);
+        hashed->servers[i].name = hashed->names[i];
+        hashed->servers[i].slowness = 1;
+        hashed->members[i] = (struct pool_server){.server = &hashed->servers[i], .weight = 1};
+    }
+    hashed->config.hash.bounded_load = bound;
+    hashed->pool = (struct pool){.config = &hashed->config,
+                                 .servers = hashed->members,
+                                 .servers_count = count,
+                                 .balancer = balancers[BALANCE_HASH]};
+}
+
+static int hashed_choose(struct hashed *hashed, uint64_t key)
+{
+    if (hashed->plan == NULL)
+        assert_true(hashed->pool.balancer->prepare(&hashed->pool, &hashed->plan, NULL));
+    struct choice choice = {.hash = hash_mix(key + 1), .rng = &hashed->rng, .all_full = &hashed->all_full};
+    return hashed->pool.balancer->choose(&hashed->pool, hashed->plan, &choice);
+}
+
+static void hashed_end(struct hashed *hashed)
+{
+    hashed->pool.balancer->dispose(hashed->plan);
+}
+
+static void hash_moves_only_the_keys_of_who_leaves(void **state)
+{
+    (void)state;
+    static struct hashed hashed;
+    static int before[KEYS];
+    unsigned moved = 0, needless = 0, counts[HASHED] = {0};
+    hashed_begin(&hashed, HASHED, 125);
+    for (unsigned key = 0; key < KEYS; key++)
+        counts[before[key] = hashed_choose(&hashed, key)]++;
+    for (unsigned i = 0; i < HASHED; i++)
+        assert_in_range(counts[i], 130, 280); /* 200, with the noise of so few keys */
+    hashed.servers[42].health = SERVER_DOWN;
+    for (unsigned key = 0; key < KEYS; key++) {
+        int now = hashed_choose(&hashed, key);
+        moved += now != before[key];
+        needless += now != before[key] && before[key] != 42;
+        assert_int_not_equal(now, 42);
+    }
+    assert_int_equal(moved, counts[42]);
+    assert_int_equal(needless, 0);
+    hashed.servers[42].health = SERVER_UP;
+    for (unsigned key = 0; key < KEYS; key++)
+        assert_int_equal(hashed_choose(&hashed, key), before[key]);
+    hashed_end(&hashed);
+}
+
+static void hash_does_not_depend_on_the_order_of_the_file(void **state)
+{
+    (void)state;
+    static struct hashed hashed;
+    static int before[KEYS];
+    hashed_begin(&hashed, 10, 0);
+    for (unsigned key = 0; key < KEYS; key++)
+        before[key] = hashed_choose(&hashed, key);
+    hashed_end(&hashed);
+    hashed_begin(&hashed, 10, 0);
+    for (unsigned i = 0; i < 10; i++)
+        hashed.servers[i].name = hashed.names[9 - i];
+    for (unsigned key = 0; key < KEYS; key++)
+        assert_int_equal(hashed_choose(&hashed, key), 9 - before[key]);
+    hashed_end(&hashed);
+}
+
+static void hash_follows_weights(void **state)
+{
+    (void)state;
+    static struct hashed hashed;
+    unsigned counts[3] = {0};
+    hashed_begin(&hashed, 3, 0);
+    hashed.members[1].weight = 2;
+    hashed.members[2].weight = 5;
+    for (unsigned key = 0; key < KEYS; key++)
+        counts[hashed_choose(&hashed, key)]++;
+    assert_in_range(counts[0], KEYS / 8 - 300, KEYS / 8 + 300);
+    assert_in_range(counts[1], KEYS / 4 - 300, KEYS / 4 + 300);
+    hashed_end(&hashed);
+}
+
+/* Zipf(1.0) over 10,000 keys at 20 servers with 2,000 in flight: the hottest has 3 times the mean unless it is bounded. */
+static double hottest(uint64_t bound)
+{
+    enum { SERVERS = 20, BALLS = 60000, IN_FLIGHT = 2000, ZIPF_KEYS = 10000 };
+    static struct hashed hashed;
+    static double sums[ZIPF_KEYS];
+    static int flying[IN_FLIGHT];
+    double sum = 0, most = 0;
+    hashed_begin(&hashed, SERVERS, bound);
+    for (unsigned key = 0; key < ZIPF_KEYS; key++)
+        sums[key] = sum += 1.0 / (key + 1);
+    for (unsigned ball = 0; ball < BALLS; ball++) {
+        int *slot = &flying[ball % IN_FLIGHT];
+        if (ball >= IN_FLIGHT)
+            hashed.servers[*slot].in_flight--;
+        double point = (double)(rng_next(&hashed.rng) >> 11) / 9007199254740992.0 * sum;
+        unsigned low = 0, high = ZIPF_KEYS - 1;
+        while (low < high) {
+            unsigned middle = (low + high) / 2;
+            if (point < sums[middle])
+                high = middle;
+            else
+                low = middle + 1;
+        }
+        *slot = hashed_choose(&hashed, low);
+        hashed.servers[*slot].in_flight++;
+        if (ball < IN_FLIGHT)
+            continue;
+        for (unsigned i = 0; i < SERVERS; i++)
+            most = hashed.servers[i].in_flight > most ? hashed.servers[i].in_flight : most;
+    }
+    hashed_end(&hashed);
+    return most / (IN_FLIGHT / SERVERS);
+}
+
+static void hash_bounds_the_hottest(void **state)
+{
+    (void)state;
+    assert_true(hottest(0) > 2);
+    assert_true(hottest(125) < 1.26);
+    assert_true(hottest(200) < 2.01);
+}
+
 static void random_follows_weights_and_avoids_load(void **state)
 {
     (void)state;
@@ -244,7 +446,7 @@ static void rules_for_all(enum balance_kind kind)
     bool seen[5] = {false};
     for (unsigned i = 0; i < 100; i++)
         seen[bench_choose(&bench)] = true;
-    assert_true(!seen[0] && !seen[1] && !seen[2] && seen[3] && seen[4]);
+    assert_true(!seen[0] && !seen[1] && !seen[2] && seen[3] && seen[4] == (kind != BALANCE_FIRST));
     bench.servers[3].health = bench.servers[4].health = SERVER_DOWN;
     assert_int_equal(bench_choose(&bench), -1);
     assert_false(bench.all_full);
@@ -260,6 +462,8 @@ static void every_balancer_obeys_the_rules(void **state)
     rules_for_all(BALANCE_LEAST_CONN);
     rules_for_all(BALANCE_ROUND_ROBIN);
     rules_for_all(BALANCE_RANDOM);
+    rules_for_all(BALANCE_FIRST);
+    rules_for_all(BALANCE_HASH);
 }
 
 int main(void)
@@ -271,6 +475,13 @@ int main(void)
         cmocka_unit_test(least_conn_is_exact_and_breaks_ties_by_lot),
         cmocka_unit_test(adaptive_weighs_slowness_errors_and_silence),
         cmocka_unit_test(adaptive_samples_large_pools),
+        cmocka_unit_test(zones_are_a_price_and_no_wall),
+        cmocka_unit_test(first_fills_up),
+        cmocka_unit_test(backups_take_what_the_others_lack),
+        cmocka_unit_test(hash_moves_only_the_keys_of_who_leaves),
+        cmocka_unit_test(hash_does_not_depend_on_the_order_of_the_file),
+        cmocka_unit_test(hash_follows_weights),
+        cmocka_unit_test(hash_bounds_the_hottest),
         cmocka_unit_test(random_follows_weights_and_avoids_load),
         cmocka_unit_test(every_balancer_obeys_the_rules),
     };

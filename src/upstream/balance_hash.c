@@ -1,0 +1,202 @@
+/*
+ * hash: requests of one key go to one server, by Maglev's table (Eisenbud and others, Maglev, NSDI 2016). The table is
+ * built from the servers that the file names, whoever is up: a key whose server is down or over its share is hashed
+ * again and again, so that a server that goes moves its own keys and no others, and gets them back. Slowness does not
+ * count here, as servers get different requests by intention (balancing.md 5 and 10).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/rng.h"
+#include "upstream/balance_tier.h"
+
+#define SLOTS_LEAST 65537u    /* prime; shares of up to 655 servers differ by 1 % at most */
+#define SLOTS_EACH 100u       /* above that: the next prime over so many for each server */
+#define PROBES 8u             /* hashes tried before the least loaded serves: then most of the pool is down or full */
+#define SAMPLES 64u           /* members whose load stands for the mean of a larger pool */
+#define UNUSED UINT32_MAX
+
+struct hash_plan {
+    struct tier tiers[TIER_COUNT];
+    uint32_t slots_count;
+    uint32_t *slots;     /* index into pool->servers */
+    uint64_t weights;    /* of the first tier */
+    unsigned bound;      /* percent of its share of the mean; 0: none */
+    void *least;         /* plan of least_conn, for what no probe finds */
+};
+/* One server's order of preference over all slots, while the table is filled. */
+struct preference {
+    uint64_t at, step;
+    uint32_t weight, index;
+};
+
+static bool is_prime(uint32_t number)
+{
+    for (uint32_t i = 3; i <= number / i; i += 2)
+        if (number % i == 0)
+            return false;
+    return number % 2 != 0;
+}
+
+static uint32_t slots_for(uint32_t servers)
+{
+    if (servers <= SLOTS_LEAST / SLOTS_EACH)
+        return SLOTS_LEAST;
+    uint32_t slots = servers * SLOTS_EACH + 1;
+    while (!is_prime(slots))
+        slots++;
+    return slots;
+}
+
+/* By name: the same in every process, and wherever the server stands in the list. */
+static struct preference preference_of(const struct pool_server *member, uint32_t index, uint32_t slots)
+{
+    static const uint64_t keys[2][2] = {{0x7765697241ull, 1}, {0x7765697242ull, 2}};
+    struct span name = span_of(member->server->name);
+    return (struct preference){
+        .at = hash_sip13(keys[0], name) % slots,
+        .step = hash_sip13(keys[1], name) % (slots - 1) + 1,
+        .weight = member->weight,
+        .index = index,
+    };
+}
+
+static int preference_compare(const void *left, const void *right)
+{
+    const struct preference *a = left, *b = right;
+    if (a->step != b->step)
+        return a->step < b->step ? -1 : 1;
+    return a->at != b->at ? (a->at < b->at ? -1 : 1) : a->index < b->index ? -1 : 1;
+}
+
+/* In rounds, each server takes the next slot it likes as often as its weight. */
+static void slots_fill(struct hash_plan *plan, struct preference *preferences, uint32_t count)
+{
+    uint32_t filled = 0;
+    for (;;) {
+        for (uint32_t i = 0; i < count; i++) {
+            struct preference *mine = &preferences[i];
+            for (uint32_t turn = 0; turn < mine->weight; turn++) {
+                while (plan->slots[mine->at] != UNUSED)
+                    mine->at = (mine->at + mine->step) % plan->slots_count;
+                plan->slots[mine->at] = mine->index;
+                if (++filled == plan->slots_count)
+                    return;
+            }
+        }
+    }
+}
+
+static uint32_t greatest_divisor(uint32_t a, uint32_t b)
+{
+    while (b != 0) {
+        uint32_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+static void slots_make(struct hash_plan *plan, const struct pool *pool)
+{
+    const struct tier *tier = &plan->tiers[TIER_SERVERS];
+    struct preference *preferences = xcalloc(tier->count, sizeof *preferences);
+    uint32_t divisor = 0;
+    plan->slots_count = slots_for(tier->count);
+    plan->slots = xcalloc(plan->slots_count, sizeof *plan->slots);
+    memset(plan->slots, 0xff, plan->slots_count * sizeof *plan->slots);
+    for (uint32_t i = 0; i < tier->count; i++) {
+        const struct pool_server *member = &pool->servers[tier->members[i]];
+        preferences[i] = preference_of(member, tier->members[i], plan->slots_count);
+        divisor = greatest_divisor(member->weight, divisor);
+        plan->weights += member->weight;
+    }
+    for (uint32_t i = 0; i < tier->count; i++)
+        preferences[i].weight /= divisor;
+    /* Turns are taken in an order of their own, not that of the file, which may change. */
+    qsort(preferences, tier->count, sizeof *preferences, preference_compare);
+    slots_fill(plan, preferences, tier->count);
+    free(preferences);
+}
+
+static bool hash_prepare(const struct pool *pool, void **plan, struct error *error)
+{
+    struct hash_plan *hash = xcalloc(1, sizeof *hash);
+    tiers_fill(hash->tiers, pool);
+    if (hash->tiers[TIER_SERVERS].count > 0)
+        slots_make(hash, pool);
+    hash->bound = pool->config != NULL ? (unsigned)pool->config->hash.bounded_load : 0;
+    *plan = hash;
+    return balance_least_conn.prepare(pool, &hash->least, error);
+}
+
+/* Requests in flight at servers of the first tier, or about so many. */
+static uint64_t load_sum(const struct pool *pool, const struct tier *tier, struct rng *rng)
+{
+    uint64_t sum = 0;
+    if (tier->count <= 2 * SAMPLES) {
+        for (uint32_t i = 0; i < tier->count; i++)
+            sum += member_load(&pool->servers[tier->members[i]]);
+        return sum;
+    }
+    uint32_t at = rng_below(rng, tier->count), step = tier->count / SAMPLES;
+    for (uint32_t i = 0; i < SAMPLES; i++, at = (at + step) % tier->count)
+        sum += member_load(&pool->servers[tier->members[at]]);
+    return sum * tier->count / SAMPLES;
+}
+
+/* With one more it is within the bound: so many percent of its share of all requests in flight (Mirrokni and others,
+ * Consistent Hashing with Bounded Loads, 2018). *sum: worked out at the first need, as most servers are idle enough. */
+static bool within_bound(const struct pool *pool, const struct hash_plan *plan, const struct pool_server *member,
+                         struct choice *choice, uint64_t *sum)
+{
+    uint64_t load = member_load(member);
+    if (plan->bound == 0 || load == 0)
+        return true;
+    if (*sum == 0)
+        *sum = load_sum(pool, &plan->tiers[TIER_SERVERS], choice->rng) + 1;
+    return (load + 1) * 100 * plan->weights <= plan->bound * *sum * member->weight;
+}
+
+static int hash_pick(const struct pool *pool, const void *data, unsigned tier, struct choice *choice, bool *any_up)
+{
+    const struct hash_plan *plan = data;
+    uint64_t sum = 0;
+    if (tier != TIER_SERVERS || plan->slots == NULL)
+        return -1;
+    for (uint64_t probe = 0; probe < PROBES; probe++) {
+        uint64_t hash = hash_mix(choice->hash + probe);
+        uint32_t index = plan->slots[hash % plan->slots_count];
+        const struct pool_server *member = &pool->servers[index];
+        if (member_is_free(member, choice, any_up) && within_bound(pool, plan, member, choice, &sum))
+            return (int)index;
+    }
+    return -1;
+}
+
+static int hash_choose(const struct pool *pool, const void *data, struct choice *choice)
+{
+    const struct hash_plan *plan = data;
+    bool any_up = false;
+    *choice->all_full = false;
+    int index = choice->hash != 0 ? hash_pick(pool, plan, TIER_SERVERS, choice, &any_up) : -1;
+    return index >= 0 ? index : balance_least_conn.choose(pool, plan->least, choice);
+}
+
+static void hash_dispose(void *data)
+{
+    struct hash_plan *plan = data;
+    tiers_clear(plan->tiers);
+    balance_least_conn.dispose(plan->least);
+    free(plan->slots);
+    free(plan);
+}
+
+const struct balancer balance_hash = {
+    .name = "hash",
+    .prepare = hash_prepare,
+    .choose = hash_choose,
+    .dispose = hash_dispose,
+};
