@@ -179,19 +179,19 @@ static void retry_check(const struct check *check, struct retry_config *retry)
 }
 
 /* What stands at its default may come from a dump and is not told. */
-static void tcp_probe_check(const struct check *check, const struct health_config *health)
+static void probe_keys_check(const struct check *check, const struct health_config *health, bool grpc)
 {
     const struct {
         const void *field;
         bool is_default;
     } of_http[] = {{&health->path, strcmp(health->path, "/") == 0},
                    {&health->method, strcmp(health->method, "GET") == 0},
-                   {&health->host, health->host == NULL},
+                   {&health->host, grpc || health->host == NULL},
                    {&health->expect_body, health->expect_body == NULL}};
     for (size_t i = 0; i < COUNT_OF(of_http); i++)
         if (!of_http[i].is_default)
             schema_report_add(check->report, SCHEMA_WARNING, schema_place_key(check->document, of_http[i].field),
-                              "this has no effect in a tcp probe");
+                              "this has no effect in a %s probe", grpc ? "grpc" : "tcp");
 }
 
 /* Pools may share one section of defaults, so what is derived goes into a copy of the pool's own. */
@@ -213,8 +213,14 @@ static void health_check(const struct check *check, struct pool_config *pool)
                           "fast_interval is longer than interval");
     if (given->fast_interval > given->interval)
         health->fast_interval = health->interval;
-    if (health->type == PROBE_TCP)
-        tcp_probe_check(check, given);
+    if (health->type == PROBE_TCP || health->type == PROBE_GRPC)
+        probe_keys_check(check, given, health->type == PROBE_GRPC);
+    if (health->type != PROBE_GRPC && given->service[0] != '\0')
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &given->service),
+                          "service has no effect but in a grpc probe");
+    if (!WITH_HTTP2 && health->type == PROBE_GRPC)
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &given->type),
+                          "this weir is built without HTTP/2, over which gRPC goes");
 }
 
 static void upstream_tls_check(const struct check *check, const struct upstream_tls_config *tls)

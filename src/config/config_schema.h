@@ -48,6 +48,7 @@ bool syntax_regex(struct span value, struct error *error);
 bool syntax_template(struct span value, struct error *error);
 bool syntax_path_template(struct span value, struct error *error);
 bool syntax_key_part(struct span value, struct error *error);
+bool syntax_grpc_service(struct span value, struct error *error);
 bool syntax_expected_status(struct span value, struct error *error);
 bool syntax_retry_class(struct span value, struct error *error);
 bool syntax_mode(struct span value, struct error *error);

@@ -288,6 +288,16 @@ static bool is_status(struct span value)
            is_digit(value.at[2]);
 }
 
+bool syntax_grpc_service(struct span value, struct error *error)
+{
+    if (value.length > 256)
+        return error_set(error, "a name of a service has at most 256 bytes");
+    for (size_t i = 0; i < value.length; i++)
+        if (value.at[i] <= ' ' || value.at[i] > '~')
+            return error_set(error, "\"%s\" has a character that the name of a service cannot have", value.at);
+    return true;
+}
+
 bool syntax_expected_status(struct span value, struct error *error)
 {
     bool is_class =

@@ -5,7 +5,7 @@
 
 static const char *const balances[] = {"adaptive", "least_conn", "round_robin", "random", "first", "hash", NULL};
 static const char *const protocols[] = {"http/1.1", "h2", "h2c", "auto", NULL};
-static const char *const probes[] = {"http", "https", "tcp", NULL};
+static const char *const probes[] = {"http", "https", "tcp", "grpc", NULL};
 
 #define SERVER struct server_config
 static const struct schema_key server_keys[] = {
@@ -27,13 +27,16 @@ static const struct schema server_schema = {.noun = "server",
 static const struct schema_key health_keys[] = {
     KEY_CHOICE(
         HEALTH, type, "http", probes,
-        "What a probe is: a request, a request over TLS, or a connection; https by default when the pool has tls."),
+        "What a probe is: a request, a request over TLS, a connection, or gRPC's health check; https by default when the "
+        "pool has tls."),
     KEY_STRING(HEALTH, path, "/", "Path that a probe asks for.", .check = syntax_path),
     KEY_STRING(HEALTH, method, "GET", "Method of a probe.", .check = syntax_method),
     KEY_STRING(HEALTH, host, NULL, "Host that a probe names; by default the server's address."),
     KEY_TEXTS(SCHEMA_STRING, HEALTH, expect_status, "[2xx, 3xx]",
               "Statuses of a server that is well: 200, 2xx or 200-399.", .check = syntax_expected_status, .least = 1),
     KEY_STRING(HEALTH, expect_body, NULL, "Text that must stand in the first 64 KiB of the answer."),
+    KEY_STRING(HEALTH, service, "", "Service that a grpc probe asks about; empty: the server as a whole.",
+               .check = syntax_grpc_service),
     KEY_DURATION(HEALTH, interval, "2s", 10, HOURS(24), "Time between two probes of one server."),
     KEY_DURATION(HEALTH, fast_interval, "500ms", 10, HOURS(24), "The same while a server is changing its state."),
     KEY_DURATION(HEALTH, timeout, "1s", 10, HOURS(1), "Longest time for a probe; never longer than interval."),

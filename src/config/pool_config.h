@@ -16,7 +16,7 @@ struct server_config {
     uint64_t max_connections; /* 0: the pool's */
     const char *zone;         /* where it stands; NULL: not told */
 };
-enum probe_kind { PROBE_HTTP, PROBE_HTTPS, PROBE_TCP };
+enum probe_kind { PROBE_HTTP, PROBE_HTTPS, PROBE_TCP, PROBE_GRPC };
 struct health_config {
     enum probe_kind type;       /* http; (https when the pool has tls and type is not written) */
     const char *path;           /* / */
@@ -24,6 +24,7 @@ struct health_config {
     const char *host;           /* Host field of the probe; NULL: the server's address */
     struct texts expect_status; /* "200", "2xx", "200-399"; default [2xx, 3xx] */
     const char *expect_body;    /* text that must stand in the first 64 KiB of the body; NULL: any */
+    const char *service;        /* that a gRPC probe asks about; "": the server as a whole */
     uint64_t interval;          /* ms; 2s */
     uint64_t fast_interval;     /* ms; 500ms; while a server is changing its state */
     uint64_t timeout;           /* ms; 1s; never longer than interval */

@@ -157,8 +157,8 @@ static void check_due(struct deadline *deadline)
     if (check->probe != NULL)
         return; /* no overlap: its end sets the time anew */
     counter_add(COUNTER_probes, 1);
-    check->probe = health_probe_start(check->health->loop, config_of(check), check->server, check->pool->probe_tls,
-                                      check_done, check);
+    check->probe = health_probe_start(check->health->loop, config_of(check), check->server, check->pool->protocol,
+                                      check->pool->probe_tls, check_done, check);
 }
 
 static void health_look(struct deadline *deadline)

@@ -21,6 +21,7 @@
 #include "net/socket.h"
 #include "net/transport.h"
 #include "tls/tls.h"
+#include "upstream/health_grpc.h"
 #include "upstream/server.h"
 
 #define BODY_MOST 65536u   /* bytes that are looked at */
@@ -32,13 +33,15 @@ struct health_probe {
     const struct health_config *config; /* NULL once told: it may be gone */
     const struct server *server;
     struct tls_client *tls; /* a reference; NULL: plain */
+    enum pool_protocol protocol;
     void (*done)(void *owner, const char *why);
     void *owner;
     struct transport *transport; /* until the codec takes it over */
     struct http_conn *http;
     struct stream *stream; /* NULL when none is open */
     struct arena *arena;
-    struct text body; /* so far, when a text is looked for */
+    struct text body; /* so far, when a text is looked for, or of gRPC */
+    struct span grpc_status; /* in the arena */
     size_t body_length;
     struct deadline deadline;
     struct task fail; /* when it could not even begin */
@@ -56,6 +59,8 @@ static const struct limits_config probe_limits = {
     .fields = 100,
     .response_head = 32768,
     .window = BODY_MOST,
+    .stream_window = BODY_MOST,
+    .connection_window = 4 * BODY_MOST,
     .interim_responses = 8,
 };
 static const struct timeouts_config probe_timeouts = {
@@ -155,12 +160,55 @@ bool health_status_matches(const struct texts *expected, unsigned status)
     return expected->count == 0 && status >= 200 && status < 400;
 }
 
+static void probe_note_status(struct health_probe *probe, const struct fields *fields)
+{
+    const struct field *status = fields_find(fields, FIELD_GRPC_STATUS);
+    if (status != NULL)
+        probe->grpc_status = status->value;
+}
+
+static void probe_judge_grpc(struct health_probe *probe)
+{
+    const char *why = health_grpc_judge(text_span(&probe->body), probe->grpc_status);
+    if (why != NULL)
+        probe_fails(probe, why);
+    else
+        probe_passes(probe, true);
+}
+
+static void grpc_head(struct health_probe *probe, const struct head *head, bool last)
+{
+    unsigned status = head->line.response.status;
+    if (status != 200) {
+        snprintf(probe->why, sizeof probe->why, "status %u", status);
+        probe_fails(probe, probe->why);
+        return;
+    }
+    probe_note_status(probe, &head->fields); /* an answer without a message has it here */
+    if (last)
+        probe_judge_grpc(probe);
+}
+
+static void grpc_body(struct health_probe *probe, const struct buf *bytes, bool last)
+{
+    for (const struct slice *slice = bytes->first; slice != NULL; slice = slice->next)
+        text_add(&probe->body, span_make(slice->at, slice->length));
+    if (last)
+        probe_judge_grpc(probe);
+    else if (text_span(&probe->body).length > HEALTH_GRPC_ANSWER_MOST)
+        probe_fails(probe, "answer is not a message of grpc.health.v1");
+}
+
 static void stream_head(struct stream *stream, struct head *head, bool last)
 {
     struct health_probe *probe = stream->owner;
     unsigned status = head->line.response.status;
     if (probe->told || status < 200)
         return;
+    if (probe->config->type == PROBE_GRPC) {
+        grpc_head(probe, head, last);
+        return;
+    }
     if (!health_status_matches(&probe->config->expect_status, status)) {
         snprintf(probe->why, sizeof probe->why, "status %u", status);
         probe_fails(probe, probe->why);
@@ -191,7 +239,9 @@ static void stream_body(struct stream *stream, struct buf *bytes, bool last)
     struct health_probe *probe = stream->owner;
     size_t length = bytes->length;
     probe->body_length += length;
-    if (!probe->told)
+    if (!probe->told && probe->config->type == PROBE_GRPC)
+        grpc_body(probe, bytes, last);
+    else if (!probe->told)
         probe_search(probe, bytes, last);
     if (probe->told && (last || probe->body_length >= BODY_MOST))
         probe_close(probe);
@@ -203,8 +253,10 @@ static void stream_body(struct stream *stream, struct buf *bytes, bool last)
 static void stream_trailers(struct stream *stream, struct fields *trailers)
 {
     struct health_probe *probe = stream->owner;
-    (void)trailers;
-    if (!probe->told)
+    if (!probe->told && probe->config->type == PROBE_GRPC) {
+        probe_note_status(probe, trailers);
+        probe_judge_grpc(probe);
+    } else if (!probe->told)
         probe_fails(probe, "answer lacks the expected text");
     probe_close(probe);
 }
@@ -244,7 +296,8 @@ static const struct stream_events probe_stream_events = {
 static struct head probe_request(const struct health_probe *probe)
 {
     const struct health_config *config = probe->config;
-    struct span path = span_of(config->path), query = SPAN_NONE;
+    bool grpc = config->type == PROBE_GRPC;
+    struct span path = span_of(grpc ? HEALTH_GRPC_PATH : config->path), query = SPAN_NONE;
     size_t mark = span_find(path, '?');
     if (mark != path.length) {
         query = span_skip(path, mark + 1);
@@ -252,8 +305,9 @@ static struct head probe_request(const struct health_probe *probe)
     }
     bool local = probe->address.socket.any.sa_family == AF_UNIX;
     const char *host = config->host != NULL ? config->host : local ? "localhost" : probe->server->address_text;
-    struct head head = {.body_length = BODY_NONE, .minor_version = 1};
-    head.line.request.method_name = span_of(config->method);
+    struct head head = {.body_length = grpc ? BODY_OF_UNKNOWN_LENGTH : BODY_NONE, .minor_version = 1};
+    head.accepts_trailers = grpc;
+    head.line.request.method_name = span_of(grpc ? "POST" : config->method);
     head.line.request.method = method_of(head.line.request.method_name);
     head.line.request.authority = span_of(host);
     head.line.request.path = path;
@@ -261,22 +315,34 @@ static struct head probe_request(const struct health_probe *probe)
     return head;
 }
 
+static bool probe_add_fields(const struct health_probe *probe, struct fields *fields)
+{
+    bool grpc = probe->config->type == PROBE_GRPC;
+    struct span name = grpc ? SPAN("Content-Type") : SPAN("Accept");
+    return fields_add(fields, probe->arena, SPAN("User-Agent"), SPAN("weir"), field_id(SPAN("User-Agent"))) &&
+           fields_add(fields, probe->arena, name, grpc ? SPAN("application/grpc") : SPAN("*/*"), field_id(name));
+}
+
 static void probe_ask(struct health_probe *probe)
 {
     struct head head = probe_request(probe);
+    struct buf message = {0};
+    bool grpc = probe->config->type == PROBE_GRPC;
     probe->arena = arena_new(ARENA_MOST);
     probe->stream = http_conn_open(probe->http);
     probe->stream->events = &probe_stream_events;
     probe->stream->owner = probe;
     probe->stream->arena = probe->arena;
     probe->stream->window = BODY_MOST;
-    if (probe->arena == NULL ||
-        !fields_add(&head.fields, probe->arena, SPAN("User-Agent"), SPAN("weir"), field_id(SPAN("User-Agent"))) ||
-        !fields_add(&head.fields, probe->arena, SPAN("Accept"), SPAN("*/*"), field_id(SPAN("Accept")))) {
+    if (probe->arena == NULL || !probe_add_fields(probe, &head.fields) ||
+        (grpc && !health_grpc_ask(&message, span_of(probe->config->service)))) {
+        buf_clear(&message);
         probe_fails(probe, "weir has no memory for the probe");
         return;
     }
-    probe->stream->ops->send_head(probe->stream, &head, true);
+    probe->stream->ops->send_head(probe->stream, &head, !grpc);
+    if (grpc)
+        probe->stream->ops->send_body(probe->stream, &message, true);
 }
 
 static void conn_opened(struct http_conn *http, struct stream *stream)
@@ -346,16 +412,33 @@ static bool probe_connect(struct health_probe *probe)
     return false;
 }
 
+/* What the pool speaks; gRPC is HTTP/2 alone. False: the server has not chosen it. */
+static bool probe_version(const struct health_probe *probe, struct transport *transport, enum http_version *version)
+{
+    bool grpc = probe->config->type == PROBE_GRPC;
+    if (probe->tls == NULL) {
+        *version = grpc || probe->protocol == POOL_H2C ? HTTP_2 : HTTP_1;
+        return true;
+    }
+    *version = span_equal(tls_transport_facts(transport).alpn, SPAN("h2")) ? HTTP_2 : HTTP_1;
+    return *version == HTTP_2 || !(grpc || probe->protocol == POOL_H2);
+}
+
 static void transport_opened(struct transport *transport)
 {
     struct health_probe *probe = transport->owner;
+    enum http_version version;
     if (probe->closing)
         return;
     if (probe->config->type == PROBE_TCP) {
         probe_passes(probe, true);
         return;
     }
-    probe->http = http_conn_new(HTTP_1, HTTP_CLIENT, transport, &probe_settings, NULL, &probe_http_events, probe);
+    if (!probe_version(probe, transport, &version)) {
+        probe_fails(probe, "server does not choose h2 by ALPN");
+        return;
+    }
+    probe->http = http_conn_new(version, HTTP_CLIENT, transport, &probe_settings, NULL, &probe_http_events, probe);
     if (probe->http == NULL) {
         probe_fails(probe, "weir has no memory for the probe");
         return;
@@ -414,14 +497,17 @@ static uint64_t probe_time(const struct health_config *config)
 }
 
 struct health_probe *health_probe_start(struct loop *loop, const struct health_config *config,
-                                        const struct server *server, struct tls_client *tls,
-                                        void (*done)(void *owner, const char *why), void *owner)
+                                        const struct server *server, enum pool_protocol protocol,
+                                        struct tls_client *tls, void (*done)(void *owner, const char *why),
+                                        void *owner)
 {
     struct health_probe *probe = xcalloc(1, sizeof *probe);
     probe->loop = loop;
     probe->config = config;
     probe->server = server;
-    probe->tls = config->type == PROBE_HTTPS && tls != NULL ? tls_client_take(tls) : NULL;
+    bool uses_tls = config->type == PROBE_HTTPS || config->type == PROBE_GRPC;
+    probe->protocol = protocol;
+    probe->tls = uses_tls && tls != NULL ? tls_client_take(tls) : NULL;
     probe->done = done;
     probe->owner = owner;
     probe->body = text_growing();

@@ -16,10 +16,12 @@ struct server;
 struct tls_client;
 
 /* done() comes once, later, within config->timeout. why: NULL when the server passed, else a text that is good until it
- * returns. The config and server must live until then or health_probe_cancel(). tls: for PROBE_HTTPS. */
+ * returns. The config and server must live until then or health_probe_cancel(). protocol: of the pool; tls: for
+ * PROBE_HTTPS, and for PROBE_GRPC where the pool has TLS. */
 struct health_probe *health_probe_start(struct loop *loop, const struct health_config *config,
-                                        const struct server *server, struct tls_client *tls,
-                                        void (*done)(void *owner, const char *why), void *owner);
+                                        const struct server *server, enum pool_protocol protocol,
+                                        struct tls_client *tls, void (*done)(void *owner, const char *why),
+                                        void *owner);
 void health_probe_cancel(struct health_probe *probe); /* before done(), which will not come */
 /* "200", "2xx" or "200-399". */
 bool health_status_matches(const struct texts *expected, unsigned status) MUST_CHECK;

@@ -54,7 +54,8 @@ static enum pool_protocol protocol_spoken(const struct pool_config *config)
 /* In the order of enum pool_protocol; h2c has no TLS but that of its probes. */
 static const unsigned offers[] = {PROTOCOL_HTTP_1, PROTOCOL_H2, PROTOCOL_H2 | PROTOCOL_HTTP_1, PROTOCOL_H2 | PROTOCOL_HTTP_1};
 
-/* HTTPS probes use the pool's own TLS settings; without these, the defaults. */
+/* HTTPS probes use the pool's own TLS settings; without these, the defaults. gRPC is asked over TLS where the pool has it,
+ * and then over HTTP/2 whatever its requests use. */
 static bool pool_add_tls(struct pool *pool, struct error *error)
 {
     const struct pool_config *config = pool->config;
@@ -62,9 +63,13 @@ static bool pool_add_tls(struct pool *pool, struct error *error)
     unsigned offer = offers[pool->protocol];
     if (config->tls != NULL && (pool->tls = tls_client_new(config->tls, offer, error)) == NULL)
         return error_wrap(error, "pool \"%s\"", pool->name);
-    if (config->health == NULL || config->health->type != PROBE_HTTPS)
+    bool grpc = config->health != NULL && config->health->type == PROBE_GRPC;
+    if (config->health == NULL || (grpc ? config->tls == NULL : config->health->type != PROBE_HTTPS))
         return true;
-    pool->probe_tls = pool->tls != NULL ? tls_client_take(pool->tls) : tls_client_new(&defaults, offer, error);
+    if (grpc && pool->protocol == POOL_HTTP_1)
+        pool->probe_tls = tls_client_new(config->tls, PROTOCOL_H2, error);
+    else
+        pool->probe_tls = pool->tls != NULL ? tls_client_take(pool->tls) : tls_client_new(&defaults, offer, error);
     return pool->probe_tls != NULL || error_wrap(error, "pool \"%s\": health", pool->name);
 }
 

@@ -223,3 +223,77 @@ pools: {{ p: {{ servers: ["{address}"], protocol: {protocol} }} }}
     equal(t.client(port).get('/after').json()['origin'], 'origin')
     equal({client.response().status for client in clients}, {200})
     eventually(lambda: all(c.sock.fileno() < 0 for c in server.connections), 5, 'a connection of before stays')
+
+
+def grpc_server(t, answers, tls=False):
+    """A server of grpcio whose health service answers with bytes, or fails with a code, by the name of the service."""
+    try:
+        import grpc
+        from concurrent.futures import ThreadPoolExecutor
+    except ImportError:
+        if os.environ.get('CI'):
+            fail('python3-grpcio is not installed')
+        raise Skipped('python3-grpcio is not installed')
+    asked = collections.Counter()
+
+    def check(message, context):
+        service = message[2:].decode()
+        asked[service] += 1
+        answer = answers.get(service, 'NOT_FOUND')
+        if isinstance(answer, str):
+            context.abort(grpc.StatusCode[answer], 'as asked')
+        return answer
+    server = grpc.server(ThreadPoolExecutor(4))
+    if answers is not None:
+        handler = grpc.unary_unary_rpc_method_handler(check)
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler('grpc.health.v1.Health', {'Check': handler})])
+    if tls:
+        read = lambda name: open(f'{t.certificates}/localhost.{name}', 'rb').read()
+        port = server.add_secure_port('127.0.0.1:0', grpc.ssl_server_credentials([(read('key'), read('crt'))]))
+    else:
+        port = server.add_insecure_port('127.0.0.1:0')
+    server.start()
+    t.later(lambda: server.stop(0).wait())
+    return f'127.0.0.1:{port}', asked
+
+
+def test_grpc_health_probes(t):
+    answers = {'': b'\x08\x01', 'shop.Orders': b'\x08\x01', 'shop.Stock': b'\x08\x02'}
+    (plain, asked), (secure, asked_securely), (without, _) = grpc_server(t, answers), grpc_server(t, answers, tls=True), grpc_server(t, None)
+    health = 'interval: 300ms, fast_interval: 50ms, timeout: 280ms'
+    tls = f'tls: {{ ca: {t.certificates}/ca.crt, server_name: localhost }}'
+    port = t.port()
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes:
+  - {{ match: {{ path: /whole }}, pool: whole }}
+  - {{ match: {{ path: /orders }}, pool: orders }}
+  - {{ match: {{ path: /stock }}, pool: stock }}
+  - {{ match: {{ path: /unknown }}, pool: unknown }}
+  - {{ match: {{ path: /without }}, pool: without }}
+  - {{ match: {{ path: /secure }}, pool: secure }}
+pools:
+  whole: {{ servers: [ {{ address: "{plain}", name: whole }} ], protocol: h2c, health: {{ type: grpc, {health} }} }}
+  orders: {{ servers: [ {{ address: "{plain}", name: orders }} ], protocol: h2c, health: {{ type: grpc, service: shop.Orders, {health} }} }}
+  stock: {{ servers: [ {{ address: "{plain}", name: stock }} ], protocol: h2c, health: {{ type: grpc, service: shop.Stock, {health} }} }}
+  unknown: {{ servers: [ {{ address: "{plain}", name: unknown }} ], protocol: h2c, health: {{ type: grpc, service: shop.Nothing, {health} }} }}
+  without: {{ servers: [ {{ address: "{without}", name: without }} ], protocol: h2c, health: {{ type: grpc, {health} }} }}
+  secure: {{ servers: [ {{ address: "{secure}", name: secure }} ], protocol: h2, {tls}, health: {{ type: grpc, {health} }} }}
+''')
+    for name, why in (('stock', 'service is NOT_SERVING'), ('unknown', 'grpc status NOT_FOUND'), ('without', 'grpc status UNIMPLEMENTED')):
+        contains(weir.log_line(f'server={name} '), why)
+    for name, status in (('stock', 503), ('unknown', 503), ('without', 503), ('whole', 404), ('orders', 404), ('secure', 404)):
+        got = t.client(port).get('/' + name).status
+        ok((got == 503) == (status == 503), f'{name}: {got}')
+    eventually(lambda: min(asked[''], asked['shop.Orders'], asked_securely['']) > 3)
+    equal({weir.stderr().count(f'server={name} ') for name in ('whole', 'orders', 'secure')}, {0})
+    answers['shop.Stock'] = b'\x08\x01'
+    eventually(lambda: t.client(port).get('/stock').status != 503)
+    contains(weir.log_line('server is up'), 'stock')
+
+
+def test_probes_speak_the_pools_protocol(t):
+    server = H2Server(t)
+    weir, port = t.simple(server, pool='protocol: h2c, health: { path: /health, interval: 200ms, timeout: 200ms }', more='workers: 1')
+    eventually(lambda: server.paths['/health'] > 3)
+    equal(t.client(port).get().status, 200)
+    ok('server is down' not in weir.stderr())

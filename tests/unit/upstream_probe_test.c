@@ -28,6 +28,7 @@ struct bench {
     struct pool_shared *shared;
     struct server *server;
     struct health_config config;
+    enum pool_protocol protocol;
     int listening;
     pthread_t thread;
     struct script script;
@@ -134,7 +135,7 @@ static const char *probe(struct bench *bench, struct script script)
     bench->stop.passed = bench_stop;
     assert_int_equal(pthread_create(&bench->thread, NULL, serve, bench), 0);
     struct health_probe *probe =
-        health_probe_start(bench->loop, &bench->config, bench->server, NULL, probe_done, bench);
+        health_probe_start(bench->loop, &bench->config, bench->server, bench->protocol, NULL, probe_done, bench);
     assert_non_null(probe);
     assert_int_equal(bench->told, 0);
     loop_run(bench->loop);
@@ -219,7 +220,8 @@ static void a_probe_can_be_cancelled(void **state)
     (void)state;
     struct bench bench;
     bench_begin(&bench);
-    struct health_probe *probe = health_probe_start(bench.loop, &bench.config, bench.server, NULL, probe_done, &bench);
+    struct health_probe *probe = health_probe_start(bench.loop, &bench.config, bench.server, POOL_HTTP_1, NULL,
+                                                    probe_done, &bench);
     bench.stop.passed = bench_stop;
     deadline_set(&bench.stop, bench.loop, 30);
     loop_run(bench.loop);
