@@ -46,6 +46,8 @@ const struct schema timeouts_schema = {
 static const struct schema_key limits_keys[] = {
     KEY_INT(LIMITS, connections, "10000", 1, 10000000, "Client connections open at once, all workers together."),
     KEY_SIZE(LIMITS, request_head, "16KiB", 1024, MEBIBYTES(1), "Largest head of a request; over it: 431."),
+    KEY_SIZE(LIMITS, header_list, "64KiB", 1024, MEBIBYTES(1),
+             "Largest head of a request over HTTP/2, where gRPC carries its metadata; over it: 431."),
     KEY_SIZE(LIMITS, request_line, "8KiB", 256, MEBIBYTES(1), "Longest request line; over it: 414."),
     KEY_INT(LIMITS, fields, "100", 4, 10000, "Most headers of a request; over it: 431."),
     KEY_SIZE(LIMITS, response_head, "32KiB", 1024, MEBIBYTES(1), "Largest head of a response; over it: 502."),

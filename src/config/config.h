@@ -31,6 +31,7 @@ struct timeouts_config {
 struct limits_config {
     uint64_t connections;         /* 10000; all workers */
     uint64_t request_head;        /* bytes; 16KiB: request line and fields; over: 431 */
+    uint64_t header_list;         /* bytes; 64KiB: fields of a request over HTTP/2; over: 431 */
     uint64_t request_line;        /* bytes; 8KiB; over: 414 */
     uint64_t fields;              /* 100; over: 431 */
     uint64_t response_head;       /* bytes; 32KiB */

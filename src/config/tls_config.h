@@ -20,7 +20,7 @@ struct tls_config {
     struct certificate_config *certificates; /* at least one */
     enum tls_version min_version;            /* "1.2" */
     enum tls_version max_version;            /* "1.3" */
-    const char *ciphers;                     /* TLS 1.2 list in OpenSSL's notation; NULL: OpenSSL's own defaults */
+    const char *ciphers;                     /* TLS 1.2 list in OpenSSL's notation; default: forward secret and authenticated, which RFC 9113 9.2.2 asks for */
     const char *ciphersuites;                /* TLS 1.3 */
     enum client_auth client_auth;            /* off */
     const char *client_ca;                   /* PEM file; required unless client_auth is off */

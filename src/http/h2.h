@@ -29,7 +29,7 @@ struct h2_reading {
     struct head head;
     struct head_check check;
     struct span authority, path, protocol, scheme;
-    size_t size;          /* bytes as HTTP/1 would count them: what limits.request_head and response_head say */
+    size_t size;          /* bytes as HTTP/1 would count them: what limits.header_list and response_head say */
     unsigned fields;
     enum failure why;     /* not NONE: refused; the rest of the block is not kept */
     bool trailers;

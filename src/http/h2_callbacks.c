@@ -456,8 +456,8 @@ static nghttp2_option *option_new(const struct h2_conn *conn)
         return NULL;
     nghttp2_option_set_no_auto_window_update(option, 1); /* credits decide */
     nghttp2_option_set_no_closed_streams(option, 1);
-    /* A whole head in frames of the usual size, and some: bytes are counted besides (limits.request_head). */
-    nghttp2_option_set_max_continuations(option, (size_t)limits->request_head / 16384 + 8);
+    /* A whole head in frames of the usual size, and some: bytes are counted besides (limits.header_list). */
+    nghttp2_option_set_max_continuations(option, (size_t)limits->header_list / 16384 + 8);
     nghttp2_option_set_stream_reset_rate_limit(option, 2000, 1000); /* h2_guard is stricter, and tells its name */
     return option;
 }

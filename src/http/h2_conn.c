@@ -677,7 +677,7 @@ static bool say_settings(struct h2_conn *conn)
     const struct limits_config *limits = conn->settings->limits;
     const nghttp2_settings_entry server[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)limits->streams},
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)(limits->request_head + 32 * limits->fields)}, /* 32 a field: RFC 9113 6.5.2 */
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)(limits->header_list + 32 * limits->fields)}, /* 32 a field: RFC 9113 6.5.2 */
         {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
     };
     const nghttp2_settings_entry client[] = {

@@ -34,7 +34,7 @@ static enum failure over_limit(const struct h2_conn *conn, struct h2_reading *re
 {
     const struct limits_config *limits = conn->settings->limits;
     bool server = conn->conn.role == HTTP_SERVER;
-    size_t most = server ? limits->request_head : limits->response_head;
+    size_t most = server ? limits->header_list : limits->response_head;
     unsigned fields_most = (unsigned)limits->fields * (server ? 1u : 10u); /* a server's fields are its own affair up to ten times a client's */
     if (server && span_is(name, ":path") && value.length > limits->request_line)
         return FAILURE_TARGET_TOO_LONG;
@@ -119,7 +119,7 @@ void h2_reading_field(struct h2_stream *stream, struct span name, struct span va
 bool h2_reading_is_bomb(const struct h2_stream *stream)
 {
     const struct limits_config *limits = stream->conn->settings->limits;
-    size_t most = stream->conn->conn.role == HTTP_SERVER ? limits->request_head : limits->response_head;
+    size_t most = stream->conn->conn.role == HTTP_SERVER ? limits->header_list : limits->response_head;
     return stream->reading->why != FAILURE_NONE && stream->reading->size > BOMB * most;
 }
 
