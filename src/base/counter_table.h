@@ -46,6 +46,8 @@
     X(retries, COUNTER, "attempts after the first")                                                                    \
     X(retries_out_of_budget, COUNTER, "retries that the budget forbade")                                               \
     X(replays, COUNTER, "requests sent anew because a kept server connection had gone stale")                          \
+    X(ejections, COUNTER, "servers left out for a time because their traffic failed")                                  \
+    X(ejections_refused, COUNTER, "ejections that would have left too few servers")                                    \
     X(rate_limited, COUNTER, "requests refused by a rate limit")                                                       \
     X(rate_limited_dry, COUNTER, "requests that a rate limit in dry run would have refused")                           \
     X(in_flight_limited, COUNTER, "requests refused by a limit of requests in flight")                                 \

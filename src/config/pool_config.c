@@ -71,6 +71,17 @@ static const struct schema_key retry_keys[] = {
 static const struct schema retry_schema = {
     .noun = "retry", .size = sizeof(RETRY), .keys = retry_keys, .text = "When a request is sent again."};
 
+#define OUTLIER struct outlier_config
+static const struct schema_key outlier_keys[] = {
+    KEY_INT(OUTLIER, errors, "5", 0, 1000000, "Errors in a row that eject a server; 0: no number does."),
+    KEY_DURATION(OUTLIER, time, "5s", 0, HOURS(24),
+                 "How long, times the ejections not yet forgiven, up to six; 0s: nobody is ejected."),
+    KEY_PERCENT(OUTLIER, most, "50%", 0, 100, "Most of the pool's weight that may be out at once."), KEY_END};
+static const struct schema outlier_schema = {.noun = "outlier",
+                                             .size = sizeof(OUTLIER),
+                                             .keys = outlier_keys,
+                                             .text = "When a server is left out because its traffic fails."};
+
 #define HASH struct hash_config
 static const struct schema_key hash_keys[] = {
     KEY_TEXTS(SCHEMA_STRING, HASH, key, "[client.ip]",
@@ -89,6 +100,7 @@ static const struct schema_key pool_keys[] = {
     KEY_SECTIONS(POOL, servers, SERVER, server_schema, "The servers; an address alone will do.",
                  .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE | SCHEMA_OWN, .least = 1),
     KEY_CHOICE(POOL, balance, "adaptive", balances, "How requests are spread over the servers."),
+    KEY_SECTION(POOL, outlier, OUTLIER, outlier_schema, "When a server is left out because its traffic fails."),
     KEY_SECTION(POOL, hash, HASH, hash_schema, "How balance: hash finds a server."),
     KEY_INT(POOL, choices, "2", 1, 32, "Servers that balance: random draws, to take the best."),
     KEY_STRING(POOL, zone, NULL, "Where this weir stands: servers of other zones cost adaptive and least_conn 1.3 times as much."),

@@ -55,9 +55,15 @@ struct hash_config {
     uint64_t ipv6_prefix;  /* 64 */
     uint64_t bounded_load; /* percent of its share of all requests in flight that a server may have; 125%; 0%: no bound */
 };
+struct outlier_config {
+    uint64_t errors; /* 5 in a row that eject a server; 0: no number does */
+    uint64_t time;   /* ms; 5s, times how often it was ejected lately, up to 6; 0s: nobody is ejected */
+    uint64_t most;   /* percent of the pool's weight that may be out; 50% */
+};
 struct pool_config {
     const char *name;            /* its key in the map */
     enum balance_kind balance;   /* adaptive */
+    struct outlier_config outlier;
     struct hash_config hash;     /* of balance: hash */
     uint64_t choices;            /* of balance: random; 2 */
     const char *zone;            /* where this weir stands; NULL: zones do not count */

@@ -37,7 +37,7 @@ void tiers_clear(struct tier tiers[TIER_COUNT])
 
 /* Backups take a share as soon as under 1 / SPILL_AT of the servers' weight is up: what is left could not carry more
  * than that share of the load (Envoy's overprovisioning factor of 1.4). True: this request goes to them. */
-static bool spills_over(const struct pool *pool, struct rng *rng)
+static bool spills_over(const struct pool *pool, const struct choice *choice)
 {
     uint64_t up = 0, all = 0;
     for (size_t i = 0; i < pool->servers_count; i++) {
@@ -45,15 +45,15 @@ static bool spills_over(const struct pool *pool, struct rng *rng)
         if (member->backup)
             continue;
         all += member->weight;
-        up += server_is_up(member->server) ? member->weight : 0;
+        up += server_is_eligible(member->server, choice) ? member->weight : 0;
     }
-    return up > 0 && up * 14 < all * 10 && rng_below(rng, 1000) >= 1400 * up / all;
+    return up > 0 && up * 14 < all * 10 && rng_below(choice->rng, 1000) >= 1400 * up / all;
 }
 
 int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice, struct tier_picker picker)
 {
     *choice->all_full = false;
-    if (pool->has_backups && spills_over(pool, choice->rng)) {
+    if (pool->has_backups && spills_over(pool, choice)) {
         bool any_up = false;
         int index = picker.pick(pool, plan, TIER_BACKUPS, choice, &any_up);
         if (index >= 0)

@@ -19,6 +19,7 @@ struct server;
 struct choice {
     uint64_t hash; /* of the request's key; 0: it has none */
     uint64_t now_us;
+    bool panic; /* ejections do not count */
     uint32_t *cursor;
     struct rng *rng;
     struct server *const *tried;

@@ -78,7 +78,7 @@ static inline float silence_of(const struct scan *scan, const struct server *ser
 static inline void scan_member(struct scan *scan, const struct cost_member *member)
 {
     const struct server *server = member->server;
-    if (!server_is_up(server) || choice_was_tried(scan->choice, server))
+    if (!server_is_eligible(server, scan->choice) || choice_was_tried(scan->choice, server))
         return;
     scan->any_up = true;
     uint32_t load = server_load(server);

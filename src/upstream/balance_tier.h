@@ -46,10 +46,15 @@ static inline uint32_t member_load(const struct pool_server *member)
     return server_load(member->server);
 }
 
+static inline bool server_is_eligible(const struct server *server, const struct choice *choice)
+{
+    return server_is_up(server) && (!server_is_ejected(server, choice->now_us) || choice->panic);
+}
+
 /* May be chosen now; *any_up is set when only its limit stands against it, or nothing. */
 static inline bool member_is_free(const struct pool_server *member, const struct choice *choice, bool *any_up)
 {
-    if (!server_is_up(member->server) || choice_was_tried(choice, member->server))
+    if (!server_is_eligible(member->server, choice) || choice_was_tried(choice, member->server))
         return false;
     *any_up = true;
     return member->max_connections == 0 || member_load(member) < member->max_connections;

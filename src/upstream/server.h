@@ -29,6 +29,8 @@ struct pool_shared {
     _Alignas(CACHE_LINE) _Atomic uint64_t scored_us; /* when the last tick was; the worker that changes it does it */
     _Atomic float normal_errors;                     /* share of errors that is usual in this pool */
     _Atomic uint32_t silence_us;                     /* a server silent for longer is slow; 0: not known */
+    _Atomic bool panic;                              /* so few are left that ejections do not count */
+    atomic_flag ejecting;                            /* held while somebody counts who is out */
 };
 /* What traffic has shown of a server, decaying (server_score.c). Not on the path of a choice. */
 struct server_score {
@@ -45,11 +47,16 @@ struct server {
     _Atomic uint32_t heard_us;  /* last head, or when the first began to wait; low bits of the clock */
     _Atomic float slowness;     /* T of balancing.md 5; 1: as its pool */
     _Atomic float surcharge;    /* E of balancing.md 5, in requests in flight; 0: fails no more than others */
+    _Atomic uint32_t ejected_until_ms; /* low bits of the clock, see server_is_ejected(); 0: not ejected */
+    _Atomic uint32_t joined_ms; /* when it came back, for slow start; 0: it has always been there */
     _Atomic int health;         /* enum server_health; written by control, and by workers on fast-down */
     /* bit by worker number: it has requests queued that this server could take */
     _Atomic uint64_t waiting_workers[SERVER_WORKERS_MOST / 64];
     /* from here on read mostly */
     _Alignas(CACHE_LINE) struct server_score score;
+    _Atomic uint32_t errors_in_a_row;
+    uint32_t ejections;      /* not forgiven yet; this and the next under pool_shared.ejecting */
+    uint64_t ejected_at_us;  /* end of the last ejection */
     _Atomic int32_t references;              /* pools of snapshots, tables and connections of workers */
     _Atomic uint64_t refused_at_us;          /* first refused connect of the current second, for fast-down */
     _Atomic uint32_t refused_count;
@@ -62,7 +69,7 @@ struct server {
     uint32_t addresses_count;
     uint32_t number;                    /* unique in the process, never used again: for per-worker tables */
     uint32_t pool_number;               /* pool_shared.number */
-    struct log_site down_site, up_site; /* lines about one server must not fold those about another */
+    struct log_site down_site, up_site, ejected_site; /* lines about one server must not fold those about another */
     struct server *next_same;           /* of the set */
 };
 
@@ -91,6 +98,23 @@ void server_was_reached(struct server *server); /* a connect went well: refusals
 /* The address to try after `tries` others; NULL: no more. */
 const struct address *server_address(const struct server *server, unsigned tries);
 void server_address_worked(struct server *server, const struct address *address);
+
+/* Milliseconds (nearly) in 32 bits, never 0. */
+static inline uint32_t server_clock(uint64_t now_us)
+{
+    return (uint32_t)(now_us >> 10) | 1;
+}
+
+static inline bool server_is_ejected(const struct server *server, uint64_t now_us)
+{
+    uint32_t until = atomic_load_explicit(&server->ejected_until_ms, memory_order_relaxed);
+    return until != 0 && (int32_t)(until - server_clock(now_us)) > 0;
+}
+
+static inline void server_set_ejected(struct server *server, uint64_t now_us, uint64_t milliseconds)
+{
+    atomic_store_explicit(&server->ejected_until_ms, server_clock(now_us + milliseconds * 1000), memory_order_relaxed);
+}
 
 static inline bool server_is_up(const struct server *server)
 {

@@ -22,11 +22,6 @@
 #define DOUBT 2.0         /* standard errors that an excess of errors has to exceed */
 #define KNOWN 1.0         /* answers from which on a server has a say in what is normal */
 
-/* One server's sums at one instant. */
-struct view {
-    double answers, errors, logs, squares;
-};
-
 static void score_lock(struct server_score *score)
 {
     while (atomic_flag_test_and_set_explicit(&score->busy, memory_order_acquire))
@@ -55,11 +50,12 @@ static void score_decay(struct server_score *score, uint64_t now_us)
     score->at_us = now_us;
 }
 
-static struct view score_view(struct server_score *score, uint64_t now_us)
+struct score_view score_view(struct server *server, uint64_t now_us)
 {
+    struct server_score *score = &server->score;
     score_lock(score);
     score_decay(score, now_us);
-    struct view view = {score->answers, score->errors, score->logs, score->squares};
+    struct score_view view = {score->answers, score->errors, score->logs, score->squares};
     score_unlock(score);
     return view;
 }
@@ -81,17 +77,21 @@ void score_fold(struct score_cell *cell, struct server *server)
     *cell = (struct score_cell){.answers = 0};
 }
 
-/* E: what an excess of errors over the pool's own rate costs. */
-static float surcharge_of(const struct view *view, double normal)
+double score_error_rate(const struct score_view *view, double normal)
 {
-    double weight = view->answers + SHRINK;
-    double rate = (view->errors + SHRINK * normal) / weight;
-    double excess = rate - normal - DOUBT * sqrt(normal * (1 - normal) / weight);
+    return (view->errors + SHRINK * normal) / (view->answers + SHRINK);
+}
+
+/* E: what an excess of errors over the pool's own rate costs. */
+static float surcharge_of(const struct score_view *view, double normal)
+{
+    double doubt = DOUBT * sqrt(normal * (1 - normal) / (view->answers + SHRINK));
+    double excess = score_error_rate(view, normal) - normal - doubt;
     return excess > 0 ? (float)(ERROR_WORTH * excess) : 0;
 }
 
 /* T: a power of how much slower than the mean, as far as there are answers to believe it. */
-static float slowness_of(const struct view *view, double mean)
+static float slowness_of(const struct score_view *view, double mean)
 {
     double good = view->answers - view->errors;
     if (good < 1e-3)
@@ -103,7 +103,7 @@ static float slowness_of(const struct view *view, double mean)
 
 static void score_errors_now(const struct pool_shared *shared, struct server *server, uint64_t now_us)
 {
-    struct view view = score_view(&server->score, now_us);
+    struct score_view view = score_view(server, now_us);
     double normal = (double)atomic_load_explicit(&shared->normal_errors, memory_order_relaxed);
     atomic_store_explicit(&server->surcharge, surcharge_of(&view, normal), memory_order_relaxed);
 }
@@ -142,7 +142,7 @@ static int rate_compare(const void *left, const void *right)
 
 /* The median of the servers' error rates, of two in the middle the lower one: so a single bad server of two does not
  * define what is normal. (The mean of the better half, the other bound of balancing.md 5, is never above it.) */
-static double errors_normal(const struct view *views, size_t count, double *rates)
+static double errors_normal(const struct score_view *views, size_t count, double *rates)
 {
     size_t known = 0;
     for (size_t i = 0; i < count; i++)
@@ -155,7 +155,7 @@ static double errors_normal(const struct view *views, size_t count, double *rate
 }
 
 /* Mean of the logarithms, and how long most answers take: a standard deviation above it, about the 84th of 100. */
-static double logs_mean(const struct view *views, size_t count, uint32_t *silence_us)
+static double logs_mean(const struct score_view *views, size_t count, uint32_t *silence_us)
 {
     double good = 0, logs = 0, squares = 0;
     for (size_t i = 0; i < count; i++) {
@@ -175,10 +175,10 @@ static double logs_mean(const struct view *views, size_t count, uint32_t *silenc
 void score_pool(const struct pool *pool, uint64_t now_us)
 {
     size_t count = pool->servers_count;
-    struct view *views = xcalloc(count, sizeof *views);
+    struct score_view *views = xcalloc(count, sizeof *views);
     double *rates = xcalloc(count, sizeof *rates);
     for (size_t i = 0; i < count; i++)
-        views[i] = score_view(&pool->servers[i].server->score, now_us);
+        views[i] = score_view(pool->servers[i].server, now_us);
     uint32_t silence_us;
     double mean = logs_mean(views, count, &silence_us), normal = errors_normal(views, count, rates);
     atomic_store_explicit(&pool->shared->silence_us, silence_us, memory_order_relaxed);

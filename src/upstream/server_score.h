@@ -26,6 +26,13 @@ void score_answered(struct score_cell *cell, uint64_t waited_us, uint64_t now_us
 /* An attempt came to nothing by the server's doing: what its error costs in the next choice is told at once. */
 void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server, uint64_t now_us);
 void score_fold(struct score_cell *cell, struct server *server);
+/* One server's sums at one instant. */
+struct score_view {
+    double answers, errors, logs, squares;
+};
+struct score_view score_view(struct server *server, uint64_t now_us);
+/* Share of errors, as far as there are answers to believe it; normal: the pool's own. */
+double score_error_rate(const struct score_view *view, double normal);
 /* True for one worker each SCORE_TICK_US, which then calls score_pool(). */
 bool score_is_due(struct pool_shared *shared, uint64_t now_us) MUST_CHECK;
 /* Judges all servers of the pool by each other. */

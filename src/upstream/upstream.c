@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "http/http_conn.h"
 #include "upstream/balance.h"
+#include "upstream/ejection.h"
 #include "upstream/upstream_conn.h"
 #include "upstream/upstream_state.h"
 
@@ -134,9 +135,14 @@ enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *w
         .tried = waiter->tried,
         .tried_count = waiter->tried_count,
         .all_full = &all_full,
+        .panic = atomic_load_explicit(&pool->shared->panic, memory_order_relaxed),
     };
     for (;;) {
         int index = pool->balancer->choose(pool, pool->plan, &choice);
+        if (index < 0 && !all_full && !choice.panic) {
+            choice.panic = true; /* who else is left is down: better an ejected one than none */
+            continue;
+        }
         if (index < 0)
             return all_full ? CHOSEN_FULL : CHOSEN_NOBODY;
         const struct pool_server *member = &pool->servers[index];
@@ -179,6 +185,12 @@ static bool failure_is_error(enum failure why)
            why != FAILURE_UPGRADE_UNSUPPORTED && why != FAILURE_NO_SERVER;
 }
 
+static void judge_pool(const struct pool *pool, uint64_t now_us)
+{
+    score_pool(pool, now_us);
+    ejection_judge(pool, now_us);
+}
+
 /* Ten times a second a worker gives what it gathered, and one of them judges. Driven by answers: no timer runs for a
  * pool without any. */
 static void pool_entry_score(struct pool_entry *entry, const struct pool *pool, uint64_t now_us)
@@ -192,7 +204,7 @@ static void pool_entry_score(struct pool_entry *entry, const struct pool *pool, 
         score_fold(&server->cell, server->server);
     }
     if (score_is_due(pool->shared, now_us))
-        score_pool(pool, now_us);
+        judge_pool(pool, now_us);
 }
 
 static void attempt_is_error(struct upstreams *upstreams, struct upstream_waiter *waiter)
@@ -201,6 +213,7 @@ static void attempt_is_error(struct upstreams *upstreams, struct upstream_waiter
     struct server *server = waiter->server;
     const struct pool *pool = waiter->pool;
     score_failed(&upstreams_server(upstreams, server)->cell, pool->shared, server, now_us);
+    ejection_error(pool, server, now_us);
     pool_entry_score(upstreams_pool(upstreams, pool->shared->number), pool, now_us);
 }
 
@@ -215,6 +228,7 @@ void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *wait
         attempt_is_error(upstreams, waiter);
         return;
     }
+    ejection_success(waiter->server);
     if (since_us == 0)
         return;
     score_answered(&upstreams_server(upstreams, waiter->server)->cell, now_us - since_us, now_us);

@@ -112,6 +112,20 @@ def test_hash_keeps_a_key_at_its_server(t):
     ok(len(spread(t, port, 40)) > 1, 'without the key any server will do')
 
 
+def test_a_failing_server_is_ejected(t):
+    """Its checks pass, its answers are errors: a policy that looks at no errors is spared them after five."""
+    bad = t.origin(lambda link, request: link.answer(200 if request.path == '/health' else 500, 'bad'), name='bad')
+    good = t.origin(name='good')
+    weir, port = pooled(t, f'''    balance: round_robin
+    servers: ["{bad.address}", "{good.address}"]
+    health: {{ path: /health, interval: 200ms }}
+    outlier: {{ time: 1s }}''', 'workers: 1')
+    c = t.client(port)
+    statuses = [c.get().status for _ in range(60)]
+    equal(statuses.count(500), 5, statuses)
+    eventually(lambda: c.get().status == 500, 5)
+
+
 def test_first_fills_up(t):
     a, b = t.origin(name='a'), t.origin(name='b')
     weir, port = pooled(t, f'    balance: first\n    servers: [ {{ address: "{a.address}", max_connections: 1 }}, "{b.address}" ]')

@@ -12,7 +12,7 @@ def two(t, bad, retry='attempts: 1', good=tell, more=''):
 listeners: [ {{ address: "127.0.0.1:{port}" }} ]
 routes: [ {{ pool: p }} ]
 pools:
-  p: {{ balance: round_robin, servers: ["{first.address}", "{second.address}"], retry: {{ {retry}, budget: 100% }}, fast_down: 0 }}
+  p: {{ balance: round_robin, servers: ["{first.address}", "{second.address}"], retry: {{ {retry}, budget: 100% }}, fast_down: 0, outlier: {{ time: 0s }} }}
 {more}
 ''')
     return weir, port, first, second

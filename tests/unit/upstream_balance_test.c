@@ -442,6 +442,13 @@ static void rules_for_all(enum balance_kind kind)
     bench.servers[1].in_flight = 1;
     assert_int_equal(bench_choose(&bench), 1);
     bench.choice.tried_count = 0;
+    server_set_ejected(&bench.servers[1], 0, 10);
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(bench_choose(&bench), 0);
+    bench.choice.now_us = 12000;
+    assert_int_equal(server_is_ejected(&bench.servers[1], bench.choice.now_us), false);
+    bench.choice.now_us = 0;
+    bench.servers[1].ejected_until_ms = 0;
     bench.servers[0].health = bench.servers[1].health = SERVER_DOWN;
     bool seen[5] = {false};
     for (unsigned i = 0; i < 100; i++)
