@@ -414,7 +414,10 @@ static void client_closed(struct stream *stream, enum failure why)
     run->down.to = NULL;
     if (x->failure == FAILURE_NONE)
         x->failure = why;
-    forward_abandon(run, why == FAILURE_NONE ? FAILURE_NONE : FAILURE_CLIENT_CLOSED);
+    /* Of a tunnel that both sides have ended, the last bytes may still be on their way to the server. */
+    bool tunnel_over = why == FAILURE_NONE && x->state == EXCHANGE_TUNNEL && run->up.ended && run->down.ended;
+    if (!tunnel_over)
+        forward_abandon(run, why == FAILURE_NONE ? FAILURE_NONE : FAILURE_CLIENT_CLOSED);
     exchange_settle(run);
 }
 
