@@ -1,0 +1,187 @@
+"""How a client's connection finds its version of HTTP, and what a connection of HTTP/2 takes from a reload."""
+import time
+
+from h2test import *
+
+GET = b'GET / HTTP/1.1\r\nHost: test\r\n\r\n'
+
+
+def both(t, more=''):
+    port = t.port()
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c]{more} }} ]
+trusted_proxies: ["127.0.0.1"]
+timeouts: {{ request_head: 1s }}
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{t.origin().address}"] }} }}
+''')
+    return weir, port
+
+
+def slowly(sock, data):
+    for i in range(len(data)):
+        sock.send(data[i:i + 1])
+        time.sleep(0.001)
+
+
+def preface_of(sock):
+    """A connection of HTTP/2 whose first bytes have been sent already."""
+    conn = H2Client.__new__(H2Client)
+    conn.tls = False
+    sock.send(settings_frame({}))
+    H2Conn.__init__(conn, sock, True, hello=False)
+    return conn
+
+
+def test_first_bytes_one_at_a_time(t):
+    weir, port = both(t)
+    for data in (GET, b'POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\nx', b'PRI /x HTTP/1.1\r\nHost: test\r\n\r\n', b'PROPFIND / HTTP/1.1\r\nHost: test\r\n\r\n'):
+        c = t.client(port)
+        c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        slowly(c.sock, data)
+        equal(c.response().status, 200, data)
+        equal(c.get('/again').status, 200)
+    sock = t.client(port).sock
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    slowly(sock, PREFACE)
+    equal(preface_of(sock).get('/two').status, 200)
+    equal(weir.access_line(path='/two')['protocol'], 'HTTP/2')
+
+
+def test_first_bytes_behind_a_proxy_preface(t):
+    for mode in ('optional', 'required'):
+        weir, port = both(t, f', proxy_protocol: {mode}')
+        preface = b'PROXY TCP4 192.0.2.7 127.0.0.1 1234 80\r\n'
+        c = t.client(port, first=preface + GET)
+        equal(c.response().status, 200)
+        sock = t.client(port, first=preface + PREFACE).sock
+        equal(preface_of(sock).get('/two').status, 200)
+        line = weir.access_line(path='/two')
+        equal((line['protocol'], line['client']), ('HTTP/2', '192.0.2.7'))
+    weir, port = both(t, ', proxy_protocol: optional')
+    for data in (GET, PREFACE):     # bytes that might have begun a preface of that protocol too
+        c = t.client(port)
+        c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        slowly(c.sock, data)
+        equal(c.response().status if data is GET else preface_of(c.sock).get('/x').status, 200)
+
+
+def test_a_client_that_never_shows_its_version(t):
+    weir, port = both(t)
+    for first in (b'', b'PRI * HT'):
+        c = t.client(port, first=first)
+        began = time.monotonic()
+        ok(c.ended(3))
+        between(time.monotonic() - began, 0.5, 2.5)
+
+
+def test_drain_before_the_version_is_known(t):
+    weir, port = both(t, '')
+    c = t.client(port, first=b'P')
+    began = time.monotonic()
+    time.sleep(0.1)
+    weir.stop()
+    ok(time.monotonic() - began < 3)
+
+
+def test_h2c_alone(t):
+    port = t.port()
+    t.weir(f'listeners: [ {{ address: "127.0.0.1:{port}", protocols: [h2c] }} ]\nroutes: [ {{ respond: 204 }} ]\n')
+    equal(t.h2_client(port).get().status, 204)
+    c = t.client(port, first=GET)
+    ok(not c.reader.rest().startswith(b'HTTP'))
+
+
+def test_alpn(t):
+    """The server's order; an alert where nothing fits; without ALPN what the listener speaks by itself."""
+    cases = (('[h2, http/1.1]', ['http/1.1', 'h2'], 'h2'), ('[h2, http/1.1]', ['http/1.1'], 'http/1.1'), ('[http/1.1]', ['h2', 'http/1.1'], 'http/1.1'),
+             ('[h2]', ['h2', 'http/1.1'], 'h2'), ('[h2]', ['http/1.1'], ssl.SSLError), ('[http/1.1]', ['h2'], ssl.SSLError), ('[h2, http/1.1]', ['spdy/3'], ssl.SSLError),
+             ('[h2, http/1.1]', [], None))
+    for protocols, offered, chosen in cases:
+        port = t.port()
+        weir = t.weir(f'listeners: [ {{ address: "127.0.0.1:{port}", protocols: {protocols}, tls: {{ certificates: [{t.cert("localhost")}] }} }} ]\nroutes: [ {{ respond: 204 }} ]\n')
+        context = t.tls_client()
+        if offered:
+            context.set_alpn_protocols(offered)
+        try:
+            sock = context.wrap_socket(socket.create_connection(('127.0.0.1', port)), server_hostname='localhost')
+        except ssl.SSLError as error:
+            equal(chosen, ssl.SSLError, f'{protocols} {offered} {error}')
+            contains(str(error).lower().replace('_', ' '), 'no application protocol')
+            continue
+        equal(sock.selected_alpn_protocol(), chosen, f'{protocols} {offered}')
+        if chosen == 'h2':
+            conn = H2Client.__new__(H2Client)
+            conn.tls = True
+            H2Conn.__init__(conn, sock, True)
+            equal(conn.get().status, 204)
+        else:
+            sock.send(GET)
+            contains(sock.recv(100).decode(), 'HTTP/1.1 204')
+        sock.close()
+        weir.stop()
+
+
+def test_another_host_on_a_connection_with_client_certificates(t):
+    """421 for a name that the handshake did not cover, on that stream alone."""
+    port = t.port()
+    t.weir(f'''listeners:
+  - address: "127.0.0.1:{port}"
+    tls: {{ certificates: [{t.cert("localhost")}, {t.cert("a")}], client_auth: optional, client_ca: {t.certificates}/ca.crt }}
+routes: [ {{ respond: 204 }} ]
+''')
+    c = t.h2_client(port, t.tls_client())
+    equal([c.get(host=host).status for host in ('localhost', 'a.test', 'localhost')], [204, 421, 204])
+
+
+def test_reload_reaches_a_connection_that_is_never_idle(t):
+    """New streams take the new file, those in progress keep theirs."""
+    def handler(link, request):
+        if request.path == '/long':
+            link.send('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n')
+            link.origin.wait.wait(10)
+            link.send('0\r\n\r\n')
+        else:
+            tell(link, request)
+    origin = t.origin(handler)
+    origin.wait = threading.Event()
+    port, other = t.port(), t.port()
+    text = f'''listeners:
+  - {{ address: "127.0.0.1:{port}", protocols: [h2c] }}
+  - {{ address: "127.0.0.1:{other}", protocols: [h2c] }}
+routes: [ {{ match: {{ path: /new }}, respond: 404 }}, {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+'''
+    weir = t.weir(text)
+    c, gone = t.h2_client(port), t.h2_client(other)
+    long, longer = c.request(target='/long'), gone.request(target='/long')
+    equal((long.head().status, longer.head().status, c.get('/new').status), (200, 200, 404))
+    weir.reload(text.replace('respond: 404', 'respond: 201').replace(f'  - {{ address: "127.0.0.1:{other}", protocols: [h2c] }}\n', ''))
+    equal(c.get('/new').status, 201)
+    eventually(lambda: gone.goaways, text='a listener that went away does not drain')
+    origin.wait.set()
+    equal((long.response().body, longer.response().body), (b'x', b'x'))
+    equal(c.get('/new').status, 201)
+    eventually(lambda: gone.over)
+
+
+def test_streams_that_were_reset_make_no_room(t):
+    """Twice the limit may be on their way out; more are refused until they have ended."""
+    port = t.port()
+    origin = t.origin(lambda link, request: link.gone(10))
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}", protocols: [h2c] }} ]
+limits: {{ streams: 5 }}
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+''')
+    c = t.h2_client(port)
+    streams = [c.request() for _ in range(5)]
+    eventually(lambda: origin.count() == 5)
+    for stream in streams:
+        stream.rst()
+    more = [c.request() for _ in range(5)]
+    eventually(lambda: origin.count() == 10)
+    for stream in more:
+        stream.rst()
+    ok(not c.over)
+    eventually(lambda: len(weir.access()) == 10)
+    equal({a['failure'] for a in weir.access()}, {'client_closed'})
