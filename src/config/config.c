@@ -56,7 +56,7 @@ static const struct schema_key limits_keys[] = {
              "Bytes a second that a request body must bring, averaged over timeouts.request_idle; 0B: off."),
     KEY_INT(LIMITS, keep_alive_requests, "0", 0, 1000000000, "Requests on one client connection; 0: no end."),
     KEY_SIZE(LIMITS, window, "32KiB", KIBIBYTES(16), MEBIBYTES(64),
-             "Bytes on their way at once, each direction of a request."),
+             "Bytes on their way at once, each direction of a request; up to 128KiB while a worker holds little."),
     KEY_INT(LIMITS, streams, "100", 1, 10000, "Streams open at once on one HTTP/2 connection of a client."),
     KEY_SIZE(LIMITS, stream_window, "1MiB", KIBIBYTES(64), MEBIBYTES(64),
              "What the window of one HTTP/2 stream may grow to, by itself, from 64KiB."),

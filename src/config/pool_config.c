@@ -116,7 +116,7 @@ static const struct schema_key pool_keys[] = {
     KEY_DURATION(POOL, connect_timeout, "2s", 1, MINUTES(10), "Longest time to connect to a server, TLS included."),
     KEY_DURATION(POOL, idle_timeout, "4s", 0, HOURS(24),
                  "How long an idle connection to a server is kept; 0s: not at all."),
-    KEY_INT(POOL, idle_connections, "64", 0, 100000, "Idle connections kept for one server by one worker."),
+    KEY_INT(POOL, idle_connections, "256", 0, 100000, "Idle connections kept for one server by one worker."),
     KEY_INT(POOL, max_requests, "0", 0, 1000000000, "Requests on one connection; 0: no end."),
     KEY_INT(POOL, fast_down, "2", 0, 1000,
             "Refused connections within a second that take a server down until a probe passes; 0: off."),

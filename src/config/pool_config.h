@@ -77,7 +77,7 @@ struct pool_config {
     struct retry_config retry;
     uint64_t connect_timeout;    /* ms; 2s: longer than the second after which TCP sends a lost SYN again */
     uint64_t idle_timeout;       /* ms; 4s: kept connections; below most servers' own 5s */
-    uint64_t idle_connections;   /* kept idle per server and worker; 64 */
+    uint64_t idle_connections;   /* kept idle per server and worker; 256 */
     uint64_t max_requests;       /* per connection; 0: no end */
     uint64_t fast_down;          /* refused connects within 1 s that take a server down until a probe passes; 2; 0: off */
 };

@@ -24,7 +24,7 @@
 #include "upstream/upstream.h"
 
 #define LOG_RING_SIZE ((size_t)1 << 20) /* about two thousand access-log lines until the log thread looks */
-#define BLOCKS_KEPT 512                 /* free blocks (8 MiB) a worker keeps warm while it works */
+#define BLOCKS_KEPT 1024                /* free blocks (16 MiB) a worker keeps warm while it works */
 #define BLOCKS_KEPT_IDLE 4              /* and when no request came for a while */
 #define IDLE_MS 250
 #define STOP_MOST 1000     /* ms that a stopping worker gives its exchanges to let go */
