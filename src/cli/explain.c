@@ -170,14 +170,17 @@ static void tell_filters(struct answer_text *out, const struct plan *plan, struc
 
 static void pool_line(char *line, size_t room, const struct plan *plan, size_t index)
 {
+    static const char *const protocols[] = {
+        [POOL_HTTP_1] = "HTTP/1.1", [POOL_H2] = "HTTP/2", [POOL_H2C] = "HTTP/2", [POOL_AUTO] = "HTTP/2 or HTTP/1.1"};
     static const char *const balances[] = {"adaptive", "least_conn", "round_robin", "random", "first", "hash"};
     const struct pool_config *pool = plan->pools[index]->config;
     char share[64] = "";
     if (plan->pools_count > 1)
         snprintf(share, sizeof share, " (%u of %u)", plan->weights[index], plan->weights_total);
-    snprintf(line, room, "%s%s: %s over %zu server%s%s, %llu %s after the first, at most %llu requests wait %llu ms",
+    const char *protocol = pool->protocol == POOL_AUTO && pool->tls == NULL ? "HTTP/1.1" : protocols[pool->protocol];
+    snprintf(line, room, "%s%s: %s over %zu server%s by %s%s, %llu %s after the first, at most %llu requests wait %llu ms",
              pool->name, share, balances[pool->balance], pool->servers_count, pool->servers_count == 1 ? "" : "s",
-             pool->tls != NULL ? " by TLS" : "", (unsigned long long)pool->retry.attempts,
+             protocol, pool->tls != NULL ? " in TLS" : "", (unsigned long long)pool->retry.attempts,
              pool->retry.attempts == 1 ? "try" : "tries", (unsigned long long)pool->queue.size,
              (unsigned long long)pool->queue.max_wait);
 }
@@ -210,6 +213,14 @@ static void tell_pool(struct answer_text *out, const struct plan *plan, size_t i
     }
 }
 
+/* What the route lets pass, or makes of it, beside plain requests. */
+static void tell_kinds(struct answer_text *out, const struct plan *plan)
+{
+    tell(out, "websocket", plan->websocket ? "passes" : "is refused");
+    if (plan->grpc_web)
+        tell(out, "grpc_web", "goes to the pool as gRPC");
+}
+
 static void tell_plan(struct answer_text *out, const struct plan *plan, struct exchange *x)
 {
     char line[1024];
@@ -226,6 +237,7 @@ static void tell_plan(struct answer_text *out, const struct plan *plan, struct e
     snprintf(line, sizeof line, "response %u ms, idle %u ms, whole %u ms (0: no limit)", plan->response_timeout,
              plan->idle_timeout, plan->timeout);
     tell(out, "timeouts", line);
+    tell_kinds(out, plan);
     if (out->as_json) {
         json_key(&out->json, "pools");
         json_array(&out->json);
@@ -250,6 +262,16 @@ static enum failure prepare(struct exchange *x, const struct question *question,
                           x->request.line.request.query, &rules, x->arena);
 }
 
+static void tell_protocols(struct answer_text *out, const struct site *site)
+{
+    const struct texts *names = &site->config->protocols;
+    struct text text = text_growing();
+    for (size_t i = 0; i < names->count; i++)
+        text_print(&text, "%s%s", i == 0 ? "" : ", ", names->items[i]);
+    tell(out, "protocols", text.at);
+    text_free(&text);
+}
+
 static bool explain_request(struct answer_text *out, const struct question *question, const struct url *url,
                             const struct snapshot *snapshot, struct exchange *x)
 {
@@ -262,6 +284,7 @@ static bool explain_request(struct answer_text *out, const struct question *ques
     x->tls = site->tls != NULL;
     snprintf(line, sizeof line, "%s%s", site->config->name, site->tls != NULL ? " (TLS)" : "");
     tell(out, "listener", line);
+    tell_protocols(out, site);
     enum failure why = prepare(x, question, url, snapshot, site);
     if (why != FAILURE_NONE) {
         snprintf(line, sizeof line, "%u, %s (%s)", failure_info[why].status, failure_info[why].text,

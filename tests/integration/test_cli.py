@@ -11,6 +11,11 @@ routes:
 pools: { app: { servers: ["10.0.0.1:80"] } }
 '''
 BAD = GOOD.replace('name: api', 'nmae: api').replace('10/s', '10') + 'tiemouts: {}\n'
+GRPC = '''listeners:
+  - { address: "127.0.0.1:8080", protocols: [h2c, http/1.1] }
+routes: [ { pool: app, websocket: false, grpc_web: true } ]
+pools: { app: { servers: ["10.0.0.1:443"], protocol: h2, tls: {} } }
+'''
 COMMANDS = ('run', 'check', 'explain', 'config', 'schema', 'proxy', 'demo', 'version', 'help')
 
 
@@ -106,6 +111,9 @@ def test_explain(t):
     contains(done.stdout, 'health')
     contains(done.stdout, 'host')
     equal(t.run('explain', '-c', good, 'GET', 'http://other.test/none').returncode, 1)
+    done = t.run('explain', '-c', t.file('grpc.yaml', GRPC), 'POST', 'http://api.test/s.S/M')
+    for part in ('h2c, http/1.1', 'HTTP/2 in TLS', 'is refused', 'as gRPC'):
+        contains(done.stdout, part)
     told = t.run('explain', '-c', good, '--json', 'GET', 'http://api.test/v1/x')
     equal(told.returncode, 0)
     json.loads(told.stdout)
