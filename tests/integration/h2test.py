@@ -117,9 +117,9 @@ class H2Stream:
 
 
 class H2Conn:
-    def __init__(self, sock, client, settings=None, window=1 << 24, opened=None, hello=True):
+    def __init__(self, sock, client, settings=None, window=1 << 24, opened=None, hello=True, acknowledge=True):
         sock.setblocking(False)
-        self.sock, self.client, self.opened = sock, client, opened
+        self.sock, self.client, self.opened, self.acknowledge = sock, client, opened, acknowledge
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.decoder.max_header_list_size = 1 << 22
         # `changed` may be held when `writing` is taken, never the other way.
@@ -255,7 +255,8 @@ class H2Conn:
                 elif key == HEADER_TABLE_SIZE:
                     with self.writing:
                         self.encoder.header_table_size = min(4096, value)
-            self.reply(frame(SETTINGS, ACK))
+            if self.acknowledge:
+                self.reply(frame(SETTINGS, ACK))
         elif kind == PING and not flags & ACK:
             self.reply(frame(PING, ACK, 0, payload))
         elif kind == GOAWAY:

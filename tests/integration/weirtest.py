@@ -815,8 +815,8 @@ pools:
             eventually(listens, 10, f'{command[0]} does not listen')
         return process
 
-    def nginx(self, location, port=None):
-        """nginx with the text of one `location /`."""
+    def nginx(self, location, port=None, h2=False, requests=1000000):
+        """nginx with the text of one `location /`; h2: h2c by prior knowledge."""
         if not any(os.access(os.path.join(p, 'nginx'), os.X_OK) for p in os.environ['PATH'].split(':') + ['/usr/sbin']):
             if os.environ.get('CI'):
                 fail('nginx is not installed')
@@ -826,12 +826,17 @@ pools:
         with open(f'{work}/nginx.conf', 'w') as f:
             f.write(f'''daemon off; master_process off; pid {work}/pid; error_log {work}/error;
 events {{ worker_connections 1024; }}
-http {{ access_log off; {temporary} keepalive_requests 1000000;
-server {{ listen 127.0.0.1:{port}; location / {{ {location} }} }} }}
+http {{ access_log off; {temporary} keepalive_requests {requests};
+server {{ listen 127.0.0.1:{port}{" http2" if h2 else ""}; location / {{ {location} }} }} }}
 ''')
         environment = dict(os.environ, PATH=os.environ['PATH'] + ':/usr/sbin')
         self.spawn(['nginx', '-c', f'{work}/nginx.conf', '-p', work], port, env=environment)
         return port
+
+    @staticmethod
+    def named(address):
+        """A server that this does not run, as simple() wants it."""
+        return collections.namedtuple('Named', 'address')(address)
 
     def python_server(self, files, port=None):
         """python's http.server over a folder with the given files."""
