@@ -349,6 +349,10 @@ static void on_received(struct transport *transport, struct buf *bytes)
             h2_fail(conn, FAILURE_NONE);
         return;
     }
+    if (conn->early.length != 0) { /* which come first */
+        buf_move(&conn->early, bytes);
+        return;
+    }
     h2_receive_bytes(conn, bytes);
 }
 

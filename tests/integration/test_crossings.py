@@ -311,4 +311,4 @@ def test_many_at_once(t):
         streams = [x.request('POST', f'/?{i}', (), b'q' * (i * 100), client=c) for i in range(100)]
         for i, s in enumerate(streams):
             equal(s.response().body, b'q' * (i * 100) + str(i).encode(), f'{x.name} {i}')
-        between(len(x.origin.links) - before, 1, 110, f'{x.name}: connections')
+        between(len(x.origin.links) - before, 0, 110, f'{x.name}: connections')     # those of the pair before are idle

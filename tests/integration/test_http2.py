@@ -66,6 +66,21 @@ def test_prior_knowledge(t):
     equal(t.client(port, first=PREFACE).head().status, 505)
 
 
+def test_much_behind_the_preface(t):
+    """A preface with more behind it than one read takes: all of it is taken, in its order."""
+    weir, port = in_clear(t)
+    body = bytes(range(256)) * 250
+    head = hpack.Encoder().encode([(':method', 'POST'), (':scheme', 'http'), (':path', '/'), (':authority', 'test')])
+    frames = PREFACE + settings_frame({}) + frame(HEADERS, END_HEADERS, 1, head)
+    frames += b''.join(frame(DATA, END_STREAM if i + 16000 >= len(body) else 0, 1, body[i:i + 16000]) for i in range(0, len(body), 16000))
+    for i in range(20):
+        c = t.h2_client(port, hello=False)
+        stream = c.streams[1] = H2Stream(c, 1)
+        c.raw(frames)
+        response = stream.response()
+        equal((response.status, response.json()['sha256']), (200, hashlib.sha256(body).hexdigest()), f'connection {i}')
+
+
 def test_preface_that_is_wrong(t):
     weir, port = t.simple(listener=f'tls: {{ certificates: [{t.cert("localhost")}] }}')
     context = t.tls_client()
@@ -195,8 +210,8 @@ def test_streams_at_once(t):
 
 
 def test_large_heads(t):
-    """Over limits.request_head: 431 on that stream, and the connection goes on."""
-    weir, port = in_clear(t)
+    """Over limits.header_list: 431 on that stream, and the connection goes on."""
+    weir, port = in_clear(t, more='limits: { header_list: 16KiB }')
     c = t.h2_client(port)
     response = c.get('/', [('x-large', 'l' * 20000)])
     equal(response.status, 431)
