@@ -16,7 +16,7 @@ size_t base64_encode(const void *bytes, size_t length, char *to)
     if (length != 0) {
         unsigned second = length == 2 ? at[1] : 0;
         *to++ = letters[at[0] >> 2];
-        *to++ = letters[(at[0] & 3) << 4 | second >> 4];
+        *to++ = letters[(at[0] & 3u) << 4 | second >> 4];
         *to++ = length == 2 ? letters[(second & 15) << 2] : '=';
         *to++ = '=';
     }

@@ -200,6 +200,13 @@ void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why)
     h2_later(conn);
 }
 
+/* Client role: what a server still has to say to us is of no use, and closing hurts no answer of ours. */
+static void close_when_sent(struct h2_conn *conn)
+{
+    if (conn->lingering && !is_server(conn) && transport_unsent(conn->transport) == 0)
+        h2_fail(conn, FAILURE_NONE);
+}
+
 /* All is said: our side ends, what still comes is thrown away, within bounds. */
 static void linger(struct h2_conn *conn)
 {
@@ -212,6 +219,7 @@ static void linger(struct h2_conn *conn)
         h2_fail(conn, FAILURE_NONE);
     else
         deadline_set(&conn->deadline, conn->loop, conn->settings->timeouts->linger);
+    close_when_sent(conn);
 }
 
 bool h2_note(struct h2_conn *conn, enum h2_guard_kind kind)
@@ -368,6 +376,7 @@ static void on_sent(struct transport *transport, size_t bytes)
     (void)bytes;
     conn->since_sent = loop_now(conn->loop);
     conn->write_stalls = transport_unsent(transport) != 0;
+    close_when_sent(conn);
     if (conn->more && transport_unsent(transport) < H2_OUT_MOST / 2)
         h2_later(conn);
 }

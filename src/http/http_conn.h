@@ -73,6 +73,11 @@ static inline void http_conn_close(struct http_conn *conn)
 {
     conn->ops->close(conn, false);
 }
+/* At once: nothing more is said, the peer sees a reset. closed() still comes from the loop. */
+static inline void http_conn_reset(struct http_conn *conn)
+{
+    conn->ops->close(conn, true);
+}
 static inline void http_conn_settings(struct http_conn *conn, const struct http_settings *settings)
 {
     conn->ops->settings(conn, settings);

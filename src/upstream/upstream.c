@@ -18,7 +18,7 @@
 #include "upstream/upstream_state.h"
 
 #define FOLD_EVERY 1000   /* ms */
-#define CLOSING_ROUNDS 64 /* of tasks that closing connections gets at the end */
+#define CLOSING_ROUNDS 64 /* of tasks that closing connections get at the end to say goodbye, and as many to be cut off */
 
 /* --- tables --- */
 
@@ -485,14 +485,17 @@ void upstreams_keep_only(struct upstreams *upstreams, struct pool *const *pools,
     }
 }
 
-/* Ends the last turns as soon as every connection has said closed. */
+/* Ends the last turns as soon as every connection has said closed; who has not taken our goodbye by then is cut off. */
 static void upstreams_last(struct task *task)
 {
     struct upstreams *upstreams = CONTAINER_OF(task, struct upstreams, last);
-    if (list_is_empty(&upstreams->conns) || ++upstreams->last_rounds == CLOSING_ROUNDS)
+    if (list_is_empty(&upstreams->conns) || ++upstreams->last_rounds == 2 * CLOSING_ROUNDS) {
         loop_stop(upstreams->loop);
-    else
-        loop_later(upstreams->loop, task);
+        return;
+    }
+    if (upstreams->last_rounds == CLOSING_ROUNDS)
+        upstream_conns_reset(upstreams);
+    loop_later(upstreams->loop, task);
 }
 
 void upstreams_free(struct upstreams *upstreams)

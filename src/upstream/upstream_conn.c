@@ -589,6 +589,18 @@ void upstream_conns_close(struct upstreams *upstreams)
     conn_close(CONTAINER_OF(node, struct upstream_conn, of_all));
 }
 
+void upstream_conns_reset(struct upstreams *upstreams)
+{
+    LIST_EACH_SAFE(node, after, &upstreams->conns)
+    {
+        struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, of_all);
+        if (conn->http != NULL)
+            http_conn_reset(conn->http);
+        else
+            transport_reset(conn->transport);
+    }
+}
+
 void upstream_conns_settings(struct upstreams *upstreams)
 {
     LIST_EACH(node, &upstreams->conns)

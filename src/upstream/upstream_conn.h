@@ -28,6 +28,7 @@ void upstream_conn_abandon(struct upstream_waiter *waiter);
 void upstream_conns_close_idle(struct server_entry *entry, const struct pool *keep);
 /* All, also those that carry requests; and the settings of all. */
 void upstream_conns_close(struct upstreams *upstreams);
+void upstream_conns_reset(struct upstreams *upstreams); /* those that would still say goodbye as well */
 void upstream_conns_settings(struct upstreams *upstreams);
 
 #endif
