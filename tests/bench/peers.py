@@ -38,8 +38,7 @@ def peer(needs):
     return add
 
 
-@peer('weir')
-def weir(c):
+def weir_config(c, name):
     tls = ''.join(f'''  - address: "127.0.0.1:{port}"
     protocols: [h2, http/1.1]
     tls: {{ certificates: [{{ cert: {c.cert(k)[0]}, key: {c.cert(k)[1]} }}] }}
@@ -57,8 +56,18 @@ listeners:
     balance: round_robin
     servers: [{servers}]
 ''')
-    return {'cmd': [program('weir'), 'run', '-c', cfg],
+    return {'cmd': [program(name), 'run', '-c', cfg],
             'reload': signal.SIGHUP}
+
+
+@peer('weir')
+def weir(c):
+    return weir_config(c, 'weir')
+
+
+@peer('weir_alt')
+def weir_alt(c):                        # another build, from WEIR_ALT: before and after in one run
+    return weir_config(c, 'weir_alt')
 
 
 def by_host(routes):
