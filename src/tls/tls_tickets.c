@@ -116,6 +116,8 @@ int tls_tickets_callback(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
     }
     bool fine = use_key(&key, kind, iv, cipher, mac, encrypt);
     OPENSSL_cleanse(&key, sizeof key);
+    /* A client of TLS 1.3 uses each ticket once (RFC 8446 C.4): it gets the next one with every connection. */
+    renew = renew || (!encrypt && SSL_version(ssl) >= TLS1_3_VERSION);
     return !fine ? -1 : renew ? 2 : 1;
 }
 

@@ -92,6 +92,22 @@ def test_resumption(t):
         equal(reused, 6, str(version))
 
 
+def test_each_connection_gets_a_ticket(t):
+    """Clients of TLS 1.3 use one once (RFC 8446 C.4): each opens a connection and brings the next."""
+    weir, port = server(t, ('localhost',))
+    context = t.tls_client(minimum_version=ssl.TLSVersion.TLSv1_3)
+    session, known = None, set()
+    for turn in range(4):
+        sock = context.wrap_socket(socket.create_connection(('127.0.0.1', port), 5), server_hostname='localhost', session=session)
+        equal(sock.session_reused, turn > 0)
+        sock.sendall(b'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+        ok(sock.recv(65536).startswith(b'HTTP/1.1 200'))
+        session = sock.session
+        ok(session.id not in known, 'no ticket of its own')
+        known.add(session.id)
+        sock.close()
+
+
 def test_tickets_survive_a_reload(t):
     weir, port = server(t, ('localhost',))
     context = t.tls_client(maximum_version=ssl.TLSVersion.TLSv1_2)
