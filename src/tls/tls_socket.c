@@ -27,7 +27,13 @@ static int bio_read(BIO *bio, char *to, int room)
 {
     struct tls_socket *socket = BIO_get_data(bio);
     BIO_clear_flags(bio, BIO_FLAGS_RWS | BIO_FLAGS_SHOULD_RETRY | BIO_FLAGS_IN_EOF);
+    if (socket->drained) {
+        socket->drained = false;
+        BIO_set_retry_read(bio);
+        return -1;
+    }
     ssize_t got = recv(socket->fd, to, (size_t)room, 0);
+    socket->drained = got > 0 && got < room;
     if (got < 0 && is_later())
         BIO_set_retry_read(bio);
     else if (got == 0)

@@ -15,6 +15,7 @@ struct tls_socket {
     struct buf unsent;
     int fd;
     bool gathering;
+    bool drained; /* the last read was short: the next would find nothing, and is left out once */
 };
 
 #define TLS_RECORD_ROOM 16896u /* a record of the largest size with what TLS puts around it */

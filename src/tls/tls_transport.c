@@ -77,6 +77,13 @@ static enum transport_step step_of(struct tls_transport *tls, int result)
     return tls_failed(tls, TRANSPORT_ERROR_TLS);
 }
 
+/* Whoever stops reading with nothing left that was read ahead hears of more from the loop: then the socket is to be read again. */
+static void stop_reading(struct tls_transport *tls)
+{
+    if (tls->socket.drained)
+        tls->socket.drained = SSL_has_pending(tls->ssl) == 1;
+}
+
 /* ---- handshake ---- */
 
 /* Somebody speaks HTTP to the TLS port: told in words they can read. */
@@ -104,6 +111,7 @@ static enum transport_step shake(struct tls_transport *tls)
     int result = SSL_do_handshake(tls->ssl);
     if (result == 1) {
         tls->shaken = true;
+        stop_reading(tls);
         return TRANSPORT_DONE;
     }
     if (tls->store != NULL && looks_like_http(ERR_peek_error()))
@@ -152,6 +160,7 @@ static enum transport_step tls_read(struct transport *transport, const struct io
             return later && *got != 0 ? TRANSPORT_DONE : step;
         }
     }
+    stop_reading(tls);
     return TRANSPORT_DONE;
 }
 
