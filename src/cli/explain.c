@@ -15,6 +15,7 @@
 #include "filter/answer.h"
 #include "filter/filter.h"
 #include "http/exchange.h"
+#include "http/grpc.h"
 #include "http/h1_parse.h"
 #include "http/target.h"
 #include "proxy/forwarded.h"
@@ -177,16 +178,17 @@ static void pool_line(char *line, size_t room, const struct plan *plan, size_t i
     char share[64] = "";
     if (plan->pools_count > 1)
         snprintf(share, sizeof share, " (%u of %u)", plan->weights[index], plan->weights_total);
-    const char *protocol = pool->protocol == POOL_AUTO && pool->tls == NULL ? "HTTP/1.1" : protocols[pool->protocol];
-    snprintf(line, room, "%s%s: %s over %zu server%s by %s%s, %llu %s after the first, at most %llu requests wait %llu ms",
+    snprintf(line, room,
+             "%s%s: %s over %zu server%s by %s%s, %llu %s after the first, at most %llu requests wait %llu ms",
              pool->name, share, balances[pool->balance], pool->servers_count, pool->servers_count == 1 ? "" : "s",
-             protocol, pool->tls != NULL ? " in TLS" : "", (unsigned long long)pool->retry.attempts,
-             pool->retry.attempts == 1 ? "try" : "tries", (unsigned long long)pool->queue.size,
-             (unsigned long long)pool->queue.max_wait);
+             protocols[plan->pools[index]->protocol], pool->tls != NULL ? " in TLS" : "",
+             (unsigned long long)pool->retry.attempts, pool->retry.attempts == 1 ? "try" : "tries",
+             (unsigned long long)pool->queue.size, (unsigned long long)pool->queue.max_wait);
 }
 
 /* For programs an array of objects, since a route may have several pools; for people a line each. */
-static void tell_pool(struct answer_text *out, const struct plan *plan, size_t index)
+static void tell_pool(struct answer_text *out, const struct plan *plan, size_t index,
+                      const struct timeouts_config *timeouts)
 {
     const struct pool_config *pool = plan->pools[index]->config;
     char line[512];
@@ -194,6 +196,11 @@ static void tell_pool(struct answer_text *out, const struct plan *plan, size_t i
     if (out->as_json)
         json_object(&out->json);
     tell(out, "pool", line);
+    if (plan->pools[index]->protocol != POOL_HTTP_1 && timeouts->ping != 0) {
+        snprintf(line, sizeof line, "after %llu ms without a byte, %llu ms for the answer",
+                 (unsigned long long)timeouts->ping, (unsigned long long)timeouts->ping_answer);
+        tell(out, "ping", line);
+    }
     if (out->as_json) {
         json_key(&out->json, "servers");
         json_array(&out->json);
@@ -213,15 +220,40 @@ static void tell_pool(struct answer_text *out, const struct plan *plan, size_t i
     }
 }
 
-/* What the route lets pass, or makes of it, beside plain requests. */
-static void tell_kinds(struct answer_text *out, const struct plan *plan)
+/* As an exchange takes it: the deadline, and in which form its failures are told. */
+static void tell_grpc(struct answer_text *out, const struct plan *plan, const struct exchange *x)
 {
-    tell(out, "websocket", plan->websocket ? "passes" : "is refused");
-    if (plan->grpc_web)
-        tell(out, "grpc_web", "goes to the pool as gRPC");
+    enum grpc_kind kind =
+        x->request.line.request.method == METHOD_POST ? grpc_kind(&x->request.fields, NULL) : GRPC_NONE;
+    uint64_t asked;
+    char line[80];
+    if (kind == GRPC_NONE)
+        return;
+    if (kind != GRPC_PLAIN && !plan->grpc_web)
+        tell(out, "grpc", "gRPC-Web, passed on as it is; grpc_web: true would translate it");
+    else
+        tell(out, "grpc", "a failure is told by grpc-status, not by a page");
+    if (!grpc_timeout(&x->request.fields, &asked))
+        return;
+    snprintf(line, sizeof line, "%llu ms, by grpc-timeout", (unsigned long long)asked);
+    tell(out, "deadline", line);
 }
 
-static void tell_plan(struct answer_text *out, const struct plan *plan, struct exchange *x)
+/* What the route lets pass, or makes of it, beside plain requests. */
+static void tell_kinds(struct answer_text *out, const struct plan *plan, const struct exchange *x,
+                       const struct timeouts_config *timeouts)
+{
+    char line[80];
+    snprintf(line, sizeof line, "passes, and ends after %llu ms without a byte",
+             (unsigned long long)timeouts->tunnel_idle);
+    tell(out, "websocket", plan->websocket ? line : "is not passed: an upgrade goes on as a plain request");
+    if (plan->grpc_web)
+        tell(out, "grpc_web", "goes to the pool as gRPC");
+    tell_grpc(out, plan, x);
+}
+
+static void tell_plan(struct answer_text *out, const struct plan *plan, struct exchange *x,
+                      const struct timeouts_config *timeouts)
 {
     char line[1024];
     tell_filters(out, plan, x);
@@ -237,13 +269,13 @@ static void tell_plan(struct answer_text *out, const struct plan *plan, struct e
     snprintf(line, sizeof line, "response %u ms, idle %u ms, whole %u ms (0: no limit)", plan->response_timeout,
              plan->idle_timeout, plan->timeout);
     tell(out, "timeouts", line);
-    tell_kinds(out, plan);
+    tell_kinds(out, plan, x, timeouts);
     if (out->as_json) {
         json_key(&out->json, "pools");
         json_array(&out->json);
     }
     for (size_t i = 0; i < plan->pools_count; i++)
-        tell_pool(out, plan, i);
+        tell_pool(out, plan, i, timeouts);
     if (out->as_json)
         json_end_array(&out->json);
 }
@@ -262,14 +294,39 @@ static enum failure prepare(struct exchange *x, const struct question *question,
                           x->request.line.request.query, &rules, x->arena);
 }
 
+/* What this build speaks of what the file says, and the bounds of a connection of HTTP/2. */
 static void tell_protocols(struct answer_text *out, const struct site *site)
 {
-    const struct texts *names = &site->config->protocols;
-    struct text text = text_growing();
-    for (size_t i = 0; i < names->count; i++)
-        text_print(&text, "%s%s", i == 0 ? "" : ", ", names->items[i]);
-    tell(out, "protocols", text.at);
-    text_free(&text);
+    static const struct {
+        const char *name;
+        unsigned bit;
+    } names[] = {{"h2", PROTOCOL_H2}, {"h2c", PROTOCOL_H2C}, {"http/1.1", PROTOCOL_HTTP_1}};
+    unsigned bits = site->config->protocol_bits;
+    const struct limits_config *limits = site->http.limits;
+    char line[256] = "";
+    for (size_t i = 0, length = 0; i < COUNT_OF(names); i++)
+        if ((bits & names[i].bit) != 0)
+            length +=
+                (size_t)snprintf(line + length, sizeof line - length, "%s%s", length == 0 ? "" : ", ", names[i].name);
+    tell(out, "protocols", line);
+    if ((bits & (PROTOCOL_H2 | PROTOCOL_H2C)) == 0)
+        return;
+    snprintf(line, sizeof line,
+             "%llu streams a connection, heads of %llu bytes, windows of up to %llu a stream and %llu a connection",
+             (unsigned long long)limits->streams, (unsigned long long)limits->header_list,
+             (unsigned long long)limits->stream_window, (unsigned long long)limits->connection_window);
+    tell(out, "http2", line);
+}
+
+static void tell_failure(struct answer_text *out, const struct exchange *x, enum failure why)
+{
+    const struct failure_info *info = &failure_info[why];
+    char line[256];
+    if (grpc_kind(&x->request.fields, NULL) == GRPC_PLAIN)
+        snprintf(line, sizeof line, "200 with grpc-status %d, %s (%s)", (int)info->grpc, info->text, info->word);
+    else
+        snprintf(line, sizeof line, "%u, %s (%s)", info->status, info->text, info->word);
+    tell(out, "answer", line);
 }
 
 static bool explain_request(struct answer_text *out, const struct question *question, const struct url *url,
@@ -287,19 +344,17 @@ static bool explain_request(struct answer_text *out, const struct question *ques
     tell_protocols(out, site);
     enum failure why = prepare(x, question, url, snapshot, site);
     if (why != FAILURE_NONE) {
-        snprintf(line, sizeof line, "%u, %s (%s)", failure_info[why].status, failure_info[why].text,
-                 failure_info[why].word);
-        tell(out, "answer", line);
+        tell_failure(out, x, why);
         return false;
     }
     const struct route *route = router_find(site->router, x);
     tell_skipped(out, site, x, route != NULL ? route->number : (uint32_t)site->plans_count);
     if (route == NULL) {
-        tell(out, "answer", "404, no route matches (no_route)");
+        tell_failure(out, x, FAILURE_NO_ROUTE);
         return false;
     }
     tell(out, "route", route->config->name);
-    tell_plan(out, &site->plans[route->number], x);
+    tell_plan(out, &site->plans[route->number], x, &snapshot->config->timeouts);
     return true;
 }
 

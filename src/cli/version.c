@@ -7,20 +7,21 @@
 #include "cli/cli.h"
 #include "control/control.h"
 #include "control/options.h"
+#include "http/h2_version.h"
 #include "http/regex.h"
 #include "net/net_version.h"
 #include "schema/schema_version.h"
 #include "tls/tls.h"
 
 struct version_part {
-    const char *name, *version;
+    const char *name, *version; /* NULL: configure left it out */
 };
 
 static void version_print_text(const struct version_part *parts)
 {
     printf("weir %s\ncompiler: %s\noptions: %s\n", PACKAGE_VERSION, __VERSION__, BUILD_OPTIONS);
     for (; parts->name != NULL; parts++)
-        printf("%s: %s\n", parts->name, parts->version);
+        printf("%s: %s\n", parts->name, parts->version != NULL ? parts->version : "left out");
 }
 
 static void version_print_json(const struct version_part *parts)
@@ -39,7 +40,10 @@ static void version_print_json(const struct version_part *parts)
     json_object(&json);
     for (; parts->name != NULL; parts++) {
         json_key(&json, parts->name);
-        json_string(&json, span_of(parts->version));
+        if (parts->version != NULL)
+            json_string(&json, span_of(parts->version));
+        else
+            json_null(&json);
     }
     json_end_object(&json);
     json_end_object(&json);
@@ -64,6 +68,7 @@ int cli_version(int argc, char **argv)
         {"openssl", tls_library_version()},
         {"libyaml", schema_library_version()},
         {"pcre2", regex_library_version()},
+        {"nghttp2", h2_library_version()},
         {NULL, NULL},
     };
     const char *value;

@@ -218,6 +218,12 @@ static void health_check(const struct check *check, struct pool_config *pool)
     if (health->type != PROBE_GRPC && given->service[0] != '\0')
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &given->service),
                           "service has no effect but in a grpc probe");
+    bool in_http_1 = pool->protocol == POOL_HTTP_1 || (pool->protocol == POOL_AUTO && pool->tls == NULL);
+    if (WITH_HTTP2 && health->type == PROBE_GRPC && in_http_1 && given->port == 0)
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &given->type),
+                          "this goes over HTTP/2, requests to the same port over HTTP/1.1; give pool \"%s\" protocol: %s, "
+                          "or the check a port of its own",
+                          pool->name, pool->tls != NULL ? "h2" : "h2c");
     if (!WITH_HTTP2 && health->type == PROBE_GRPC)
         schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &given->type),
                           "this weir is built without HTTP/2, over which gRPC goes");
@@ -339,6 +345,8 @@ void config_check(struct config *config, struct schema_document *document)
     if (config->limits.request_line > config->limits.request_head)
         schema_report_add(check.report, SCHEMA_ERROR, schema_place_section(document, &config->limits),
                           "request_line is larger than request_head, which contains it");
-    if (schema_report_errors(check.report) == 0)
-        unused_tell(&check);
+    if (schema_report_errors(check.report) != 0)
+        return;
+    protocol_check(config, document, check.report);
+    unused_tell(&check);
 }

@@ -13,7 +13,9 @@ pools: { app: { servers: ["10.0.0.1:80"] } }
 BAD = GOOD.replace('name: api', 'nmae: api').replace('10/s', '10') + 'tiemouts: {}\n'
 GRPC = '''listeners:
   - { address: "127.0.0.1:8080", protocols: [h2c, http/1.1] }
-routes: [ { pool: app, websocket: false, grpc_web: true } ]
+routes:
+  - { match: { path: /s.S/ }, pool: app, websocket: false, grpc_web: true }
+  - { match: { path: /x/ }, pool: app }
 pools: { app: { servers: ["10.0.0.1:443"], protocol: h2, tls: {} } }
 '''
 COMMANDS = ('run', 'check', 'explain', 'config', 'schema', 'proxy', 'demo', 'version', 'help')
@@ -111,12 +113,33 @@ def test_explain(t):
     contains(done.stdout, 'health')
     contains(done.stdout, 'host')
     equal(t.run('explain', '-c', good, 'GET', 'http://other.test/none').returncode, 1)
-    done = t.run('explain', '-c', t.file('grpc.yaml', GRPC), 'POST', 'http://api.test/s.S/M')
-    for part in ('h2c, http/1.1', 'HTTP/2 in TLS', 'is refused', 'as gRPC'):
-        contains(done.stdout, part)
     told = t.run('explain', '-c', good, '--json', 'GET', 'http://api.test/v1/x')
     equal(told.returncode, 0)
     json.loads(told.stdout)
+
+
+def test_explain_versions(t):
+    if not has_http2():
+        raise Skipped('this weir is built without HTTP/2')
+    path = t.file('grpc.yaml', GRPC)
+    kind = ('-H', 'content-type: application/grpc')
+    done = t.run('explain', '-c', path, *kind, '-H', 'grpc-timeout: 100m', 'POST', 'http://api.test/s.S/M')
+    for part in ('h2c, http/1.1', '100 streams', 'by HTTP/2 in TLS', 'after 15000 ms', 'a plain request', 'as gRPC', 'by grpc-status', '100 ms, by'):
+        contains(done.stdout, part)
+    done = t.run('explain', '-c', path, '-H', 'content-type: application/grpc-web', 'POST', 'http://api.test/x/M')
+    for part in ('passes, and ends after 3600000 ms', 'passed on as it is'):
+        contains(done.stdout, part)
+    done = t.run('explain', '-c', path, *kind, 'POST', 'http://api.test/none')
+    contains(done.stdout, '200 with grpc-status 12')
+    equal(done.returncode, 1)
+    told = json.loads(t.run('explain', '-c', path, '--json', 'POST', 'http://api.test/s.S/M').stdout)
+    contains(told['pools'][0]['ping'], '15000 ms')
+
+
+def test_version_tells_the_libraries(t):
+    libraries = json.loads(t.run('version', '--json').stdout)['libraries']
+    equal(sorted(libraries), ['libevent', 'libyaml', 'nghttp2', 'openssl', 'pcre2'])
+    contains(t.run('version').stdout, f"nghttp2: {libraries['nghttp2'] or 'left out'}")
 
 
 def test_version(t):

@@ -53,6 +53,11 @@ def eventually(condition, seconds=5, text='it did not happen in time'):
         time.sleep(0.01)
 
 
+def has_http2():
+    """Whether this weir was built with HTTP/2. Files of tests that import h2test, or set NEEDS_HTTP2, are skipped where it was not."""
+    return json.loads(subprocess.run([WEIR, 'version', '--json'], stdout=subprocess.PIPE, check=True).stdout)['libraries']['nghttp2'] is not None
+
+
 def free_port(kind=socket.SOCK_STREAM):
     """A port that is free now; below the ports that the kernel hands out for connections, so that it stays free."""
     while True:

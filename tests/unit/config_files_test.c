@@ -98,7 +98,9 @@ static void wrong_files_print_what_stands_beside_them(void **state)
     int count = scandir(".", &entries, is_yaml, alphasort);
     assert_true(count >= 36);
     for (int i = 0; i < count; i++) {
-        wrong_compare(entries[i]->d_name);
+        /* Without HTTP/2 these files are told that, and not what is wrong with them. */
+        if (WITH_HTTP2 || strncmp(entries[i]->d_name, "protocols", 9) != 0)
+            wrong_compare(entries[i]->d_name);
         free(entries[i]);
     }
     free(entries);
@@ -137,6 +139,10 @@ static void example_check(const char *path)
 {
     struct text text = file_read(path);
     assert_true(text.length > 100);
+    if (!WITH_HTTP2 && (strstr(text.at, "h2c") != NULL || strstr(text.at, "protocol: h2") != NULL)) {
+        text_free(&text);
+        return;
+    }
     struct text first = dump_of(path + strlen(source) + 1, text_span(&text), 0);
     /* It says the protocols that were meant, and a build may not have them all. */
     struct text second = dump_of("dump", text_span(&first), 2);
