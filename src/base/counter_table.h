@@ -44,6 +44,12 @@
     X(queue_refused, COUNTER, "requests refused because a queue was full")                                             \
     X(queue_timeouts, COUNTER, "requests that waited too long for a server")                                           \
     X(retries, COUNTER, "attempts after the first")                                                                    \
+    X(retries_never_sent, COUNTER, "retries of requests of which no byte had been sent")                               \
+    X(retries_sent_no_reply, COUNTER, "retries of requests that a server had been sent and did not answer")            \
+    X(retries_status, COUNTER, "retries because of the status of an answer")                                           \
+    X(retries_too_late, COUNTER, "retries not made because too little was left of the request's time")                 \
+    X(retries_of_retries, COUNTER, "retries not made because the request already was one")                             \
+    X(retries_nobody_else, COUNTER, "retries not made because the pool had no other server up")                        \
     X(retries_out_of_budget, COUNTER, "retries that the budget forbade")                                               \
     X(replays, COUNTER, "requests sent anew because a kept server connection had gone stale")                          \
     X(ejections, COUNTER, "servers left out for a time because their traffic failed")                                  \

@@ -60,8 +60,8 @@ static const struct schema queue_schema = {.noun = "queue",
 #define RETRY struct retry_config
 static const struct schema_key retry_keys[] = {
     KEY_INT(RETRY, attempts, "1", 0, 3, "Attempts after the first."),
-    KEY_TEXTS(SCHEMA_STRING, RETRY, on, "[never_sent, sent_no_reply]",
-              "What is tried again: never_sent, sent_no_reply (idempotent methods only), or a status such as 503.",
+    KEY_TEXTS(SCHEMA_STRING, RETRY, on, "[never_sent, sent_no_reply, 500, 502, 503, 504]",
+              "What is tried again: never_sent, and of idempotent methods sent_no_reply and statuses such as 503.",
               .check = syntax_retry_class),
     KEY_PERCENT(RETRY, budget, "20%", 0, 100, "Retries as a share of requests; over it nothing is tried again."),
     KEY_SIZE(RETRY, buffer, "64KiB", 0, MEBIBYTES(64), "Bytes of a request body that are kept for another attempt."),

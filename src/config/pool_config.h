@@ -39,7 +39,7 @@ struct queue_config {
 };
 struct retry_config {
     uint64_t attempts;    /* 1: attempts after the first; 0..3 */
-    struct texts on;      /* never_sent, sent_no_reply, or a status such as "503"; default [never_sent, sent_no_reply] */
+    struct texts on;      /* never_sent, sent_no_reply, or a status such as "503"; default [never_sent, sent_no_reply, 500, 502, 503, 504] */
     uint64_t budget;      /* percent of requests; 20% */
     uint64_t buffer;      /* bytes of a request body kept for a retry; 64KiB */
     uint64_t try_timeout; /* ms; per attempt until the response head; 0s: none */

@@ -60,6 +60,8 @@ static uint64_t wait_length(const struct exchange_run *run)
         return run->plan->idle_timeout;
     case WAIT_TUNNEL:
         return run->up.ended || run->down.ended ? timeouts->half_closed : timeouts->tunnel_idle;
+    case WAIT_RETRY:
+        return run->retry_pause;
     case WAIT_NOTHING:
         break;
     }
@@ -84,6 +86,7 @@ static enum failure wait_failure(enum exchange_wait wait)
         [WAIT_RESPONSE] = FAILURE_RESPONSE_TIMEOUT,
         [WAIT_BODY] = FAILURE_RESPONSE_STALLED,
         [WAIT_TUNNEL] = FAILURE_TUNNEL_IDLE,
+        [WAIT_RETRY] = FAILURE_INTERNAL,
     };
     return failures[wait];
 }
@@ -106,7 +109,10 @@ static void wait_passed(struct deadline *deadline)
         deadline_set(deadline, run->exchange.loop, due - now);
         return;
     }
-    forward_timed_out(run, wait_failure(run->wait));
+    if (run->wait == WAIT_RETRY)
+        forward_resume(run);
+    else
+        forward_timed_out(run, wait_failure(run->wait));
 }
 
 static void total_passed(struct deadline *deadline)

@@ -30,7 +30,7 @@ struct attempt {
     struct exchange_run *run;
     struct stream *stream; /* NULL before ready() and after closed() */
 };
-enum exchange_wait { WAIT_NOTHING, WAIT_RESPONSE, WAIT_BODY, WAIT_TUNNEL };
+enum exchange_wait { WAIT_NOTHING, WAIT_RESPONSE, WAIT_BODY, WAIT_TUNNEL, WAIT_RETRY };
 
 /* In the exchange's arena, whose freeing ends it. */
 struct exchange_run {
@@ -55,6 +55,7 @@ struct exchange_run {
     unsigned failed_count;
     uint64_t hash;                /* of the key of balance: hash; 0: none */
     unsigned retries;             /* counted against retry.attempts */
+    uint32_t retry_pause;         /* ms before the next one */
     unsigned refusals;            /* sent anew after the server had refused the stream */
     enum failure first_failure;   /* of a try, to be told when no other try can be made */
     unsigned filter_index;
@@ -65,6 +66,8 @@ struct exchange_run {
     bool client_closed;
     bool upgrading;               /* Upgrade: websocket is asked and allowed */
     bool extended_connect;        /* and asked for as HTTP/2 does (RFC 8441): to this client a 2xx would be the tunnel */
+    bool is_retry;                /* the request came as one, see retry_tell() */
+    bool told_attempt;            /* the request tells the server which attempt it is */
     bool replayed;                /* sent anew after a stale connection, once */
     bool reused;                  /* last attempt went over a kept connection */
     bool grpc;                    /* of gRPC or gRPC-Web, by its Content-Type */
@@ -90,6 +93,7 @@ void forward_body(struct exchange_run *run, struct buf *bytes, size_t taken, boo
 void forward_trailers(struct exchange_run *run, struct fields *trailers);
 void forward_abandon(struct exchange_run *run, enum failure why);
 void forward_timed_out(struct exchange_run *run, enum failure why);
+void forward_resume(struct exchange_run *run); /* WAIT_RETRY has passed */
 
 /* answer_page.c: weir's own response, from exchange->answer or, without one, the page of a failure. */
 void answer_send(struct exchange_run *run);

@@ -14,13 +14,12 @@
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
 #include "proxy/grpc_bridge.h"
+#include "proxy/retry.h"
 #include "proxy/snapshot.h"
 #include "proxy/websocket.h"
 #include "proxy/worker.h"
 #include "upstream/pool.h"
 #include "upstream/server.h"
-
-#define REFUSALS_MOST 2 /* streams that a server may refuse of one request before that is a failure of its own */
 
 /* Where another try may go. */
 struct try_place {
@@ -31,79 +30,6 @@ struct try_place {
 
 static void forward_try(struct exchange_run *run, struct try_place place);
 
-static bool status_is_retried(const struct pool *pool, unsigned status)
-{
-    for (size_t i = 0; i < pool->config->retry.statuses.count; i++)
-        if (pool->config->retry.statuses.items[i] == (int64_t)status)
-            return true;
-    return false;
-}
-
-/* All body bytes that went to a server are still held, so that another can be given them. */
-static bool body_is_held(const struct exchange_run *run)
-{
-    return !run->replay.lost;
-}
-
-static bool request_is_idempotent(const struct exchange_run *run)
-{
-    return method_is_idempotent(run->exchange.request.line.request.method) && !run->upgrading;
-}
-
-/* No byte of the request went out, or it has a body of which none was handed on: then the server can't have acted upon it. (A request
- * without a body is whole with its head.) */
-static bool nothing_was_processed(const struct exchange_run *run, const struct stream *stream)
-{
-    if (stream == NULL || !stream->any_sent)
-        return true;
-    return run->exchange.request.body_length != BODY_NONE && !run->up.ended && run->replay.kept.length == 0 && !run->replay.lost;
-}
-
-static enum retry_class class_of(const struct exchange_run *run, enum failure why, const struct stream *stream)
-{
-    enum retry_class class = failure_info[why].retry;
-    if (class == RETRY_SENT_NO_REPLY && nothing_was_processed(run, stream))
-        return RETRY_NEVER_SENT;
-    return class;
-}
-
-static bool class_is_allowed(const struct exchange_run *run, enum retry_class class)
-{
-    const struct retry_config *retry = &run->pool->config->retry;
-    switch (class) {
-    case RETRY_NEVER:
-        return false;
-    case RETRY_NEVER_SENT:
-        return retry->never_sent;
-    case RETRY_SENT_NO_REPLY:
-        return retry->sent_no_reply && request_is_idempotent(run);
-    }
-    return false;
-}
-
-/* One more server may be tried now; spends the budget when it says yes. */
-static bool may_retry(struct exchange_run *run)
-{
-    if (run->head_sent || run->client_closed || run->retries >= run->pool->config->retry.attempts || !body_is_held(run) || run->failed_count >= TRIES_MOST - 1)
-        return false;
-    if (!upstream_budget_spend(run->worker->upstreams, run->pool)) {
-        counter_add(COUNTER_retries_out_of_budget, 1);
-        return false;
-    }
-    run->retries++;
-    counter_add(COUNTER_retries, 1);
-    return true;
-}
-
-/* A try came to nothing at this server: for the log, and so that no other try goes there. */
-static void attempt_record(struct exchange_run *run, struct server *server, const char *why)
-{
-    if (server == NULL || run->failed_count == TRIES_MOST)
-        return;
-    run->tried[run->failed_count] = server;
-    run->failed[run->failed_count++] = (struct attempt_record){.server = server->name, .failure = why};
-}
-
 /* Gives up for good: tells what went wrong first, which a later "no other server" would hide. */
 static void forward_gave_up(struct exchange_run *run, enum failure why)
 {
@@ -111,21 +37,34 @@ static void forward_gave_up(struct exchange_run *run, enum failure why)
     exchange_fail(run, nobody_else ? run->first_failure : why);
 }
 
+/* Once more, at once or after a pause. All that a server was given is given to the next. */
+static void forward_retry(struct exchange_run *run)
+{
+    relay_rewind(&run->up, &run->replay.kept);
+    if (run->retry_pause == 0) {
+        forward_try(run, (struct try_place){.only = NULL});
+        return;
+    }
+    exchange_enter(run, EXCHANGE_CHOOSING);
+    exchange_wait_for(run, WAIT_RETRY);
+}
+
+void forward_resume(struct exchange_run *run)
+{
+    exchange_wait_for(run, WAIT_NOTHING);
+    forward_try(run, (struct try_place){.only = NULL});
+}
+
 /* Not the server's failure and not a retry: the same request goes to it once more, over another connection. */
-static bool forward_again(struct exchange_run *run, struct attempt *attempt, enum failure why, enum retry_class class)
+static bool forward_again(struct exchange_run *run, const struct attempt *attempt, enum failure why, const struct stream *stream)
 {
     struct try_place place = {.only = attempt->waiter.server};
-    if (!body_is_held(run) || run->head_sent || run->client_closed)
+    if (!retry_same_server(run, why, stream))
         return false;
-    if (why == FAILURE_SERVER_STALE && !run->replayed && (class == RETRY_NEVER_SENT || request_is_idempotent(run))) {
-        run->replayed = place.fresh = true; /* protocol.md 31 */
-    } else if (why == FAILURE_STREAM_REFUSED && run->refusals < REFUSALS_MOST) {
-        run->refusals++; /* it says that it will go (GOAWAY), or that this connection has enough: RFC 9113 8.7 */
+    if (why == FAILURE_SERVER_STALE)
+        place.fresh = true;
+    else
         place.avoid = attempt->waiter.connection;
-    } else {
-        return false;
-    }
-    counter_add(COUNTER_replays, 1);
     relay_rewind(&run->up, &run->replay.kept);
     forward_try(run, place);
     return true;
@@ -134,20 +73,18 @@ static bool forward_again(struct exchange_run *run, struct attempt *attempt, enu
 /* A try ended without a response. stream: NULL when none was had. */
 static void forward_failed(struct exchange_run *run, struct attempt *attempt, enum failure why, const struct stream *stream)
 {
-    enum retry_class class = class_of(run, why, stream);
     struct server *server = attempt->waiter.server;
     run->attempt = NULL;
-    if (forward_again(run, attempt, why, class))
+    exchange_wait_for(run, WAIT_NOTHING);
+    if (forward_again(run, attempt, why, stream))
         return;
-    attempt_record(run, server, failure_info[why].word);
+    retry_record(run, server, failure_info[why].word);
     if (run->first_failure == FAILURE_NONE)
         run->first_failure = why;
-    if (!class_is_allowed(run, class) || !may_retry(run)) {
+    if (retry_after_failure(run, why, stream))
+        forward_retry(run);
+    else
         forward_gave_up(run, why);
-        return;
-    }
-    relay_rewind(&run->up, &run->replay.kept);
-    forward_try(run, (struct try_place){.only = NULL});
 }
 
 static struct attempt *attempt_of(struct stream *stream)
@@ -221,11 +158,11 @@ static void forward_final(struct exchange_run *run, bool last)
 static void forward_other_server(struct exchange_run *run, struct attempt *attempt)
 {
     struct span status = arena_print(run->exchange.arena, "status_%u", (unsigned)run->exchange.response.line.response.status);
-    attempt_record(run, attempt->waiter.server, status.at != NULL ? status.at : "status");
+    retry_record(run, attempt->waiter.server, status.at != NULL ? status.at : "status");
     run->attempt = NULL;
+    run->exchange.upstream = NULL;
     attempt->stream->ops->reset(attempt->stream, FAILURE_NONE);
-    relay_rewind(&run->up, &run->replay.kept);
-    forward_try(run, (struct try_place){.only = NULL});
+    forward_retry(run);
 }
 
 /* Since when the server alone was waited for; 0: the request still comes, at the client's pace. */
@@ -261,7 +198,7 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
         exchange_fail(run, FAILURE_UPGRADE_INVALID);
         return;
     }
-    if (status_is_retried(run->pool, status) && request_is_idempotent(run) && may_retry(run)) {
+    if (status >= 500 && retry_after_status(run, attempt->waiter.server, status)) {
         forward_other_server(run, attempt);
         return;
     }
@@ -393,6 +330,10 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     relay_init(&run->down, stream, stream->window);
     run->down.to = x->client_stream;
     exchange_enter(run, EXCHANGE_FORWARDING);
+    if (x->attempts > 1 && !retry_tell(run)) {
+        exchange_fail(run, FAILURE_OVERLOADED);
+        return;
+    }
     bool whole = run->up.ended && buf_is_empty(&run->up.held) && run->up.trailers == NULL;
     stream->ops->send_head(stream, &x->request, whole);
     if (whole)
@@ -482,6 +423,8 @@ void forward_trailers(struct exchange_run *run, struct fields *trailers)
 void forward_abandon(struct exchange_run *run, enum failure why)
 {
     struct attempt *attempt = run->attempt;
+    if (run->wait == WAIT_RETRY)
+        exchange_wait_for(run, WAIT_NOTHING);
     if (attempt == NULL)
         return;
     run->attempt = NULL;

@@ -187,16 +187,28 @@ static bool add(struct exchange *exchange, uint16_t id, struct span value)
     return value.at != NULL && fields_add(&exchange->request.fields, exchange->arena, field_names[id], value, id);
 }
 
-/* An untrusted peer's word on who it speaks for is dropped: the known names and everything that begins with X-Forwarded-. */
+static bool field_is_claim(const struct field *field)
+{
+    struct span name = field->name;
+    if (field->id == FIELD_FORWARDED || field->id == FIELD_X_REAL_IP)
+        return true;
+    if ((name.at[0] | 0x20) != 'x' || name.length < 9)
+        return false;
+    return (name.length > 12 && span_equal_nocase(span_first(name, 12), SPAN("x-forwarded-"))) || forwarded_is_attempt(name);
+}
+
+bool forwarded_is_attempt(struct span name)
+{
+    return span_equal_nocase(name, SPAN("x-attempt")) || span_equal_nocase(name, SPAN("x-envoy-attempt-count"));
+}
+
+/* An untrusted peer's word is dropped on who it speaks for (the known names and everything that begins with X-Forwarded-), and on how often. */
 static void remove_claims(struct fields *fields)
 {
     uint16_t kept = 0;
     for (uint16_t i = 0; i < fields->count; i++) {
         const struct field *field = &fields->items[i];
-        bool claim = field->id == FIELD_FORWARDED || field->id == FIELD_X_REAL_IP ||
-                     (field->name.length > 12 && (field->name.at[0] | 0x20) == 'x' &&
-                      span_equal_nocase(span_first(field->name, 12), SPAN("x-forwarded-")));
-        if (claim)
+        if (field_is_claim(field))
             continue;
         if (kept != i)
             fields->items[kept] = *field;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 
 #include "base/attributes.h"
+#include "base/span.h"
 
 struct exchange;
 struct fields;
@@ -19,6 +20,8 @@ void forwarded_strip_trailers(struct fields *trailers);
 void forwarded_find_client(struct exchange *exchange, const struct snapshot *snapshot);
 /* Replaces (untrusted peer) or extends (trusted) the forwarding fields of the request, and adds Via. False: arena cap. */
 bool forwarded_add(struct exchange *exchange) MUST_CHECK;
+/* A field that tells which attempt a request is: ours, or Envoy's. */
+bool forwarded_is_attempt(struct span name);
 bool forwarded_add_response(struct exchange *exchange) MUST_CHECK;
 
 #endif

@@ -29,6 +29,7 @@ struct pool_shared {
     _Alignas(CACHE_LINE) _Atomic uint64_t scored_us; /* when the last tick was; the worker that changes it does it */
     _Atomic float normal_errors;                     /* share of errors that is usual in this pool */
     _Atomic uint32_t silence_us;                     /* a server silent for longer is slow; 0: not known */
+    _Atomic uint32_t median_us, late_us;             /* that half and 95 of 100 answers took; 0: not known */
     _Atomic bool panic;                              /* so few are left that ejections do not count */
     atomic_flag ejecting;                            /* held while somebody counts who is out */
 };

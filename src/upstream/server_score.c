@@ -20,6 +20,7 @@
 #define SLOWNESS_LEAST (-2.0794)
 #define ERROR_WORTH 100.0 /* mean requests in flight; 30 and 300 do the same */
 #define DOUBT 2.0         /* standard errors that an excess of errors has to exceed */
+#define P95 1.645         /* standard deviations above the mean of a normal distribution */
 #define KNOWN 1.0         /* answers from which on a server has a say in what is normal */
 
 static void score_lock(struct server_score *score)
@@ -154,8 +155,15 @@ static double errors_normal(const struct score_view *views, size_t count, double
     return rates[(known - 1) / 2];
 }
 
-/* Mean of the logarithms, and how long most answers take: a standard deviation above it, about the 84th of 100. */
-static double logs_mean(const struct score_view *views, size_t count, uint32_t *silence_us)
+static uint32_t microseconds_of(double logarithm)
+{
+    double time = exp(logarithm);
+    return time < 1 ? 1 : time < 1e9 ? (uint32_t)time : 1000000000u;
+}
+
+/* Mean of the logarithms, and times that half, most (a standard deviation above the mean: about the 84th of 100) and
+ * nearly all answers (the 95th) take; 0 while too few are known. */
+static double logs_mean(const struct score_view *views, size_t count, struct pool_shared *shared)
 {
     double good = 0, logs = 0, squares = 0;
     for (size_t i = 0; i < count; i++) {
@@ -163,12 +171,15 @@ static double logs_mean(const struct score_view *views, size_t count, uint32_t *
         logs += views[i].logs;
         squares += views[i].squares;
     }
-    *silence_us = 0;
-    if (good < SHRINK)
-        return good > 0 ? logs / good : 0;
-    double mean = logs / good, variance = squares / good - mean * mean;
-    double silence = exp(mean + (variance > 0 ? sqrt(variance) : 0));
-    *silence_us = silence < 1 ? 1 : silence < 1e9 ? (uint32_t)silence : 1000000000u;
+    bool known = good >= SHRINK;
+    double mean = good > 0 ? logs / good : 0, variance = known ? squares / good - mean * mean : 0;
+    double deviation = variance > 0 ? sqrt(variance) : 0;
+    const struct {
+        _Atomic uint32_t *time;
+        double logarithm;
+    } times[] = {{&shared->median_us, mean}, {&shared->silence_us, mean + deviation}, {&shared->late_us, mean + P95 * deviation}};
+    for (size_t i = 0; i < COUNT_OF(times); i++)
+        atomic_store_explicit(times[i].time, known ? microseconds_of(times[i].logarithm) : 0, memory_order_relaxed);
     return mean;
 }
 
@@ -179,9 +190,7 @@ void score_pool(const struct pool *pool, uint64_t now_us)
     double *rates = xcalloc(count, sizeof *rates);
     for (size_t i = 0; i < count; i++)
         views[i] = score_view(pool->servers[i].server, now_us);
-    uint32_t silence_us;
-    double mean = logs_mean(views, count, &silence_us), normal = errors_normal(views, count, rates);
-    atomic_store_explicit(&pool->shared->silence_us, silence_us, memory_order_relaxed);
+    double mean = logs_mean(views, count, pool->shared), normal = errors_normal(views, count, rates);
     atomic_store_explicit(&pool->shared->normal_errors, (float)normal, memory_order_relaxed);
     for (size_t i = 0; i < count; i++) {
         struct server *server = pool->servers[i].server;

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "http/http_conn.h"
 #include "upstream/balance.h"
+#include "upstream/balance_tier.h"
 #include "upstream/ejection.h"
 #include "upstream/upstream_conn.h"
 #include "upstream/upstream_state.h"
@@ -389,6 +390,23 @@ void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, 
     if (!waiter->answered && failure_is_error(result))
         attempt_is_error(upstreams, waiter);
     slot_release(upstreams, waiter);
+}
+
+bool upstream_has_other(const struct upstreams *upstreams, const struct upstream_waiter *waiter, const struct server *also,
+                        bool free_now)
+{
+    const struct pool *pool = waiter->pool;
+    struct choice choice = {.now_us = loop_now_us(upstreams->loop), .tried = waiter->tried, .tried_count = waiter->tried_count};
+    choice.panic = !free_now || atomic_load_explicit(&pool->shared->panic, memory_order_relaxed);
+    for (size_t i = 0; i < pool->servers_count; i++) {
+        const struct pool_server *member = &pool->servers[i];
+        bool up = false;
+        if (member->weight == 0 || member->server == also)
+            continue;
+        if (member_is_free(member, &choice, &up) || (up && !free_now))
+            return true;
+    }
+    return false;
 }
 
 /* --- retry budget --- */

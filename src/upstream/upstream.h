@@ -75,6 +75,10 @@ void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *wait
  * table calls the server's doing counts against it; SERVER_STALE and STREAM_REFUSED do not. */
 void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure result);
 
+/* Somebody of the pool is up who was not tried, and is not `also` (NULL: nobody); free_now: and well, and could begin at once. */
+bool upstream_has_other(const struct upstreams *upstreams, const struct upstream_waiter *waiter, const struct server *also,
+                        bool free_now);
+
 /* Retry budget of a pool on this worker (balancing.md 7): a request earns, a retry spends. */
 void upstream_budget_earn(struct upstreams *upstreams, const struct pool *pool);
 bool upstream_budget_spend(struct upstreams *upstreams, const struct pool *pool);

@@ -119,6 +119,7 @@ def test_a_failing_server_is_ejected(t):
     weir, port = pooled(t, f'''    balance: round_robin
     servers: ["{bad.address}", "{good.address}"]
     health: {{ path: /health, interval: 200ms }}
+    retry: {{ attempts: 0 }}
     outlier: {{ time: 1s }}''', 'workers: 1')
     c = t.client(port)
     statuses = [c.get().status for _ in range(60)]

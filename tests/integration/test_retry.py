@@ -117,9 +117,65 @@ def test_status_that_is_tried_again(t):
 
 
 def test_status_that_is_not(t):
-    weir, port, bad, good = two(t, lambda link, request: link.answer(500, 'broken'))
+    weir, port, bad, good = two(t, lambda link, request: link.answer(501, 'broken'))
     c = t.client(port)
-    equal(sorted(c.get().status for _ in range(4)), [200, 200, 500, 500])
+    equal(sorted(c.get().status for _ in range(4)), [200, 200, 501, 501])
+
+
+def test_status_without_another_server(t):
+    """The only server's answer is better than none."""
+    weir, port = t.simple(t.origin(lambda link, request: link.answer(503, 'busy')))
+    response = t.client(port).get()
+    equal((response.status, response.body), (503, b'busy'))
+
+
+def test_attempts_are_told(t):
+    weir, port, bad, good = two(t, drop, 'attempts: 1', more='trusted_proxies: [127.0.0.2]')
+    c = t.client(port)
+    for _ in range(4):
+        equal(c.get('/told', [('X-Attempt', '3'), ('X-Envoy-Attempt-Count', '4')]).status, 200)
+    ok(bad.count() >= 2)
+    equal({r.fields.get('x-attempt') for r in bad.requests}, {None}, 'what a stranger says is dropped')
+    equal([r.fields.get('x-attempt') for r in good.requests].count('2'), bad.count(), 'a retry is told')
+    equal({r.fields.get('x-envoy-attempt-count') for r in good.requests + bad.requests}, {None})
+
+
+def test_no_retries_of_retries(t):
+    weir, port, bad, good = two(t, drop, 'attempts: 1', more='trusted_proxies: [127.0.0.1]')
+    c = t.client(port)
+    for name in ('X-Attempt', 'X-Envoy-Attempt-Count'):
+        equal(sorted(c.get('/again', [(name, '2')]).status for _ in range(4)), [200, 200, 502, 502], name)
+        equal([c.get('/first', [(name, '1')]).status for _ in range(4)], [200] * 4, name)
+    equal({r.fields.get('x-attempt') for r in bad.requests if r.path == '/again'}, {'2', None})
+
+
+def test_no_retry_without_time(t):
+    """What could not be answered in time any more is not sent again: the median of this pool is known from the answers before."""
+    def slow(link, request):
+        request.body()
+        time.sleep(0.3)
+        if request.path == '/cut':
+            link.close()
+        else:
+            link.answer(200, 'ok')
+    origins = [t.origin(slow, name=n) for n in 'ab']
+    port = t.port()
+    t.weir(f'''workers: 1
+listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes:
+  - {{ match: {{ path: /cut, query: {{ t: "1" }} }}, timeout: 500ms, pool: p }}
+  - {{ pool: p }}
+pools: {{ p: {{ servers: ["{origins[0].address}", "{origins[1].address}"], idle_timeout: 0s, retry: {{ budget: 100% }}, outlier: {{ time: 0s }} }} }}
+''')
+    clients = [t.client(port) for _ in range(8)]
+    for c in clients:
+        c.request('GET', '/learn')
+    equal([c.response().status for c in clients], [200] * 8)
+    equal(t.client(port).get('/learn').status, 200)
+    equal(t.client(port).get('/cut?t=1').status, 502, 'the failure itself, not the end of its time')
+    equal(sum(o.count('/cut') for o in origins), 1)
+    equal(t.client(port).get('/cut').status, 502)
+    equal(sum(o.count('/cut') for o in origins), 3, 'with time enough it is sent again')
 
 
 def test_classes_by_configuration(t):

@@ -60,7 +60,8 @@ static void the_smallest_file_has_every_default(void **state)
     assert_ptr_equal(pool, &config->pools[0]);
     assert_string_equal(pool->servers[0].name, "h:1");
     assert_true(pool->retry.never_sent && pool->retry.sent_no_reply);
-    assert_int_equal(pool->retry.statuses.count, 0);
+    assert_int_equal(pool->retry.statuses.count, 4);
+    assert_int_equal(pool->retry.statuses.items[0], 500);
     assert_null(pool->health);
     assert_int_equal(config->workers, 0);
     assert_string_equal(config->access_log->to, "stdout");

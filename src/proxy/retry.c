@@ -1,0 +1,175 @@
+/*
+ * The rules of retries. What can't be sent again without harm is not: of a request that is not idempotent no byte may have been given to a
+ * connection. The rest is a matter of what it would cost: a budget, the time that is left, and no retries of retries.
+ */
+#include "proxy/retry.h"
+
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/counters.h"
+#include "config/pool_config.h"
+#include "http/head.h"
+#include "proxy/exchange_state.h"
+#include "proxy/forwarded.h"
+#include "proxy/worker.h"
+#include "upstream/pool.h"
+#include "upstream/server.h"
+
+#define REFUSALS_MOST 2 /* streams that a server may refuse of one request before that is a failure of its own */
+#define PAUSE_MOST 25u  /* ms before the first retry of what was sent, twice as much before the next */
+
+/* All body bytes that went to a server are still held, so that another can be given them. */
+static bool body_is_held(const struct exchange_run *run)
+{
+    return !run->replay.lost;
+}
+
+static bool request_is_idempotent(const struct exchange_run *run)
+{
+    return method_is_idempotent(run->exchange.request.line.request.method) && !run->upgrading;
+}
+
+/* Heads can be acted upon without their bodies, so one byte is too much. */
+static enum retry_class class_of(enum failure why, const struct stream *stream)
+{
+    enum retry_class class = failure_info[why].retry;
+    bool nothing_sent = stream == NULL || !stream->any_sent;
+    return class == RETRY_SENT_NO_REPLY && nothing_sent ? RETRY_NEVER_SENT : class;
+}
+
+static bool class_is_allowed(const struct exchange_run *run, enum retry_class class)
+{
+    const struct retry_config *retry = &run->pool->config->retry;
+    switch (class) {
+    case RETRY_NEVER:
+        return false;
+    case RETRY_NEVER_SENT:
+        return retry->never_sent;
+    case RETRY_SENT_NO_REPLY:
+        return retry->sent_no_reply && request_is_idempotent(run);
+    }
+    return false;
+}
+
+static bool status_is_retried(const struct exchange_run *run, unsigned status)
+{
+    const struct numbers *statuses = &run->pool->config->retry.statuses;
+    for (size_t i = 0; i < statuses->count; i++)
+        if (statuses->items[i] == (int64_t)status)
+            return request_is_idempotent(run);
+    return false;
+}
+
+/* A trusted proxy before this one sends it for the second time or more: there the decision to go on lies. */
+static bool request_is_retry(const struct exchange_run *run)
+{
+    const struct fields *fields = &run->exchange.request.fields;
+    for (uint16_t i = 0; i < fields->count; i++) {
+        struct span value = fields->items[i].value;
+        bool one = value.length == 0 || span_equal(value, SPAN("1"));
+        if (!one && forwarded_is_attempt(fields->items[i].name))
+            return true;
+    }
+    return false;
+}
+
+/* Half of the pool's answers would still come in time. */
+static bool time_is_left(const struct exchange_run *run)
+{
+    if (!deadline_is_set(&run->total))
+        return true;
+    uint64_t now = loop_now(run->exchange.loop), left = run->total.due > now ? run->total.due - now : 0;
+    uint32_t median_us = atomic_load_explicit(&run->pool->shared->median_us, memory_order_relaxed);
+    return left * 1000 > (uint64_t)run->retry_pause * 1000 + median_us;
+}
+
+/* The time until the next try: at once when no server has had work from this one, else any time up to a bound that doubles, so that the
+ * requests that failed together do not come together again. */
+static uint32_t pause_before(struct exchange_run *run, enum retry_class class)
+{
+    return class == RETRY_NEVER_SENT ? 0 : rng_below(&run->worker->rng, (PAUSE_MOST << run->retries) + 1);
+}
+
+static bool refuse(enum counter_id counter)
+{
+    counter_add(counter, 1);
+    return false;
+}
+
+/* One more server may be tried; spends the budget when it says yes. server: that answered; NULL: it is among the tried. */
+static bool may_retry(struct exchange_run *run, enum retry_class class, const struct server *server)
+{
+    struct upstream_waiter waiter = {.pool = run->pool, .tried_count = run->failed_count};
+    memcpy(waiter.tried, run->tried, sizeof run->tried);
+    if (run->head_sent || run->client_closed || run->retries >= run->pool->config->retry.attempts || !body_is_held(run) ||
+        run->failed_count >= TRIES_MOST - 1)
+        return false;
+    if (run->is_retry || (!run->told_attempt && request_is_retry(run)))
+        return refuse(COUNTER_retries_of_retries);
+    if (!upstream_has_other(run->worker->upstreams, &waiter, server, server != NULL))
+        return refuse(COUNTER_retries_nobody_else);
+    run->retry_pause = pause_before(run, class);
+    if (!time_is_left(run))
+        return refuse(COUNTER_retries_too_late);
+    if (!upstream_budget_spend(run->worker->upstreams, run->pool))
+        return refuse(COUNTER_retries_out_of_budget);
+    run->retries++;
+    counter_add(COUNTER_retries, 1);
+    return true;
+}
+
+void retry_record(struct exchange_run *run, struct server *server, const char *why)
+{
+    if (server == NULL || run->failed_count == TRIES_MOST)
+        return;
+    run->tried[run->failed_count] = server;
+    run->failed[run->failed_count++] = (struct attempt_record){.server = server->name, .failure = why};
+}
+
+bool retry_same_server(struct exchange_run *run, enum failure why, const struct stream *stream)
+{
+    if (!body_is_held(run) || run->head_sent || run->client_closed)
+        return false;
+    if (why == FAILURE_SERVER_STALE) {
+        if (run->replayed || (class_of(why, stream) != RETRY_NEVER_SENT && !request_is_idempotent(run)))
+            return false;
+        run->replayed = true; /* protocol.md 31 */
+    } else if (why == FAILURE_STREAM_REFUSED && run->refusals < REFUSALS_MOST) {
+        run->refusals++; /* it says that it will go (GOAWAY), or that this connection has enough: RFC 9113 8.7 */
+    } else {
+        return false;
+    }
+    counter_add(COUNTER_replays, 1);
+    return true;
+}
+
+bool retry_after_failure(struct exchange_run *run, enum failure why, const struct stream *stream)
+{
+    enum retry_class class = class_of(why, stream);
+    if (!class_is_allowed(run, class) || !may_retry(run, class, NULL))
+        return false;
+    counter_add(class == RETRY_NEVER_SENT ? COUNTER_retries_never_sent : COUNTER_retries_sent_no_reply, 1);
+    return true;
+}
+
+bool retry_after_status(struct exchange_run *run, const struct server *server, unsigned status)
+{
+    if (!status_is_retried(run, status) || !may_retry(run, RETRY_SENT_NO_REPLY, server))
+        return false;
+    counter_add(COUNTER_retries_status, 1);
+    return true;
+}
+
+bool retry_tell(struct exchange_run *run)
+{
+    struct exchange *x = &run->exchange;
+    if (!run->told_attempt)
+        run->is_retry = request_is_retry(run);
+    run->told_attempt = true;
+    if (run->is_retry)
+        return true;
+    struct span number = arena_print(x->arena, "%u", (unsigned)x->attempts);
+    (void)fields_remove_name(&x->request.fields, SPAN("X-Attempt"));
+    return number.at != NULL && fields_add(&x->request.fields, x->arena, SPAN("X-Attempt"), number, FIELD_OTHER);
+}
