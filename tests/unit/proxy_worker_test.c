@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -434,9 +435,20 @@ static void leases_hold_snapshots(void **state)
     rig_end(&rig, 3);
 }
 
+/* The ports are fixed and shared with whoever asks (SO_REUSEPORT): who runs this test beside another run of it waits for its turn. The name goes with the
+ * process. */
+static void take_turn(void)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0weir/proxy_worker_test"};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    while (bind(fd, (struct sockaddr *)&name, sizeof(name)) != 0 && errno == EADDRINUSE)
+        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
+    take_turn();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(kept_connections_see_the_new_snapshot),
         cmocka_unit_test(a_request_keeps_its_snapshot),
