@@ -29,7 +29,7 @@ enum grpc_status {
     X(BAD_HOST, bad_host, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "Host is missing, repeated or malformed")                                                     \
     X(BAD_TARGET, bad_target, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "request target is malformed or climbs above the root")                                   \
     X(BAD_BODY, bad_body, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "request body is malformed")                                                                  \
-    X(PLAIN_ON_TLS, plain_on_tls, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "plain HTTP was sent to a TLS port")                                                  \
+    X(TLS_ON_PLAIN, tls_on_plain, 0, GRPC_CANCELLED, RETRY_NEVER, 'C', "TLS was sent to a plain port")                                                        \
     X(ACCESS_DENIED, access_denied, 403, GRPC_PERMISSION_DENIED, RETRY_NEVER, 'C', "address is not allowed")                                                  \
     X(NO_ROUTE, no_route, 404, GRPC_UNIMPLEMENTED, RETRY_NEVER, 'C', "no route matches")                                                                      \
     X(METHOD_REFUSED, method_refused, 405, GRPC_UNIMPLEMENTED, RETRY_NEVER, 'C', "method CONNECT is not allowed")                                             \

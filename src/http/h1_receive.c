@@ -208,7 +208,7 @@ static bool receive_request(struct h1_conn *conn)
     if (conn->close_after || conn->closing || !skip_empty_line(conn))
         return false;
     if (is_tls(conn)) {
-        h1_fail(conn, FAILURE_CLIENT_CLOSED);
+        h1_fail(conn, FAILURE_TLS_ON_PLAIN);
         return false;
     }
     if (!conn->in_head)

@@ -29,7 +29,7 @@ static bool wants_json(const struct exchange *x)
 /* What a person needs to go on: a word where the status alone would not help them. */
 static const char *page_hint(enum failure why)
 {
-    return why == FAILURE_PLAIN_ON_TLS ? "This port speaks TLS: use https.\n" : "";
+    return why == FAILURE_VERSION_UNKNOWN ? "This port speaks HTTP/1.0 and HTTP/1.1.\n" : "";
 }
 
 static struct span page_body(struct exchange *x, unsigned status, enum failure why)

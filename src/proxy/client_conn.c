@@ -22,6 +22,7 @@
 #include "net/proxy_protocol.h"
 #include "net/socket.h"
 #include "net/transport.h"
+#include "proxy/client_version.h"
 #include "proxy/exchange_run.h"
 #include "proxy/listener_counts.h"
 #include "proxy/snapshot.h"
@@ -223,8 +224,12 @@ static void http_idle(struct http_conn *http)
 
 static void http_closed(struct http_conn *http, enum failure why)
 {
-    (void)why; /* each exchange has been told its own */
-    conn_gone(http->owner);
+    struct client_conn *conn = http->owner;
+    char peer[ADDRESS_TEXT_MAX];
+    if (why == FAILURE_TLS_ON_PLAIN) /* else each exchange has been told its own */
+        log_debug("listener", failure_info[why].text, KV_SPAN("client", ip_address_print(&conn->peer, peer)),
+                  KV("listener", conn->site->config->name));
+    conn_gone(conn);
 }
 
 static const struct http_conn_events http_events = {
@@ -270,31 +275,43 @@ static void http_begin(struct client_conn *conn, enum http_version version)
     }
 }
 
-/* What the handshake agreed on; a client that offered no ALPN speaks what is left (a listener of h2 alone: by prior knowledge). */
-static enum http_version version_of_handshake(const struct client_conn *conn)
+/* A client of HTTP/1 where there is only HTTP/2: told in words it can read. What it sends is thrown away until it has read them. */
+static void refuse_http_1(struct client_conn *conn)
 {
-    struct span alpn = tls_transport_facts(conn->transport).alpn;
-    if (alpn.length != 0)
-        return span_equal(alpn, SPAN("h2")) ? HTTP_2 : HTTP_1;
-    return (conn->site->config->protocol_bits & PROTOCOL_HTTP_1) != 0 ? HTTP_1 : HTTP_2;
-}
-
-/* In the clear the first bytes tell (RFC 9113 3.4): HTTP/2 begins with a preface that is no request of HTTP/1. HTTP_RAW: they do not tell yet. */
-static enum http_version version_of_bytes(const struct buf *bytes)
-{
-    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    char begin[sizeof preface - 1];
-    size_t length = buf_peek(bytes, begin, sizeof begin);
-    if (memcmp(begin, preface, length) != 0)
-        return HTTP_1;
-    return length == sizeof begin ? HTTP_2 : HTTP_RAW;
+    struct buf bytes = {0};
+    char peer[ADDRESS_TEXT_MAX];
+    uint64_t linger = conn->lease->snapshot->config->timeouts.linger;
+    counter_add(COUNTER_connections_refused, 1);
+    log_debug("listener", "HTTP/1 was sent where only HTTP/2 is spoken", KV_SPAN("client", ip_address_print(&conn->peer, peer)),
+              KV("listener", conn->site->config->name));
+    conn->setup->choosing = false;
+    buf_clear(&conn->setup->early);
+    if (linger == 0 || !buf_add_span(&bytes, client_version_refusal)) {
+        transport_close(conn->transport);
+        return;
+    }
+    deadline_set(&conn->setup->deadline, conn->worker->loop, linger);
+    transport_send(conn->transport, &bytes);
+    transport_finish(conn->transport);
 }
 
 static void choose_by_bytes(struct client_conn *conn)
 {
-    enum http_version version = version_of_bytes(&conn->setup->early);
-    if (version != HTTP_RAW)
-        http_begin(conn, version);
+    bool both = (conn->site->config->protocol_bits & PROTOCOL_HTTP_1) != 0;
+    enum client_version version = client_version_of(&conn->setup->early, both);
+    if (version == CLIENT_VERSION_1 && !both)
+        refuse_http_1(conn);
+    else if (version != CLIENT_VERSION_MORE)
+        http_begin(conn, version == CLIENT_VERSION_2 ? HTTP_2 : HTTP_1);
+}
+
+/* What has been agreed on, or is all that there is; else the first bytes tell. A client that offered no ALPN speaks what is left. */
+static bool version_is_known(const struct client_conn *conn, enum http_version *version)
+{
+    unsigned bits = conn->site->config->protocol_bits;
+    struct span alpn = conn->tls ? tls_transport_facts(conn->transport).alpn : SPAN_NONE;
+    *version = span_equal(alpn, SPAN("h2")) ? HTTP_2 : HTTP_1;
+    return alpn.length != 0 || (conn->tls ? (bits & PROTOCOL_HTTP_1) != 0 : (bits & PROTOCOL_H2C) == 0);
 }
 
 static void transport_opened(struct transport *transport)
@@ -303,9 +320,9 @@ static void transport_opened(struct transport *transport)
     if (conn->tls)
         count_handshake(transport);
     client_conn_refresh(conn);
-    unsigned bits = conn->site->config->protocol_bits;
-    if (conn->tls || (bits & PROTOCOL_H2C) == 0 || (bits & PROTOCOL_HTTP_1) == 0) {
-        http_begin(conn, conn->tls ? version_of_handshake(conn) : (bits & PROTOCOL_H2C) != 0 ? HTTP_2 : HTTP_1);
+    enum http_version version;
+    if (version_is_known(conn, &version)) {
+        http_begin(conn, version);
         return;
     }
     setup_begin(conn);
@@ -352,7 +369,7 @@ static void transport_closed(struct transport *transport, int error)
 {
     struct client_conn *conn = transport->owner;
     bool by_us = error == 0 && (conn->setup == NULL || !conn->setup->timed_out);
-    if (conn->tls && !by_us)
+    if (conn->tls && !transport->opened && !by_us)
         log_handshake(conn, transport, error);
     conn_gone(conn);
 }

@@ -89,8 +89,8 @@ static void stop_reading(struct tls_transport *tls)
 /* Somebody speaks HTTP to the TLS port: told in words they can read. */
 static void answer_plainly(struct tls_transport *tls)
 {
-    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 47\r\nConnection: close\r\n\r\n"
-                                 "400 Bad Request\nThis port speaks TLS: use https";
+    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 48\r\nConnection: close\r\n\r\n"
+                                 "400 Bad Request\nThis port speaks TLS: use https\n";
     (void)!send(tls->transport.fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)shutdown(tls->transport.fd, SHUT_WR);
     char rest[4096]; /* what is unread when the socket closes would reset it before the answer is read */

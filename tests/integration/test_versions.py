@@ -84,11 +84,36 @@ def test_drain_before_the_version_is_known(t):
 
 
 def test_h2c_alone(t):
-    port = t.port()
-    t.weir(f'listeners: [ {{ address: "127.0.0.1:{port}", protocols: [h2c] }} ]\nroutes: [ {{ respond: 204 }} ]\n')
+    port, secure = t.port(), t.port()
+    weir = t.weir(f'''listeners:
+  - {{ address: "127.0.0.1:{port}", protocols: [h2c] }}
+  - {{ address: "127.0.0.1:{secure}", protocols: [h2], tls: {{ certificates: [{t.cert("localhost")}] }} }}
+routes: [ {{ respond: 204 }} ]
+log: {{ level: debug }}
+''')
     equal(t.h2_client(port).get().status, 204)
-    c = t.client(port, first=GET)
-    ok(not c.reader.rest().startswith(b'HTTP'))
+    for c in (t.client(port), t.client(secure, tls=t.tls_client(), name='localhost')):
+        slowly(c.sock, GET)
+        response = c.response()
+        equal((response.status, response.body), (505, b'505 HTTP Version Not Supported\nThis port speaks HTTP/2 only.\n'))
+        ok(c.ended())
+    eventually(lambda: weir.stderr().count('where only HTTP/2 is spoken') == 2)
+    for garbage in (b'INVALID CONNECTION PREFACE\r\n\r\n', bytes(30)):
+        try:
+            ok(not t.client(port, first=garbage).reader.rest().startswith(b'HTTP'))
+        except ConnectionResetError:
+            pass
+
+
+def test_tls_to_a_plain_port(t):
+    port = t.port()
+    weir = t.weir(f'listeners: [ {{ address: "127.0.0.1:{port}" }} ]\nroutes: [ {{ respond: 204 }} ]\nlog: {{ level: debug }}\n')
+    try:
+        t.client(port, tls=t.tls_client(), name='localhost')
+        fail('TLS in the clear')
+    except (ssl.SSLError, ConnectionResetError):
+        pass
+    eventually(lambda: 'TLS was sent to a plain port' in weir.stderr())
 
 
 def test_alpn(t):
