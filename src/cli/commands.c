@@ -1,6 +1,7 @@
 /* The table of subcommands, and what finds its row. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/attributes.h"
 #include "base/span.h"
@@ -39,8 +40,17 @@ static void command_print_all(FILE *to)
     fprintf(to, "\nweir COMMAND --help tells the options; weir(8) and weir.yaml(5) tell all.\n");
 }
 
+/* Other proxies are given their file at once. */
+static int command_missing(const char *name)
+{
+    fprintf(stderr, "weir: a command comes before \"%s\"\ntry: weir run -c %s, or weir --help\n", name, name[0] == '-' ? "FILE" : name);
+    return EXIT_USAGE;
+}
+
 static int command_unknown(const char *name)
 {
+    if (name[0] == '-' || access(name, F_OK) == 0)
+        return command_missing(name);
     const char *names[COUNT_OF(cli_commands)] = {NULL};
     for (size_t i = 0; i + 1 < COUNT_OF(cli_commands); i++)
         names[i] = cli_commands[i].name;

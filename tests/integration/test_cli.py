@@ -41,6 +41,8 @@ def test_usage(t):
         equal(done.stdout, '', str(arguments))
         ok(done.stderr, arguments)
     contains(t.run('chekc').stderr, 'did you mean "check"')
+    contains(t.run('-c', 'x.yaml').stderr, 'try: weir run -c FILE')
+    contains(t.run(__file__).stderr, f'try: weir run -c {__file__}')
     contains(t.run('check', '--confg', 'x').stderr, 'did you mean "--config"')
 
 
