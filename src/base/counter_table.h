@@ -52,6 +52,9 @@
     X(retries_nobody_else, COUNTER, "retries not made because the pool had no other server up")                        \
     X(retries_out_of_budget, COUNTER, "retries that the budget forbade")                                               \
     X(replays, COUNTER, "requests sent anew because a kept server connection had gone stale")                          \
+    X(sticky_kept, COUNTER, "requests that went to the server that their cookie names")                                \
+    X(sticky_moved, COUNTER, "requests that went to another server than their cookie names")                           \
+    X(sticky_refused, COUNTER, "cookies of sticky sessions that were forged, too old, or of a server that is gone")    \
     X(ejections, COUNTER, "servers left out for a time because their traffic failed")                                  \
     X(ejections_refused, COUNTER, "ejections that would have left too few servers")                                    \
     X(rate_limited, COUNTER, "requests refused by a rate limit")                                                       \

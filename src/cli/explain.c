@@ -25,6 +25,7 @@
 #include "schema/schema_report.h"
 #include "tls/tls.h"
 #include "upstream/pool.h"
+#include "upstream/sticky.h"
 
 enum { ROW_CONFIG, ROW_FIELD, ROW_FROM, ROW_LISTENER, ROW_JSON };
 #define FIELDS_MOST 32
@@ -201,6 +202,10 @@ static void tell_pool(struct answer_text *out, const struct plan *plan, size_t i
                  (unsigned long long)timeouts->ping, (unsigned long long)timeouts->ping_answer);
         tell(out, "ping", line);
     }
+    if (pool->sticky != NULL) {
+        snprintf(line, sizeof line, "by the cookie %s", sticky_cookie(plan->pools[index]->sticky).at);
+        tell(out, "sticky", line);
+    }
     if (out->as_json) {
         json_key(&out->json, "servers");
         json_array(&out->json);
@@ -270,6 +275,14 @@ static void tell_plan(struct answer_text *out, const struct plan *plan, struct e
              plan->idle_timeout, plan->timeout);
     tell(out, "timeouts", line);
     tell_kinds(out, plan, x, timeouts);
+    const struct split_config *split = plan->config->split;
+    if (split != NULL && split->cookie != NULL) {
+        snprintf(line, sizeof line, "by the cookie %s", split->cookie->name);
+        tell(out, "split", line);
+    } else if (split != NULL) {
+        snprintf(line, sizeof line, "by %s%s", split->key.items[0], split->key.count > 1 ? " and more" : "");
+        tell(out, "split", line);
+    }
     if (out->as_json) {
         json_key(&out->json, "pools");
         json_array(&out->json);

@@ -282,6 +282,8 @@ static void pool_check(const struct check *check, struct pool_config *pool)
     servers_check(check, pool);
     retry_check(check, &pool->retry);
     hash_check(check, &pool->hash);
+    if (pool->sticky != NULL)
+        sticky_check(pool->sticky, check->document, check->report);
     if (pool->health != NULL)
         health_check(check, pool);
     if (pool->tls != NULL)

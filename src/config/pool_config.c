@@ -102,6 +102,8 @@ static const struct schema_key pool_keys[] = {
     KEY_CHOICE(POOL, balance, "adaptive", balances, "How requests are spread over the servers."),
     KEY_SECTION(POOL, outlier, OUTLIER, outlier_schema, "When a server is left out because its traffic fails."),
     KEY_SECTION(POOL, hash, HASH, hash_schema, "How balance: hash finds a server."),
+    KEY_OPTIONAL(POOL, sticky, struct sticky_config, sticky_schema,
+                 "Sends a client's requests to the server that had its first, by a signed cookie."),
     KEY_INT(POOL, choices, "2", 1, 32, "Servers that balance: random draws, to take the best."),
     KEY_STRING(POOL, zone, NULL, "Where this weir stands: servers of other zones cost adaptive and least_conn 1.3 times as much."),
     KEY_CHOICE(POOL, protocol, "http/1.1", protocols,

@@ -2,6 +2,7 @@
 #ifndef WEIR_CONFIG_POOL_CONFIG_H
 #define WEIR_CONFIG_POOL_CONFIG_H
 
+#include "config/cookie_config.h"
 #include "config/tls_config.h"
 #include "config/values.h"
 
@@ -65,6 +66,7 @@ struct pool_config {
     enum balance_kind balance;   /* adaptive */
     struct outlier_config outlier;
     struct hash_config hash;     /* of balance: hash */
+    struct sticky_config *sticky; /* NULL: any server does */
     uint64_t choices;            /* of balance: random; 2 */
     const char *zone;            /* where this weir stands; NULL: zones do not count */
     enum pool_protocol protocol; /* http/1.1 */

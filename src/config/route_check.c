@@ -208,6 +208,13 @@ static void reach_check(struct routes *routes, const struct route_config *route)
     text_free(&text);
 }
 
+static void pools_split_check(const struct routes *routes, struct route_config *route)
+{
+    split_check(route->split, routes->document, routes->arena, routes->report);
+    if (route->pool_count < 2)
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_KEY(routes, &route->split), "split has no effect on a route without several pools");
+}
+
 static void route_check(struct routes *routes, struct route_config *route)
 {
     actions_check(routes, route);
@@ -222,6 +229,8 @@ static void route_check(struct routes *routes, struct route_config *route)
         access_check(routes, route->access);
     if (route->in_flight != NULL && route->in_flight->parts == NULL)
         route->in_flight->parts = key_parts_of(&route->in_flight->key, &route->in_flight->parts_count, routes->arena);
+    if (route->split != NULL)
+        pools_split_check(routes, route);
     reach_check(routes, route);
 }
 

@@ -154,6 +154,8 @@ static const struct schema_key route_keys[] = {
     KEY_SECTIONS(ROUTE, pool, WEIGHTED, weighted_schema,
                  "Action: the pool that serves the request, or several with weights.",
                  .flags = SCHEMA_SINGLE | SCHEMA_OWN, .least = 1),
+    KEY_OPTIONAL(ROUTE, split, struct split_config, split_schema,
+                 "Keeps a client at one of several pools, by a key of the request or by a cookie."),
     KEY_OPTIONAL(ROUTE, redirect, REDIRECT, redirect_schema, "Action: the client is sent elsewhere.",
                  .flags = SCHEMA_OWN),
     KEY_OPTIONAL(ROUTE, respond, RESPOND, respond_schema, "Action: a fixed answer.", .flags = SCHEMA_OWN),

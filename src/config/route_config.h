@@ -2,6 +2,7 @@
 #ifndef WEIR_CONFIG_ROUTE_CONFIG_H
 #define WEIR_CONFIG_ROUTE_CONFIG_H
 
+#include "config/cookie_config.h"
 #include "config/limiter_config.h"
 #include "config/values.h"
 
@@ -75,6 +76,7 @@ struct route_config {
     /* exactly one action */
     size_t pool_count;
     struct weighted_pool_config *pool;
+    struct split_config *split;   /* NULL: each request anew */
     struct redirect_config *redirect;
     struct respond_config *respond;
 };

@@ -5,7 +5,7 @@
 #include "config/limiter_config.h"
 #include "http/exchange.h"
 
-static struct span cookie_value(const struct exchange *exchange, struct span name)
+struct span key_cookie(const struct exchange *exchange, struct span name)
 {
     const struct field *field = fields_find(&exchange->request.fields, FIELD_COOKIE);
     for (; field != NULL; field = fields_next(&exchange->request.fields, field)) {
@@ -54,7 +54,7 @@ static struct span part_value(const struct key_part *part, unsigned ipv6_prefix,
         return field != NULL ? field->value : SPAN_NONE;
     }
     case KEY_COOKIE:
-        return cookie_value(exchange, span_of(part->name));
+        return key_cookie(exchange, span_of(part->name));
     case KEY_QUERY:
         return query_value(exchange, span_of(part->name));
     }

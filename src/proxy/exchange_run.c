@@ -18,6 +18,7 @@
 #include "http/target.h"
 #include "net/transport.h"
 #include "proxy/client_conn.h"
+#include "proxy/cookie.h"
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
 #include "proxy/grpc_bridge.h"
@@ -227,6 +228,8 @@ static const struct pool *pool_of(struct exchange_run *run)
     const struct plan *plan = run->plan;
     if (plan->pools_count == 1)
         return plan->pools[0];
+    if (plan->config->split != NULL)
+        return split_choose(run, plan);
     uint32_t pick = rng_below(&run->worker->rng, plan->weights_total);
     uint32_t i = 0;
     while (pick >= plan->weights[i])
@@ -238,7 +241,11 @@ static void exchange_act(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
     if (run->plan->action == NULL) {
-        forward_begin(run, pool_of(run));
+        const struct pool *pool = pool_of(run);
+        if (pool != NULL)
+            forward_begin(run, pool);
+        else
+            exchange_fail(run, FAILURE_OVERLOADED);
     } else if (action_answer(run->plan->action, x)) {
         answer_filtered(run);
     } else {

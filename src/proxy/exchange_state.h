@@ -53,6 +53,7 @@ struct exchange_run {
     struct attempt_record failed[TRIES_MOST];
     struct server *tried[TRIES_MOST]; /* of failed[] */
     unsigned failed_count;
+    struct server *sticky_server; /* that the client's cookie names; NULL: none */
     uint64_t hash;                /* of the key of balance: hash; 0: none */
     unsigned retries;             /* counted against retry.attempts */
     uint32_t retry_pause;         /* ms before the next one */
@@ -66,6 +67,7 @@ struct exchange_run {
     bool client_closed;
     bool upgrading;               /* Upgrade: websocket is asked and allowed */
     bool extended_connect;        /* and asked for as HTTP/2 does (RFC 8441): to this client a 2xx would be the tunnel */
+    bool sticky_renew;            /* its cookie is good but to be given anew */
     bool is_retry;                /* the request came as one, see retry_tell() */
     bool told_attempt;            /* the request tells the server which attempt it is */
     bool replayed;                /* sent anew after a stale connection, once */

@@ -11,6 +11,7 @@
 #include "filter/key.h"
 #include "http/head.h"
 #include "proxy/client_conn.h"
+#include "proxy/cookie.h"
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
 #include "proxy/grpc_bridge.h"
@@ -96,6 +97,8 @@ static void forward_upgrade(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
     enum failure why = websocket_switch(run);
+    if (why == FAILURE_NONE && run->pool->sticky != NULL && !sticky_end(run))
+        why = FAILURE_OVERLOADED;
     if (why != FAILURE_NONE) {
         exchange_fail(run, why);
         return;
@@ -132,7 +135,7 @@ static void forward_final(struct exchange_run *run, bool last)
     replay_drop(&run->replay);
     struct buf bytes = {0}; /* that the head alone becomes */
     enum failure why = run->bridge != NULL ? grpc_bridge_head(run, last, &bytes) : FAILURE_NONE;
-    bool fits = why == FAILURE_NONE && forwarded_add_response(x);
+    bool fits = why == FAILURE_NONE && forwarded_add_response(x) && (run->pool->sticky == NULL || sticky_end(run));
     if (run->plan != NULL)
         filters_response(&run->plan->filters, x);
     for (uint16_t i = 0; fits && i < x->response_fields.count; i++) {
@@ -368,6 +371,7 @@ static void forward_try(struct exchange_run *run, struct try_place place)
     waiter->ready = attempt_ready;
     waiter->failed = attempt_failed;
     waiter->pool = run->pool;
+    waiter->preferred = run->sticky_server;
     waiter->only = place.only;
     waiter->fresh = place.fresh;
     waiter->avoid = place.avoid;
@@ -395,6 +399,8 @@ void forward_begin(struct exchange_run *run, const struct pool *pool)
     run->pool = pool;
     run->replay.cap = pool->config->retry.buffer;
     run->hash = pool->config->balance == BALANCE_HASH ? balance_key(&pool->config->hash, &run->exchange) : 0;
+    if (pool->sticky != NULL)
+        sticky_begin(run);
     upstream_budget_earn(run->worker->upstreams, pool);
     forward_try(run, (struct try_place){.only = NULL});
 }

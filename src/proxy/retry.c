@@ -155,6 +155,8 @@ bool retry_after_failure(struct exchange_run *run, enum failure why, const struc
 
 bool retry_after_status(struct exchange_run *run, const struct server *server, unsigned status)
 {
+    if (server == run->sticky_server) /* the client's session is there: its answer counts */
+        return false;
     if (!status_is_retried(run, status) || !may_retry(run, RETRY_SENT_NO_REPLY, server))
         return false;
     counter_add(COUNTER_retries_status, 1);

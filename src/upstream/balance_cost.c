@@ -132,7 +132,8 @@ static int cost_pick(const struct pool *pool, const void *plan, unsigned tier, s
 
 static int adaptive_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up)
 {
-    return cost_pick(pool, plan, tier, choice, any_up, true);
+    /* Servers of sticky sessions do not see the same mix of requests: their times cannot be compared. */
+    return cost_pick(pool, plan, tier, choice, any_up, pool->sticky == NULL);
 }
 
 static int least_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up)

@@ -8,6 +8,7 @@
 #include "config/listener_config.h"
 #include "tls/tls.h"
 #include "upstream/balance.h"
+#include "upstream/sticky.h"
 
 #define ADDRESSES_MOST 8 /* of one name that are kept */
 
@@ -85,6 +86,8 @@ struct pool *pool_new(const struct pool_config *config, uint32_t index, struct s
     bool built = pool_add_tls(pool, error);
     for (size_t i = 0; built && i < config->servers_count; i++)
         built = pool_add_server(pool, &config->servers[i], set, error);
+    if (built && config->sticky != NULL)
+        built = (pool->sticky = sticky_new(pool, error)) != NULL;
     if (built) {
         const struct balancer *balancer = balancers[config->balance];
         built = balancer->prepare(pool, &pool->plan, error);
@@ -103,6 +106,7 @@ void pool_free(struct pool *pool)
         return;
     if (pool->balancer != NULL)
         pool->balancer->dispose(pool->plan);
+    sticky_free(pool->sticky);
     for (size_t i = 0; i < pool->servers_count; i++)
         server_release(pool->servers[i].server);
     tls_client_release(pool->tls);

@@ -11,6 +11,7 @@
 
 struct balancer;
 struct server_set;
+struct sticky;
 struct tls_client;
 
 struct pool_server {
@@ -27,6 +28,7 @@ struct pool {
     struct pool_server *servers; /* in the order of the file */
     const struct balancer *balancer;
     void *plan;                   /* of the balancer */
+    struct sticky *sticky;        /* NULL: any server does */
     struct tls_client *tls;       /* NULL: plain */
     struct tls_client *probe_tls; /* of HTTPS probes; NULL: probes are plain */
     /* What is spoken: of the file's `auto` and of HTTP/2 what this build and the lack of TLS leave. */

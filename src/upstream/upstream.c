@@ -121,6 +121,25 @@ static enum chosen choose_only(struct upstream_waiter *waiter, uint64_t now_us)
     return CHOSEN_NOBODY;
 }
 
+/* Weight 0 keeps its sessions: it only takes no new ones. */
+static bool choose_preferred(struct upstream_waiter *waiter, const struct choice *choice)
+{
+    struct server *server = waiter->preferred;
+    if (!server_is_eligible(server, choice) || choice_was_tried(choice, server))
+        return false;
+    for (size_t i = 0; i < waiter->pool->servers_count; i++) {
+        const struct pool_server *member = &waiter->pool->servers[i];
+        if (member->server != server)
+            continue;
+        if (server_reserve(server, member->max_connections, choice->now_us)) {
+            waiter->server = server;
+            return true;
+        }
+        waiter->preferred_full = true;
+    }
+    return false;
+}
+
 enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *waiter)
 {
     uint64_t now_us = loop_now_us(upstreams->loop);
@@ -138,6 +157,9 @@ enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *w
         .all_full = &all_full,
         .panic = atomic_load_explicit(&pool->shared->panic, memory_order_relaxed),
     };
+    waiter->preferred_full = false;
+    if (waiter->preferred != NULL && choose_preferred(waiter, &choice))
+        return CHOSEN;
     for (;;) {
         int index = pool->balancer->choose(pool, pool->plan, &choice);
         if (index < 0 && !all_full && !choice.panic) {

@@ -35,6 +35,7 @@ struct upstream_waiter {
     const char *host; /* of the request; may be NULL. No certificate is verified against it: that name is the file's */
     bool fresh;       /* open a new connection, do not reuse (replay after a stale one) */
     bool upgrade;     /* the request asks for a WebSocket, which not every server of HTTP/2 knows */
+    struct server *preferred; /* this one if it is up and has room, whatever its weight; NULL: none */
     struct server *only; /* not NULL: this server and no other (replay) */
     uint32_t avoid;      /* the connection that refused it before, as `connection` told; 0: none */
     struct server *tried[TRIES_MOST];
@@ -46,6 +47,7 @@ struct upstream_waiter {
     uint64_t opened_us;         /* when the connection was ready */
     uint32_t connection;        /* that it was given, by number */
     bool reused, answered;
+    bool preferred_full; /* only for want of a place there another was chosen */
     struct list queued; /* in the pool's queue, or with the connection in the making */
     struct deadline deadline;
     struct task task;
