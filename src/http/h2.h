@@ -110,6 +110,7 @@ struct h2_conn {
     uint64_t since_sent;        /* the peer took a byte */
     uint64_t drain_since, ping_at;
     uint64_t received_at;       /* client role */
+    uint64_t said_at;           /* client role: the server's last frame of a message */
     uint64_t received;          /* bytes, all */
     size_t held;                /* uncredited, of all streams */
     size_t unconsumed;          /* of these, not given back to the connection's window */

@@ -16,6 +16,7 @@
 #include "http/h2.h"
 
 #define LINGER_MOST (256u << 10) /* bytes thrown away once our side has ended */
+#define PING_AGAIN_MS 310000u
 #define QUEUE_MOST 10000u        /* frames of ours that wait for a peer who reads nothing: then it goes */
 
 static struct h2_conn *h2_of(const struct http_conn *conn)
@@ -539,7 +540,7 @@ static void look_at_stream(struct h2_stream *stream, uint64_t now, uint64_t *nex
     const struct timeouts_config *timeouts = stream->conn->settings->timeouts;
     if (stream->over || !stream->announced)
         return;
-    bool receives = !stream->in_ended && !stream->raw && !stream->hold && !stream->refused;
+    bool receives = !stream->in_ended && !stream->raw && !stream->hold && !stream->refused && !stream->stream.patient;
     if (receives && stream->uncredited >= stream->window / 2)
         stream->since_in = stream->rate_since = now; /* it waits for us */
     if (receives && (is_due(stream->since_in, timeouts->request_idle, now, next) || body_is_too_slow(stream, now))) {
@@ -574,11 +575,25 @@ static void look_at_server(struct h2_conn *conn, uint64_t now, uint64_t *next)
     look_at_stream(CONTAINER_OF(node, struct h2_stream, at), now, next);
 }
 
+/*
+ * When a server is to be asked whether it is there. One that has answered and still sends nothing is asked seldom: those of gRPC end a connection on which
+ * PINGs come more often than every five minutes while they have nothing to send (grpc/doc/keepalive.md).
+ */
+static bool ping_is_due(const struct h2_conn *conn, uint64_t now, uint64_t *next)
+{
+    uint64_t length = conn->settings->timeouts->ping;
+    uint64_t heard = conn->received_at > conn->since ? conn->received_at : conn->since;
+    bool was_asked = conn->ping_at != 0 && conn->ping_at >= conn->said_at;
+    if (!was_asked || length >= PING_AGAIN_MS)
+        return is_due(heard, length, now, next);
+    *next = now + length < *next ? now + length : *next; /* it may have said something by then */
+    return is_due(conn->ping_at, PING_AGAIN_MS, now, next);
+}
+
 /* A server that says nothing while it has requests is asked; one that does not answer is gone. */
 static void look_at_client(struct h2_conn *conn, uint64_t now, uint64_t *next)
 {
     const struct timeouts_config *timeouts = conn->settings->timeouts;
-    uint64_t heard = conn->received_at > conn->since ? conn->received_at : conn->since;
     if (conn->streams_count == 0 || timeouts->ping == 0) {
         conn->ping_out = false;
         return;
@@ -592,7 +607,7 @@ static void look_at_client(struct h2_conn *conn, uint64_t now, uint64_t *next)
         (void)is_due(conn->ping_at, timeouts->ping_answer, now, next);
         return;
     }
-    if (!is_due(heard, timeouts->ping, now, next))
+    if (!ping_is_due(conn, now, next))
         return;
     conn->ping_out = true;
     conn->ping_at = now;

@@ -106,6 +106,8 @@ static bool frame_is_fine(struct h2_conn *conn)
     struct frame_head frame = parse(conn->walk.head);
     enum h2_guard_kind kind = guard_of(&frame);
     conn->walk.skip = frame.length;
+    if (frame.type == NGHTTP2_DATA || frame.type == NGHTTP2_HEADERS)
+        conn->said_at = loop_now(conn->loop);
     watch_head(conn, &frame);
     return (kind == H2_GUARD_COUNT || h2_note(conn, kind)) && stream_is_fine(conn, &frame);
 }

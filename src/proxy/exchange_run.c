@@ -54,7 +54,7 @@ static uint64_t wait_length(const struct exchange_run *run)
     const struct timeouts_config *timeouts = &run->snapshot->config->timeouts;
     switch (run->wait) {
     case WAIT_RESPONSE: {
-        uint64_t a_try = run->pool->config->retry.try_timeout;
+        uint64_t a_try = run->patient && !run->up.ended ? 0 : run->pool->config->retry.try_timeout;
         return a_try != 0 && a_try < run->plan->response_timeout ? a_try : run->plan->response_timeout;
     }
     case WAIT_BODY:
@@ -92,10 +92,10 @@ static enum failure wait_failure(enum exchange_wait wait)
     return failures[wait];
 }
 
-/* The server is not late while the client keeps it from sending, or while the client's body is still on its way. */
+/* The server is not late while the client keeps it from sending, or while the client's body is still on its way; of a conversation either side's bytes count. */
 static bool wait_is_excused(const struct exchange_run *run)
 {
-    return (run->wait == WAIT_BODY && relay_is_blocked(&run->down)) || (run->wait == WAIT_RESPONSE && !run->up.ended);
+    return (run->wait == WAIT_BODY && relay_is_blocked(&run->down)) || (run->wait == WAIT_RESPONSE && !run->up.ended && !run->patient);
 }
 
 /* Deadlines are not pushed back at each byte: they come early, look, and sleep on. */

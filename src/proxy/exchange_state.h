@@ -73,6 +73,7 @@ struct exchange_run {
     bool replayed;                /* sent anew after a stale connection, once */
     bool reused;                  /* last attempt went over a kept connection */
     bool grpc;                    /* of gRPC or gRPC-Web, by its Content-Type */
+    bool patient;                 /* a conversation: both sides may be quiet, each as long as the other is not */
     struct grpc_bridge *bridge;   /* of gRPC-Web, on a route that translates it; else NULL */
     struct span grpc_status;      /* of the response's trailers, for the log */
     bool server_http2;            /* last attempt that had a connection: over HTTP/2 */

@@ -330,6 +330,8 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     x->times.connected = loop_now_us(x->loop);
     run->reused = waiter->reused;
     run->server_http2 = stream->http2;
+    run->patient = run->grpc && stream->http2; /* not towards servers of HTTP/1, whom a slow body costs more */
+    x->client_stream->patient = run->patient;
     relay_init(&run->down, stream, stream->window);
     run->down.to = x->client_stream;
     exchange_enter(run, EXCHANGE_FORWARDING);
