@@ -43,6 +43,11 @@
     X(queue_waiting, GAUGE, "requests that wait for a server")                                                         \
     X(queue_refused, COUNTER, "requests refused because a queue was full")                                             \
     X(queue_timeouts, COUNTER, "requests that waited too long for a server")                                           \
+    X(queue_overdue, COUNTER, "requests that waited longer than codel's target under overload")                        \
+    X(queue_displaced, COUNTER, "requests that left a full queue for one of higher priority, or a newer one")           \
+    X(queue_served, COUNTER, "requests that waited for a server and got one")                                          \
+    X(queue_time_us, COUNTER, "microseconds that requests waited for a server, those that got none included")           \
+    X(limits_lowered, COUNTER, "times that max_connections: auto gave a server fewer requests at once")                 \
     X(retries, COUNTER, "attempts after the first")                                                                    \
     X(retries_never_sent, COUNTER, "retries of requests of which no byte had been sent")                               \
     X(retries_sent_no_reply, COUNTER, "retries of requests that a server had been sent and did not answer")            \

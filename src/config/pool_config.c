@@ -5,6 +5,8 @@
 
 static const char *const balances[] = {"adaptive", "least_conn", "round_robin", "random", "first", "hash", NULL};
 static const char *const protocols[] = {"http/1.1", "h2", "h2c", "auto", NULL};
+static const char *const disciplines[] = {"adaptive", "codel", "fifo", NULL};
+static const char *const limits[] = {"auto", "off", NULL}; /* CONNECTIONS_AUTO, CONNECTIONS_OFF */
 static const char *const probes[] = {"http", "https", "tcp", "grpc", NULL};
 
 #define SERVER struct server_config
@@ -14,7 +16,7 @@ static const struct schema_key server_keys[] = {
     KEY_STRING(SERVER, name, NULL, "Name in logs and commands; by default the address."),
     KEY_INT(SERVER, weight, "1", 0, 1000, "Share of requests beside the other servers; 0: no new ones."),
     KEY_BOOL(SERVER, backup, "false", "Used while under 1/1.4 of the weight of the others is up, for what they lack, and alone when none is."),
-    KEY_INT(SERVER, max_connections, "0", 0, 1000000, "Requests at once; 0: as the pool says."),
+    KEY_INT(SERVER, max_connections, "0", 0, 1000000, "Requests at once, auto or off; 0: as the pool says.", .words = limits),
     KEY_STRING(SERVER, zone, NULL, "Where the server stands; compared with the pool's zone."),
     KEY_END};
 static const struct schema server_schema = {.noun = "server",
@@ -51,11 +53,16 @@ static const struct schema health_schema = {
 #define QUEUE struct queue_config
 static const struct schema_key queue_keys[] = {
     KEY_INT(QUEUE, size, "1000", 0, 1000000, "Requests that may wait for a server of the pool, all workers together."),
-    KEY_DURATION(QUEUE, max_wait, "100ms", 0, MINUTES(10), "Longest wait; then the answer is 503."), KEY_END};
+    KEY_DURATION(QUEUE, max_wait, "100ms", 0, MINUTES(10), "Longest wait; then the answer is 503."),
+    KEY_CHOICE(QUEUE, discipline, "adaptive", disciplines,
+               "Who is served next once requests have waited for 100 ms without a break: the newest, the oldest of those "
+               "within target, or the oldest."),
+    KEY_DURATION(QUEUE, target, "5ms", 1, MINUTES(10), "Longest wait then, of codel."), KEY_END};
 static const struct schema queue_schema = {.noun = "queue",
                                            .size = sizeof(QUEUE),
                                            .keys = queue_keys,
                                            .text = "Where requests wait while all servers are at max_connections."};
+_Static_assert(CONNECTIONS_AUTO == SCHEMA_WORD(0) && CONNECTIONS_OFF == SCHEMA_WORD(1), "in the order of limits[]");
 
 #define RETRY struct retry_config
 static const struct schema_key retry_keys[] = {
@@ -111,8 +118,9 @@ static const struct schema_key pool_keys[] = {
     KEY_OPTIONAL(POOL, health, HEALTH, health_schema,
                  "Active health checks; without them only traffic shows who is down."),
     KEY_OPTIONAL(POOL, tls, struct upstream_tls_config, upstream_tls_schema, "Turns on TLS to the servers, verified."),
-    KEY_INT(POOL, max_connections, "0", 0, 1000000,
-            "Requests at once to one server, exact over all workers; more wait in the queue. 0: no limit."),
+    KEY_INT(POOL, max_connections, "auto", 0, 1000000,
+            "Requests at once to one server; more wait in the queue. auto: fewer when its answers begin to take long, off or 0: no limit.",
+            .words = limits),
     KEY_SECTION(POOL, queue, QUEUE, queue_schema, "Where requests wait while all servers are at max_connections."),
     KEY_SECTION(POOL, retry, RETRY, retry_schema, "When a request is sent again."),
     KEY_DURATION(POOL, connect_timeout, "2s", 1, MINUTES(10), "Longest time to connect to a server, TLS included."),

@@ -9,12 +9,16 @@
 enum balance_kind { BALANCE_ADAPTIVE, BALANCE_LEAST_CONN, BALANCE_ROUND_ROBIN, BALANCE_RANDOM, BALANCE_FIRST, BALANCE_HASH };
 enum pool_protocol { POOL_HTTP_1, POOL_H2, POOL_H2C, POOL_AUTO }; /* http/1.1, h2, h2c, auto */
 
+/* Values of max_connections that are no numbers. */
+#define CONNECTIONS_AUTO UINT64_MAX
+#define CONNECTIONS_OFF (UINT64_MAX - 1)
+
 struct server_config {
     const char *address;      /* "ip:port", "name:port", "unix:/path"; required; scalar shorthand */
     const char *name;         /* in logs; default: the address */
     uint64_t weight;          /* 1; 0: no new requests; 0..1000 */
     bool backup;              /* false; used only when no other is up */
-    uint64_t max_connections; /* 0: the pool's */
+    uint64_t max_connections; /* 0: the pool's; CONNECTIONS_AUTO, CONNECTIONS_OFF */
     const char *zone;         /* where it stands; NULL: not told */
 };
 enum probe_kind { PROBE_HTTP, PROBE_HTTPS, PROBE_TCP, PROBE_GRPC };
@@ -34,9 +38,12 @@ struct health_config {
     uint64_t fall;              /* 3 */
     uint64_t jitter;            /* percent of the interval; 15% */
 };
+enum queue_discipline { QUEUE_ADAPTIVE, QUEUE_CODEL, QUEUE_FIFO };
 struct queue_config {
     uint64_t size;     /* 1000; requests that wait, of the pool, all workers together */
     uint64_t max_wait; /* ms; 100ms */
+    enum queue_discipline discipline; /* adaptive */
+    uint64_t target;   /* ms; 5ms; of codel: longest wait under overload */
 };
 struct retry_config {
     uint64_t attempts;    /* 1: attempts after the first; 0..3 */
@@ -74,7 +81,7 @@ struct pool_config {
     struct server_config *servers; /* at least one */
     struct health_config *health;  /* NULL: only what traffic shows */
     struct upstream_tls_config *tls;
-    uint64_t max_connections;    /* per server, requests at once, exact over all workers; 0: no limit */
+    uint64_t max_connections;    /* auto: per server, requests at once; CONNECTIONS_AUTO, CONNECTIONS_OFF; 0: as off */
     struct queue_config queue;
     struct retry_config retry;
     uint64_t connect_timeout;    /* ms; 2s: longer than the second after which TCP sends a lost SYN again */

@@ -127,6 +127,7 @@ static const struct schema weighted_schema = {.noun = "pool",
                                               .shorthand = "name",
                                               .text = "A pool and its share of the requests."};
 
+static const char *const priorities[] = {"high", "normal", "low", NULL}; /* enum priority */
 #define ROUTE struct route_config
 static const struct schema_key route_keys[] = {
     KEY_STRING(ROUTE, name, NULL, "Name in logs; by default \"route N\", counted from 1.", .flags = SCHEMA_OWN),
@@ -142,6 +143,7 @@ static const struct schema_key route_keys[] = {
     KEY_SECTION(ROUTE, response, MESSAGE, response_schema, "What is changed in the response."),
     KEY_SIZE(ROUTE, body_limit, "0B", 0, INT64_MAX, "Largest request body; 0B: as limits.body says."),
     KEY_BOOL(ROUTE, websocket, "true", "Lets WebSocket upgrades pass."),
+    KEY_CHOICE(ROUTE, priority, "normal", priorities, "Who is served first, and shed last, of those that wait for a server."),
     KEY_BOOL(ROUTE, grpc_web, "false", "Translates gRPC-Web, which browsers speak, to gRPC."),
     KEY_DURATION(ROUTE, timeout, "0s", 0, HOURS(24),
                  "Longest time for the whole request; 0s: as timeouts.request says."),

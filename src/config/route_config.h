@@ -68,6 +68,7 @@ struct route_config {
     struct message_config response;
     uint64_t body_limit;          /* bytes; 0B: limits.body */
     bool websocket;               /* true: Upgrade: websocket may pass */
+    enum priority priority;       /* normal; beside others that wait for a server of the same pool */
     bool grpc_web;                /* false: gRPC-Web goes on as it is; true: to the pool as gRPC */
     uint64_t timeout;             /* ms; the whole request; 0s: timeouts.request */
     uint64_t response_timeout;    /* ms; until the response head; 0s: timeouts.response */

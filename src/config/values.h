@@ -8,4 +8,7 @@
 
 #include "schema/types.h" /* struct rate, name_value, name_values, texts, numbers: the engine fills them */
 
+/* Of requests that wait for a server. */
+enum priority { PRIORITY_HIGH, PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_COUNT };
+
 #endif

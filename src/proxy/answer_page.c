@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/rng.h"
 #include "http/grpc.h"
 #include "http/head.h"
 #include "proxy/client_conn.h"
@@ -111,9 +112,17 @@ static void answer_write(struct exchange_run *run, struct buf *bytes)
     x->client_stream->ops->send_body(x->client_stream, bytes, true);
 }
 
-/* The fields that say what the answer is. */
-static bool describe(struct exchange *x, struct buf *bytes)
+/* By lot, so that those who are turned away together do not come back together. */
+static struct span retry_after(struct exchange_run *run)
 {
+    static const struct span seconds[] = {{"1", 1}, {"2", 1}};
+    return seconds[rng_below(&run->worker->rng, 2)];
+}
+
+/* The fields that say what the answer is. */
+static bool describe(struct exchange_run *run, struct buf *bytes)
+{
+    struct exchange *x = &run->exchange;
     const struct answer *answer = &x->answer;
     bool page = answer->failure != FAILURE_NONE && answer->body.at == NULL;
     struct span type = page ? (wants_json(x) ? SPAN("application/json") : SPAN("text/plain; charset=utf-8")) : answer->content_type;
@@ -121,7 +130,7 @@ static bool describe(struct exchange *x, struct buf *bytes)
     if ((page && body.at == NULL) || (body.length != 0 && !buf_add_span(bytes, body)))
         return false;
     return (type.length == 0 || body.length == 0 || response_add(x, FIELD_CONTENT_TYPE, type)) &&
-           (answer->status != 503 || answer->failure == FAILURE_NONE || response_add(x, FIELD_RETRY_AFTER, SPAN("1")));
+           (answer->status != 503 || answer->failure == FAILURE_NONE || response_add(x, FIELD_RETRY_AFTER, retry_after(run)));
 }
 
 void answer_send(struct exchange_run *run)
@@ -132,7 +141,7 @@ void answer_send(struct exchange_run *run)
     struct buf bytes = {0};
     exchange_enter(run, EXCHANGE_ANSWERING);
     run->status = grpc ? 200 : answer->status;
-    bool fits = response_begin(x, run->status) && (grpc ? describe_grpc(run, &bytes) : describe(x, &bytes)) &&
+    bool fits = response_begin(x, run->status) && (grpc ? describe_grpc(run, &bytes) : describe(run, &bytes)) &&
                 response_add_all(x, &answer->fields) && response_add_all(x, &x->response_fields);
     if (!fits) {
         buf_clear(&bytes);

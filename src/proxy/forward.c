@@ -266,8 +266,10 @@ static void upstream_sent(struct stream *stream, size_t bytes)
         return;
     run->progress = loop_now(run->exchange.loop);
     relay_sent(&run->up, bytes);
-    if (run->up.ended && run->up.queued == 0)
+    if (run->up.ended && run->up.queued == 0) {
         run->exchange.times.sent = loop_now_us(run->exchange.loop);
+        upstream_sent_whole(run->worker->upstreams, &attempt->waiter);
+    }
 }
 
 static void upstream_closed(struct stream *stream, enum failure why)
@@ -341,8 +343,10 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     }
     bool whole = run->up.ended && buf_is_empty(&run->up.held) && run->up.trailers == NULL;
     stream->ops->send_head(stream, &x->request, whole);
-    if (whole)
+    if (whole) {
         x->times.sent = x->times.connected;
+        upstream_sent_whole(run->worker->upstreams, waiter);
+    }
     replay_keep(&run->replay, &run->up.held);
     relay_attach(&run->up, stream);
     exchange_wait_for(run, WAIT_RESPONSE);
@@ -379,6 +383,8 @@ static void forward_try(struct exchange_run *run, struct try_place place)
     waiter->avoid = place.avoid;
     waiter->upgrade = run->upgrading;
     waiter->hash = run->hash;
+    waiter->uploading = !run->up.ended;
+    waiter->priority = run->plan->priority;
     if (run->pool->tls != NULL)
         waiter->host = arena_copy(x->arena, x->target.host).at;
     waiter->tried_count = run->failed_count;
@@ -411,6 +417,8 @@ void forward_body(struct exchange_run *run, struct buf *bytes, size_t taken, boo
 {
     if (run->up.to != NULL && run->exchange.state != EXCHANGE_TUNNEL)
         replay_keep(&run->replay, bytes);
+    if (last && run->attempt != NULL && run->attempt->stream == NULL)
+        run->attempt->waiter.uploading = false; /* no matter when it is chosen already: attempt_ready() tells */
     relay_push(&run->up, bytes, taken, last);
 }
 

@@ -39,6 +39,7 @@ struct plan {
     uint64_t body_limit;            /* bytes, 0: none; the route's or the global one */
     uint32_t timeout, response_timeout, idle_timeout; /* ms; timeout 0: none */
     bool websocket, grpc_web;
+    uint8_t priority; /* enum priority */
 };
 /* One listener of this snapshot: its router and the plans of its routes. */
 struct site {

@@ -53,6 +53,7 @@ enum schema_flag {
 };
 
 #define SCHEMA_NO_LIMIT UINT64_MAX
+#define SCHEMA_WORD(number_) (UINT64_MAX - (number_)) /* no number of a file is as high */
 #define SCHEMA_MOST_KEYS 64
 
 struct schema;
@@ -66,6 +67,7 @@ struct schema_key {
     enum schema_type item;      /* of texts and pairs: STRING, TEMPLATE, PATH or REFERENCE */
     const char *const *choices; /* ends with NULL */
     const char *word;           /* a word that stands for 0, such as auto */
+    const char *const *words;   /* others, ends with NULL: they stand for SCHEMA_WORD(0), SCHEMA_WORD(1) ... */
     const char *refers;         /* key of the root */
     const struct schema *section;
     /* What the type alone can't say about a value. False: why, as the rest of the sentence `"value" ...`. */

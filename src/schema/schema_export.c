@@ -114,7 +114,10 @@ static void number_members(struct json *json, const struct schema_key *key)
     }
     char pattern[64];
     struct text text = text_over(pattern, sizeof(pattern));
-    text_print(&text, "^([0-9]+%s%s)$|\\$\\{env\\.", key->word != NULL ? "|" : "", key->word != NULL ? key->word : "");
+    text_print(&text, "^([0-9]+%s%s", key->word != NULL ? "|" : "", key->word != NULL ? key->word : "");
+    for (const char *const *word = key->words; word != NULL && *word != NULL; word++)
+        text_print(&text, "|%s", *word);
+    text_print(&text, ")$|\\$\\{env\\.");
     member(json, "pattern", pattern);
 }
 

@@ -72,16 +72,52 @@ static bool number_store(const struct schema_key *key, struct span value, uint64
     return true;
 }
 
+/* The words of a number, by position, NULL after the last: the one for 0, then those for SCHEMA_WORD(). */
+static const char *number_word(const struct schema_key *key, size_t at, uint64_t *number)
+{
+    if (key->word != NULL && at == 0) {
+        *number = 0;
+        return key->word;
+    }
+    at -= key->word != NULL;
+    *number = SCHEMA_WORD(at);
+    return key->words != NULL ? key->words[at] : NULL;
+}
+
+static const char *number_word_of(const struct schema_key *key, uint64_t number)
+{
+    uint64_t stands_for;
+    const char *word;
+    for (size_t i = 0; (word = number_word(key, i, &stands_for)) != NULL; i++)
+        if (stands_for == number)
+            return word;
+    return NULL;
+}
+
+static bool number_word_read(const struct schema_key *key, struct span value, uint64_t *number)
+{
+    const char *word;
+    for (size_t i = 0; (word = number_word(key, i, number)) != NULL; i++)
+        if (span_is(value, word))
+            return true;
+    return false;
+}
+
 static bool int_read(const struct schema_key *key, struct span value, void *to, struct error *error)
 {
     uint64_t number = 0;
-    if (key->word != NULL && span_is(value, key->word)) {
+    if (number_word_read(key, value, &number)) {
         memcpy(to, &number, sizeof(number));
         return true;
     }
-    if (value.length == 0 || digits_in(value) != value.length)
-        return error_set(error, "\"%.*s\" is not a whole number%s%s", shown(value), value.at,
-                         key->word != NULL ? " and not " : "", key->word != NULL ? key->word : "");
+    if (value.length == 0 || digits_in(value) != value.length) {
+        char said[64];
+        struct text words = text_over(said, sizeof(said));
+        const char *word;
+        for (size_t i = 0; (word = number_word(key, i, &number)) != NULL; i++)
+            text_print(&words, "%s%s", i == 0 ? " and not " : " or ", word);
+        return error_set(error, "\"%.*s\" is not a whole number%.*s", shown(value), value.at, (int)words.length, said);
+    }
     if (!text_to_number(value, INT64_MAX, &number))
         return range_error(key, value, error);
     return number_store(key, value, number, to, error);
@@ -224,8 +260,9 @@ bool value_read(const struct schema_key *key, struct span value, const struct sc
 void value_number_print(const struct schema_key *key, uint64_t number, struct text *to)
 {
     if (key->type == SCHEMA_INT) {
-        if (number == 0 && key->word != NULL)
-            text_print(to, "%s", key->word);
+        const char *word = number_word_of(key, number);
+        if (word != NULL)
+            text_print(to, "%s", word);
         else
             text_number(to, number);
         return;
@@ -278,8 +315,10 @@ void value_range_print(const struct schema_key *key, struct text *to)
     } else if (key->choices != NULL) {
         choices_print(key->choices, to);
     } else if (is_number) {
-        if (key->word != NULL)
-            text_print(to, "%s or ", key->word);
+        const char *word;
+        uint64_t number;
+        for (size_t i = 0; (word = number_word(key, i, &number)) != NULL; i++)
+            text_print(to, "%s or ", word);
         value_number_print(key, key->word != NULL && key->least == 0 ? 1 : key->least, to);
         text_print(to, key->most == SCHEMA_NO_LIMIT ? " and more" : " to ");
         if (key->most != SCHEMA_NO_LIMIT)

@@ -81,9 +81,9 @@ static inline void scan_member(struct scan *scan, const struct cost_member *memb
     if (!server_is_eligible(server, scan->choice) || choice_was_tried(scan->choice, server))
         return;
     scan->any_up = true;
-    uint32_t load = server_load(server);
-    if (member->most != 0 && load >= member->most)
+    if (!server_has_room(server, member->most, scan->choice->now_us))
         return;
+    uint32_t load = server_load(server);
     float cost = (float)(load + 1) * member->share;
     if (scan->slowness) {
         cost *= atomic_load_explicit(&server->slowness, memory_order_relaxed);

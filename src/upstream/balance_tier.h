@@ -34,13 +34,6 @@ static inline bool choice_was_tried(const struct choice *choice, const struct se
     return false;
 }
 
-/* Sequentially consistent, which costs nothing on x86: who starts to wait sets his bit and then looks here
- * (upstream_queue.c). */
-static inline uint32_t server_load(const struct server *server)
-{
-    return (uint32_t)atomic_load(&server->in_flight);
-}
-
 static inline uint32_t member_load(const struct pool_server *member)
 {
     return server_load(member->server);
@@ -57,7 +50,7 @@ static inline bool member_is_free(const struct pool_server *member, const struct
     if (!server_is_eligible(member->server, choice) || choice_was_tried(choice, member->server))
         return false;
     *any_up = true;
-    return member->max_connections == 0 || member_load(member) < member->max_connections;
+    return server_has_room(member->server, member->max_connections, choice->now_us);
 }
 
 extern const struct balancer balance_adaptive, balance_first, balance_hash, balance_least_conn, balance_round_robin,

@@ -15,7 +15,9 @@
 static uint32_t server_limit(const struct pool_config *pool, const struct server_config *server)
 {
     uint64_t most = server->max_connections != 0 ? server->max_connections : pool->max_connections;
-    return most > INT32_MAX ? INT32_MAX : (uint32_t)most;
+    if (most == CONNECTIONS_AUTO)
+        return SERVER_ADAPTS;
+    return most == CONNECTIONS_OFF ? 0 : (uint32_t)most;
 }
 
 /* A server that does not say where it is counts as near. */
@@ -40,8 +42,8 @@ static bool pool_add_server(struct pool *pool, const struct server_config *confi
         .far = is_far(pool->config, config),
     };
     pool->has_backups = pool->has_backups || config->backup;
-    if (server_limit(pool->config, config) != 0)
-        pool->limited = true;
+    pool->limited = pool->limited || server_limit(pool->config, config) != 0;
+    pool->adapts = pool->adapts || server_limit(pool->config, config) == SERVER_ADAPTS;
     return true;
 }
 

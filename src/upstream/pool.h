@@ -17,7 +17,7 @@ struct tls_client;
 struct pool_server {
     struct server *server;
     uint32_t weight;
-    uint32_t max_connections; /* 0: no limit */
+    uint32_t max_connections; /* 0: no limit; SERVER_ADAPTS */
     bool backup;
     bool far; /* in another zone than this weir */
 };
@@ -35,7 +35,8 @@ struct pool {
     enum pool_protocol protocol;
     struct pool_shared *shared;
     uint32_t index; /* in the snapshot */
-    bool limited;   /* any server has a max_connections */
+    bool limited;   /* any server has a limit */
+    bool adapts;    /* any server has one that adapts */
     bool has_backups;
 };
 /* Resolves names (control thread; may block), takes servers, loads certificates. NULL with error. */

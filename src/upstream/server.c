@@ -23,27 +23,24 @@ struct server_set {
 /* --- what workers do to a server --- */
 
 /* Silence counts from when the first begins to wait. Two workers may both be first: they store the same instant. */
-static void server_awaited(struct server *server, uint64_t now_us)
+void server_awaited(struct server *server, uint64_t now_us)
 {
     if (atomic_fetch_add_explicit(&server->awaiting, 1, memory_order_relaxed) == 0)
         atomic_store_explicit(&server->heard_us, (uint32_t)now_us, memory_order_relaxed);
 }
 
-bool server_reserve(struct server *server, uint32_t most, uint64_t now_us)
+bool server_reserve(struct server *server, uint32_t most)
 {
     /* Atomic read-modify-writes per request: balancing and max_connections need the sums over all workers. */
-    if (most == 0) {
+    if (most == 0 || most == SERVER_ADAPTS) {
         atomic_fetch_add_explicit(&server->in_flight, 1, memory_order_relaxed);
-        server_awaited(server, now_us);
         return true;
     }
     /* Sequentially consistent: pairs with the bit of a worker that starts to wait (see upstream_queue.c). */
     int32_t taken = atomic_load(&server->in_flight);
     while (taken < (int32_t)most) {
-        if (atomic_compare_exchange_weak(&server->in_flight, &taken, taken + 1)) {
-            server_awaited(server, now_us);
+        if (atomic_compare_exchange_weak(&server->in_flight, &taken, taken + 1))
             return true;
-        }
     }
     return false;
 }
@@ -56,7 +53,8 @@ void server_unreserve(struct server *server)
 
 void server_unawaited(struct server *server)
 {
-    int32_t before = atomic_fetch_sub_explicit(&server->awaiting, 1, memory_order_relaxed);
+    /* Sequentially consistent: where the limit adapts, this frees the slot. */
+    int32_t before = atomic_fetch_sub(&server->awaiting, 1);
     assert(before > 0);
 }
 
@@ -139,6 +137,7 @@ static void server_free(struct server *server)
     log_site_forget(&server->down_site);
     log_site_forget(&server->up_site);
     log_site_forget(&server->ejected_site);
+    log_site_forget(&server->limit_site);
     free((char *)server->pool_name);
     free((char *)server->name);
     free((char *)server->address_text);
@@ -205,6 +204,7 @@ static struct server *server_new(struct server_set *set, const struct pool_share
     server->number = set->servers_made++;
     server->pool_number = shared->number;
     atomic_init(&server->slowness, 1.0f);
+    atomic_init(&server->limit, SERVER_LIMIT_FIRST | SERVER_LIMIT_OPEN);
     return server;
 }
 

@@ -40,21 +40,32 @@ struct server_score {
     double logs, squares;    /* of ln(microseconds to the head), over the answers that were none */
     uint64_t at_us;          /* decayed to here */
 };
+/* How many requests a server of max_connections: auto may be given at once (server_limit.c); guarded by the score's lock. */
+struct server_limit {
+    double answers, logs;  /* of ln(microseconds to the head), since the last judgement; timeouts are among them */
+    uint64_t since_us;     /* of the first of them */
+    double value;          /* server.limit before it was rounded */
+    double usual_us;       /* what the head takes when nobody has to wait; 0: not known */
+    uint64_t usual_at_us, told_us;
+    uint64_t slow_at_us;   /* when answers last took too long; 0: not since the limit was opened */
+};
 /* What a choice reads, and what workers write for each attempt, is one line: a scan takes one miss a server at most. */
 struct server {
     /* attempts sent and not finished, and reserved slots, of all workers */
     _Alignas(CACHE_LINE) _Atomic int32_t in_flight;
-    _Atomic int32_t awaiting;   /* those of them that have no response head yet */
+    _Atomic int32_t awaiting;   /* those of them that wait for the server alone: sent whole, and no response head yet */
     _Atomic uint32_t heard_us;  /* last head, or when the first began to wait; low bits of the clock */
     _Atomic float slowness;     /* T of balancing.md 5; 1: as its pool */
     _Atomic float surcharge;    /* E of balancing.md 5, in requests in flight; 0: fails no more than others */
     _Atomic uint32_t ejected_until_ms; /* low bits of the clock, see server_is_ejected(); 0: not ejected */
     _Atomic uint32_t joined_ms; /* when it came back, for slow start; 0: it has always been there */
-    _Atomic int health;         /* enum server_health; written by control, and by workers on fast-down */
+    _Atomic uint16_t health;    /* enum server_health; written by control, and by workers on fast-down */
+    _Atomic uint16_t limit;     /* of max_connections: auto, see server_has_room() */
     /* bit by worker number: it has requests queued that this server could take */
     _Atomic uint64_t waiting_workers[SERVER_WORKERS_MOST / 64];
     /* from here on read mostly */
     _Alignas(CACHE_LINE) struct server_score score;
+    struct server_limit limiting;
     _Atomic uint32_t errors_in_a_row;
     uint32_t ejections;      /* not forgiven yet; this and the next under pool_shared.ejecting */
     uint64_t ejected_at_us;  /* end of the last ejection */
@@ -70,7 +81,7 @@ struct server {
     uint32_t addresses_count;
     uint32_t number;                    /* unique in the process, never used again: for per-worker tables */
     uint32_t pool_number;               /* pool_shared.number */
-    struct log_site down_site, up_site, ejected_site; /* lines about one server must not fold those about another */
+    struct log_site down_site, up_site, ejected_site, limit_site; /* lines about one server must not fold those about another */
     struct server *next_same;           /* of the set */
 };
 
@@ -88,11 +99,19 @@ void server_set_sweep(struct server_set *set);        /* drops those nobody refe
 struct server *server_take(struct server *server);
 void server_release(struct server *server); /* any thread; memory goes with the next sweep */
 
-/* Takes one slot, which awaits a head from now on; false when `most` (0: no limit) are taken, by all workers together. */
-bool server_reserve(struct server *server, uint32_t most, uint64_t now_us) MUST_CHECK;
+#define SERVER_ADAPTS UINT32_MAX /* as the most of a server: what server->limit says, of those that await a head */
+#define SERVER_LIMIT_FIRST 64
+#define SERVER_LIMIT_MOST 1000
+#define SERVER_LIMIT_OPEN 0x8000u     /* in server.limit: nothing speaks for holding it to that */
+#define SERVER_SILENT_US 1000000      /* for which a server with more than that has not been heard: it gets no more */
+
+/* Takes one slot; false when `most` (0: no limit) are taken, by all workers together. A limit that adapts is not exact:
+ * each worker may take one too many. */
+bool server_reserve(struct server *server, uint32_t most) MUST_CHECK;
 void server_unreserve(struct server *server);
-void server_heard(struct server *server, uint64_t now_us); /* a slot has its head */
-void server_unawaited(struct server *server);              /* a slot will not have one */
+void server_awaited(struct server *server, uint64_t now_us); /* a slot waits for the server alone from now on */
+void server_heard(struct server *server, uint64_t now_us);   /* it has its head */
+void server_unawaited(struct server *server);                /* it will not have one */
 /* A connect was refused. `threshold` of them in a second (0: never) take the server down: true when this one did. */
 bool server_was_refused(struct server *server, uint64_t now_us, uint64_t threshold) MUST_CHECK;
 void server_was_reached(struct server *server); /* a connect went well: refusals before it no longer count */
@@ -115,6 +134,31 @@ static inline bool server_is_ejected(const struct server *server, uint64_t now_u
 static inline void server_set_ejected(struct server *server, uint64_t now_us, uint64_t milliseconds)
 {
     atomic_store_explicit(&server->ejected_until_ms, server_clock(now_us + milliseconds * 1000), memory_order_relaxed);
+}
+
+/* Sequentially consistent, which costs nothing on x86: who starts to wait sets his bit and then looks here
+ * (upstream_queue.c). */
+static inline uint32_t server_load(const struct server *server)
+{
+    return (uint32_t)atomic_load(&server->in_flight);
+}
+
+static inline bool server_limit_allows(const struct server *server, uint64_t now_us)
+{
+    uint32_t limit = atomic_load_explicit(&server->limit, memory_order_relaxed);
+    int32_t awaiting = atomic_load(&server->awaiting);
+    if (awaiting < (int32_t)(limit & ~SERVER_LIMIT_OPEN))
+        return true;
+    if ((limit & SERVER_LIMIT_OPEN) == 0 || awaiting >= SERVER_LIMIT_MOST)
+        return false;
+    return (int32_t)((uint32_t)now_us - atomic_load_explicit(&server->heard_us, memory_order_relaxed)) < SERVER_SILENT_US;
+}
+
+static inline bool server_has_room(const struct server *server, uint32_t most, uint64_t now_us)
+{
+    if (most == 0)
+        return true;
+    return most == SERVER_ADAPTS ? server_limit_allows(server, now_us) : server_load(server) < most;
 }
 
 static inline bool server_is_up(const struct server *server)

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "upstream/pool.h"
+#include "upstream/server_limit.h"
 
 #define MEMORY_US 2e6        /* tau of the decay: an answer counts 1/e after 2 s */
 #define ANSWERS_MOST 200.0   /* heavy traffic does not make history immovable; with tau: forgotten in 8 s */
@@ -23,13 +24,13 @@
 #define P95 1.645         /* standard deviations above the mean of a normal distribution */
 #define KNOWN 1.0         /* answers from which on a server has a say in what is normal */
 
-static void score_lock(struct server_score *score)
+void score_lock(struct server_score *score)
 {
     while (atomic_flag_test_and_set_explicit(&score->busy, memory_order_acquire))
         continue;
 }
 
-static void score_unlock(struct server_score *score)
+void score_unlock(struct server_score *score)
 {
     atomic_flag_clear_explicit(&score->busy, memory_order_release);
 }
@@ -72,6 +73,8 @@ void score_fold(struct score_cell *cell, struct server *server)
     score->errors += (double)cell->errors;
     score->logs += cell->logs;
     score->squares += cell->squares;
+    limit_gather(&server->limiting, (double)(cell->answers - cell->errors + cell->timeouts), cell->logs + cell->timeout_logs,
+                 cell->last_us);
     if (score->answers > ANSWERS_MOST)
         score_scale(score, ANSWERS_MOST / score->answers);
     score_unlock(score);
@@ -116,6 +119,12 @@ void score_answered(struct score_cell *cell, uint64_t waited_us, uint64_t now_us
     cell->logs += log_waited;
     cell->squares += log_waited * log_waited;
     cell->last_us = now_us;
+}
+
+void score_timed_out(struct score_cell *cell, uint64_t waited_us)
+{
+    cell->timeouts++;
+    cell->timeout_logs += log(waited_us > 0 ? (double)waited_us : 1);
 }
 
 void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server, uint64_t now_us)

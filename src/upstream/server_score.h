@@ -19,17 +19,23 @@ struct pool;
 struct score_cell {
     float answers, errors; /* errors are among the answers */
     double logs, squares;
+    float timeouts; /* and refusals, which are errors too; for server_limit.c */
+    double timeout_logs;
     uint64_t last_us;
 };
 /* An answer's head came after so long. */
 void score_answered(struct score_cell *cell, uint64_t waited_us, uint64_t now_us);
 /* An attempt came to nothing by the server's doing: what its error costs in the next choice is told at once. */
 void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server, uint64_t now_us);
+/* Before score_failed(): it failed by not answering for so long. */
+void score_timed_out(struct score_cell *cell, uint64_t waited_us);
 void score_fold(struct score_cell *cell, struct server *server);
 /* One server's sums at one instant. */
 struct score_view {
     double answers, errors, logs, squares;
 };
+void score_lock(struct server_score *score);
+void score_unlock(struct server_score *score);
 struct score_view score_view(struct server *server, uint64_t now_us);
 /* Share of errors, as far as there are answers to believe it; normal: the pool's own. */
 double score_error_rate(const struct score_view *view, double normal);

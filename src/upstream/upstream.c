@@ -15,6 +15,7 @@
 #include "upstream/balance.h"
 #include "upstream/balance_tier.h"
 #include "upstream/ejection.h"
+#include "upstream/server_limit.h"
 #include "upstream/upstream_conn.h"
 #include "upstream/upstream_state.h"
 
@@ -107,16 +108,31 @@ static void upstreams_fold(struct deadline *deadline)
 
 /* --- choosing --- */
 
+/* The slot awaits a head from now on, unless the client still sends what the server needs to answer. */
+static void waiter_chosen(struct upstream_waiter *waiter, struct server *server, uint64_t now_us)
+{
+    waiter->server = server;
+    waiter->awaits = !waiter->uploading;
+    if (waiter->awaits)
+        server_awaited(server, now_us);
+}
+
+static bool waiter_take(struct upstream_waiter *waiter, const struct pool_server *member, uint64_t now_us)
+{
+    if (!server_has_room(member->server, member->max_connections, now_us) ||
+        !server_reserve(member->server, member->max_connections))
+        return false;
+    waiter_chosen(waiter, member->server, now_us);
+    return true;
+}
+
 static enum chosen choose_only(struct upstream_waiter *waiter, uint64_t now_us)
 {
     for (size_t i = 0; i < waiter->pool->servers_count; i++) {
         const struct pool_server *member = &waiter->pool->servers[i];
         if (member->server != waiter->only)
             continue;
-        if (!server_reserve(member->server, member->max_connections, now_us))
-            return CHOSEN_FULL;
-        waiter->server = member->server;
-        return CHOSEN;
+        return waiter_take(waiter, member, now_us) ? CHOSEN : CHOSEN_FULL;
     }
     return CHOSEN_NOBODY;
 }
@@ -131,10 +147,8 @@ static bool choose_preferred(struct upstream_waiter *waiter, const struct choice
         const struct pool_server *member = &waiter->pool->servers[i];
         if (member->server != server)
             continue;
-        if (server_reserve(server, member->max_connections, choice->now_us)) {
-            waiter->server = server;
+        if (waiter_take(waiter, member, choice->now_us))
             return true;
-        }
         waiter->preferred_full = true;
     }
     return false;
@@ -169,8 +183,8 @@ enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *w
         if (index < 0)
             return all_full ? CHOSEN_FULL : CHOSEN_NOBODY;
         const struct pool_server *member = &pool->servers[index];
-        if (server_reserve(member->server, member->max_connections, now_us)) {
-            waiter->server = member->server;
+        if (server_reserve(member->server, member->max_connections)) {
+            waiter_chosen(waiter, member->server, now_us);
             return CHOSEN;
         }
         /* Another worker was faster: the next choice sees it full. */
@@ -180,8 +194,9 @@ enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *w
 static void slot_release(struct upstreams *upstreams, struct upstream_waiter *waiter)
 {
     struct server *server = waiter->server;
-    if (!waiter->answered)
+    if (waiter->awaits)
         server_unawaited(server);
+    waiter->awaits = false;
     server_unreserve(server);
     queue_slot_free(upstreams, server);
 }
@@ -212,6 +227,7 @@ static void judge_pool(const struct pool *pool, uint64_t now_us)
 {
     score_pool(pool, now_us);
     ejection_judge(pool, now_us);
+    limit_judge(pool, now_us);
 }
 
 /* Ten times a second a worker gives what it gathered, and one of them judges. Driven by answers: no timer runs for a
@@ -230,14 +246,34 @@ static void pool_entry_score(struct pool_entry *entry, const struct pool *pool, 
         judge_pool(pool, now_us);
 }
 
-static void attempt_is_error(struct upstreams *upstreams, struct upstream_waiter *waiter)
+/* How long nothing came, where that is what failed; else 0. A refusal counts as the connection not being made in time. */
+static uint64_t waited_in_vain_us(const struct upstream_waiter *waiter, enum failure why, uint64_t now_us)
+{
+    if (why == FAILURE_CONNECT_REFUSED || why == FAILURE_CONNECT_TIMEOUT)
+        return waiter->pool->config->connect_timeout * 1000;
+    return why == FAILURE_RESPONSE_TIMEOUT ? now_us - waiter->opened_us : 0;
+}
+
+static void attempt_is_error(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why)
 {
     uint64_t now_us = loop_now_us(upstreams->loop);
     struct server *server = waiter->server;
     const struct pool *pool = waiter->pool;
+    uint64_t waited_us = waited_in_vain_us(waiter, why, now_us);
+    if (waited_us != 0)
+        score_timed_out(&upstreams_server(upstreams, server)->cell, waited_us);
     score_failed(&upstreams_server(upstreams, server)->cell, pool->shared, server, now_us);
     ejection_error(pool, server, now_us);
     pool_entry_score(upstreams_pool(upstreams, pool->shared->number), pool, now_us);
+}
+
+void upstream_sent_whole(struct upstreams *upstreams, struct upstream_waiter *waiter)
+{
+    assert(waiter->phase == PHASE_READY);
+    if (waiter->awaits || waiter->answered)
+        return;
+    waiter->awaits = true;
+    server_awaited(waiter->server, loop_now_us(upstreams->loop));
 }
 
 void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status, uint64_t since_us)
@@ -246,9 +282,14 @@ void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *wait
     uint64_t now_us = loop_now_us(upstreams->loop);
     const struct pool *pool = waiter->pool;
     waiter->answered = true;
-    server_heard(waiter->server, now_us);
+    if (waiter->awaits) {
+        waiter->awaits = false;
+        server_heard(waiter->server, now_us);
+        if (pool->adapts)
+            queue_slot_free(upstreams, waiter->server);
+    }
     if (status_is_error(status)) {
-        attempt_is_error(upstreams, waiter);
+        attempt_is_error(upstreams, waiter, FAILURE_NONE);
         return;
     }
     ejection_success(waiter->server);
@@ -279,7 +320,7 @@ void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *
     if (why == FAILURE_CONNECT_REFUSED && first)
         server_refused(upstreams, waiter->pool, server);
     if (failure_is_error(why))
-        attempt_is_error(upstreams, waiter);
+        attempt_is_error(upstreams, waiter, why);
     slot_release(upstreams, waiter);
     waiter_fail(waiter, why);
 }
@@ -316,7 +357,7 @@ static void waiter_connect(struct upstreams *upstreams, struct upstream_waiter *
 static void waiter_begin(struct upstreams *upstreams, struct upstream_waiter *waiter)
 {
     /* Those who wait already come first. */
-    if (waiter->pool->limited && !list_is_empty(&upstreams_pool(upstreams, waiter->pool->shared->number)->queue)) {
+    if (waiter->pool->limited && upstreams_pool(upstreams, waiter->pool->shared->number)->queued != 0) {
         queue_enter(upstreams, waiter);
         return;
     }
@@ -362,7 +403,7 @@ void upstream_open(struct upstreams *upstreams, struct upstream_waiter *waiter)
     waiter->upstreams = upstreams;
     waiter->server = NULL;
     waiter->conn = NULL;
-    waiter->answered = false;
+    waiter->answered = waiter->awaits = false;
     waiter->failure = FAILURE_SHUTTING_DOWN;
     waiter->phase = upstreams->closing ? PHASE_FAILING : PHASE_CHOOSING;
     waiter->task.run = waiter_run;
@@ -410,7 +451,7 @@ void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, 
         atomic_fetch_add_explicit(&server->failed, 1, memory_order_relaxed);
     }
     if (!waiter->answered && failure_is_error(result))
-        attempt_is_error(upstreams, waiter);
+        attempt_is_error(upstreams, waiter, result);
     slot_release(upstreams, waiter);
 }
 
@@ -520,7 +561,7 @@ void upstreams_keep_only(struct upstreams *upstreams, struct pool *const *pools,
     }
     for (uint32_t i = 0; i < upstreams->pools_room; i++) {
         struct pool_entry *entry = upstreams->pools[i];
-        if (entry != NULL && !entry->kept && list_is_empty(&entry->queue) && list_is_empty(&entry->servers))
+        if (entry != NULL && !entry->kept && entry->queued == 0 && list_is_empty(&entry->servers))
             pool_entry_free(upstreams, i);
     }
 }

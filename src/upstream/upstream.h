@@ -34,6 +34,8 @@ struct upstream_waiter {
     uint64_t hash;    /* for hash policies */
     const char *host; /* of the request; may be NULL. No certificate is verified against it: that name is the file's */
     bool fresh;       /* open a new connection, do not reuse (replay after a stale one) */
+    bool uploading;   /* its body still comes at the client's pace: the server is not waited for until upstream_sent_whole() */
+    uint8_t priority; /* enum priority: who is served first of those who wait */
     bool upgrade;     /* the request asks for a WebSocket, which not every server of HTTP/2 knows */
     struct server *preferred; /* this one if it is up and has room, whatever its weight; NULL: none */
     struct server *only; /* not NULL: this server and no other (replay) */
@@ -48,7 +50,9 @@ struct upstream_waiter {
     uint32_t connection;        /* that it was given, by number */
     bool reused, answered;
     bool preferred_full; /* only for want of a place there another was chosen */
+    bool awaits;        /* counted among those that wait for the server */
     struct list queued; /* in the pool's queue, or with the connection in the making */
+    uint64_t queued_us; /* since when it is in the queue */
     struct deadline deadline;
     struct task task;
     uint8_t phase;
@@ -70,6 +74,8 @@ void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailbox
 void upstream_open(struct upstreams *upstreams, struct upstream_waiter *waiter);
 /* Before ready() and failed(): neither will come. */
 void upstream_give_up(struct upstreams *upstreams, struct upstream_waiter *waiter);
+/* The server has all of the request now. Needed only where `uploading` was set; harmless otherwise, and again. */
+void upstream_sent_whole(struct upstreams *upstreams, struct upstream_waiter *waiter);
 /* The head of its answer came (no 1xx), and with what status; since_us: when the server had all it needs to answer, 0: not
  * known, and no measure of its speed. Once an attempt, before upstream_done(). */
 void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status, uint64_t since_us);

@@ -1,6 +1,8 @@
 /*
- * Who waits for a server when all are at their max_connections: a queue a worker and pool, first come, first served,
- * with one count over all workers as its cap. No wake-up is lost: a worker that waits first sets its bit at the servers
+ * Who waits for a server when all are at their max_connections: a queue a worker and pool, with one count over all
+ * workers as its cap. Higher priorities are served first; among equals the oldest, until somebody has waited without a
+ * break for so long that this is more than a burst: then old requests are those that nobody may be waiting for any more,
+ * and `queue.discipline` decides (balancing.md 8). No wake-up is lost: a worker that waits first sets its bit at the servers
  * and then looks for room once more, and who frees a slot first frees it and then looks for bits (all sequentially
  * consistent). Who was woken and does not need the slot passes the word on.
  */
@@ -11,7 +13,8 @@
 #include "base/error.h"
 #include "upstream/upstream_state.h"
 
-#define LOOK_EVERY 100 /* ms */
+#define LOOK_EVERY 100         /* ms */
+#define OVERLOAD_AFTER_US 100000u /* of a queue that is never empty */
 
 static uint64_t bit_of(unsigned number)
 {
@@ -74,7 +77,7 @@ void queue_slot_free(struct upstreams *upstreams, struct server *server)
     if (!anybody_waits(server, workers_count(upstreams)))
         return;
     struct pool_entry *pool = upstreams_pool(upstreams, server->pool_number);
-    bool mine = !list_is_empty(&pool->queue);
+    bool mine = pool->queued != 0;
     bool others = next_waiting(server, upstreams->number, workers_count(upstreams)) != upstreams->number;
     if (mine && (!others || !pool->others_next)) {
         pool->others_next = true;
@@ -115,34 +118,89 @@ static void queue_set_bits(struct pool_entry *entry, const struct pool *pool)
     }
 }
 
-static void queue_remove(struct upstream_waiter *waiter)
+static bool queue_is_overloaded(const struct pool_entry *pool)
+{
+    return pool->queued != 0 && loop_now_us(pool->upstreams->loop) > pool->filled_us + OVERLOAD_AFTER_US;
+}
+
+static void queue_remove(struct pool_entry *pool, struct upstream_waiter *waiter)
 {
     int32_t before = atomic_fetch_sub_explicit(&waiter->pool->shared->waiting, 1, memory_order_relaxed);
-    assert(before > 0);
+    assert(before > 0 && pool->queued > 0);
+    pool->queued--;
     counter_add(COUNTER_queue_waiting, -1);
+    counter_add(COUNTER_queue_time_us, (int64_t)(loop_now_us(pool->upstreams->loop) - waiter->queued_us));
     list_remove(&waiter->queued);
     deadline_clear(&waiter->deadline);
 }
 
-/* Gives slots to those in front. Nothing is told from here: a task of each does that, so that the list stands still
- * while it is walked. */
-static void queue_serve(struct pool_entry *pool)
+/* What it comes to is told by a task of its own, so that the lists stand still while they are walked. */
+static void queue_take(struct pool_entry *pool, struct upstream_waiter *waiter, enum waiter_phase phase, enum failure why)
 {
-    struct upstreams *upstreams = pool->upstreams;
-    LIST_EACH_SAFE(node, after, &pool->queue)
-    {
+    queue_remove(pool, waiter);
+    waiter->phase = (uint8_t)phase;
+    waiter->failure = why;
+    loop_later(pool->upstreams->loop, &waiter->task);
+}
+
+/* Under overload codel serves nobody who has waited for longer than its target. */
+static bool queue_sheds(struct pool_entry *pool, struct upstream_waiter *waiter, bool overloaded)
+{
+    const struct queue_config *config = &waiter->pool->config->queue;
+    if (!overloaded || config->discipline != QUEUE_CODEL ||
+        loop_now_us(pool->upstreams->loop) <= waiter->queued_us + config->target * 1000)
+        return false;
+    counter_add(COUNTER_queue_overdue, 1);
+    queue_take(pool, waiter, PHASE_FAILING, FAILURE_QUEUE_TIMEOUT);
+    return true;
+}
+
+/* Gives slots to those of one priority; false: nobody has one any more. */
+static bool queue_serve_some(struct pool_entry *pool, struct list *queue, bool overloaded)
+{
+    if (list_is_empty(queue))
+        return true;
+    const struct pool *any = CONTAINER_OF(queue->next, struct upstream_waiter, queued)->pool;
+    bool newest_first = overloaded && any->config->queue.discipline == QUEUE_ADAPTIVE;
+    struct list *node = newest_first ? queue->previous : queue->next;
+    while (node != queue) {
         struct upstream_waiter *waiter = CONTAINER_OF(node, struct upstream_waiter, queued);
-        enum chosen chosen = waiter_choose(upstreams, waiter);
+        node = newest_first ? node->previous : node->next;
+        if (queue_sheds(pool, waiter, overloaded))
+            continue;
+        enum chosen chosen = waiter_choose(pool->upstreams, waiter);
         if (chosen == CHOSEN_FULL) {
             /* Nobody behind is better off, unless this one may not go everywhere. */
             if (waiter->tried_count == 0 && waiter->only == NULL)
-                return;
+                return false;
             continue;
         }
-        queue_remove(waiter);
-        waiter->phase = chosen == CHOSEN ? PHASE_RESERVED : PHASE_FAILING;
-        waiter->failure = FAILURE_NO_SERVER;
-        loop_later(upstreams->loop, &waiter->task);
+        counter_add(COUNTER_queue_served, chosen == CHOSEN);
+        queue_take(pool, waiter, chosen == CHOSEN ? PHASE_RESERVED : PHASE_FAILING, FAILURE_NO_SERVER);
+    }
+    return true;
+}
+
+static void queue_serve(struct pool_entry *pool)
+{
+    bool overloaded = queue_is_overloaded(pool);
+    for (unsigned i = 0; i < PRIORITY_COUNT; i++)
+        if (!queue_serve_some(pool, &pool->queues[i], overloaded))
+            return;
+}
+
+/* Sets the bits for all pools that are waited for: more than one only while an old snapshot's requests wait too. */
+static void queue_set_all_bits(struct pool_entry *pool)
+{
+    const struct pool *last = NULL;
+    for (unsigned i = 0; i < PRIORITY_COUNT; i++) {
+        LIST_EACH(node, &pool->queues[i])
+        {
+            const struct pool *waits_for = CONTAINER_OF(node, struct upstream_waiter, queued)->pool;
+            if (waits_for != last)
+                queue_set_bits(pool, waits_for);
+            last = waits_for;
+        }
     }
 }
 
@@ -150,25 +208,18 @@ static void queue_wake(struct task *task)
 {
     struct pool_entry *pool = CONTAINER_OF(task, struct pool_entry, wake);
     queue_serve(pool);
-    const struct pool *last = NULL;
-    LIST_EACH(node, &pool->queue)
-    {
-        /* More than one only while an old snapshot's requests wait too. */
-        const struct pool *waits_for = CONTAINER_OF(node, struct upstream_waiter, queued)->pool;
-        if (waits_for != last)
-            queue_set_bits(pool, waits_for);
-        last = waits_for;
-    }
-    if (last != NULL)
+    if (pool->queued != 0) {
+        queue_set_all_bits(pool);
         queue_serve(pool);
-    if (list_is_empty(&pool->queue))
+    }
+    if (pool->queued == 0)
         queue_pass_on(pool);
 }
 
 static void queue_look(struct deadline *deadline)
 {
     struct pool_entry *pool = CONTAINER_OF(deadline, struct pool_entry, look);
-    if (list_is_empty(&pool->queue))
+    if (pool->queued == 0)
         return;
     loop_later(pool->upstreams->loop, &pool->wake);
     deadline_set(&pool->look, pool->upstreams->loop, LOOK_EVERY);
@@ -178,7 +229,9 @@ static void waiter_waited_too_long(struct deadline *deadline)
 {
     struct upstream_waiter *waiter = CONTAINER_OF(deadline, struct upstream_waiter, deadline);
     struct upstreams *upstreams = waiter->upstreams;
-    counter_add(COUNTER_queue_timeouts, 1);
+    bool overdue = waiter->pool->config->queue.discipline == QUEUE_CODEL &&
+                   queue_is_overloaded(upstreams_pool(upstreams, waiter->pool->shared->number));
+    counter_add(overdue ? COUNTER_queue_overdue : COUNTER_queue_timeouts, 1);
     queue_leave(upstreams, waiter);
     waiter_fail(waiter, FAILURE_QUEUE_TIMEOUT);
 }
@@ -186,7 +239,8 @@ static void waiter_waited_too_long(struct deadline *deadline)
 void pool_entry_init(struct pool_entry *pool, struct upstreams *upstreams)
 {
     pool->upstreams = upstreams;
-    list_init(&pool->queue);
+    for (unsigned i = 0; i < PRIORITY_COUNT; i++)
+        list_init(&pool->queues[i]);
     list_init(&pool->servers);
     pool->wake.run = queue_wake;
     pool->look.passed = queue_look;
@@ -194,21 +248,60 @@ void pool_entry_init(struct pool_entry *pool, struct upstreams *upstreams)
     pool->kept = true;
 }
 
+/* Whom a newcomer to a full queue takes the place of: the one that has waited longest of the lowest priority, if that is
+ * below its own, or where the newest are served first. Of this worker's queue: others' are theirs. */
+static struct upstream_waiter *queue_victim(struct pool_entry *pool, const struct upstream_waiter *newcomer)
+{
+    bool newest_first = newcomer->pool->config->queue.discipline == QUEUE_ADAPTIVE && queue_is_overloaded(pool);
+    for (unsigned i = PRIORITY_COUNT; i-- > newcomer->priority;)
+        if (!list_is_empty(&pool->queues[i]) && (i > newcomer->priority || newest_first))
+            return CONTAINER_OF(pool->queues[i].next, struct upstream_waiter, queued);
+    return NULL;
+}
+
+/* Room for one more, perhaps at another's cost. */
+static bool queue_admits(struct pool_entry *pool, const struct upstream_waiter *waiter)
+{
+    _Atomic int32_t *waiting = &waiter->pool->shared->waiting;
+    int32_t before = atomic_fetch_add_explicit(waiting, 1, memory_order_relaxed);
+    if (before >= 0 && (uint64_t)before < waiter->pool->config->queue.size)
+        return true;
+    struct upstream_waiter *victim = queue_victim(pool, waiter);
+    if (victim != NULL) {
+        counter_add(COUNTER_queue_displaced, 1);
+        queue_take(pool, victim, PHASE_FAILING, FAILURE_QUEUE_FULL);
+        return true;
+    }
+    atomic_fetch_sub_explicit(waiting, 1, memory_order_relaxed);
+    return false;
+}
+
+/* How long it may wait, in ms. */
+static uint64_t queue_patience(const struct pool_entry *pool, const struct queue_config *config)
+{
+    bool hurry = config->discipline == QUEUE_CODEL && config->target < config->max_wait && queue_is_overloaded(pool);
+    return hurry ? config->target : config->max_wait;
+}
+
 void queue_enter(struct upstreams *upstreams, struct upstream_waiter *waiter)
 {
     const struct queue_config *config = &waiter->pool->config->queue;
     struct pool_entry *pool = upstreams_pool(upstreams, waiter->pool->shared->number);
-    if ((uint64_t)atomic_fetch_add_explicit(&waiter->pool->shared->waiting, 1, memory_order_relaxed) >= config->size) {
-        atomic_fetch_sub_explicit(&waiter->pool->shared->waiting, 1, memory_order_relaxed);
+    assert(waiter->priority < PRIORITY_COUNT);
+    if (!queue_admits(pool, waiter)) {
         counter_add(COUNTER_queue_refused, 1);
         waiter_fail(waiter, FAILURE_QUEUE_FULL);
         return;
     }
     counter_add(COUNTER_queue_waiting, 1);
     waiter->phase = PHASE_QUEUED;
+    waiter->queued_us = loop_now_us(upstreams->loop);
+    if (pool->queued == 0)
+        pool->filled_us = waiter->queued_us;
     waiter->deadline.passed = waiter_waited_too_long;
-    deadline_set(&waiter->deadline, upstreams->loop, config->max_wait);
-    list_push_back(&pool->queue, &waiter->queued);
+    deadline_set(&waiter->deadline, upstreams->loop, queue_patience(pool, config));
+    pool->queued++;
+    list_push_back(&pool->queues[waiter->priority], &waiter->queued);
     loop_later(upstreams->loop, &pool->wake); /* sets the bits and looks once more */
     if (!deadline_is_set(&pool->look))
         deadline_set(&pool->look, upstreams->loop, LOOK_EVERY);
@@ -217,8 +310,8 @@ void queue_enter(struct upstreams *upstreams, struct upstream_waiter *waiter)
 void queue_leave(struct upstreams *upstreams, struct upstream_waiter *waiter)
 {
     struct pool_entry *pool = upstreams_pool(upstreams, waiter->pool->shared->number);
-    queue_remove(waiter);
-    if (list_is_empty(&pool->queue))
+    queue_remove(pool, waiter);
+    if (pool->queued == 0)
         loop_later(upstreams->loop, &pool->wake); /* passes on what it may have been woken for */
 }
 

@@ -35,7 +35,9 @@ struct server_entry {
 /* One worker's side of one pool, over all snapshots that have it. */
 struct pool_entry {
     struct upstreams *upstreams;
-    struct list queue;    /* upstream_waiter.queued, oldest first */
+    struct list queues[PRIORITY_COUNT]; /* upstream_waiter.queued, oldest first; by priority, the highest first */
+    uint32_t queued;                    /* in all of them */
+    uint64_t filled_us;                 /* when they were last empty: since then somebody has always waited */
     struct list servers;  /* server_entry.of_pool */
     struct task wake;     /* looks whom of the queue can be served */
     struct deadline look; /* the same now and then: servers come up without a word */

@@ -195,8 +195,9 @@ static void balance(enum balance_kind kind, size_t servers_count, unsigned count
             server_unreserve(*slot);
         }
         *slot = members[chosen].server;
-        bool reserved = server_reserve(*slot, 0, i);
+        bool reserved = server_reserve(*slot, 0);
         assert(reserved);
+        server_awaited(*slot, i);
     }
     for (size_t i = 0; i < 16; i++) {
         if (busy[i] != NULL) {

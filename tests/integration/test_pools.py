@@ -184,7 +184,7 @@ def test_queue_timeout(t):
 
 
 def test_queue_full(t):
-    weir, port, gate, first = blocked(t, 'size: 2, max_wait: 10s')
+    weir, port, gate, first = blocked(t, 'size: 2, max_wait: 10s, discipline: fifo')
     waiting = [t.client(port) for _ in range(2)]
     for c in waiting:
         c.request('GET', '/waits')

@@ -54,6 +54,7 @@ void bench_add(struct bench *bench, const struct address *addresses, size_t coun
         .max_connections = (uint32_t)bench->config.max_connections,
     };
     bench->pool.limited = bench->config.max_connections != 0;
+    bench->pool.adapts = bench->config.max_connections == SERVER_ADAPTS;
 }
 
 void bench_begin(struct bench *bench, size_t servers, uint64_t max_connections)
@@ -149,6 +150,7 @@ struct asker *ask(struct bench *bench, unsigned number)
     asker->waiter.ready = asker_ready;
     asker->waiter.failed = asker_failed;
     asker->waiter.pool = &bench->pool;
+    asker->waiter.priority = PRIORITY_NORMAL;
     asker->in_call = true;
     upstream_open(bench->upstreams, &asker->waiter);
     asker->in_call = false;

@@ -7,6 +7,9 @@ static const char *const colours[] = {"red", "green_blue", "yellow", NULL};
 static const struct schema_key size_key = {.name = "size", .type = SCHEMA_SIZE, .least = 0, .most = INT64_MAX};
 static const struct schema_key duration_key = {.name = "wait", .type = SCHEMA_DURATION, .least = 0, .most = 3600000};
 static const struct schema_key some_key = {.name = "some", .type = SCHEMA_DURATION, .least = 10, .most = 3600000};
+static const char *const words[] = {"auto", "off", NULL};
+static const struct schema_key words_key = {
+    .name = "count", .type = SCHEMA_INT, .least = 1, .most = 256, .word = "none", .words = words};
 static const struct schema_key int_key = {.name = "count", .type = SCHEMA_INT, .least = 1, .most = 256, .word = "auto"};
 static const struct schema_key percent_key = {.name = "share", .type = SCHEMA_PERCENT, .least = 0, .most = 100};
 static const struct schema_key rate_key = {.name = "rate", .type = SCHEMA_RATE};
@@ -36,6 +39,9 @@ static void numbers_are_read_with_their_units_and_printed_the_same(void **state)
         {&duration_key, "60m", 3600000, "1h"},
         {&int_key, "auto", 0, "auto"},
         {&int_key, "256", 256, "256"},
+        {&words_key, "auto", SCHEMA_WORD(0), "auto"},
+        {&words_key, "off", SCHEMA_WORD(1), "off"},
+        {&words_key, "none", 0, "none"},
         {&percent_key, "20%", 20, "20%"},
         {&percent_key, "0", 0, "0%"},
     };
@@ -70,6 +76,8 @@ static void what_is_no_value_is_refused_and_nothing_is_stored(void **state)
         {&some_key, "9ms", "\"9ms\" is out of range; some takes 10ms to 1h"},
         {&size_key, "10mb", "\"10mb\" is not a size; write a number and B, KiB, MiB, GiB, KB, MB or GB, such as 64KiB"},
         {&int_key, "0", "\"0\" is out of range; count takes auto or 1 to 256"},
+        {&words_key, "on", "\"on\" is not a whole number and not none or auto or off"},
+        {&words_key, "300", "\"300\" is out of range; count takes none or auto or off or 1 to 256"},
         {&int_key, "1.0", "\"1.0\" is not a whole number and not auto"},
         {&int_key, "0x1", "\"0x1\" is not a whole number and not auto"},
         {&percent_key, "101%", "\"101%\" is out of range; share takes 0% to 100%"},

@@ -98,6 +98,145 @@ static void a_server_that_comes_up_is_seen_by_those_who_wait(void **state)
     bench_end(&bench);
 }
 
+/* --- who goes first --- */
+
+/* One request holds the only slot; then others wait, one after another. */
+static int crowd_begin(struct bench *bench, enum queue_discipline discipline, unsigned first, unsigned waiting)
+{
+    bench_begin(bench, 1, 1);
+    bench->config.queue = (struct queue_config){.size = waiting, .max_wait = 10000, .discipline = discipline, .target = 50};
+    (void)ask(bench, 0);
+    for (unsigned i = first; i < first + waiting; i++) {
+        (void)ask(bench, i);
+        bench_run(bench, 5);
+    }
+    return serve(bench, 0);
+}
+
+/* Answers until nobody waits: tells who came when, as digits. */
+static void crowd_end(struct bench *bench, int fd, const char *order)
+{
+    bool seen[ASKS_MOST] = {true};
+    char got[ASKS_MOST + 1] = "";
+    for (size_t length = 0; length < strlen(order); length++) {
+        answer(bench, fd, 'k');
+        for (unsigned i = 1; i < ASKS_MOST; i++) {
+            if (bench->askers[i].ready == 1 && !seen[i]) {
+                got[length] = (char)('0' + i);
+                seen[i] = true;
+            }
+        }
+    }
+    answer(bench, fd, 'k');
+    assert_string_equal(got, order);
+    close(fd);
+    bench_end(bench);
+}
+
+static void a_burst_is_served_in_order_whatever_the_discipline(void **state)
+{
+    (void)state;
+    struct bench bench;
+    for (enum queue_discipline discipline = QUEUE_ADAPTIVE; discipline <= QUEUE_FIFO; discipline++) {
+        int fd = crowd_begin(&bench, discipline, 1, 2);
+        uint64_t since_us = bench.askers[1].waiter.queued_us;
+        answer(&bench, fd, 'k');
+        bool in_order = bench.askers[1].ready == 1 && bench.askers[2].ready == 0;
+        /* On a machine that stood still meanwhile the burst was none. */
+        assert_true(in_order || loop_now_us(bench.loop) > since_us + 40000);
+        while (bench.members[0].server->in_flight > 0)
+            answer(&bench, fd, 'k');
+        close(fd);
+        bench_end(&bench);
+    }
+}
+
+static void under_overload_the_newest_goes_first(void **state)
+{
+    (void)state;
+    struct bench bench;
+    int fd = crowd_begin(&bench, QUEUE_ADAPTIVE, 1, 3);
+    bench_run(&bench, 120);
+    crowd_end(&bench, fd, "321");
+    fd = crowd_begin(&bench, QUEUE_FIFO, 1, 3);
+    bench_run(&bench, 120);
+    crowd_end(&bench, fd, "123");
+}
+
+static void under_overload_codel_sheds_who_waited_too_long(void **state)
+{
+    (void)state;
+    struct bench bench;
+    int64_t before = counted(COUNTER_queue_overdue);
+    int fd = crowd_begin(&bench, QUEUE_CODEL, 1, 2);
+    bench_run(&bench, 120);
+    bench.config.queue.size = 3;
+    bench.config.queue.target = 5000; /* for who comes now */
+    struct asker *last = ask(&bench, 3);
+    bench_run(&bench, 5);
+    bench.config.queue.target = 50;
+    last->waiter.queued_us = loop_now_us(bench.loop);
+    answer(&bench, fd, 'k');
+    assert_int_equal(bench.askers[1].failure, FAILURE_QUEUE_TIMEOUT);
+    assert_int_equal(bench.askers[2].failure, FAILURE_QUEUE_TIMEOUT);
+    assert_int_equal(last->ready, 1);
+    assert_int_equal(counted(COUNTER_queue_overdue), before + 2);
+    answer(&bench, fd, 'k');
+    close(fd);
+    bench_end(&bench);
+}
+
+static void higher_priorities_go_first_and_take_the_place_of_lower_ones(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 1, 1);
+    bench.config.queue = (struct queue_config){.size = 3, .max_wait = 10000, .discipline = QUEUE_FIFO};
+    static const uint8_t priorities[] = {PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_HIGH, PRIORITY_LOW};
+    for (unsigned i = 0; i < COUNT_OF(priorities); i++) {
+        ask(&bench, i)->waiter.priority = priorities[i];
+        bench_run(&bench, 5);
+    }
+    assert_int_equal(bench.askers[1].failure, FAILURE_QUEUE_FULL); /* displaced by 4 */
+    assert_int_equal(bench.askers[5].failure, FAILURE_QUEUE_FULL); /* below nobody */
+    crowd_end(&bench, serve(&bench, 0), "423");
+}
+
+/* --- limits that adapt --- */
+
+static void a_limit_that_adapts_counts_those_that_await_a_head(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 1, SERVER_ADAPTS);
+    bench.config.queue.max_wait = 10000;
+    bench.members[0].server->limit = 1; /* and not open */
+    struct asker *asker[3];
+    for (unsigned i = 0; i < 3; i++)
+        asker[i] = ask(&bench, i);
+    asker[0]->waiter.uploading = true; /* does not count before it is sent */
+    bench_run(&bench, 10);
+    assert_int_equal(asker[0]->ready + asker[1]->ready, 2);
+    assert_int_equal(asker[2]->ready, 0);
+    assert_int_equal(bench.members[0].server->awaiting, 1);
+    upstream_sent_whole(bench.upstreams, &asker[0]->waiter);
+    assert_int_equal(bench.members[0].server->awaiting, 2);
+    upstream_answered(bench.upstreams, &asker[0]->waiter, 200, 0);
+    bench_run(&bench, 5);
+    assert_int_equal(asker[2]->ready, 0);
+    /* The head frees the place, though the answer is not over. */
+    upstream_answered(bench.upstreams, &asker[1]->waiter, 200, 0);
+    bench_run(&bench, 5);
+    assert_int_equal(asker[2]->ready, 1);
+    assert_int_equal(bench.members[0].server->in_flight, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        int fd = serve(&bench, 0);
+        answer(&bench, fd, 'k');
+        close(fd);
+    }
+    bench_end(&bench);
+}
+
 /* --- workers that wait for each other --- */
 
 /* Three workers of one pool, here in one thread, so that the order of what happens is the test's. */
@@ -349,6 +488,11 @@ int main(void)
         cmocka_unit_test(slots_are_exact_and_others_wait_in_order),
         cmocka_unit_test(waiting_ends_in_time_or_by_giving_up),
         cmocka_unit_test(a_server_that_comes_up_is_seen_by_those_who_wait),
+        cmocka_unit_test(a_burst_is_served_in_order_whatever_the_discipline),
+        cmocka_unit_test(under_overload_the_newest_goes_first),
+        cmocka_unit_test(under_overload_codel_sheds_who_waited_too_long),
+        cmocka_unit_test(higher_priorities_go_first_and_take_the_place_of_lower_ones),
+        cmocka_unit_test(a_limit_that_adapts_counts_those_that_await_a_head),
         cmocka_unit_test(a_free_slot_is_told_to_other_workers),
         cmocka_unit_test(no_wake_up_is_lost_between_workers),
     };

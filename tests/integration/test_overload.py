@@ -1,0 +1,186 @@
+"""What weir does when its servers have more to do than they can: limits that adapt, who waits, who is turned away and how."""
+import threading, time
+
+from weirtest import *
+
+FIRST_LIMIT = 64    # of max_connections: auto
+WORKERS = 2
+
+
+def gated(t, pool='', routes='', begin=None, more='workers: 2'):
+    """An origin whose answers wait for the gate, after `begin(link)` if given; but for /free, which is answered at once."""
+    gate = threading.Event()
+    t.later(gate.set)
+
+    def handle(link, request):
+        if request.path == '/free':
+            return link.answer(200, 'free')
+        request.body()
+        if begin:
+            begin(link)
+        gate.wait(30 * SLOW)
+        if begin:
+            link.end()
+        else:
+            link.answer(200, request.path)
+    origin = t.origin(handle)
+    port = t.port()
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes:
+{routes}
+  - {{ pool: p }}
+pools:
+  p: {{ servers: ["{origin.address}"]{", " + pool if pool else ""} }}
+{more}
+''')
+    return weir, port, origin, gate
+
+
+def ask(t, port, count, path='/held'):
+    clients = [t.client(port, timeout=40) for _ in range(count)]
+    for c in clients:
+        c.request(target=path)
+    return clients
+
+
+def test_auto_takes_a_burst_but_feeds_no_silent_server(t):
+    weir, port, origin, gate = gated(t)
+    clients = ask(t, port, FIRST_LIMIT + 20)
+    eventually(lambda: origin.in_progress == FIRST_LIMIT + 20, 10)
+    time.sleep(1.1)     # in which nothing comes back
+    refused = [c.response() for c in ask(t, port, 18)]
+    equal({a.status for a in refused}, {503})
+    equal({line['failure'] for line in weir.access()}, {'queue_timeout'})
+    ok({a.fields.get('retry-after') for a in refused} == {'1', '2'}, 'by lot: of 18 at least two differ, but once in 100,000')
+    gate.set()
+    equal({c.response().status for c in clients}, {200})
+    equal(t.client(port).get('/free').status, 200)
+
+
+def test_off_bounds_nothing(t):
+    weir, port, origin, gate = gated(t, pool='max_connections: off')
+    clients = ask(t, port, FIRST_LIMIT + 20)
+    eventually(lambda: origin.in_progress == FIRST_LIMIT + 20, 10)
+    gate.set()
+    equal({c.response().status for c in clients}, {200})
+
+
+def test_a_server_may_say_otherwise_than_its_pool(t):
+    origin = t.origin(lambda link, request: (time.sleep(0.3 * SLOW), link.answer(200, 'x')))
+    port = t.port()
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools:
+  p: {{ max_connections: 1, queue: {{ size: 0 }}, servers: [ {{ address: "{origin.address}", max_connections: off }} ] }}
+''')
+    equal({c.response().status for c in ask(t, port, 10)}, {200})
+
+
+def test_auto_does_not_count_answers_on_their_way(t):
+    """Long answers, streams of events, slow clients: the server has done its part."""
+    weir, port, origin, gate = gated(t, begin=lambda link: link.begin())
+    clients = []
+    for _ in range(2 * FIRST_LIMIT):
+        c = t.client(port, timeout=40)
+        c.request(target='/held')
+        clients.append(c)
+        if len(clients) % 16 == 0:
+            eventually(lambda: origin.in_progress == len(clients), 10)
+            time.sleep(0.05)    # the heads are on their way
+    time.sleep(1.1)
+    equal(t.client(port).get('/free').body, b'free')
+    gate.set()
+    equal({c.response().status for c in clients}, {200})
+
+
+def test_auto_does_not_count_requests_that_still_come(t):
+    """Clients that send their bodies slowly, or not at all, keep nobody else from the server."""
+    weir, port, origin, gate = gated(t)
+    gate.set()
+    slow = [t.client(port, timeout=40) for _ in range(2 * FIRST_LIMIT)]
+    for c in slow:
+        c.send('POST /slow HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n12345')
+    eventually(lambda: origin.in_progress == len(slow), 10)
+    time.sleep(1.1)
+    equal([t.client(port).get('/free').status for _ in range(5)], [200] * 5)
+    for c in slow:
+        c.send('67890')
+    equal({c.response().status for c in slow}, {200})
+
+
+def test_who_is_turned_away_need_not_send_a_body(t):
+    weir, port, origin, gate = gated(t, pool='max_connections: 1, queue: { max_wait: 50ms }')
+    first, = ask(t, port, 1)
+    eventually(lambda: origin.in_progress == 1)
+    c = t.client(port)
+    c.send('POST /big HTTP/1.1\r\nHost: test\r\nContent-Length: 100000000\r\nExpect: 100-continue\r\n\r\n')
+    head = c.reader.until(b'\r\n\r\n').decode()
+    contains(head, ' 503 ')
+    contains(head.lower(), 'retry-after')
+    gate.set()
+    equal(first.response().status, 200)
+    equal(origin.count('/big'), 0)
+
+
+def waiting(weir, t, port, origin, paths):
+    """One is at the server, the others wait in this order."""
+    first, = ask(t, port, 1)
+    eventually(lambda: origin.in_progress == 1)
+    clients = []
+    for path in paths:
+        clients += ask(t, port, 1, path)
+        time.sleep(0.05)
+    return [first] + clients
+
+
+def order(origin):
+    return [r.path for r in origin.requests if r.path != '/held']
+
+
+def test_priorities(t):
+    weir, port, origin, gate = gated(t, pool='max_connections: 1, queue: { max_wait: 20s, discipline: fifo }', more='workers: 1', routes='''
+  - { match: { path: /low/ }, pool: p, priority: low }
+  - { match: { path: /high }, pool: p, priority: high }''')
+    clients = waiting(weir, t, port, origin, ['/low/1', '/normal', '/low/2', '/high'])
+    gate.set()
+    equal([c.response().status for c in clients], [200] * 5)
+    equal(order(origin), ['/high', '/normal', '/low/1', '/low/2'])
+
+
+def test_a_full_queue_makes_room_for_a_higher_priority(t):
+    weir, port, origin, gate = gated(t, pool='max_connections: 1, queue: { size: 2, max_wait: 20s, discipline: fifo }', more='workers: 1', routes='''
+  - { match: { path: /low/ }, pool: p, priority: low }''')
+    clients = waiting(weir, t, port, origin, ['/low/1', '/low/2', '/normal', '/low/3'])
+    equal([clients[1].response().status, clients[4].response().status], [503, 503])
+    gate.set()
+    equal([clients[i].response().status for i in (0, 2, 3)], [200] * 3)
+    equal(weir.access_line(path='/low/1')['failure'], 'queue_full')
+
+
+def test_the_newest_first_under_overload(t):
+    weir, port, origin, gate = gated(t, pool='max_connections: 1, queue: { max_wait: 20s }', more='workers: 1')
+    clients = waiting(weir, t, port, origin, ['/1', '/2', '/3'])
+    time.sleep(0.15)
+    gate.set()
+    equal([c.response().status for c in clients], [200] * 4)
+    equal(order(origin), ['/3', '/2', '/1'])
+
+
+def test_the_log_says_when_and_why_a_limit_is_lowered(t):
+    """A server that does one thing at a time: alone a request takes a few ms, in a crowd as many times that."""
+    one = threading.Lock()
+
+    def handle(link, request):
+        with one:
+            time.sleep(0.004)
+        link.answer(200, 'x')
+    origin = t.origin(handle)
+    weir, port = t.simple(origin)
+    c = t.client(port)
+    for _ in range(60):
+        equal(c.get().status, 200)
+    load = t.load(port, rate=3000, threads=60, accept=(200, 503))
+    line = weir.log_line('limit lowered', seconds=20 * SLOW)
+    load.stop()
+    for word in ('median_us', 'usual_us', 'server', 'pool', 'from', 'to'):
+        contains(str(line), word)
