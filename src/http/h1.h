@@ -63,6 +63,7 @@ struct h1_conn {
     uint8_t framing;            /* of the message being sent: enum h1_framing */
     uint8_t minor_version;      /* of the peer's last head */
     uint8_t why;                /* enum failure with which the stream ends when the transport closes */
+    uint8_t like_last;          /* blocks to read at once for a message as long as the last; 0: one */
     uint8_t interims;           /* 1xx of this response, as far as they are counted */
     int16_t keep_alive_hint;    /* seconds: the server's Keep-Alive: timeout; -1: it said none */
     bool in_head : 1;           /* server role: a head has begun; since its first byte it is that `since` stands */

@@ -15,6 +15,7 @@
 #define PIPE_LEAST (256u << 10) /* what of a body still has to come for a pipe: it costs two calls more for each piece, and saves copying */
 #define GROWN_WINDOW (128u << 10) /* what a window may be while fewer than PLENTY blocks (2 MiB) are out in this worker */
 #define PLENTY 128u
+#define WHOLE_MOST 6u   /* blocks: a body no longer than this may be read together with its head */
 #define SMALL_PIECE 2048u /* bytes: worth a copy rather than a block of its own */
 #define ARENA_MOST (256u << 10) /* what one exchange may take: heads of both sides, edits, its own structs */
 
@@ -52,7 +53,7 @@ static void keep_fill(struct h1_conn *conn, const struct slice *last)
 static void message_ended(struct h1_conn *conn)
 {
     conn->receiving = RECEIVE_NOTHING;
-    transport_expect(conn->transport, 0);
+    transport_expect(conn->transport, (size_t)conn->like_last * BLOCK_ROOM);
     h1_drop_fill(conn);
 }
 
@@ -66,6 +67,14 @@ static size_t window_now(const struct h1_conn *conn)
     return conn->stream.window > least ? conn->stream.window : least;
 }
 
+/* The blocks of a whole message of this length, head and all, when a few can take it: the connection's next message is likely to be as long, and is then read with
+ * one call. 0: a message whose head comes with all there is, or one that takes many reads anyway. */
+static uint8_t whole_message(int64_t body_length)
+{
+    bool fits = body_length > (int64_t)BLOCK_ROOM && body_length <= (int64_t)(WHOLE_MOST * BLOCK_ROOM);
+    return fits ? (uint8_t)((uint64_t)body_length / BLOCK_ROOM + 2) : 0;
+}
+
 /* What follows a head: its body by the framing that was read. */
 static void begin_body(struct h1_conn *conn, const struct head *head)
 {
@@ -75,6 +84,7 @@ static void begin_body(struct h1_conn *conn, const struct head *head)
         conn->chunked = (struct h1_chunked){0};
     conn->rate_bytes = 0;
     conn->rate_since = loop_now(h1_loop(conn));
+    conn->like_last = whole_message(head->body_length);
     if (head->body_length == BODY_NONE)
         message_ended(conn);
     else
