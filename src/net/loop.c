@@ -26,7 +26,7 @@ struct loop {
     struct retired *retired;
     bool stopping;
     bool awake;             /* the clock was read in this turn */
-    struct list wheel[WHEEL_SLOTS];
+    struct list wheel[WHEEL_SLOTS]; /* a list once its slot is occupied: most of these pages are never touched */
     uint64_t occupied[WHEEL_SLOTS / 64];
 };
 
@@ -92,9 +92,11 @@ static void deadline_file(struct deadline *deadline, struct loop *loop)
     if (tick > loop->tick + WHEEL_SLOTS - 1)
         tick = loop->tick + WHEEL_SLOTS - 1;
     deadline->filed = tick;
-    uint64_t slot = tick % WHEEL_SLOTS;
+    uint64_t slot = tick % WHEEL_SLOTS, bit = (uint64_t)1 << (slot % 64);
+    if ((loop->occupied[slot / 64] & bit) == 0)
+        list_init(&loop->wheel[slot]);
+    loop->occupied[slot / 64] |= bit;
     list_push_back(&loop->wheel[slot], &deadline->at);
-    loop->occupied[slot / 64] |= (uint64_t)1 << (slot % 64);
     if (loop->timer_tick == 0 || tick < loop->timer_tick)
         timer_stand_at(loop, tick);
 }
@@ -121,7 +123,10 @@ void deadline_clear(struct deadline *deadline)
 static void wheel_turn_slot(struct loop *loop, uint64_t tick)
 {
     struct list *slot = &loop->wheel[tick % WHEEL_SLOTS];
-    loop->occupied[tick % WHEEL_SLOTS / 64] &= ~((uint64_t)1 << (tick % WHEEL_SLOTS % 64));
+    uint64_t bit = (uint64_t)1 << (tick % WHEEL_SLOTS % 64), *word = &loop->occupied[tick % WHEEL_SLOTS / 64];
+    if ((*word & bit) == 0)
+        return;
+    *word &= ~bit;
     struct list now;
     list_init(&now);
     while (!list_is_empty(slot)) {
@@ -242,8 +247,6 @@ struct loop *loop_new(void)
     event_config_free(config);
     if (loop->base == NULL)
         die("event loop: libevent has no backend");
-    for (unsigned i = 0; i < WHEEL_SLOTS; i++)
-        list_init(&loop->wheel[i]);
     loop_read_clock(loop);
     loop->tick = loop_now(loop) / TICK_MS;
     event_assign(&loop->timer, loop->base, -1, 0, timer_fired, loop);

@@ -1,7 +1,10 @@
-/* The gathering place belongs to the thread and is used within one call; only what the socket did not take is kept by a connection. */
+/* The gathering place belongs to the thread and is used within one call; only what the socket did not take is kept by a connection. A thread that seals nothing has
+ * none: as thread-local memory it would be cleared for each thread. */
 #include "tls/tls_socket.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -11,10 +14,30 @@
 #define RECORDS_AT_ONCE 8u
 #define VECTORS_AT_ONCE 16
 
-static _Thread_local struct {
+struct gathered {
     size_t length;
     char bytes[RECORDS_AT_ONCE * TLS_RECORD_ROOM];
-} gathered;
+    char plain[TLS_RECORD_MOST];
+};
+
+static _Thread_local struct gathered *gathered;
+static pthread_key_t gathered_key; /* frees it when its thread ends */
+static pthread_once_t gathered_once = PTHREAD_ONCE_INIT;
+
+static void gathered_key_make(void)
+{
+    if (pthread_key_create(&gathered_key, free) != 0)
+        die("TLS: no memory for a thread");
+}
+
+static void gathered_make(void)
+{
+    struct gathered *made = malloc(sizeof *made);
+    if (made == NULL || pthread_once(&gathered_once, gathered_key_make) != 0 || pthread_setspecific(gathered_key, made) != 0)
+        die("TLS: no memory for a thread");
+    made->length = 0;
+    gathered = made;
+}
 
 static bool is_later(void)
 {
@@ -45,9 +68,9 @@ static int bio_write(BIO *bio, const char *bytes, int length)
 {
     struct tls_socket *socket = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    if (socket->gathering && (size_t)length <= sizeof gathered.bytes - gathered.length) {
-        memcpy(gathered.bytes + gathered.length, bytes, (size_t)length);
-        gathered.length += (size_t)length;
+    if (socket->gathering && (size_t)length <= sizeof gathered->bytes - gathered->length) {
+        memcpy(gathered->bytes + gathered->length, bytes, (size_t)length);
+        gathered->length += (size_t)length;
         return length;
     }
     if (socket->unsent.length != 0) /* an alert, say: never before what was sealed earlier */
@@ -102,13 +125,20 @@ BIO *tls_socket_bio(struct tls_socket *socket)
 
 void tls_socket_gather(struct tls_socket *socket)
 {
+    if (gathered == NULL)
+        gathered_make();
     socket->gathering = true;
-    gathered.length = 0;
+    gathered->length = 0;
+}
+
+char *tls_socket_plain(void)
+{
+    return gathered->plain;
 }
 
 bool tls_socket_has_room(void)
 {
-    return sizeof gathered.bytes - gathered.length >= TLS_RECORD_ROOM;
+    return sizeof gathered->bytes - gathered->length >= TLS_RECORD_ROOM;
 }
 
 /* What waited from before. */
@@ -130,19 +160,19 @@ int tls_socket_send(struct tls_socket *socket)
 {
     socket->gathering = false;
     int step = send_unsent(socket);
-    size_t length = gathered.length, sent = 0;
-    gathered.length = 0;
+    size_t length = gathered->length, sent = 0;
+    gathered->length = 0;
     if (step < 0 || length == 0)
         return step;
     if (step == 1) {
-        ssize_t taken = send(socket->fd, gathered.bytes, length, MSG_NOSIGNAL);
+        ssize_t taken = send(socket->fd, gathered->bytes, length, MSG_NOSIGNAL);
         if (taken < 0 && !is_later())
             return -1;
         sent = taken > 0 ? (size_t)taken : 0;
     }
     if (sent == length)
         return 1;
-    if (buf_add(&socket->unsent, gathered.bytes + sent, length - sent))
+    if (buf_add(&socket->unsent, gathered->bytes + sent, length - sent))
         return 0;
     errno = ENOMEM;
     return -1;

@@ -18,6 +18,7 @@ struct tls_socket {
     bool drained; /* the last read was short: the next would find nothing, and is left out once */
 };
 
+#define TLS_RECORD_MOST 16384u /* bytes of plain text */
 #define TLS_RECORD_ROOM 16896u /* a record of the largest size with what TLS puts around it */
 
 /* A BIO that reads and writes that socket, which outlives it; NULL: no memory. */
@@ -25,6 +26,7 @@ BIO *tls_socket_bio(struct tls_socket *socket) MUST_CHECK;
 /* From here on records are gathered, as long as there is room for another; ends with tls_socket_send(). */
 void tls_socket_gather(struct tls_socket *socket);
 bool tls_socket_has_room(void);
+char *tls_socket_plain(void); /* TLS_RECORD_MOST bytes to put a record together in; good while records are gathered */
 /* 1: all sealed bytes have left; 0: some wait in unsent; else -1 and errno. */
 int tls_socket_send(struct tls_socket *socket) MUST_CHECK;
 

@@ -16,7 +16,6 @@
 #include "tls/tls_private.h"
 #include "tls/tls_socket.h"
 
-#define RECORD_MOST 16384u
 #define REASON_MOST 96u
 
 struct tls_transport {
@@ -30,7 +29,6 @@ struct tls_transport {
 };
 
 static _Thread_local char last_failure[REASON_MOST];
-static _Thread_local char scratch[RECORD_MOST]; /* gathers slices into one record; within one call */
 
 static struct tls_transport *tls_of(const struct transport *transport)
 {
@@ -173,16 +171,17 @@ static struct span next_record(const struct iovec *vectors, int count, size_t sk
     if (i == count)
         return SPAN_NONE;
     size_t first = vectors[i].iov_len - skip;
-    if (first >= RECORD_MOST / 2 || i + 1 == count)
-        return span_make((char *)vectors[i].iov_base + skip, first < RECORD_MOST ? first : RECORD_MOST);
+    if (first >= TLS_RECORD_MOST / 2 || i + 1 == count)
+        return span_make((char *)vectors[i].iov_base + skip, first < TLS_RECORD_MOST ? first : TLS_RECORD_MOST);
+    char *plain = tls_socket_plain();
     size_t length = 0;
-    for (; i < count && length < RECORD_MOST; i++, skip = 0) {
-        size_t part = vectors[i].iov_len - skip, room = RECORD_MOST - length;
+    for (; i < count && length < TLS_RECORD_MOST; i++, skip = 0) {
+        size_t part = vectors[i].iov_len - skip, room = TLS_RECORD_MOST - length;
         part = part < room ? part : room;
-        memcpy(scratch + length, (char *)vectors[i].iov_base + skip, part);
+        memcpy(plain + length, (char *)vectors[i].iov_base + skip, part);
         length += part;
     }
-    return span_make(scratch, length);
+    return span_make(plain, length);
 }
 
 /* Records of what lies behind the first `skip` bytes, as many as leave together; *sealed of them. */
