@@ -57,8 +57,6 @@ struct key_part *key_parts_of(const struct texts *key, size_t *count, struct are
 
 static void actions_check(const struct routes *routes, const struct route_config *route)
 {
-    const struct schema_place pool = PLACE_KEY(routes, &route->pool), redirect = PLACE_KEY(routes, &route->redirect),
-                              respond = PLACE_KEY(routes, &route->respond);
     int given = (route->pool_count != 0) + (route->redirect != NULL) + (route->respond != NULL);
     if (given == 1 || (given == 0 && schema_is_broken(routes->document, route)))
         return;
@@ -68,6 +66,8 @@ static void actions_check(const struct routes *routes, const struct route_config
                           strncmp(route->name, "route ", 6) == 0 ? "" : "route ", route->name);
         return;
     }
+    const struct schema_place pool = PLACE_KEY(routes, &route->pool), redirect = PLACE_KEY(routes, &route->redirect),
+                              respond = PLACE_KEY(routes, &route->respond);
     struct schema_place first = pool.source != NULL ? pool : redirect,
                         second = respond.source != NULL ? respond : redirect;
     schema_report_add(routes->report, SCHEMA_ERROR, second, "a route has one action; this is a second");
@@ -86,15 +86,14 @@ static void weights_check(const struct routes *routes, const struct route_config
 
 static void rewrite_check(const struct routes *routes, const struct rewrite_config *rewrite)
 {
-    const struct schema_place place = PLACE_SECTION(routes, rewrite);
     int ways = (rewrite->path != NULL) + (rewrite->strip_prefix != NULL || rewrite->add_prefix != NULL) +
                (rewrite->regex != NULL);
     if (ways > 1)
         schema_report_add(
-            routes->report, SCHEMA_ERROR, place,
+            routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, rewrite),
             "a rewrite gives one of path, regex, or strip_prefix and add_prefix; the others would have no effect");
     if ((rewrite->regex == NULL) != (rewrite->replacement == NULL))
-        schema_report_add(routes->report, SCHEMA_ERROR, place,
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, rewrite),
                           "regex and replacement are given together or not at all");
 }
 

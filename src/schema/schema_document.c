@@ -512,6 +512,7 @@ struct schema_document *schema_document_new(struct schema_report *report)
 {
     struct schema_document *document = xcalloc(1, sizeof(*document));
     document->arena = arena_new_malloc();
+    document->places = places_new();
     document->report = report;
     return document;
 }
@@ -523,7 +524,7 @@ void schema_document_free(struct schema_document *document)
     for (size_t i = 0; i < document->sources_count; i++)
         free(document->sources[i]->line_starts);
     free(document->sources);
-    free(document->places);
+    places_free(document->places);
     arena_free(document->arena);
     free(document);
 }

@@ -31,13 +31,14 @@ struct node {
         struct node_entry *entries;
     } as;
 };
-/* One row of the table of places: what stands where in the file. */
+/* What stands where in the file. */
 struct place_entry {
     const void *address;
     const struct node *key, *value;
     bool is_section;
     bool broken;
 };
+struct places;
 struct schema_document {
     struct arena *arena;
     struct schema_report *report;
@@ -47,8 +48,7 @@ struct schema_document {
     size_t bytes; /* of all sources */
     uint32_t alias_nodes;
     bool incomplete;            /* an included file could not be read: what seems to be missing may stand there */
-    struct place_entry *places; /* open addressing, a power of two */
-    size_t places_count, places_room;
+    struct places *places;
 };
 
 struct schema_place node_place(const struct node *node);
@@ -61,8 +61,9 @@ struct node *document_read_file(struct schema_document *document, const char *pa
  */
 void document_include(struct schema_document *document, const char *path);
 /* schema_place.c */
-struct place_entry *place_add(struct schema_document *document, const void *address, bool is_section,
-                              const struct node *key, const struct node *value);
-struct place_entry *place_find(const struct schema_document *document, const void *address, bool is_section);
+void place_add(struct schema_document *document, const void *address, bool is_section, const struct node *key, const struct node *value);
+void place_break(struct schema_document *document, const void *section); /* something in it was refused; it has a place */
+struct places *places_new(void);
+void places_free(struct places *places);
 
 #endif

@@ -160,7 +160,7 @@ static void key_load(struct loader *loader, const struct schema_key *key, const 
     case SCHEMA_INCLUDE:
         return;
     }
-    (void)place_add(loader->document, field, false, entry->key, node);
+    place_add(loader->document, field, false, entry->key, node);
 }
 
 /* Which rows the section gives: its entries by row; false when something was refused. */
@@ -259,7 +259,7 @@ static void section_load(struct loader *loader, const struct node *key, const st
     uint64_t given = prototype->given;
     size_t errors = schema_report_errors(loader->report);
     memcpy(to, prototype->bytes, schema->size);
-    (void)place_add(loader->document, to, true, key, node);
+    place_add(loader->document, to, true, key, node);
     if (node->kind == NODE_MAP) {
         (void)rows_find(loader, node, context, rows, &given);
     } else if (node->refused || !shorthand_find(node, schema, rows)) {
@@ -278,7 +278,7 @@ static void section_load(struct loader *loader, const struct node *key, const st
     if (partial)
         prototype_replace(loader, schema, to, rows);
     if (schema_report_errors(loader->report) != errors || node->refused)
-        place_find(loader->document, to, true)->broken = true;
+        place_break(loader->document, to);
 }
 
 void *schema_load(struct schema_document *document, const struct schema *root, const struct schema_alias *aliases,

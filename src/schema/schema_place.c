@@ -1,4 +1,6 @@
-/* Which field of which struct was given where: a table by address, so that a check made later can point into the file.
+/*
+ * Which field of which struct was given where, so that a check made later can point into the file. Few files have anything wrong with them, so places are only
+ * written down one after the other, and become a table by address when the first is asked for.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -7,44 +9,85 @@
 #include "base/hash.h"
 #include "schema/schema_document.h"
 
-static struct place_entry *place_slot(struct place_entry *places, size_t room, const void *address, bool is_section)
+struct places {
+    struct place_entry *said;
+    size_t count, room;
+    struct place_entry *table; /* of the first `tabulated` of them; open addressing, a power of two */
+    size_t table_room, tabulated;
+    bool any_broken;
+};
+
+struct places *places_new(void)
 {
-    size_t at = (size_t)hash_mix((uint64_t)(uintptr_t)address * 2 + is_section) & (room - 1);
-    while (places[at].address != NULL && (places[at].address != address || places[at].is_section != is_section))
-        at = (at + 1) & (room - 1);
-    return &places[at];
+    return xcalloc(1, sizeof(struct places));
 }
 
-static void places_grow(struct schema_document *document)
+void places_free(struct places *places)
 {
-    size_t room = document->places_room != 0 ? document->places_room * 2 : 1024;
-    struct place_entry *places = xcalloc(room, sizeof(*places));
-    for (size_t i = 0; i < document->places_room; i++) {
-        const struct place_entry *old = &document->places[i];
-        if (old->address != NULL)
-            *place_slot(places, room, old->address, old->is_section) = *old;
+    free(places->said);
+    free(places->table);
+    free(places);
+}
+
+/* ---- writing down ---- */
+
+static struct place_entry *place_next(struct places *places)
+{
+    if (places->count == places->room) {
+        places->room = places->room != 0 ? places->room * 2 : 256;
+        places->said = xrealloc(places->said, places->room * sizeof(*places->said));
     }
-    free(document->places);
-    document->places = places;
-    document->places_room = room;
+    return &places->said[places->count++];
 }
 
-struct place_entry *place_add(struct schema_document *document, const void *address, bool is_section,
-                              const struct node *key, const struct node *value)
+void place_add(struct schema_document *document, const void *address, bool is_section, const struct node *key, const struct node *value)
 {
-    if (document->places_count * 2 >= document->places_room)
-        places_grow(document);
-    struct place_entry *entry = place_slot(document->places, document->places_room, address, is_section);
-    document->places_count += entry->address == NULL;
-    *entry = (struct place_entry){.address = address, .key = key, .value = value, .is_section = is_section};
-    return entry;
+    *place_next(document->places) = (struct place_entry){.address = address, .key = key, .value = value, .is_section = is_section};
 }
 
-struct place_entry *place_find(const struct schema_document *document, const void *address, bool is_section)
+void place_break(struct schema_document *document, const void *section)
 {
-    if (document->places_room == 0)
+    *place_next(document->places) = (struct place_entry){.address = section, .is_section = true, .broken = true};
+    document->places->any_broken = true;
+}
+
+/* ---- the table ---- */
+
+static struct place_entry *place_slot(const struct places *places, const void *address, bool is_section)
+{
+    size_t mask = places->table_room - 1, at = (size_t)hash_mix((uint64_t)(uintptr_t)address * 2 + is_section) & mask;
+    while (places->table[at].address != NULL && (places->table[at].address != address || places->table[at].is_section != is_section))
+        at = (at + 1) & mask;
+    return &places->table[at];
+}
+
+/* In the order in which it was said: what was given again stands where it was given last. */
+static void places_tabulate(struct places *places)
+{
+    free(places->table);
+    places->table_room = 16;
+    while (places->table_room < 2 * places->count)
+        places->table_room *= 2;
+    places->table = xcalloc(places->table_room, sizeof(*places->table));
+    for (size_t i = 0; i < places->count; i++) {
+        const struct place_entry *said = &places->said[i];
+        struct place_entry *entry = place_slot(places, said->address, said->is_section);
+        if (said->broken)
+            entry->broken = true;
+        else
+            *entry = *said;
+    }
+    places->tabulated = places->count;
+}
+
+static const struct place_entry *place_find(const struct schema_document *document, const void *address, bool is_section)
+{
+    struct places *places = document->places;
+    if (places->tabulated != places->count)
+        places_tabulate(places);
+    if (places->table_room == 0)
         return NULL;
-    struct place_entry *entry = place_slot(document->places, document->places_room, address, is_section);
+    const struct place_entry *entry = place_slot(places, address, is_section);
     return entry->address != NULL ? entry : NULL;
 }
 
@@ -72,6 +115,8 @@ struct schema_place schema_place_section(const struct schema_document *document,
 
 bool schema_is_broken(const struct schema_document *document, const void *section)
 {
+    if (!document->places->any_broken)
+        return false;
     const struct place_entry *entry = place_find(document, section, true);
     return entry != NULL && entry->broken;
 }

@@ -233,7 +233,7 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
         if (text == NULL)
             continue;
         texts.items[texts.count] = text;
-        (void)place_add(loader->document, &texts.items[texts.count++], false, NULL, item);
+        place_add(loader->document, &texts.items[texts.count++], false, NULL, item);
     }
     if (key->most != 0 && count > key->most)
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes at most %u values", key->name,
@@ -264,8 +264,8 @@ void pairs_load(struct loader *loader, const struct schema_key *key, const struc
             continue;
         struct name_value *pair = &pairs.items[pairs.count++];
         *pair = (struct name_value){name.at, value};
-        (void)place_add(loader->document, &pair->name, false, entry->key, entry->key);
-        (void)place_add(loader->document, &pair->value, false, entry->key, entry->value);
+        place_add(loader->document, &pair->name, false, entry->key, entry->key);
+        place_add(loader->document, &pair->value, false, entry->key, entry->value);
     }
     *to = pairs;
 }
