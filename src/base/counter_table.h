@@ -60,6 +60,9 @@
     X(sticky_kept, COUNTER, "requests that went to the server that their cookie names")                                \
     X(sticky_moved, COUNTER, "requests that went to another server than their cookie names")                           \
     X(sticky_refused, COUNTER, "cookies of sticky sessions that were forged, too old, or of a server that is gone")    \
+    X(mirrors, COUNTER, "copies of requests sent to shadow pools")                                                     \
+    X(mirrors_skipped, COUNTER, "requests not copied: too many at once, body too large, or nobody well in the shadow pool") \
+    X(mirrors_failed, COUNTER, "copies of requests that were not answered in full")                                    \
     X(ejections, COUNTER, "servers left out for a time because their traffic failed")                                  \
     X(ejections_refused, COUNTER, "ejections that would have left too few servers")                                    \
     X(rate_limited, COUNTER, "requests refused by a rate limit")                                                       \

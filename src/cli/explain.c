@@ -275,6 +275,11 @@ static void tell_plan(struct answer_text *out, const struct plan *plan, struct e
              plan->idle_timeout, plan->timeout);
     tell(out, "timeouts", line);
     tell_kinds(out, plan, x, timeouts);
+    if (plan->mirror != NULL) {
+        snprintf(line, sizeof line, "%llu%% of the requests to %s, answers are dropped",
+                 (unsigned long long)plan->config->mirror->share, plan->mirror->name);
+        tell(out, "mirror", line);
+    }
     const struct split_config *split = plan->config->split;
     if (split != NULL && split->cookie != NULL) {
         snprintf(line, sizeof line, "by the cookie %s", split->cookie->name);

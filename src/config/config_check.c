@@ -307,6 +307,8 @@ static void uses_note(struct map *pools, struct map *limits, const struct route_
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < routes[i].pool_count; j++)
             map_set(pools, span_of(routes[i].pool[j].name), pools);
+        if (routes[i].mirror != NULL && routes[i].mirror->pool != NULL)
+            map_set(pools, span_of(routes[i].mirror->pool), pools);
         for (size_t j = 0; j < routes[i].rate_limit.count; j++)
             map_set(limits, span_of(routes[i].rate_limit.items[j]), limits);
     }

@@ -128,6 +128,18 @@ static const struct schema weighted_schema = {.noun = "pool",
                                               .text = "A pool and its share of the requests."};
 
 static const char *const priorities[] = {"high", "normal", "low", NULL}; /* enum priority */
+#define MIRROR struct mirror_config
+static const struct schema_key mirror_keys[] = {
+    KEY_REFERENCE(MIRROR, pool, "pools", "Pool that gets the copies.", .flags = SCHEMA_REQUIRED),
+    KEY_PERCENT(MIRROR, share, "100%", 0, 100, "Share of the requests that are copied."),
+    KEY_INT(MIRROR, max_in_flight, "100", 1, 100000, "Copies on their way at once, of one worker; what comes then is not copied."),
+    KEY_DURATION(MIRROR, timeout, "10s", 1, HOURS(1), "Longest time for a copy and its whole answer."), KEY_END};
+static const struct schema mirror_schema = {.noun = "mirror",
+                                            .size = sizeof(MIRROR),
+                                            .keys = mirror_keys,
+                                            .shorthand = "pool",
+                                            .text = "Sends copies of requests to a shadow pool and drops its answers."};
+
 #define ROUTE struct route_config
 static const struct schema_key route_keys[] = {
     KEY_STRING(ROUTE, name, NULL, "Name in logs; by default \"route N\", counted from 1.", .flags = SCHEMA_OWN),
@@ -158,6 +170,7 @@ static const struct schema_key route_keys[] = {
                  .flags = SCHEMA_SINGLE | SCHEMA_OWN, .least = 1),
     KEY_OPTIONAL(ROUTE, split, struct split_config, split_schema,
                  "Keeps a client at one of several pools, by a key of the request or by a cookie."),
+    KEY_OPTIONAL(ROUTE, mirror, MIRROR, mirror_schema, "Sends copies of requests to a shadow pool and drops its answers."),
     KEY_OPTIONAL(ROUTE, redirect, REDIRECT, redirect_schema, "Action: the client is sent elsewhere.",
                  .flags = SCHEMA_OWN),
     KEY_OPTIONAL(ROUTE, respond, RESPOND, respond_schema, "Action: a fixed answer.", .flags = SCHEMA_OWN),

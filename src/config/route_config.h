@@ -57,6 +57,12 @@ struct weighted_pool_config {
     const char *name; /* reference to pools; scalar shorthand */
     uint64_t weight;  /* 1 */
 };
+struct mirror_config {
+    const char *pool;       /* reference to pools; scalar shorthand */
+    uint64_t share;         /* percent of requests; 100% */
+    uint64_t max_in_flight; /* copies at once, of one worker; 100 */
+    uint64_t timeout;       /* ms; 10s: the whole of a copy and its answer */
+};
 struct route_config {
     const char *name;             /* default: "route N", counted from 1 */
     struct match_config match;
@@ -78,6 +84,7 @@ struct route_config {
     size_t pool_count;
     struct weighted_pool_config *pool;
     struct split_config *split;   /* NULL: each request anew */
+    struct mirror_config *mirror; /* NULL: no copies */
     struct redirect_config *redirect;
     struct respond_config *respond;
 };

@@ -22,6 +22,7 @@
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
 #include "proxy/grpc_bridge.h"
+#include "proxy/mirror.h"
 #include "proxy/snapshot.h"
 #include "proxy/websocket.h"
 #include "proxy/worker.h"
@@ -204,6 +205,8 @@ void exchange_settle(struct exchange_run *run)
     relay_clear(&run->up);
     relay_clear(&run->down);
     replay_drop(&run->replay);
+    if (run->mirror != NULL)
+        mirror_drop(run);
     exchange_log(run);
     exchange_count(run);
     if (run->plan != NULL)

@@ -18,6 +18,7 @@ struct client_conn;
 struct grpc_bridge;
 struct exchange_run;
 struct lease;
+struct mirror_body;
 struct plan;
 struct pool;
 struct site;
@@ -46,6 +47,7 @@ struct exchange_run {
     unsigned attempts_open;       /* not yet ended, the current one among them */
     struct relay up, down;        /* request body, response body */
     struct replay replay;
+    struct mirror_body *mirror;   /* while a body is kept to be copied; else NULL */
     struct deadline deadline;     /* of what is waited for now */
     struct deadline total;        /* of the whole exchange */
     enum exchange_wait wait;

@@ -15,6 +15,7 @@
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
 #include "proxy/grpc_bridge.h"
+#include "proxy/mirror.h"
 #include "proxy/retry.h"
 #include "proxy/snapshot.h"
 #include "proxy/websocket.h"
@@ -409,12 +410,16 @@ void forward_begin(struct exchange_run *run, const struct pool *pool)
     run->hash = pool->config->balance == BALANCE_HASH ? balance_key(&pool->config->hash, &run->exchange) : 0;
     if (pool->sticky != NULL)
         sticky_begin(run);
+    if (run->plan->mirror != NULL)
+        mirror_begin(run);
     upstream_budget_earn(run->worker->upstreams, pool);
     forward_try(run, (struct try_place){.only = NULL});
 }
 
 void forward_body(struct exchange_run *run, struct buf *bytes, size_t taken, bool last)
 {
+    if (run->mirror != NULL)
+        mirror_body(run, bytes, last);
     if (run->up.to != NULL && run->exchange.state != EXCHANGE_TUNNEL)
         replay_keep(&run->replay, bytes);
     if (last && run->attempt != NULL && run->attempt->stream == NULL)
@@ -433,6 +438,9 @@ void forward_trailers(struct exchange_run *run, struct fields *trailers)
         return;
     }
     *kept = *trailers;
+    struct buf none = {0};
+    if (run->mirror != NULL)
+        mirror_body(run, &none, true);
     relay_end(&run->up, kept);
 }
 

@@ -94,6 +94,12 @@ static bool plan_take_pools(struct building *building, struct plan *plan, const 
             plan->weights[i] = (uint32_t)route->pool[i].weight;
         }
     }
+    if (route->mirror != NULL) {
+        struct pool **mirror = map_get(building->pools, span_of(route->mirror->pool));
+        if (mirror == NULL)
+            return error_set(building->error, "there is no pool \"%s\"", route->mirror->pool);
+        plan->mirror = *mirror;
+    }
     plan->pools_count = (uint32_t)route->pool_count;
     if (plan->weights_total == 0)
         return error_set(building->error, "the weights of its pools are all 0");

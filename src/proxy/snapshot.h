@@ -35,6 +35,7 @@ struct plan {
     struct pool **pools;            /* the action, when it is pools */
     uint32_t *weights;
     uint32_t pools_count, weights_total;
+    struct pool *mirror;            /* gets copies of requests; NULL: none does */
     struct action *action;          /* redirect or respond (filter/answer.h); NULL: pools */
     uint64_t body_limit;            /* bytes, 0: none; the route's or the global one */
     uint32_t timeout, response_timeout, idle_timeout; /* ms; timeout 0: none */

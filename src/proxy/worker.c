@@ -20,6 +20,7 @@
 #include "http/regex.h"
 #include "net/listener.h"
 #include "proxy/client_conn.h"
+#include "proxy/mirror.h"
 #include "proxy/snapshot.h"
 #include "upstream/upstream.h"
 
@@ -273,6 +274,7 @@ static void open_stop(struct letter *letter, void *reader)
     worker_listener_free(CONTAINER_OF(node, struct worker_listener, at));
     LIST_EACH_SAFE(node, after, &worker->clients)
     client_conn_close(CONTAINER_OF(node, struct client_conn, at));
+    mirrors_stop(worker);
     deadline_set(&worker->stop_at_the_latest, worker->loop, STOP_MOST);
     worker_check_stop(worker);
 }
@@ -380,6 +382,7 @@ struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t blo
     worker->stop.run = worker_stop_now;
     worker->stop_at_the_latest.passed = worker_stop_late;
     list_init(&worker->clients);
+    list_init(&worker->mirrors);
     list_init(&worker->listeners);
     rng_seed(&worker->rng);
     return worker;

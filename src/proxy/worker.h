@@ -37,6 +37,8 @@ struct worker {
     struct list clients;   /* client_conn.at */
     struct list listeners; /* of this worker */
     uint32_t clients_count;
+    struct list mirrors; /* mirror.at: copies of requests that are on their way */
+    uint32_t mirrors_count;
     struct rng rng;
     uint64_t exchange_number;
     struct deadline trim;          /* gives warm memory back when no request comes */

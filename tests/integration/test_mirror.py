@@ -1,0 +1,153 @@
+"""Copies of requests for a shadow pool: the same request, an answer nobody sees, and nothing that the original would notice."""
+import h2test
+from weirtest import *
+
+
+def mirrored(t, shadow, mirror='', pool='', shadow_pool='', handler=tell, workers=1, more=''):
+    main = t.origin(handler, name='main')
+    address = shadow if isinstance(shadow, str) else shadow.address
+    port = t.port()
+    weir = t.weir(f'''workers: {workers}
+listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: main, mirror: {{ pool: shadow{mirror} }} }} ]
+pools:
+  main: {{ servers: "{main.address}"{pool} }}
+  shadow: {{ servers: "{address}"{shadow_pool} }}
+{more}
+''')
+    return weir, port, main
+
+
+def test_copies_are_the_same(t):
+    shadow = t.origin(name='shadow')
+    weir, port, main = mirrored(t, shadow)
+    c = t.client(port)
+    for i, (method, body) in enumerate([('GET', None), ('POST', b'x' * 30000), ('PUT', b''), ('DELETE', None)]):
+        c.request(method, f'/{i}?q=1', [('X-Own', 'one'), ('Cookie', 'a=1')], body)
+        response = c.response()
+        equal((response.status, response.fields.get('x-origin')), (200, 'main'))
+        eventually(lambda: shadow.count() == i + 1)
+        one, other = main.last(), shadow.last()
+        equal((other.method, other.target, other.fields), (one.method, one.target, one.fields))
+        equal(other.body(), one.body())
+
+
+def test_chunked_bodies_and_both_versions(t):
+    shadow = h2test.H2Origin(name='shadow')
+    t.later(shadow.close)
+    weir, port, main = mirrored(t, shadow, shadow_pool=', protocol: h2c')
+    c = t.client(port)
+    c.send('POST /c HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n5\r\nhello\r\n')
+    eventually(lambda: main.count() == 1)
+    equal(shadow.count(), 0, 'a body is copied when it is whole')
+    c.send('6\r\n world\r\n0\r\nX-End: yes\r\n\r\n')
+    equal(c.response().json()['length'], 11)
+    eventually(lambda: shadow.count() == 1)
+    equal(bytes(shadow.last().body()), b'hello world')
+
+
+def test_an_original_waits_for_nothing(t):
+    """The shadow does not answer, answers late, answers without end: its original has been answered long before, and copies are bounded."""
+    release = threading.Event()
+
+    def silent(link, request):
+        release.wait(30)
+        link.close()
+    shadow = t.origin(silent, name='shadow')
+    weir, port, main = mirrored(t, shadow, ', max_in_flight: 5')
+    c = t.client(port)
+    for i in range(40):
+        equal(c.get(f'/{i}').status, 200)
+    eventually(lambda: shadow.count() == 5)
+    time.sleep(0.1)
+    equal((main.count(), shadow.count()), (40, 5), 'five at once and no more')
+    release.set()
+    eventually(lambda: c.get('/again').status == 200 and shadow.count() > 5, text='when they are over, copies go on')
+
+
+def test_a_copy_has_an_end(t):
+    shadow = t.origin(lambda link, request: link.gone(20), name='shadow')
+    weir, port, main = mirrored(t, shadow, ', max_in_flight: 1, timeout: 200ms', shadow_pool=', outlier: { time: 0s }')
+    c = t.client(port)
+    equal(c.get().status, 200)
+    eventually(lambda: shadow.count() == 1)
+    eventually(lambda: c.get().status == 200 and shadow.count() == 2, text='the first copy timed out')
+
+
+def test_answers_without_end_are_dropped(t):
+    def flood(link, request):
+        request.body()
+        link.begin(200)
+        for _ in range(400):
+            link.piece(b'f' * 65536)
+        link.end()
+        done.set()
+    done = threading.Event()
+    shadow = t.origin(flood, name='shadow')
+    weir, port, main = mirrored(t, shadow)
+    before = weir.resident()
+    equal(t.client(port).get().status, 200)
+    ok(done.wait(20 * SLOW), 'the answer is read to its end')
+    if SLOW == 1:
+        between(weir.resident() - before, -1 << 30, 8 << 20, 'and not kept')
+
+
+def test_what_is_too_large_is_not_copied(t):
+    shadow = t.origin(name='shadow')
+    weir, port, main = mirrored(t, shadow, pool=', retry: { buffer: 10KiB }')
+    c = t.client(port)
+    for length in (10240, 10241, 200000, 100):
+        c.request('POST', f'/{length}', (), b'b' * length)
+        equal(c.response().json()['length'], length)
+    eventually(lambda: shadow.count('/100') == 1)
+    equal(sorted(r.path for r in shadow.requests), ['/100', '/10240'])
+
+
+def test_a_shadow_that_is_down(t):
+    """Nobody well there: not even a connection is tried."""
+    shadow = t.origin(lambda link, request: link.answer(500, 'ill'), name='shadow')
+    weir, port, main = mirrored(t, shadow, shadow_pool=', health: { path: /, interval: 100ms, fall: 1, rise: 1 }')
+    weir.log_line('server is down')
+    c = t.client(port)
+    equal({c.get('/never').status for _ in range(20)}, {200})
+    time.sleep(0.1)
+    equal(shadow.count('/never'), 0)
+    # And one that is gone altogether.
+    gone = t.port()
+    weir, port, main = mirrored(t, f'127.0.0.1:{gone}')
+    c = t.client(port)
+    equal({c.get().status for _ in range(20)}, {200})
+
+
+def test_share(t):
+    shadow = t.origin(name='shadow')
+    weir, port, main = mirrored(t, shadow, ', share: 25%', workers=2)
+    c = t.client(port)
+    for _ in range(400):
+        equal(c.get().status, 200)
+    eventually(lambda: shadow.count() > 40)
+    between(shadow.count(), 40, 170, 'of 400, 25 %')
+    none, quiet, main = mirrored(t, shadow, ', share: 0%')
+    before = shadow.count()
+    equal(t.client(quiet).get().status, 200)
+    equal(shadow.count(), before)
+
+
+def test_reload_and_stop_with_copies_under_way(t):
+    shadow = t.origin(lambda link, request: link.gone(20), name='shadow')
+    weir, port, main = mirrored(t, shadow)
+    c = t.client(port)
+    for _ in range(10):
+        equal(c.get().status, 200)
+    eventually(lambda: shadow.count() == 10)
+    weir.reload()
+    equal(c.get().status, 200)
+    # A client that leaves in the middle of its body leaves no copy.
+    half = t.client(port)
+    half.send('POST /half HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhalf')
+    eventually(lambda: main.count('/half') == 1)
+    half.reset()
+    weir.access_line(path='/half')
+    c.close()
+    weir.stop()
+    equal(shadow.count('/half'), 0)
