@@ -34,6 +34,7 @@
     X(h2_flood_tiny_data, COUNTER, "HTTP/2 connections closed: too many DATA frames of a few bytes")                   \
     X(h2_flood_continuations, COUNTER, "HTTP/2 connections closed: too many CONTINUATION frames")                      \
     X(h2_flood_window_updates, COUNTER, "HTTP/2 connections closed: too many WINDOW_UPDATE frames")                    \
+    X(h2_flood_narrow_windows, COUNTER, "HTTP/2 connections closed: too many requests without a window for an answer") \
     X(h2_flood_unknown_frames, COUNTER, "HTTP/2 connections closed: too many frames of unknown types")                 \
     X(h2_flood_library, COUNTER, "HTTP/2 connections closed: flooded beyond what the library takes")                   \
     X(upstream_connects, COUNTER, "connections to servers opened")                                                     \

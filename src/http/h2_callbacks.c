@@ -31,6 +31,30 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 
 /* ---- heads ---- */
 
+static bool stream_is_narrow(const struct h2_stream *stream, int32_t least)
+{
+    return nghttp2_session_get_stream_remote_window_size(stream->conn->session, stream->id) < least;
+}
+
+/*
+ * Whoever leaves no window for the answer (SETTINGS_INITIAL_WINDOW_SIZE of next to nothing) makes a server's answer wait here for as long as it likes: few at
+ * a time may be had in that way, the rest are refused, which harms no client that means well (RFC 9113 8.7). Those whose window has opened do not count.
+ */
+static bool narrow_is_refused(struct h2_stream *stream)
+{
+    unsigned others = 0;
+    if (!stream_is_narrow(stream, H2_NARROW_WINDOW))
+        return false;
+    LIST_EACH(node, &stream->conn->streams)
+    {
+        struct h2_stream *other = CONTAINER_OF(node, struct h2_stream, at);
+        if (other->stream.narrow && !other->over)
+            others += stream_is_narrow(other, H2_OPEN_WINDOW);
+    }
+    stream->stream.narrow = 1;
+    return others >= H2_NARROW_MOST;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct h2_conn *conn = user;
@@ -40,8 +64,12 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
             return 0; /* of a stream that is over */
         stream = h2_stream_new(conn);
         stream->id = frame->hd.stream_id;
-        stream->stream.arena = arena_new(H2_ARENA_MOST);
         nghttp2_session_set_stream_user_data(session, stream->id, stream);
+        if (narrow_is_refused(stream)) {
+            h2_reset(stream, NGHTTP2_REFUSED_STREAM, FAILURE_STREAM_REFUSED);
+            return h2_note(conn, H2_GUARD_narrow_windows) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+        }
+        stream->stream.arena = arena_new(H2_ARENA_MOST);
         if (stream->stream.arena == NULL || !h2_reading_begin(stream, false)) {
             h2_reset(stream, NGHTTP2_REFUSED_STREAM, FAILURE_OVERLOADED);
             return 0;

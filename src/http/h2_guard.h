@@ -26,6 +26,7 @@
     X(tiny_data, 4000, 400, "DATA frames of fewer than five bytes, the least that a gRPC message has")                                          \
     X(continuations, 200, 20, "CONTINUATION frames (CVE-2024-27316)")                                                                           \
     X(window_updates, 4000, 200, "WINDOW_UPDATE frames beyond those that answers earn (CVE-2019-9511)")                                         \
+    X(narrow_windows, 100, 10, "requests refused because too many before them left no window for their answers")                                \
     X(unknown_frames, 1000, 10, "frames of unknown types")
 enum h2_guard_kind {
 #define X(kind, brim, leak, text) H2_GUARD_##kind,

@@ -60,6 +60,7 @@ struct stream {
     unsigned window_grows : 1;      /* the codec may deliver more than `window` while this worker has plenty of memory; set with window */
     unsigned takes_pipes : 1;       /* client role: the owner passes the body on unseen, so it may lie in a pipe (base/pipe.h); set in head() */
     unsigned http2 : 1;             /* on an HTTP/2 connection */
+    unsigned narrow : 1;            /* server role, HTTP/2: the client has left next to no window for the answer: little of one is to be held for it */
     unsigned patient : 1;           /* server role, HTTP/2: the owner bounds for how long the request's body is quiet; the codec does not */
 };
 

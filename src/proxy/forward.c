@@ -23,6 +23,8 @@
 #include "upstream/pool.h"
 #include "upstream/server.h"
 
+#define NARROW_WINDOW 4096 /* bytes of an answer that wait for a client that does not want any yet */
+
 /* Where another try may go. */
 struct try_place {
     struct server *only; /* NULL: any that was not tried */
@@ -324,8 +326,8 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     stream->events = &upstream_events;
     stream->owner = attempt;
     stream->arena = x->arena;
-    stream->window = run->snapshot->config->limits.window;
-    stream->window_grows = 1;
+    stream->window = x->client_stream->narrow ? NARROW_WINDOW : run->snapshot->config->limits.window;
+    stream->window_grows = !x->client_stream->narrow;
     x->upstream = stream;
     x->server = waiter->server;
     x->server_address = waiter->server->name;
