@@ -57,6 +57,7 @@ enum grpc_status {
     X(SERVER_STALE, server_stale, 502, GRPC_UNAVAILABLE, RETRY_SENT_NO_REPLY, 'S', "kept connection had been closed by the server")                           \
     X(SERVER_CLOSED, server_closed, 502, GRPC_UNAVAILABLE, RETRY_SENT_NO_REPLY, 'S', "server closed before answering")                                        \
     X(RESPONSE_INVALID, response_invalid, 502, GRPC_INTERNAL, RETRY_NEVER, 'S', "response is malformed")                                                      \
+    X(RESPONSE_VERSION, response_version, 502, GRPC_UNAVAILABLE, RETRY_NEVER, 'S', "server speaks another version of HTTP")                                   \
     X(RESPONSE_TOO_LARGE, response_too_large, 502, GRPC_RESOURCE_EXHAUSTED, RETRY_NEVER, 'S', "response head is over the limit")                              \
     X(UPGRADE_INVALID, upgrade_invalid, 502, GRPC_INTERNAL, RETRY_NEVER, 'S', "answer to an upgrade is wrong, or was not asked for")                          \
     X(UPGRADE_UNSUPPORTED, upgrade_unsupported, 502, GRPC_UNIMPLEMENTED, RETRY_NEVER_SENT, 'S', "server takes no WebSocket over HTTP/2")                      \

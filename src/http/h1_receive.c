@@ -312,6 +312,13 @@ static void begin_interim(struct h1_conn *conn, struct head *head)
     conn->stream.events->head(&conn->stream, head, false);
 }
 
+/* SETTINGS, the first frame of a server of HTTP/2 (RFC 9113 3.4): who set the protocol is helped by a word of its own. */
+static bool is_http_2(struct span bytes)
+{
+    static const char rest[] = {4, 0, 0, 0, 0, 0}; /* type, flags, stream */
+    return bytes.length >= 9 && bytes.at[0] == 0 && memcmp(bytes.at + 3, rest, sizeof rest) == 0;
+}
+
 static bool receive_response(struct h1_conn *conn)
 {
     struct span bytes;
@@ -321,6 +328,10 @@ static bool receive_response(struct h1_conn *conn)
         return false;
     }
     conn->stream.any_received = 1;
+    if (is_http_2(bytes)) {
+        h1_fail(conn, FAILURE_RESPONSE_VERSION);
+        return false;
+    }
     enum h1_step step = h1_scan(&conn->scan, bytes, &length);
     if (step == H1_FAILED || (step == H1_DONE ? length : bytes.length) > most) {
         h1_fail(conn, step == H1_FAILED ? FAILURE_RESPONSE_INVALID : FAILURE_RESPONSE_TOO_LARGE);
@@ -589,8 +600,9 @@ void h1_received(struct h1_conn *conn, struct buf *bytes)
 {
     /* Before a request has left there is nothing to answer: it is what the server said to an idle connection, never a response (protocol.md 14). */
     if (conn->conn.role == HTTP_CLIENT && conn->stream_open && !conn->stream.any_sent) {
+        bool other = is_http_2(buf_front(bytes));
         buf_clear(bytes);
-        h1_fail(conn, conn->stream.reused ? FAILURE_SERVER_STALE : FAILURE_RESPONSE_INVALID);
+        h1_fail(conn, conn->stream.reused ? FAILURE_SERVER_STALE : other ? FAILURE_RESPONSE_VERSION : FAILURE_RESPONSE_INVALID);
         return;
     }
     if (!append(conn, bytes)) {

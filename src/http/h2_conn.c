@@ -347,6 +347,13 @@ void h2_receive_bytes(struct h2_conn *conn, struct buf *bytes)
     h2_later(conn);
 }
 
+/* As a server of HTTP/1 answers our preface. */
+static bool is_http_1(const struct buf *bytes)
+{
+    char begin[5];
+    return buf_peek(bytes, begin, sizeof begin) == sizeof begin && memcmp(begin, "HTTP/", sizeof begin) == 0;
+}
+
 static void on_received(struct transport *transport, struct buf *bytes)
 {
     struct h2_conn *conn = transport->owner;
@@ -360,6 +367,11 @@ static void on_received(struct transport *transport, struct buf *bytes)
     }
     if (conn->early.length != 0) { /* which come first */
         buf_move(&conn->early, bytes);
+        return;
+    }
+    if (!is_server(conn) && conn->received == bytes->length && is_http_1(bytes)) {
+        buf_clear(bytes);
+        h2_fail(conn, FAILURE_RESPONSE_VERSION);
         return;
     }
     h2_receive_bytes(conn, bytes);

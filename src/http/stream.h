@@ -42,7 +42,7 @@ struct stream_events {
     void (*refused)(struct stream *stream, enum failure why);
     /* Server role: NONE once the response has left; else CLIENT_CLOSED, CLIENT_STALLED or what reset() gave.
      * Client role: NONE once the response is complete; else STREAM_REFUSED (HTTP/2: the server says it has not processed it), UPGRADE_UNSUPPORTED, SERVER_CLOSED or SERVER_STALE (no byte of a response yet; STALE on a reused connection),
-     * RESPONSE_INVALID, RESPONSE_TOO_LARGE, RESPONSE_CUT, or what reset() gave. Once, and last. */
+     * RESPONSE_INVALID, RESPONSE_VERSION, RESPONSE_TOO_LARGE, RESPONSE_CUT, or what reset() gave. Once, and last. */
     void (*closed)(struct stream *stream, enum failure why);
 };
 /* The exchange sets events and owner in http_conn_events.opened or after http_conn_open(). */

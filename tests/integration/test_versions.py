@@ -210,3 +210,18 @@ pools: {{ p: {{ servers: ["{origin.address}"] }} }}
     ok(not c.over)
     eventually(lambda: len(weir.access()) == 10)
     equal({a['failure'] for a in weir.access()}, {'client_closed'})
+
+
+def test_servers_of_another_version(t):
+    """Told by a word of their own, in the access log and where a probe fails."""
+    for origin, protocol in ((t.origin(), 'h2c'), (t.h2_origin(), 'http/1.1')):
+        port = t.port()
+        weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c] }} ]
+routes: [ {{ match: {{ path: /probed }}, pool: probed }}, {{ pool: asked }} ]
+pools:
+  asked: {{ servers: ["{origin.address}"], protocol: {protocol} }}
+  probed: {{ servers: ["{origin.address}"], protocol: {protocol}, health: {{ fast_interval: 50ms }} }}
+''')
+        equal(t.client(port).get().status, 502)
+        equal(weir.access_line(status=502)['failure'], 'response_version')
+        contains(weir.log_line('server is down'), 'server speaks another version of HTTP')
