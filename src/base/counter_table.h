@@ -72,6 +72,8 @@
     X(access_denied, COUNTER, "requests refused by address rules")                                                     \
     X(probes, COUNTER, "health probes made")                                                                           \
     X(probes_failed, COUNTER, "health probes that failed")                                                             \
+    X(probes_spared, COUNTER, "health probes not made because requests had shown the server to be well")                \
+    X(probes_outweighed, COUNTER, "failed health probes that took no server down because its requests were answered")  \
     X(reloads, COUNTER, "configurations loaded")                                                                       \
     X(reloads_failed, COUNTER, "configurations refused")                                                               \
     X(log_dropped, COUNTER, "log lines dropped because a ring was full")                                               \

@@ -6,6 +6,7 @@
 static const char *const balances[] = {"adaptive", "least_conn", "round_robin", "random", "first", "hash", NULL};
 static const char *const protocols[] = {"http/1.1", "h2", "h2c", "auto", NULL};
 static const char *const disciplines[] = {"adaptive", "codel", "fifo", NULL};
+static const char *const automatic[] = {"auto", NULL}; /* SLOW_START_AUTO */
 static const char *const limits[] = {"auto", "off", NULL}; /* CONNECTIONS_AUTO, CONNECTIONS_OFF */
 static const char *const probes[] = {"http", "https", "tcp", "grpc", NULL};
 
@@ -46,6 +47,8 @@ static const struct schema_key health_keys[] = {
     KEY_INT(HEALTH, rise, "2", 1, 1000, "Good probes in a row that bring a server back."),
     KEY_INT(HEALTH, fall, "3", 1, 1000, "Failed probes in a row that take a server out."),
     KEY_PERCENT(HEALTH, jitter, "15%", 0, 100, "Random part of the interval, so that probes do not come together."),
+    KEY_BOOL(HEALTH, trust_traffic, "true",
+             "Good answers to requests spare probes, and outweigh failed ones unless the server itself says that it is out of service."),
     KEY_END};
 static const struct schema health_schema = {
     .noun = "health", .size = sizeof(HEALTH), .keys = health_keys, .text = "Active health checks of a pool."};
@@ -62,7 +65,8 @@ static const struct schema queue_schema = {.noun = "queue",
                                            .size = sizeof(QUEUE),
                                            .keys = queue_keys,
                                            .text = "Where requests wait while all servers are at max_connections."};
-_Static_assert(CONNECTIONS_AUTO == SCHEMA_WORD(0) && CONNECTIONS_OFF == SCHEMA_WORD(1), "in the order of limits[]");
+_Static_assert(CONNECTIONS_AUTO == SCHEMA_WORD(0) && CONNECTIONS_OFF == SCHEMA_WORD(1) && SLOW_START_AUTO == SCHEMA_WORD(0),
+               "in the order of limits[] and automatic[]");
 
 #define RETRY struct retry_config
 static const struct schema_key retry_keys[] = {
@@ -123,6 +127,10 @@ static const struct schema_key pool_keys[] = {
             .words = limits),
     KEY_SECTION(POOL, queue, QUEUE, queue_schema, "Where requests wait while all servers are at max_connections."),
     KEY_SECTION(POOL, retry, RETRY, retry_schema, "When a request is sent again."),
+    KEY_DURATION(POOL, slow_start, "auto", 0, HOURS(24),
+                 "How long a server that comes back gets fewer requests, from a tenth to all. auto: 10s for round_robin, "
+                 "random and hash, 0s for the others.",
+                 .words = automatic),
     KEY_DURATION(POOL, connect_timeout, "2s", 1, MINUTES(10), "Longest time to connect to a server, TLS included."),
     KEY_DURATION(POOL, idle_timeout, "4s", 0, HOURS(24),
                  "How long an idle connection to a server is kept; 0s: not at all."),

@@ -12,6 +12,7 @@ enum pool_protocol { POOL_HTTP_1, POOL_H2, POOL_H2C, POOL_AUTO }; /* http/1.1, h
 /* Values of max_connections that are no numbers. */
 #define CONNECTIONS_AUTO UINT64_MAX
 #define CONNECTIONS_OFF (UINT64_MAX - 1)
+#define SLOW_START_AUTO UINT64_MAX
 
 struct server_config {
     const char *address;      /* "ip:port", "name:port", "unix:/path"; required; scalar shorthand */
@@ -37,6 +38,7 @@ struct health_config {
     uint64_t rise;              /* 2 */
     uint64_t fall;              /* 3 */
     uint64_t jitter;            /* percent of the interval; 15% */
+    bool trust_traffic;         /* true; good answers to requests count as well */
 };
 enum queue_discipline { QUEUE_ADAPTIVE, QUEUE_CODEL, QUEUE_FIFO };
 struct queue_config {
@@ -84,6 +86,7 @@ struct pool_config {
     uint64_t max_connections;    /* auto: per server, requests at once; CONNECTIONS_AUTO, CONNECTIONS_OFF; 0: as off */
     struct queue_config queue;
     struct retry_config retry;
+    uint64_t slow_start;         /* ms; SLOW_START_AUTO: 10 s where it is needed */
     uint64_t connect_timeout;    /* ms; 2s: longer than the second after which TCP sends a lost SYN again */
     uint64_t idle_timeout;       /* ms; 4s: kept connections; below most servers' own 5s */
     uint64_t idle_connections;   /* kept idle per server and worker; 256 */

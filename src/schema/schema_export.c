@@ -155,8 +155,13 @@ static void scalar_members(struct json *json, const struct schema_key *key, enum
     } else if (type == SCHEMA_INT) {
         number_members(json, key);
     } else if (type == SCHEMA_SIZE || type == SCHEMA_DURATION || type == SCHEMA_PERCENT || type == SCHEMA_RATE) {
+        char pattern[96];
+        struct text text = text_over(pattern, sizeof(pattern));
+        for (const char *const *word = key->words; word != NULL && *word != NULL; word++)
+            text_print(&text, "^%s$|", *word);
+        text_print(&text, "%s", patterns[type]);
         types(json, (const char *const[]){"string", "integer", NULL});
-        member(json, "pattern", patterns[type]);
+        member(json, "pattern", pattern);
     } else if (key->choices != NULL && type != SCHEMA_PATH) {
         choice_members(json, key->choices);
     } else {

@@ -144,6 +144,10 @@ static bool scaled_read(const struct schema_key *key, struct span value, void *t
 {
     uint64_t number = 0;
     const struct unit *unit = NULL;
+    if (number_word_read(key, value, &number)) {
+        memcpy(to, &number, sizeof(number));
+        return true;
+    }
     if (span_is(value, "0") && key->least == 0) /* nothing is nothing in every unit */
         return number_store(key, value, 0, to, error);
     if (!unit_read(&notations[key->type], value, &number, &unit, error))
@@ -259,12 +263,13 @@ bool value_read(const struct schema_key *key, struct span value, const struct sc
 
 void value_number_print(const struct schema_key *key, uint64_t number, struct text *to)
 {
+    const char *word = number_word_of(key, number);
+    if (word != NULL) {
+        text_print(to, "%s", word);
+        return;
+    }
     if (key->type == SCHEMA_INT) {
-        const char *word = number_word_of(key, number);
-        if (word != NULL)
-            text_print(to, "%s", word);
-        else
-            text_number(to, number);
+        text_number(to, number);
         return;
     }
     const struct unit *unit = notations[key->type].units;

@@ -35,6 +35,7 @@ struct cost_plan {
 };
 /* A scan in progress. */
 struct scan {
+    const struct pool *pool;
     const struct choice *choice;
     uint32_t now_us, silence_us; /* silence_us: 0 when silence does not count */
     bool slowness;
@@ -90,6 +91,8 @@ static inline void scan_member(struct scan *scan, const struct cost_member *memb
         if (scan->silence_us != 0)
             cost *= silence_of(scan, server);
     }
+    if (scan->pool->slow_start_ms != 0)
+        cost /= server_ramp(scan->pool, server, scan->choice->now_us);
     cost += atomic_load_explicit(&server->surcharge, memory_order_relaxed);
     if (scan->best < 0 || cost < scan->best_cost) {
         scan->best = (int)member->index;
@@ -119,7 +122,7 @@ static int cost_pick(const struct pool *pool, const void *plan, unsigned tier, s
                      bool slowness)
 {
     const struct cost_tier *members = &((const struct cost_plan *)plan)->tiers[tier];
-    struct scan scan = {.choice = choice, .now_us = (uint32_t)choice->now_us, .slowness = slowness, .best = -1};
+    struct scan scan = {.pool = pool, .choice = choice, .now_us = (uint32_t)choice->now_us, .slowness = slowness, .best = -1};
     if (slowness && pool->shared != NULL)
         scan.silence_us = atomic_load_explicit(&pool->shared->silence_us, memory_order_relaxed);
     if (members->count > SCAN_MOST)

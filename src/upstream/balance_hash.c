@@ -160,6 +160,13 @@ static bool within_bound(const struct pool *pool, const struct hash_plan *plan, 
     return (load + 1) * 100 * plan->weights <= plan->bound * *sum * member->weight;
 }
 
+/* Of a server that comes back always the same keys are the first, so that none goes to and fro. */
+static bool key_comes_back(const struct pool *pool, const struct server *server, const struct choice *choice, uint64_t hash)
+{
+    float ramp = server_ramp(pool, server, choice->now_us);
+    return ramp >= 1 || (float)(hash_mix(hash) % 1024) < ramp * 1024;
+}
+
 static int hash_pick(const struct pool *pool, const void *data, unsigned tier, struct choice *choice, bool *any_up)
 {
     const struct hash_plan *plan = data;
@@ -170,7 +177,8 @@ static int hash_pick(const struct pool *pool, const void *data, unsigned tier, s
         uint64_t hash = hash_mix(choice->hash + probe);
         uint32_t index = plan->slots[hash % plan->slots_count];
         const struct pool_server *member = &pool->servers[index];
-        if (member_is_free(member, choice, any_up) && within_bound(pool, plan, member, choice, &sum))
+        if (member_is_free(member, choice, any_up) && key_comes_back(pool, member->server, choice, hash) &&
+            within_bound(pool, plan, member, choice, &sum))
             return (int)index;
     }
     return -1;

@@ -66,7 +66,8 @@ static int random_one(const struct pool *pool, const struct tier *tier, const ui
 {
     for (unsigned i = 0; i < DRAWS_MOST; i++) {
         int index = (int)random_draw(tier, sums, choice->rng);
-        if (index != except && member_is_free(&pool->servers[index], choice, any_up))
+        if (index != except && member_is_free(&pool->servers[index], choice, any_up) &&
+            server_ramp_allows(pool, pool->servers[index].server, choice))
             return index;
     }
     return random_scan(pool, tier, choice, except, any_up);

@@ -145,15 +145,21 @@ static int round_robin_pick(const struct pool *pool, const void *plan, unsigned 
         return -1;
     uint32_t steps = order->length < WALK_MOST ? order->length : WALK_MOST;
     uint32_t at = *choice->cursor % order->length;
+    int slow = -1;
     for (uint32_t i = 0; i < steps; i++) {
         uint32_t index = order->at[at];
         at = at + 1 == order->length ? 0 : at + 1;
-        if (member_is_free(&pool->servers[index], choice, any_up)) {
+        if (!member_is_free(&pool->servers[index], choice, any_up))
+            continue;
+        if (server_ramp_allows(pool, pool->servers[index].server, choice)) {
             *choice->cursor = at;
             return (int)index;
         }
+        slow = slow < 0 ? (int)index : slow;
     }
     *choice->cursor = at;
+    if (slow >= 0)
+        return slow; /* all that could are coming back */
     return steps < order->length ? anybody_free(pool, members, choice, any_up) : -1;
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/attributes.h"
+#include "base/rng.h"
 #include "upstream/balance.h"
 #include "upstream/pool.h"
 
@@ -51,6 +52,27 @@ static inline bool member_is_free(const struct pool_server *member, const struct
         return false;
     *any_up = true;
     return server_has_room(member->server, member->max_connections, choice->now_us);
+}
+
+#define SLOW_START_FIRST 0.1f /* share of its requests that a server gets when it has just come back */
+
+/* Share of its requests that it is to get now: 1 but for a while after it was down. */
+static inline float server_ramp(const struct pool *pool, const struct server *server, uint64_t now_us)
+{
+    uint32_t joined = atomic_load_explicit(&server->joined_ms, memory_order_relaxed);
+    if (joined == 0 || pool->slow_start_ms == 0)
+        return 1;
+    uint32_t elapsed = server_clock(now_us) - joined;
+    if (elapsed >= pool->slow_start_ms)
+        return 1;
+    return SLOW_START_FIRST + (1 - SLOW_START_FIRST) * (float)elapsed / (float)pool->slow_start_ms;
+}
+
+/* Takes the turn of a server that comes back only as often as its ramp says. */
+static inline bool server_ramp_allows(const struct pool *pool, const struct server *server, struct choice *choice)
+{
+    float ramp = server_ramp(pool, server, choice->now_us);
+    return ramp >= 1 || (float)rng_below(choice->rng, 1024) < ramp * 1024;
 }
 
 extern const struct balancer balance_adaptive, balance_first, balance_hash, balance_least_conn, balance_round_robin,

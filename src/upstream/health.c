@@ -2,11 +2,12 @@
  * Which servers are up: on the control thread, each server of a pool with `health` is probed in turns of its own,
  * spread by lot, and what `rise` or `fall` answers in a row say becomes the state that all workers read. Workers may
  * take a server down themselves (refused connects); it is noticed here, and probed soon and then ever more slowly until
- * it is back.
+ * it is back. What requests get counts as well (balancing.md 7): good answers spare probes, and outweigh failed ones.
  */
 #include "upstream/health.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/counters.h"
 #include "base/error.h"
@@ -14,11 +15,20 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "net/loop.h"
+#include "upstream/ejection.h"
 #include "upstream/health_probe.h"
 #include "upstream/pool.h"
 #include "upstream/server.h"
+#include "upstream/server_score.h"
 
 #define LOOK_EVERY 100    /* ms: for servers that workers took down */
+#define BACKOFF_FIRST 250 /* ms to the first probe after that, then twice as long each time, up to: */
+#define BACKOFF_MOST 2000
+#define GOOD_TO_SPARE 10  /* answers since the last probe was due, that make another needless; errors a twentieth of them */
+#define SPARED_MOST 9     /* in a row */
+#define KNOWN_ANSWERS 20.0 /* of about two seconds that may outweigh failed probes, with errors a twentieth of them */
+#define GOOD_SHARE 20
+#define PASSES_TO_RETURN 2 /* of a server that was ejected while its checks failed */
 #define FIRST_WITHIN 1000 /* ms: the first probes are spread over this, or the interval if that is less */
 
 /* One server that is probed. */
@@ -29,7 +39,11 @@ struct check {
     const struct pool *pool;    /* of the current snapshot */
     struct health_probe *probe; /* NULL: none runs */
     struct deadline due;
-    uint64_t backoff;        /* ms to the next probe while a worker's word is being verified; 0: as usual */
+    uint64_t backoff;        /* ms to the next probe of one that workers took down; 0: as usual */
+    uint64_t answers, errors; /* of its traffic when a probe was last due */
+    unsigned spared;          /* probes in a row */
+    bool disagrees;           /* with what requests get, and that was told */
+    bool failed_ejected;      /* one failed while the server was ejected: its trouble was not with requests alone */
     uint32_t passed, failed; /* in a row */
     bool down;               /* what was last seen or decided here */
     bool kept;
@@ -63,8 +77,8 @@ static uint64_t next_interval(struct check *check)
     const struct health_config *config = config_of(check);
     if (check->backoff != 0 && check->passed == 0) {
         uint64_t now = check->backoff;
-        check->backoff = 2 * now < config->interval ? 2 * now : 0;
-        return now;
+        check->backoff = 2 * now < BACKOFF_MOST ? 2 * now : BACKOFF_MOST;
+        return now < config->interval ? now : config->interval;
     }
     bool changing = check->down ? check->passed != 0 : check->failed != 0;
     return changing && config->fast_interval < config->interval ? config->fast_interval : config->interval;
@@ -92,11 +106,22 @@ static void server_becomes(struct check *check, enum server_health state)
     atomic_store_explicit(&check->server->health, state, memory_order_relaxed);
 }
 
+/* What ejected it was what failed the checks, and these pass again. */
+static void check_ends_ejection(struct check *check)
+{
+    if (!check->failed_ejected || check->passed < PASSES_TO_RETURN)
+        return;
+    check->failed_ejected = false;
+    ejection_end(check->server);
+}
+
 static void check_passed(struct check *check)
 {
     struct server *server = check->server;
     check->failed = 0;
     check->passed++;
+    check->disagrees = false;
+    check_ends_ejection(check);
     if (!check->down) {
         if (atomic_load_explicit(&server->health, memory_order_relaxed) == SERVER_UNKNOWN)
             server_becomes(check, SERVER_UP);
@@ -105,11 +130,41 @@ static void check_passed(struct check *check)
     if (check->passed < config_of(check)->rise)
         return;
     server_was_reached(server); /* refusals of before do not count against it */
+    atomic_store_explicit(&server->joined_ms, server_clock(loop_now_us(check->health->loop)), memory_order_relaxed);
     server_becomes(check, SERVER_UP);
     const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
                                      KV_NUMBER("after", check->passed), KV_NONE};
     if (LOG_LEVEL_INFO >= log_level)
         log_write(&server->up_site, LOG_LEVEL_INFO, "health", "server is up", pairs);
+}
+
+/* An answer by which a server says that it is not well, or takes itself out before it stops. Others may come from a check
+ * that asks the wrong question, or too much. */
+static bool is_own_word(const char *why)
+{
+    return strncmp(why, "status 5", 8) == 0 || strcmp(why, "service is NOT_SERVING") == 0 ||
+           strcmp(why, "answer lacks the expected text") == 0;
+}
+
+static bool traffic_is_good(struct check *check)
+{
+    struct score_view view = score_view(check->server, loop_now_us(check->health->loop));
+    return view.answers >= KNOWN_ANSWERS && view.errors * GOOD_SHARE <= view.answers;
+}
+
+/* What requests get is what matters. Told once, until a check passes again. */
+static bool check_is_outweighed(struct check *check, const char *why)
+{
+    struct server *server = check->server;
+    if (!config_of(check)->trust_traffic || is_own_word(why) || !traffic_is_good(check))
+        return false;
+    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV("why", why),
+                                     KV_NUMBER("after", check->failed), KV_NONE};
+    counter_add(COUNTER_probes_outweighed, 1);
+    if (LOG_LEVEL_WARN >= log_level && !check->disagrees)
+        log_write(&server->disagrees_site, LOG_LEVEL_WARN, "health", "check disagrees with traffic, server stays up", pairs);
+    check->disagrees = true;
+    return true;
 }
 
 static void check_failed(struct check *check, const char *why)
@@ -118,7 +173,9 @@ static void check_failed(struct check *check, const char *why)
     counter_add(COUNTER_probes_failed, 1);
     check->passed = 0;
     check->failed++;
-    if (check->down || check->failed < config_of(check)->fall)
+    if (server_is_ejected(server, loop_now_us(check->health->loop)))
+        check->failed_ejected = true;
+    if (check->down || check->failed < config_of(check)->fall || check_is_outweighed(check, why))
         return;
     server_becomes(check, SERVER_DOWN);
     const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV("why", why),
@@ -134,7 +191,7 @@ static void check_notice(struct check *check)
         return;
     check->down = true;
     check->passed = 0;
-    check->backoff = config_of(check)->fast_interval;
+    check->backoff = BACKOFF_FIRST;
     if (check->probe == NULL)
         check_again(check);
 }
@@ -151,11 +208,34 @@ static void check_done(void *owner, const char *why)
     check_again(check);
 }
 
+/* Requests since the last one was due have shown that the server is well. Now and then it is asked all the same, as only
+ * a check learns that a server wants to be left alone. */
+static bool check_is_spared(struct check *check)
+{
+    struct score_view view = score_view(check->server, loop_now_us(check->health->loop));
+    uint64_t answers = view.all_answers - check->answers, errors = view.all_errors - check->errors;
+    check->answers = view.all_answers;
+    check->errors = view.all_errors;
+    bool known = atomic_load_explicit(&check->server->health, memory_order_relaxed) == SERVER_UP;
+    bool good = known && answers >= GOOD_TO_SPARE + errors && errors * GOOD_SHARE <= answers;
+    if (!good || check->down || check->failed != 0 || check->spared == SPARED_MOST || !config_of(check)->trust_traffic) {
+        check->spared = 0;
+        return false;
+    }
+    check->spared++;
+    counter_add(COUNTER_probes_spared, 1);
+    return true;
+}
+
 static void check_due(struct deadline *deadline)
 {
     struct check *check = CONTAINER_OF(deadline, struct check, due);
     if (check->probe != NULL)
         return; /* no overlap: its end sets the time anew */
+    if (check_is_spared(check)) {
+        check_again(check);
+        return;
+    }
     counter_add(COUNTER_probes, 1);
     check->probe = health_probe_start(check->health->loop, config_of(check), check->server, check->pool->protocol,
                                       check->pool->probe_tls, check_done, check);

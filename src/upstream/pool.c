@@ -76,6 +76,16 @@ static bool pool_add_tls(struct pool *pool, struct error *error)
     return pool->probe_tls != NULL || error_wrap(error, "pool \"%s\": health", pool->name);
 }
 
+/* Where the cost of a server shows that it is cold, nothing more is needed (balancing.md 7). */
+static uint32_t slow_start_ms(const struct pool_config *config)
+{
+    static const uint32_t needed[] = {
+        [BALANCE_ROUND_ROBIN] = 10000, [BALANCE_RANDOM] = 10000, [BALANCE_HASH] = 10000};
+    if (config->slow_start != SLOW_START_AUTO)
+        return (uint32_t)config->slow_start;
+    return config->balance < COUNT_OF(needed) ? needed[config->balance] : 0;
+}
+
 struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set, struct error *error)
 {
     struct pool *pool = xcalloc(1, sizeof *pool);
@@ -85,6 +95,7 @@ struct pool *pool_new(const struct pool_config *config, uint32_t index, struct s
     pool->shared = server_set_take_pool(set, config->name);
     pool->servers = xcalloc(config->servers_count, sizeof *pool->servers);
     pool->protocol = protocol_spoken(config);
+    pool->slow_start_ms = slow_start_ms(config);
     bool built = pool_add_tls(pool, error);
     for (size_t i = 0; built && i < config->servers_count; i++)
         built = pool_add_server(pool, &config->servers[i], set, error);

@@ -35,6 +35,7 @@ struct pool {
     enum pool_protocol protocol;
     struct pool_shared *shared;
     uint32_t index; /* in the snapshot */
+    uint32_t slow_start_ms; /* 0: none */
     bool limited;   /* any server has a limit */
     bool adapts;    /* any server has one that adapts */
     bool has_backups;

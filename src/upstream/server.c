@@ -138,6 +138,7 @@ static void server_free(struct server *server)
     log_site_forget(&server->up_site);
     log_site_forget(&server->ejected_site);
     log_site_forget(&server->limit_site);
+    log_site_forget(&server->disagrees_site);
     free((char *)server->pool_name);
     free((char *)server->name);
     free((char *)server->address_text);

@@ -39,6 +39,7 @@ struct server_score {
     double answers, errors;  /* errors are among the answers */
     double logs, squares;    /* of ln(microseconds to the head), over the answers that were none */
     uint64_t at_us;          /* decayed to here */
+    uint64_t all_answers, all_errors; /* ever */
 };
 /* How many requests a server of max_connections: auto may be given at once (server_limit.c); guarded by the score's lock. */
 struct server_limit {
@@ -81,7 +82,7 @@ struct server {
     uint32_t addresses_count;
     uint32_t number;                    /* unique in the process, never used again: for per-worker tables */
     uint32_t pool_number;               /* pool_shared.number */
-    struct log_site down_site, up_site, ejected_site, limit_site; /* lines about one server must not fold those about another */
+    struct log_site down_site, up_site, ejected_site, limit_site, disagrees_site; /* lines about one server must not fold those about another */
     struct server *next_same;           /* of the set */
 };
 

@@ -57,7 +57,7 @@ struct score_view score_view(struct server *server, uint64_t now_us)
     struct server_score *score = &server->score;
     score_lock(score);
     score_decay(score, now_us);
-    struct score_view view = {score->answers, score->errors, score->logs, score->squares};
+    struct score_view view = {score->answers, score->errors, score->logs, score->squares, score->all_answers, score->all_errors};
     score_unlock(score);
     return view;
 }
@@ -73,6 +73,8 @@ void score_fold(struct score_cell *cell, struct server *server)
     score->errors += (double)cell->errors;
     score->logs += cell->logs;
     score->squares += cell->squares;
+    score->all_answers += (uint64_t)cell->answers;
+    score->all_errors += (uint64_t)cell->errors;
     limit_gather(&server->limiting, (double)(cell->answers - cell->errors + cell->timeouts), cell->logs + cell->timeout_logs,
                  cell->last_us);
     if (score->answers > ANSWERS_MOST)

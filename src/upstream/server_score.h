@@ -33,6 +33,7 @@ void score_fold(struct score_cell *cell, struct server *server);
 /* One server's sums at one instant. */
 struct score_view {
     double answers, errors, logs, squares;
+    uint64_t all_answers, all_errors; /* not decayed */
 };
 void score_lock(struct server_score *score);
 void score_unlock(struct server_score *score);

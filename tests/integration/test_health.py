@@ -81,7 +81,7 @@ def test_a_single_failure_is_forgiven(t):
 
 def test_expected_status_and_body(t):
     a, b = Patient(t, 'a'), Patient(t, 'b')
-    weir, port = probed(t, [a.address, b.address], f'path: /healthz, {FAST}, rise: 1, fall: 1, expect_status: ["204", "2xx"], expect_body: "fin"')
+    weir, port = probed(t, [a.address, b.address], f'path: /healthz, {FAST}, rise: 1, fall: 1, trust_traffic: false, expect_status: ["204", "2xx"], expect_body: "fin"')
     eventually(lambda: a.probes and b.probes)
     equal(who(t, port), {'a', 'b'})
     a.status = 302
@@ -96,7 +96,7 @@ def test_expected_status_and_body(t):
 def test_probe_that_hangs(t):
     a, b = Patient(t, 'a'), Patient(t, 'b')
     a.status = 'hang'
-    weir, port = probed(t, [a.address, b.address], f'path: /healthz, {FAST}, rise: 1, fall: 2')
+    weir, port = probed(t, [a.address, b.address], f'path: /healthz, {FAST}, rise: 1, fall: 2, trust_traffic: false')
     eventually(lambda: who(t, port) == {'b'})
 
 
@@ -202,3 +202,43 @@ def test_refused_connections_take_a_server_down(t):
     weir.log_line('server is down')
     again = Patient(t, 'a', port=a.origin.port)
     eventually(lambda: who(t, port) == {'a', 'b'})
+
+
+def test_traffic_outweighs_a_check_that_asks_the_wrong_question(t):
+    a = Patient(t, 'a')
+    weir, port = probed(t, [a.address], f'path: /healthz, {FAST}')
+    load = t.load(port, rate=200, threads=4)
+    eventually(lambda: a.other > 100, 10)
+    a.status = 404
+    weir.log_line('check disagrees with traffic', seconds=20)
+    ok('server is down' not in weir.stderr(), 'it is up')
+    a.status = 500      # its own word
+    weir.log_line('server is down', seconds=20)
+    load.stop()
+
+
+def test_traffic_spares_probes(t):
+    a, b = Patient(t, 'a'), Patient(t, 'b')
+    weir, port = probed(t, [a.address], f'path: /healthz, {FAST}', more=f'''  q:
+    servers: ["{b.address}"]
+    health: {{ path: /healthz, {FAST}, trust_traffic: false }}''')
+    eventually(lambda: a.probes and b.probes)
+    load = t.load(port, rate=400, threads=4)
+    eventually(lambda: a.other > 100)
+    before = len(a.probes), len(b.probes)
+    eventually(lambda: len(b.probes) >= before[1] + 20, 20)
+    load.stop()
+    ok(len(a.probes) - before[0] <= 10, f'{len(a.probes) - before[0]} probes of one that traffic shows to be well, 20 of the other')
+
+
+def test_slow_start(t):
+    a, b = Patient(t, 'a'), Patient(t, 'b')
+    weir, port = probed(t, [a.address, b.address], f'path: /healthz, {FAST}', pool='    slow_start: 60s')
+    eventually(lambda: a.probes and b.probes)
+    a.status = 500
+    eventually(lambda: who(t, port) == {'b'}, 10)
+    a.status = 200
+    weir.log_line('server is up')
+    c = t.client(port)
+    got = [c.get().body for _ in range(200)].count(b'a')
+    between(got, 2, 60, 'of 200, half when it is warm')

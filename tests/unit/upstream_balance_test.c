@@ -462,6 +462,50 @@ static void rules_for_all(enum balance_kind kind)
     bench_end(&bench);
 }
 
+/* How many of a thousand requests, each with a key of its own, the first of two servers gets. */
+static unsigned share_of_first(enum balance_kind kind, uint32_t ago_ms)
+{
+    static struct hashed hashed;
+    unsigned got = 0;
+    hashed_begin(&hashed, 2, 0);
+    hashed.config.choices = 1;
+    hashed.pool.balancer = balancers[kind];
+    hashed.pool.slow_start_ms = 10240;
+    const uint64_t now_us = 1000000000000;
+    uint32_t cursor = 0;
+    hashed.servers[0].joined_ms = server_clock(now_us) - ago_ms;
+    assert_true(hashed.pool.balancer->prepare(&hashed.pool, &hashed.plan, NULL));
+    for (uint64_t i = 0; i < 1000; i++) {
+        struct choice choice = {
+            .hash = hash_mix(i + 1), .now_us = now_us, .cursor = &cursor, .rng = &hashed.rng, .all_full = &hashed.all_full};
+        got += hashed.pool.balancer->choose(&hashed.pool, hashed.plan, &choice) == 0;
+    }
+    hashed_end(&hashed);
+    return got;
+}
+
+static void who_comes_back_starts_slowly(void **state)
+{
+    (void)state;
+    static const enum balance_kind kinds[] = {BALANCE_ROUND_ROBIN, BALANCE_RANDOM, BALANCE_HASH};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        assert_in_range(share_of_first(kinds[i], 0), 15, 150);     /* a tenth of its half, or of what it is offered again */
+        assert_in_range(share_of_first(kinds[i], 5120), 220, 400); /* 0.55 */
+        assert_in_range(share_of_first(kinds[i], 10240), 430, 570);
+    }
+    /* Costs ten times as much at first: nine requests in flight elsewhere before it gets one. */
+    struct bench bench;
+    bench_begin(&bench, BALANCE_LEAST_CONN, (const uint32_t[]){1, 1}, 2);
+    bench.pool.slow_start_ms = 10240;
+    bench.choice.now_us = 1000000000000;
+    bench.servers[0].joined_ms = server_clock(bench.choice.now_us);
+    bench.servers[1].in_flight = 8;
+    assert_int_equal(bench_choose(&bench), 1);
+    bench.servers[1].in_flight = 10;
+    assert_int_equal(bench_choose(&bench), 0);
+    bench_end(&bench);
+}
+
 static void every_balancer_obeys_the_rules(void **state)
 {
     (void)state;
@@ -490,6 +534,7 @@ int main(void)
         cmocka_unit_test(hash_follows_weights),
         cmocka_unit_test(hash_bounds_the_hottest),
         cmocka_unit_test(random_follows_weights_and_avoids_load),
+        cmocka_unit_test(who_comes_back_starts_slowly),
         cmocka_unit_test(every_balancer_obeys_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

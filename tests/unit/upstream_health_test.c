@@ -9,6 +9,7 @@
 #include "upstream/health.h"
 #include "upstream/health_probe.h"
 #include "upstream/pool.h"
+#include "upstream/server_score.h"
 
 struct bench {
     struct loop *loop;
@@ -187,12 +188,104 @@ static void a_server_that_a_worker_took_down_is_probed_soon(void **state)
     assert_true(server_was_refused(bench.member.server, 2, 2));
     assert_int_equal(bench.member.server->health, SERVER_DOWN);
     assert_int_equal(probes_until(&bench, SERVER_UP), 2);
-    /* While it stays away, ever more slowly: 16, 32, 64, 128, 256 ms, not at 16 all the time. */
+    assert_int_not_equal(bench.member.server->joined_ms, 0); /* from where it starts slowly */
+    /* While it stays away, ever more slowly: after 250, 500, 1000 ms. */
     bench_deaf(&bench);
+    bench_run(&bench, 120);
     bench.member.server->health = SERVER_DOWN;
     int64_t before = probes();
-    bench_run(&bench, 700);
-    assert_in_range(probes() - before, 4, 6);
+    uint64_t since_us = loop_now_us(bench.loop);
+    for (unsigned i = 0; i < 1000 && probes() < before + 3; i++)
+        bench_run(&bench, 4);
+    assert_true(loop_now_us(bench.loop) >= since_us + 850 * (250 + 500 + 1000));
+    bench_end(&bench);
+}
+
+/* So many answers of requests came, of which some were errors. */
+static void traffic(struct bench *bench, unsigned answers, unsigned errors)
+{
+    struct score_cell cell = {.answers = 0};
+    for (unsigned i = 0; i < answers - errors; i++)
+        score_answered(&cell, 1000, loop_now_us(bench->loop));
+    for (unsigned i = 0; i < errors; i++)
+        score_failed(&cell, bench->pool.shared, bench->member.server, loop_now_us(bench->loop));
+    score_fold(&cell, bench->member.server);
+}
+
+static int64_t spared(void)
+{
+    return counter_cells->value[COUNTER_probes_spared];
+}
+
+/* Nine of ten at most. */
+static void good_answers_spare_probes(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench.config.trust_traffic = true;
+    bench.config.interval = 10;
+    bench_pools(&bench, 1);
+    (void)probes_until(&bench, SERVER_UP);
+    int64_t before = spared(), made = probes();
+    for (unsigned i = 0; i < 1000 && spared() < before + 18; i++) {
+        traffic(&bench, 20, 1);
+        bench_run(&bench, 1);
+    }
+    assert_int_equal(spared(), before + 18);
+    assert_in_range(probes() - made, 1, 4); /* one each ten; and where this test was slow to give it answers */
+    before = spared();
+    made = probes();
+    for (unsigned i = 0; i < 1000 && probes() < made + 5; i++) {
+        traffic(&bench, 20, 2);
+        bench_run(&bench, 1);
+    }
+    assert_int_equal(spared(), before); /* not where one of ten fails */
+    bench_end(&bench);
+}
+
+static void good_answers_outweigh_failed_checks(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench.config.trust_traffic = true;
+    bench_pools(&bench, 1);
+    (void)probes_until(&bench, SERVER_UP);
+    bench_deaf(&bench);
+    int64_t before = counter_cells->value[COUNTER_probes_outweighed];
+    for (unsigned i = 0; i < 1000 && counter_cells->value[COUNTER_probes_outweighed] < before + 2; i++) {
+        traffic(&bench, 200, 1);
+        bench_run(&bench, 4);
+    }
+    assert_int_equal(bench.member.server->health, SERVER_UP);
+    traffic(&bench, 200, 100);
+    bench_run(&bench, 50);
+    assert_int_equal(bench.member.server->health, SERVER_DOWN);
+    bench_end(&bench);
+}
+
+static void checks_that_failed_as_well_end_an_ejection(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench.config.fall = 1000;
+    bench_pools(&bench, 1);
+    (void)probes_until(&bench, SERVER_UP);
+    server_set_ejected(bench.member.server, loop_now_us(bench.loop), 600000);
+    int64_t made = probes();
+    for (unsigned i = 0; i < 500 && probes() < made + 4; i++)
+        bench_run(&bench, 4);
+    assert_true(server_is_ejected(bench.member.server, loop_now_us(bench.loop))); /* they pass: it is requests that fail */
+    bench_deaf(&bench);
+    int64_t failed = probes_failed();
+    for (unsigned i = 0; i < 500 && probes_failed() == failed; i++)
+        bench_run(&bench, 4);
+    bench_listen(&bench);
+    for (unsigned i = 0; i < 500 && server_is_ejected(bench.member.server, loop_now_us(bench.loop)); i++)
+        bench_run(&bench, 4);
+    assert_false(server_is_ejected(bench.member.server, loop_now_us(bench.loop)));
     bench_end(&bench);
 }
 
@@ -247,6 +340,9 @@ int main(void)
         cmocka_unit_test(unknown_servers_fall_like_others),
         cmocka_unit_test(changes_are_verified_fast_and_the_rest_is_slow),
         cmocka_unit_test(a_server_that_a_worker_took_down_is_probed_soon),
+        cmocka_unit_test(good_answers_spare_probes),
+        cmocka_unit_test(good_answers_outweigh_failed_checks),
+        cmocka_unit_test(checks_that_failed_as_well_end_an_ejection),
         cmocka_unit_test(reloads_keep_the_state),
         cmocka_unit_test(statuses_match_as_written),
     };
