@@ -30,7 +30,7 @@ struct h2_reading {
     struct head_check check;
     struct span authority, path, protocol, scheme;
     size_t size;          /* bytes as HTTP/1 would count them: what limits.header_list and response_head say */
-    unsigned fields;
+    unsigned fields, crumbs;
     enum failure why;     /* not NONE: refused; the rest of the block is not kept */
     bool trailers;
 };
@@ -155,6 +155,7 @@ void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why); /* GOA
 void h2_arm(struct h2_conn *conn, uint64_t milliseconds);
 /* Counts what the peer does; past a bound the connection is ended, and false. */
 bool h2_note(struct h2_conn *conn, enum h2_guard_kind kind) MUST_CHECK;
+void h2_flood(struct h2_conn *conn, enum h2_guard_kind kind); /* ends it for one of a kind */
 /* h2_walk.c: gives bytes to the library, frame by frame; 0 or the library's error. */
 void h2_walk_begin(struct h2_conn *conn);
 int h2_walk(struct h2_conn *conn, const char *bytes, size_t length) MUST_CHECK;

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "http/h2.h"
 
+#define REFUSALS_ANSWERED 8u /* what a guard may hold of a kind: beyond, a refused request is reset without an answer */
 #define INTERIMS_MOST 100u /* 1xx of one response; the proxy relays fewer */
 
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
@@ -18,14 +19,34 @@ static bool is_server(const struct h2_conn *conn)
     return conn->conn.role == HTTP_SERVER;
 }
 
+/* Nobody has heard of it: what it kept is not kept until the turn's end, where as many of them may wait as were received in one piece. */
+static void forget_head(struct h2_stream *stream)
+{
+    arena_free(stream->stream.arena);
+    stream->stream.arena = NULL;
+    stream->reading = NULL;
+}
+
+/* The library will reset the stream: nothing of it goes out to a server until the RST_STREAM has left. */
+static void end_ill_stream(nghttp2_session *session, int32_t id)
+{
+    struct h2_stream *stream = id != 0 ? stream_of(session, id) : NULL;
+    if (stream == NULL || stream->leftover || !is_server(stream->conn))
+        return;
+    (void)nghttp2_session_set_stream_user_data(session, id, NULL);
+    stream->reset_here = true;
+    h2_over(stream, FAILURE_CLIENT_CLOSED);
+    if (!stream->announced)
+        forget_head(stream);
+}
+
 /* The library answers such a frame by an error of the stream or of the connection. */
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user)
 {
     struct h2_conn *conn = user;
-    (void)session;
-    (void)frame;
     (void)error;
     conn->reset_at = loop_now(conn->loop);
+    end_ill_stream(session, frame->hd.stream_id);
     return h2_note(conn, H2_GUARD_errors) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
@@ -94,7 +115,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     h2_reading_field(stream, span_make((const char *)name, name_length), span_make((const char *)value, value_length));
     if (!h2_reading_is_bomb(stream))
         return 0;
-    /* Few bytes that unfold to many: no answer is worth reading them to the end. */
+    /* Few bytes may unfold to many: only the end of the connection spares reading them. */
+    if (is_server(user)) {
+        h2_flood(user, H2_GUARD_oversize);
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
     return h2_note(user, H2_GUARD_oversize) ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
@@ -102,14 +127,17 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_length, const uint8_t *value,
                              size_t value_length, uint8_t flags, void *user)
 {
-    (void)session;
-    (void)frame;
+    struct h2_conn *conn = user;
     (void)name;
     (void)name_length;
     (void)value;
     (void)value_length;
     (void)flags;
-    (void)user;
+    if (is_server(conn)) {
+        end_ill_stream(session, frame->hd.stream_id);
+        if (!h2_note(conn, H2_GUARD_errors))
+            return NGHTTP2_ERR_CALLBACK_FAILURE;
+    }
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* an error of the stream */
 }
 
@@ -130,6 +158,23 @@ static enum h2_guard_kind guard_of_refusal(enum failure why)
     return why == FAILURE_FIELDS_TOO_LARGE || why == FAILURE_TARGET_TOO_LONG ? H2_GUARD_oversize : H2_GUARD_errors;
 }
 
+/* Counts a refused request; false: the connection ends, or nothing more is to be done for it than to reset it. */
+static bool refusal_is_answered(struct h2_stream *stream, enum failure why, int *result)
+{
+    struct h2_conn *conn = stream->conn;
+    enum h2_guard_kind kind = guard_of_refusal(why);
+    bool in_bounds = h2_note(conn, kind);
+    *result = in_bounds ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (in_bounds && conn->guard.levels[kind] <= REFUSALS_ANSWERED)
+        return true;
+    stream->announced = false;
+    if (in_bounds) {
+        h2_reset(stream, kind == H2_GUARD_oversize ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR, why);
+        forget_head(stream);
+    }
+    return false;
+}
+
 static int request_received(struct h2_stream *stream)
 {
     struct h2_conn *conn = stream->conn;
@@ -143,10 +188,9 @@ static int request_received(struct h2_stream *stream)
     stream->since_in = stream->rate_since = loop_now(conn->loop);
     stream->stream.window = SIZE_MAX;
     conn->any_stream = true;
-    if (why != FAILURE_NONE && why != FAILURE_OVERLOADED && !h2_note(conn, guard_of_refusal(why))) {
-        stream->announced = false; /* nobody has heard of it */
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
-    }
+    int result;
+    if (why != FAILURE_NONE && why != FAILURE_OVERLOADED && !refusal_is_answered(stream, why, &result))
+        return result;
     conn->conn.events->opened(&conn->conn, &stream->stream);
     if (stream->over)
         return 0;
@@ -412,6 +456,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         return 0;
     stream->out_ended = true;
     stream->stream.request_sent = 1;
+    h2_guard_earn(&conn->guard, H2_GUARD_resets, 1); /* deadlines cancel many of many */
     if (is_server(conn) && !stream->in_ended && !stream->raw && !stream->over) {
         stream->leftover = true;
         h2_over(stream, FAILURE_NONE);

@@ -223,15 +223,25 @@ static void linger(struct h2_conn *conn)
     close_when_sent(conn);
 }
 
+static void tell_flood(enum counter_id counter, const char *name)
+{
+    counter_add(counter, 1);
+    log_debug("http2", "connection is closed for a flood", KV("of", name));
+}
+
+void h2_flood(struct h2_conn *conn, enum h2_guard_kind kind)
+{
+    if (conn->finishing || conn->closing)
+        return;
+    tell_flood(h2_guard_info[kind].counter, h2_guard_info[kind].name);
+    h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM, is_server(conn) ? FAILURE_FLOODED : FAILURE_RESPONSE_INVALID);
+}
+
 bool h2_note(struct h2_conn *conn, enum h2_guard_kind kind)
 {
     if (h2_guard_note(&conn->guard, kind, loop_now(conn->loop)))
         return true;
-    if (conn->finishing || conn->closing)
-        return false;
-    counter_add(h2_guard_info[kind].counter, 1);
-    log_debug("http2", "connection is closed for a flood", KV("of", h2_guard_info[kind].name));
-    h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM, is_server(conn) ? FAILURE_FLOODED : FAILURE_RESPONSE_INVALID);
+    h2_flood(conn, kind);
     return false;
 }
 
@@ -288,7 +298,7 @@ static void h2_flush(struct task *task)
         return;
     }
     if (nghttp2_session_get_outbound_queue_size(conn->session) > QUEUE_MOST) {
-        counter_add(COUNTER_h2_flood_library, 1);
+        tell_flood(COUNTER_h2_flood_library, "library");
         h2_fail(conn, is_server(conn) ? FAILURE_FLOODED : FAILURE_RESPONSE_INVALID);
         return;
     }
@@ -317,7 +327,7 @@ static void library_failed(struct h2_conn *conn, int error)
         h2_fail(conn, FAILURE_OVERLOADED);
         break;
     default: /* a bound of the library's own: acknowledgements nobody reads, CONTINUATION frames without an end */
-        counter_add(COUNTER_h2_flood_library, 1);
+        tell_flood(COUNTER_h2_flood_library, "library");
         h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM, is_server(conn) ? FAILURE_FLOODED : why);
         break;
     }

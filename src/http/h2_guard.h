@@ -16,7 +16,7 @@
  * it measures, RFC 9113 10.5 names the rest), and a flood meets every one of them within 10,000 frames.
  */
 #define H2_GUARDS(X)                                                                                                                            \
-    X(resets, 500, 100, "requests reset by the client before they were answered (CVE-2023-44487)")                                              \
+    X(resets, 500, 100, "requests reset by the client, beyond those that were answered (CVE-2023-44487)")                                           \
     X(errors, 100, 10, "stream errors that the client brought about (CVE-2025-8671), and malformed requests")                                   \
     X(oversize, 100, 10, "request heads over a limit")                                                                                          \
     X(settings, 100, 10, "SETTINGS frames (CVE-2019-9515)")                                                                                     \

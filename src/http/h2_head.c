@@ -12,7 +12,8 @@
 #include "http/target.h"
 
 #define NAMES_ON_STACK 64u
-#define BOMB 4u /* times the limit: up to there a head is read to its end, and answered */
+#define BOMB 4u   /* times the limit: up to there a head is read to its end, and answered */
+#define CRUMBS 3u /* crumbs of cookies to a field of limits.fields */
 
 /* ---- received ---- */
 
@@ -29,7 +30,7 @@ static enum failure too_large(const struct h2_conn *conn)
     return conn->conn.role == HTTP_SERVER ? FAILURE_FIELDS_TOO_LARGE : FAILURE_RESPONSE_TOO_LARGE;
 }
 
-/* Over a limit: the verdict, with nothing kept. A crumb of a cookie (RFC 9113 8.2.3) is no field of its own. */
+/* Over a limit: the verdict, with nothing kept. A crumb of a cookie (RFC 9113 8.2.3) is no field of its own, but costs one to keep. */
 static enum failure over_limit(const struct h2_conn *conn, struct h2_reading *reading, struct span name, struct span value)
 {
     const struct limits_config *limits = conn->settings->limits;
@@ -40,9 +41,10 @@ static enum failure over_limit(const struct h2_conn *conn, struct h2_reading *re
         return FAILURE_TARGET_TOO_LONG;
     if (reading->size > most)
         return too_large(conn);
-    if (name.at[0] != ':' && !span_is(name, "cookie") && ++reading->fields > fields_most)
-        return too_large(conn);
-    return FAILURE_NONE;
+    if (name.at[0] == ':')
+        return FAILURE_NONE;
+    bool over = span_is(name, "cookie") ? ++reading->crumbs > CRUMBS * fields_most : ++reading->fields > fields_most;
+    return over ? too_large(conn) : FAILURE_NONE;
 }
 
 static void take_pseudo(struct h2_stream *stream, struct span name, struct span value)
