@@ -355,10 +355,10 @@ static void worker_trim(struct deadline *deadline)
         deadline_set(deadline, worker->loop, IDLE_MS);
         return;
     }
+    pipe_pool_trim(0);
     if (block_pool_free_count() <= BLOCKS_KEPT_IDLE)
         return;
     block_pool_trim(BLOCKS_KEPT_IDLE);
-    pipe_pool_trim(0);
     malloc_trim(0);
 }
 
