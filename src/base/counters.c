@@ -38,11 +38,7 @@ void counters_thread_enter(void)
     if (counter_cells != &counter_shared_page.cells)
         return;
     /* On cache lines of its own: another thread's counting must not slow this one's. */
-    size_t size = (sizeof(struct counter_page) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-    struct counter_page *page = aligned_alloc(CACHE_LINE, size);
-    if (page == NULL)
-        die("out of memory (%zu bytes wanted)", size);
-    memset(page, 0, size);
+    struct counter_page *page = xcalloc_lines(sizeof(struct counter_page));
     page->next = atomic_load(&counter_pages);
     while (!atomic_compare_exchange_weak(&counter_pages, &page->next, page))
         ;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/attributes.h"
+
 /* Says with dots that the text did not fit. */
 static void error_mark_cut(struct error *error)
 {
@@ -99,6 +101,15 @@ void *xrealloc(void *old, size_t size)
     if (memory == NULL)
         die("out of memory (%zu bytes wanted)", size);
     return memory;
+}
+
+void *xcalloc_lines(size_t size)
+{
+    size_t whole = (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    void *memory = aligned_alloc(CACHE_LINE, whole);
+    if (memory == NULL)
+        die("out of memory (%zu bytes wanted)", size);
+    return memset(memory, 0, whole);
 }
 
 char *xstrdup(const char *text)

@@ -22,6 +22,8 @@ void die(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn));
 void *xmalloc(size_t size) __attribute__((malloc));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc));
 void *xrealloc(void *old, size_t size);
+/* Zeroed, on cache lines that nothing else is on: for what another thread writes or reads often. */
+void *xcalloc_lines(size_t size) __attribute__((malloc));
 char *xstrdup(const char *text) __attribute__((malloc));
 
 #endif

@@ -45,7 +45,10 @@ struct client_setup {
 };
 
 /* All workers together, for limits.connections: one change for each connection, none for a request. */
-static _Atomic uint64_t client_conn_count;
+static struct {
+    _Alignas(CACHE_LINE) _Atomic uint64_t value;
+} client_conn_count; /* alone on its line, since a struct is as long as its alignment */
+_Static_assert(sizeof client_conn_count == CACHE_LINE, "what is beside a count that all workers write would be slow to read");
 
 /* ---- the end ---- */
 
@@ -81,7 +84,7 @@ static void conn_end(struct client_conn *conn)
     if (conn->counted_client)
         listener_counts_leave_client(conn->site->counts, &conn->peer);
     listener_counts_leave(conn->site->counts);
-    atomic_fetch_sub_explicit(&client_conn_count, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&client_conn_count.value, 1, memory_order_relaxed);
     counter_add(COUNTER_connections_open, -1);
     list_remove(&conn->at);
     conn->retired.free = conn_free;
@@ -435,14 +438,14 @@ static bool shed_idle(struct worker *worker)
 static bool caps_enter(struct lease *lease, const struct site *site)
 {
     uint64_t most = lease->snapshot->config->limits.connections;
-    uint64_t before = atomic_fetch_add_explicit(&client_conn_count, 1, memory_order_relaxed);
+    uint64_t before = atomic_fetch_add_explicit(&client_conn_count.value, 1, memory_order_relaxed);
     if (before >= most && !shed_idle(lease->worker)) {
-        atomic_fetch_sub_explicit(&client_conn_count, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&client_conn_count.value, 1, memory_order_relaxed);
         log_refused(site, "limits.connections");
         return false;
     }
     if (!listener_counts_enter(site->counts, site->config->max_connections)) {
-        atomic_fetch_sub_explicit(&client_conn_count, 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&client_conn_count.value, 1, memory_order_relaxed);
         log_refused(site, "max_connections");
         return false;
     }
@@ -590,7 +593,7 @@ void client_conn_accept(struct lease *lease, const struct site *site, int fd, co
     conn->quiet_since = (uint32_t)loop_now(worker->loop);
     ip_address_of(&conn->peer, peer);
     list_push_back(&worker->clients, &conn->at);
-    worker->clients_count++;
+    worker_client_came(worker);
     counter_add(COUNTER_connections_open, 1);
     if (expects_preface(conn))
         preface_begin(conn, fd);

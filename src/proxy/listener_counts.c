@@ -48,7 +48,7 @@ static void listener_counts_free(struct listener_counts *counts)
 static struct listener_counts *listener_counts_new(const char *address)
 {
     size_t size = strlen(address) + 1;
-    struct listener_counts *counts = xcalloc(1, sizeof(*counts) + size);
+    struct listener_counts *counts = xcalloc_lines(sizeof(*counts) + size);
     memcpy(counts->address, address, size);
     if (pthread_mutex_init(&counts->lock, NULL) != 0)
         die("cannot make a mutex");

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/block.h"
 #include "base/pipe.h"
@@ -20,6 +21,7 @@
 #include "http/regex.h"
 #include "net/listener.h"
 #include "proxy/client_conn.h"
+#include "proxy/hand_over.h"
 #include "proxy/mirror.h"
 #include "proxy/snapshot.h"
 #include "upstream/upstream.h"
@@ -78,7 +80,7 @@ static void lease_end(struct lease *lease)
 
 static void worker_check_stop(struct worker *worker)
 {
-    if (worker->stopping && worker->old_leases == 0 && worker->lease->users == 0)
+    if (worker->stopping && worker->old_leases == 0 && worker->lease->users == 0 && atomic_load(&worker->load) == 0)
         loop_later(worker->loop, &worker->stop);
 }
 
@@ -105,11 +107,17 @@ void lease_release(struct lease *lease)
 
 /* ---- listeners ---- */
 
+static void worker_accept(const struct worker_listener *listener, int fd, const struct address *peer)
+{
+    client_conn_accept(listener->lease != NULL ? listener->lease : listener->worker->lease, listener->site, fd, peer);
+}
+
 static void worker_accepted(void *owner, int fd, const struct address *peer)
 {
     struct worker_listener *listener = owner;
-    struct worker *worker = listener->worker;
-    client_conn_accept(listener->lease != NULL ? listener->lease : worker->lease, listener->site, fd, peer);
+    if (listener->lease == NULL && hand_over(listener->worker, fd, peer, listener->address))
+        return;
+    worker_accept(listener, fd, peer);
 }
 
 static void worker_listen(struct worker *worker, int fd, const char *address)
@@ -133,7 +141,7 @@ static void listener_take_backlog(struct worker_listener *listener)
         int fd = accept4(listener->fd, &peer.socket.any, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             break;
-        worker_accepted(listener, fd, &peer);
+        worker_accept(listener, fd, &peer);
     }
 }
 
@@ -238,7 +246,7 @@ static void open_unlisten(struct letter *letter, void *reader)
 
 static void worker_check_drained(struct worker *worker)
 {
-    if (!worker->draining || worker->clients_count != 0 || worker->told_drained)
+    if (!worker->draining || worker->clients_count != 0 || worker->told_drained || atomic_load(&worker->load) != 0)
         return;
     worker->told_drained = true;
     if (worker->drained != NULL)
@@ -252,6 +260,7 @@ static void open_drain(struct letter *letter, void *reader)
     if (worker->draining)
         return;
     worker->draining = true;
+    atomic_store(&worker->shut, true);
     LIST_EACH_SAFE(node, after, &worker->listeners)
     {
         struct worker_listener *listener = CONTAINER_OF(node, struct worker_listener, at);
@@ -270,6 +279,7 @@ static void open_stop(struct letter *letter, void *reader)
     if (worker->stopping)
         return;
     worker->stopping = true;
+    atomic_store(&worker->shut, true);
     LIST_EACH_SAFE(node, after, &worker->listeners)
     worker_listener_free(CONTAINER_OF(node, struct worker_listener, at));
     LIST_EACH_SAFE(node, after, &worker->clients)
@@ -324,11 +334,66 @@ void worker_post_ping(struct worker *worker)
     mailbox_post(worker->mailbox, &letter_new(open_ping, "")->letter);
 }
 
+/* ---- clients ---- */
+
+void worker_client_came(struct worker *worker)
+{
+    worker->clients_count++;
+    (void)atomic_fetch_add_explicit(&worker->load, 1, memory_order_relaxed);
+}
+
+void worker_load_less(struct worker *worker)
+{
+    (void)atomic_fetch_sub(&worker->load, 1);
+    worker_check_drained(worker);
+    worker_check_stop(worker);
+}
+
 void worker_client_gone(struct worker *worker)
 {
     assert(worker->clients_count > 0);
     worker->clients_count--;
-    worker_check_drained(worker);
+    worker_load_less(worker);
+}
+
+static const struct worker_listener *listener_at(const struct worker *worker, const char *address)
+{
+    LIST_EACH(node, &worker->listeners)
+    {
+        const struct worker_listener *listener = CONTAINER_OF(node, struct worker_listener, at);
+        if (strcmp(listener->address, address) == 0)
+            return listener;
+    }
+    return NULL;
+}
+
+/* A reload has taken the address away meanwhile: the client is served by what it was accepted with. */
+static void take_by_snapshot(struct worker *worker, struct snapshot *snapshot, const char *address, int fd, const struct address *peer)
+{
+    bool current = snapshot == worker->lease->snapshot;
+    struct lease *lease = current ? worker->lease : lease_new(worker, snapshot);
+    lease->current = current;
+    worker->old_leases += !current;
+    (void)lease_hold(lease);
+    client_conn_accept(lease, snapshot_site(snapshot, address), fd, peer);
+    lease_release(lease);
+}
+
+void worker_take_client(struct worker *worker, struct snapshot *snapshot, const char *address, int fd, const struct address *peer)
+{
+    if (worker->stopping) {
+        close(fd);
+        return;
+    }
+    uint32_t before = worker->clients_count;
+    const struct worker_listener *listener = listener_at(worker, address);
+    bool late = worker->draining || (listener == NULL && snapshot != worker->lease->snapshot);
+    if (listener != NULL)
+        worker_accept(listener, fd, peer);
+    else
+        take_by_snapshot(worker, snapshot, address, fd, peer);
+    if (late && worker->clients_count != before)
+        client_conn_drain(CONTAINER_OF(worker->clients.previous, struct client_conn, at));
 }
 
 /* ---- the thread ---- */
@@ -370,7 +435,7 @@ void worker_keep_warm(struct worker *worker)
 
 struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t block_cap)
 {
-    struct worker *worker = xcalloc(1, sizeof(*worker));
+    struct worker *worker = xcalloc_lines(sizeof(*worker));
     worker->number = number;
     worker->block_cap = block_cap;
     worker->memory_limit = snapshot->config->limits.memory;
@@ -396,8 +461,13 @@ void workers_introduce(struct worker *const *workers, unsigned count)
         mailboxes[i] = workers[i]->mailbox;
         upstreams[i] = workers[i]->upstreams;
     }
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         upstreams_peers(workers[i]->upstreams, mailboxes, upstreams, count);
+        workers[i]->peers = xcalloc(count, sizeof(struct worker *));
+        memcpy(workers[i]->peers, workers, count * sizeof(struct worker *));
+        workers[i]->peers_count = count;
+        workers[i]->peer_self = i;
+    }
     free(upstreams);
     free(mailboxes);
 }
@@ -453,5 +523,6 @@ void worker_free(struct worker *worker)
     loop_free(worker->loop);
     snapshot_release(worker->lease->snapshot);
     free(worker->lease);
+    free(worker->peers);
     free(worker);
 }

@@ -4,7 +4,9 @@
 #define WEIR_PROXY_WORKER_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -14,6 +16,7 @@
 #include "net/loop.h"
 #include "net/mailbox.h"
 
+struct address;
 struct snapshot;
 struct upstreams;
 struct worker;
@@ -55,10 +58,17 @@ struct worker {
     bool started, told_drained, stopping;
     struct task stop;
     struct deadline stop_at_the_latest;
+    struct worker **peers; /* all workers */
+    unsigned peers_count, peer_self, peer_next;
+    /* read and written by the others too, once for a connection (hand_over.c) */
+    _Alignas(CACHE_LINE) _Atomic int32_t load; /* clients it has, and those on their way to it */
+    _Atomic bool shut;                         /* it drains or stops: no more */
 };
+_Static_assert(offsetof(struct worker, load) % CACHE_LINE == 0 && sizeof(struct worker) - offsetof(struct worker, load) == CACHE_LINE,
+               "what others write would slow down what a worker reads for each request");
 /* Makes the worker (not yet its thread). cap: blocks it may hold. */
 struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t block_cap);
-/* Tells the workers' upstream sides of each other; after all were made and before the first starts. */
+/* Tells the workers of each other; after all were made and before the first starts. */
 void workers_introduce(struct worker *const *workers, unsigned count);
 bool worker_start(struct worker *worker, struct error *error) MUST_CHECK;
 void worker_join(struct worker *worker);
@@ -78,6 +88,10 @@ void worker_keep_warm(struct worker *worker);
 struct lease *lease_take(struct worker *worker); /* the current one */
 struct lease *lease_hold(struct lease *lease);   /* one more user of this one */
 void lease_release(struct lease *lease);         /* what it shows stays good until the end of the turn */
+/* One that another worker has accepted, at an address of that snapshot. */
+void worker_take_client(struct worker *worker, struct snapshot *snapshot, const char *address, int fd, const struct address *peer);
+void worker_load_less(struct worker *worker); /* one that was on its way is there, or does not come */
+void worker_client_came(struct worker *worker);
 /* client_conn tells that one is over, after it has left worker->clients. */
 void worker_client_gone(struct worker *worker);
 

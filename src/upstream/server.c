@@ -121,17 +121,6 @@ void pool_shared_release(struct pool_shared *shared)
 
 /* --- the set --- */
 
-/* Structs with a cache line of their own need more alignment than malloc gives. */
-static void *aligned_zeroed(size_t size)
-{
-    size_t whole = (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
-    void *memory = aligned_alloc(CACHE_LINE, whole);
-    if (memory == NULL)
-        die("out of memory");
-    memset(memory, 0, whole);
-    return memory;
-}
-
 static void server_free(struct server *server)
 {
     log_site_forget(&server->down_site);
@@ -194,7 +183,7 @@ static bool same_addresses(const struct server *server, const struct address *ad
 static struct server *server_new(struct server_set *set, const struct pool_shared *shared, const char *name,
                                  const char *address_text, const struct address *addresses, size_t count)
 {
-    struct server *server = aligned_zeroed(sizeof *server);
+    struct server *server = xcalloc_lines(sizeof *server);
     server->pool_name = xstrdup(shared->name);
     server->name = xstrdup(name);
     server->address_text = xstrdup(address_text);
@@ -221,7 +210,7 @@ struct pool_shared *server_set_take_pool(struct server_set *set, const char *poo
 {
     struct pool_shared *shared = map_get(set->pools, span_of(pool_name));
     if (shared == NULL) {
-        shared = aligned_zeroed(sizeof *shared);
+        shared = xcalloc_lines(sizeof *shared);
         shared->name = xstrdup(pool_name);
         shared->number = set->pools_made++;
         map_set(set->pools, span_of(pool_name), shared);

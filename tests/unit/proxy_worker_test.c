@@ -68,7 +68,8 @@ static struct snapshot *rig_snapshot(struct rig *rig, const char *yaml)
     return snapshot;
 }
 
-static void rig_start(struct rig *rig, const char *yaml)
+/* All but the thread. */
+static void rig_prepare(struct rig *rig, const char *yaml)
 {
     *rig = (struct rig){.shared = shared_state_new()};
     atomic_store(&came_home, 0);
@@ -77,7 +78,6 @@ static void rig_start(struct rig *rig, const char *yaml)
     struct snapshot *snapshot = rig_snapshot(rig, yaml);
     rig->worker = worker_new(0, snapshot, 1024);
     rig->worker->drained = drained;
-    workers_introduce(&rig->worker, 1);
     struct error error = {.text = ""};
     for (size_t i = 0; i < snapshot->sites_count; i++) {
         const char *text = snapshot->sites[i].config->address;
@@ -90,8 +90,15 @@ static void rig_start(struct rig *rig, const char *yaml)
         rig->fds_count++;
         worker_post_listen(rig->worker, rig->fds[i], text);
     }
-    assert_true(worker_start(rig->worker, &error));
     snapshot_release(snapshot); /* the worker's lease holds it */
+}
+
+static void rig_start(struct rig *rig, const char *yaml)
+{
+    struct error error;
+    rig_prepare(rig, yaml);
+    workers_introduce(&rig->worker, 1);
+    assert_true(worker_start(rig->worker, &error));
 }
 
 static void rig_reload(struct rig *rig, const char *yaml)
@@ -386,6 +393,41 @@ static void draining_ends_when_the_last_client_left(void **state)
     assert_int_equal(atomic_load(&told_drained), 1);
 }
 
+/* Worker 0 is given all connections by the kernel, and hands on what the other has fewer of, also when that one does not (yet) listen itself. */
+static void connections_are_spread(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 41 };
+    struct rig rig, other;
+    rig_prepare(&rig, ONE_LISTENER ANSWERS("<one>"));
+    other = (struct rig){.shared = rig.shared, .worker = worker_new(1, rig.worker->lease->snapshot, 1024)};
+    other.worker->drained = drained;
+    workers_introduce((struct worker *[]){rig.worker, other.worker}, 2);
+    struct error error;
+    assert_true(worker_start(rig.worker, &error) && worker_start(other.worker, &error));
+    int fds[CLIENTS];
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = client_open(FIRST);
+        assert_non_null(strstr(client_ask(fds[i], "<one>"), "<one>"));
+        int32_t here = atomic_load(&rig.worker->load), there = atomic_load(&other.worker->load);
+        assert_int_equal(here + there, i + 1);
+        assert_true(there <= here + 1 && here <= there + 1 + there / 8);
+    }
+    worker_post_drain(rig.worker);
+    worker_post_drain(other.worker);
+    for (int i = 0; i < CLIENTS; i++) {
+        if (i % 2 == 0)
+            assert_non_null(strstr(client_ask(fds[i], "<one>"), "Connection: close"));
+        close(fds[i]);
+    }
+    assert_true(comes_to(&told_drained, 2));
+    assert_int_equal(atomic_load(&other.worker->load), 0);
+    worker_post_stop(other.worker);
+    worker_join(other.worker);
+    worker_free(other.worker);
+    rig_end(&rig, 1);
+}
+
 static void stopping_waits_for_nobody(void **state)
 {
     (void)state;
@@ -460,6 +502,7 @@ int main(void)
         cmocka_unit_test(prefaces_are_required),
         cmocka_unit_test(prefaces_are_optional),
         cmocka_unit_test(draining_ends_when_the_last_client_left),
+        cmocka_unit_test(connections_are_spread),
         cmocka_unit_test(stopping_waits_for_nobody),
         cmocka_unit_test(leases_hold_snapshots),
     };
