@@ -17,7 +17,7 @@
  */
 #define H2_GUARDS(X)                                                                                                                            \
     X(resets, 500, 100, "requests reset by the client, beyond those that were answered (CVE-2023-44487)")                                           \
-    X(errors, 100, 10, "stream errors that the client brought about (CVE-2025-8671), and malformed requests")                                   \
+    X(errors, 50, 10, "stream errors that the client brought about (CVE-2025-8671), and malformed requests")                                    \
     X(oversize, 100, 10, "request heads over a limit")                                                                                          \
     X(settings, 100, 10, "SETTINGS frames (CVE-2019-9515)")                                                                                     \
     X(pings, 4000, 200, "PING frames beyond those that answers earn (CVE-2019-9512)")                                                           \

@@ -13,7 +13,7 @@
 
 #define NAMES_ON_STACK 64u
 #define BOMB 4u   /* times the limit: up to there a head is read to its end, and answered */
-#define CRUMBS 3u /* crumbs of cookies to a field of limits.fields */
+#define CRUMBS 2u /* crumbs of cookies to a field of limits.fields */
 
 /* ---- received ---- */
 
