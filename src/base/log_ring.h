@@ -26,6 +26,10 @@ struct log_ring {
     struct log_ring *next;
 };
 
+_Static_assert(offsetof(struct log_ring, tail) - offsetof(struct log_ring, head) >= CACHE_LINE &&
+                   offsetof(struct log_ring, size) - offsetof(struct log_ring, tail) >= CACHE_LINE,
+               "the putter and the taker would slow each other down");
+
 struct log_ring *log_ring_new(size_t size);
 void log_ring_free(struct log_ring *ring);
 /* Puts a record; false when it does not fit. *half_full is set when the taker should hurry. */

@@ -18,6 +18,7 @@
 #define WORDS 8u
 #define COUNT_BITS 24u
 #define COUNT_MASK (((uint64_t)1 << COUNT_BITS) - 1)
+_Static_assert(WORDS * sizeof(uint64_t) == CACHE_LINE, "a look at a key takes one line");
 #define STATE 0 /* in exchange.filter_states: the word that was counted up */
 
 struct in_flight {
@@ -37,8 +38,12 @@ static bool in_flight_prepare(struct filter *filter, const struct route_config *
     in_flight->config = route->in_flight;
     for (in_flight->buckets = 1; in_flight->buckets * WORDS < route->in_flight->keys;)
         in_flight->buckets *= 2;
-    in_flight->words = calloc(in_flight->buckets * WORDS, sizeof *in_flight->words);
-    return in_flight->words != NULL || error_set(error, "no memory for %llu keys", (unsigned long long)route->in_flight->keys);
+    size_t size = in_flight->buckets * WORDS * sizeof *in_flight->words;
+    in_flight->words = aligned_alloc(CACHE_LINE, size); /* a bucket is a line */
+    if (in_flight->words == NULL)
+        return error_set(error, "no memory for %llu keys", (unsigned long long)route->in_flight->keys);
+    memset((void *)in_flight->words, 0, size);
+    return true;
 }
 
 static void in_flight_dispose(struct filter *filter)

@@ -17,6 +17,7 @@
 #define TIME_BITS 44u
 #define TIME_MASK (((uint64_t)1 << TIME_BITS) - 1)
 #define TAG_SHIFT TIME_BITS
+_Static_assert(WORDS * sizeof(uint64_t) == CACHE_LINE, "a look at a key takes one line");
 
 struct limiter {
     _Atomic int32_t references;

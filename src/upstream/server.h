@@ -86,6 +86,9 @@ struct server {
     struct server *next_same;           /* of the set */
 };
 
+_Static_assert(offsetof(struct server, score) == CACHE_LINE, "what a choice reads is one line, and what is read mostly is not on it");
+_Static_assert(offsetof(struct pool_shared, scored_us) == CACHE_LINE, "what a request that waits writes would be read by each choice");
+
 /* All servers of the process, found by pool name and address text; thread: control only, but for server_release(). */
 struct server_set;
 struct server_set *server_set_new(void);
