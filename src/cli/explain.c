@@ -187,6 +187,44 @@ static void pool_line(char *line, size_t room, const struct plan *plan, size_t i
              (unsigned long long)pool->queue.size, (unsigned long long)pool->queue.max_wait);
 }
 
+/* "auto", "50", or empty for no limit, with a word before it. */
+static void print_most(struct text *text, const char *before, uint64_t most)
+{
+    if (most == CONNECTIONS_AUTO)
+        text_print(text, "%sauto", before);
+    else if (most != 0 && most != CONNECTIONS_OFF)
+        text_print(text, "%s%llu", before, (unsigned long long)most);
+}
+
+/* What decides between the servers, beside how busy they are. */
+static void tell_choice(struct answer_text *out, const struct pool_config *pool)
+{
+    char line[512];
+    struct text text = text_over(line, sizeof line);
+    print_most(&text, "", pool->max_connections);
+    tell(out, "at_once", text.length != 0 ? line : "no limit");
+    text = text_over(line, sizeof line);
+    for (size_t i = 0; pool->balance == BALANCE_HASH && i < pool->hash.key.count; i++)
+        text_print(&text, "%s%s", i == 0 ? "by " : ", ", pool->hash.key.items[i]);
+    if (text.length != 0 && pool->hash.bounded_load != 0)
+        text_print(&text, "; at most %llu%% of its share to a server", (unsigned long long)pool->hash.bounded_load);
+    if (text.length != 0)
+        tell(out, "hash", line);
+}
+
+static void print_server(struct text *text, const struct pool_config *pool, const struct server_config *server)
+{
+    bool far = pool->zone != NULL && server->zone != NULL && strcmp(pool->zone, server->zone) != 0;
+    text_print(text, "%s, weight %llu", server->address, (unsigned long long)server->weight);
+    if (server->max_connections == CONNECTIONS_OFF)
+        text_print(text, ", no limit");
+    print_most(text, ", at once ", server->max_connections);
+    if (far)
+        text_print(text, ", of another zone");
+    if (server->backup)
+        text_print(text, ", backup");
+}
+
 /* For programs an array of objects, since a route may have several pools; for people a line each. */
 static void tell_pool(struct answer_text *out, const struct plan *plan, size_t index,
                       const struct timeouts_config *timeouts)
@@ -202,6 +240,7 @@ static void tell_pool(struct answer_text *out, const struct plan *plan, size_t i
                  (unsigned long long)timeouts->ping, (unsigned long long)timeouts->ping_answer);
         tell(out, "ping", line);
     }
+    tell_choice(out, pool);
     if (pool->sticky != NULL) {
         snprintf(line, sizeof line, "by the cookie %s", sticky_cookie(plan->pools[index]->sticky).at);
         tell(out, "sticky", line);
@@ -211,9 +250,8 @@ static void tell_pool(struct answer_text *out, const struct plan *plan, size_t i
         json_array(&out->json);
     }
     for (size_t i = 0; i < pool->servers_count && (out->as_json || i < SKIPPED_MOST); i++) {
-        const struct server_config *server = &pool->servers[i];
-        snprintf(line, sizeof line, "%s, weight %llu%s", server->address, (unsigned long long)server->weight,
-                 server->backup ? ", backup" : "");
+        struct text text = text_over(line, sizeof line);
+        print_server(&text, pool, &pool->servers[i]);
         if (out->as_json)
             json_string(&out->json, span_of(line));
         else
@@ -274,6 +312,8 @@ static void tell_plan(struct answer_text *out, const struct plan *plan, struct e
     snprintf(line, sizeof line, "response %u ms, idle %u ms, whole %u ms (0: no limit)", plan->response_timeout,
              plan->idle_timeout, plan->timeout);
     tell(out, "timeouts", line);
+    if (plan->config->priority != PRIORITY_NORMAL)
+        tell(out, "priority", plan->config->priority == PRIORITY_HIGH ? "high" : "low");
     tell_kinds(out, plan, x, timeouts);
     if (plan->mirror != NULL) {
         snprintf(line, sizeof line, "%llu%% of the requests to %s, answers are dropped",

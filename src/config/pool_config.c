@@ -104,7 +104,7 @@ static const struct schema_key hash_keys[] = {
                 "Most requests in flight at one server, of its share of all; more go elsewhere. 0%: no bound."),
     KEY_END};
 static const struct schema hash_schema = {
-    .noun = "hash", .size = sizeof(HASH), .keys = hash_keys, .text = "How balance: hash finds a server."};
+    .noun = "hash", .size = sizeof(HASH), .keys = hash_keys, .shorthand = "key", .text = "How balance: hash finds a server."};
 
 #define POOL struct pool_config
 static const struct schema_key pool_keys[] = {

@@ -168,6 +168,9 @@ static void shadow_tell(const struct routes *routes, const struct route_config *
     if (routes->left == 2)
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
                           "this route is never reached; the one above it matches every request");
+    else if (routes->left == 3)
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
+                          "this route and the one below it are never reached; the one above matches every request");
     else
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
                           "this route and the %zu below it are never reached; the one above matches every request",

@@ -203,14 +203,16 @@ static void kind_refuse(struct loader *loader, const struct node *node, const st
     if (node->refused)
         return;
     struct text what = text_growing();
+    const char *hint = section_hint(loader, context->schema, node);
     context_print(context, &what);
     if (node_is_null(node))
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
                           "%.*s has no keys; write {} for the defaults, or remove it", (int)what.length, what.at);
     else
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
-                          "%.*s takes keys such as \"%s: ...\", not a %s", (int)what.length, what.at,
-                          context->schema->keys[0].name, node->kind == NODE_LIST ? "list" : "single value");
+                          "%.*s takes keys such as \"%s: ...\", not a %s%s%s", (int)what.length, what.at,
+                          context->schema->keys[0].name, node->kind == NODE_LIST ? "list" : "single value",
+                          hint != NULL ? "; " : "", hint != NULL ? hint : "");
     text_free(&what);
 }
 

@@ -32,6 +32,12 @@ static const struct schema_alias *alias_find(const struct loader *loader, const 
     return NULL;
 }
 
+const char *section_hint(const struct loader *loader, const struct schema *schema, const struct node *value)
+{
+    const struct schema_alias *alias = value->kind == NODE_SCALAR ? alias_find(loader, schema, value->as.text) : NULL;
+    return alias != NULL ? alias->hint : NULL;
+}
+
 static const struct schema_key *key_find(const struct schema *schema, const char *name)
 {
     for (const struct schema_key *key = schema->keys; key->name != NULL; key++)

@@ -138,6 +138,23 @@ def test_explain_versions(t):
     contains(told['pools'][0]['ping'], '15000 ms')
 
 
+def test_explain_balance(t):
+    path = t.file('hash.yaml', '''listeners: "127.0.0.1:8080"
+routes: [ { pool: app, priority: high } ]
+pools:
+  app:
+    balance: hash
+    hash: { key: [path, "header:x-user"] }
+    max_connections: 50
+    zone: a
+    servers: [ { address: "10.0.0.1:80", zone: b, max_connections: off }, { address: "10.0.0.2:80", backup: true, max_connections: auto } ]
+''')
+    told = json.loads(t.run('explain', '-c', path, '--json', 'GET', 'http://x.test/').stdout)
+    pool = told['pools'][0]
+    equal((told['priority'], pool['at_once'], pool['hash']), ('high', '50', 'by path, header:x-user; at most 125% of its share to a server'))
+    equal(pool['servers'], ['10.0.0.1:80, weight 1, no limit, of another zone', '10.0.0.2:80, weight 1, at once auto, backup'])
+
+
 def test_version_tells_the_libraries(t):
     libraries = json.loads(t.run('version', '--json').stdout)['libraries']
     equal(sorted(libraries), ['libevent', 'libyaml', 'nghttp2', 'openssl', 'pcre2'])
