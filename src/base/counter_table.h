@@ -64,6 +64,10 @@
     X(mirrors, COUNTER, "copies of requests sent to shadow pools")                                                     \
     X(mirrors_skipped, COUNTER, "requests not copied: too many at once, body too large, or nobody well in the shadow pool") \
     X(mirrors_failed, COUNTER, "copies of requests that were not answered in full")                                    \
+    X(hedges, COUNTER, "requests sent to a second server because their answer was late")                               \
+    X(hedges_won, COUNTER, "hedges whose second server answered first")                                                \
+    X(hedges_gated, COUNTER, "hedges not made: requests queue, no other server has room, or the request is a retry")    \
+    X(hedges_out_of_budget, COUNTER, "hedges that the budget forbade")                                                 \
     X(ejections, COUNTER, "servers left out for a time because their traffic failed")                                  \
     X(ejections_refused, COUNTER, "ejections that would have left too few servers")                                    \
     X(rate_limited, COUNTER, "requests refused by a rate limit")                                                       \

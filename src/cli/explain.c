@@ -320,6 +320,14 @@ static void tell_plan(struct answer_text *out, const struct plan *plan, struct e
                  (unsigned long long)plan->config->mirror->share, plan->mirror->name);
         tell(out, "mirror", line);
     }
+    const struct hedge_config *hedge = plan->config->hedge;
+    static const char *const lates[] = {"90", "95", "99"};
+    if (hedge != NULL && hedge->after != 0)
+        snprintf(line, sizeof line, "after %llu ms", (unsigned long long)hedge->after);
+    else if (hedge != NULL)
+        snprintf(line, sizeof line, "later than %s of 100 answers", lates[hedge->at]);
+    if (hedge != NULL)
+        tell(out, "hedge", line);
     const struct split_config *split = plan->config->split;
     if (split != NULL && split->cookie != NULL) {
         snprintf(line, sizeof line, "by the cookie %s", split->cookie->name);

@@ -233,6 +233,9 @@ static void route_check(struct routes *routes, struct route_config *route)
         route->in_flight->parts = key_parts_of(&route->in_flight->key, &route->in_flight->parts_count, routes->arena);
     if (route->split != NULL)
         pools_split_check(routes, route);
+    if (route->hedge != NULL && route->pool_count == 0)
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_KEY(routes, &route->hedge),
+                          "only requests that go to a pool are hedged; this has no effect here");
     if (route->mirror != NULL && route->pool_count == 0)
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_KEY(routes, &route->mirror),
                           "only requests that go to a pool are mirrored; this has no effect here");

@@ -128,6 +128,19 @@ static const struct schema weighted_schema = {.noun = "pool",
                                               .text = "A pool and its share of the requests."};
 
 static const char *const priorities[] = {"high", "normal", "low", NULL}; /* enum priority */
+static const char *const percentiles[] = {"p90", "p95", "p99", NULL}; /* enum hedge_at */
+
+#define HEDGE struct hedge_config
+static const struct schema_key hedge_keys[] = {
+    KEY_CHOICE(HEDGE, at, "p95", percentiles, "Share of the pool's answers that come sooner than what is late."),
+    KEY_DURATION(HEDGE, after, "0s", 0, MINUTES(10), "The same as a time; 0s: as at says, and at least 2 ms."),
+    KEY_PERCENT(HEDGE, budget, "2%", 0, 5, "Hedges as a share of the requests that may be hedged."), KEY_END};
+static const struct schema hedge_schema = {.noun = "hedge",
+                                           .size = sizeof(HEDGE),
+                                           .keys = hedge_keys,
+                                           .shorthand = "at",
+                                           .text = "Sends a request whose answer is late to a second server too."};
+
 #define MIRROR struct mirror_config
 static const struct schema_key mirror_keys[] = {
     KEY_REFERENCE(MIRROR, pool, "pools", "Pool that gets the copies.", .flags = SCHEMA_REQUIRED),
@@ -171,6 +184,7 @@ static const struct schema_key route_keys[] = {
     KEY_OPTIONAL(ROUTE, split, struct split_config, split_schema,
                  "Keeps a client at one of several pools, by a key of the request or by a cookie."),
     KEY_OPTIONAL(ROUTE, mirror, MIRROR, mirror_schema, "Sends copies of requests to a shadow pool and drops its answers."),
+    KEY_OPTIONAL(ROUTE, hedge, HEDGE, hedge_schema, "Sends a request whose answer is late to a second server too."),
     KEY_OPTIONAL(ROUTE, redirect, REDIRECT, redirect_schema, "Action: the client is sent elsewhere.",
                  .flags = SCHEMA_OWN),
     KEY_OPTIONAL(ROUTE, respond, RESPOND, respond_schema, "Action: a fixed answer.", .flags = SCHEMA_OWN),

@@ -63,6 +63,12 @@ struct mirror_config {
     uint64_t max_in_flight; /* copies at once, of one worker; 100 */
     uint64_t timeout;       /* ms; 10s: the whole of a copy and its answer */
 };
+enum hedge_at { HEDGE_P90, HEDGE_P95, HEDGE_P99 };
+struct hedge_config {
+    enum hedge_at at; /* p95; scalar shorthand */
+    uint64_t after;   /* ms; 0s: as `at` says */
+    uint64_t budget;  /* percent of requests; 2% */
+};
 struct route_config {
     const char *name;             /* default: "route N", counted from 1 */
     struct match_config match;
@@ -85,6 +91,7 @@ struct route_config {
     struct weighted_pool_config *pool;
     struct split_config *split;   /* NULL: each request anew */
     struct mirror_config *mirror; /* NULL: no copies */
+    struct hedge_config *hedge;   /* NULL: each request goes to one server at a time */
     struct redirect_config *redirect;
     struct respond_config *respond;
 };

@@ -22,6 +22,7 @@
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
 #include "proxy/grpc_bridge.h"
+#include "proxy/hedge.h"
 #include "proxy/mirror.h"
 #include "proxy/snapshot.h"
 #include "proxy/websocket.h"
@@ -207,6 +208,8 @@ void exchange_settle(struct exchange_run *run)
     replay_drop(&run->replay);
     if (run->mirror != NULL)
         mirror_drop(run);
+    if (run->hedge != NULL)
+        hedge_cancel(run);
     exchange_log(run);
     exchange_count(run);
     if (run->plan != NULL)

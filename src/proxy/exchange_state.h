@@ -16,6 +16,7 @@
 
 struct client_conn;
 struct grpc_bridge;
+struct hedge;
 struct exchange_run;
 struct lease;
 struct mirror_body;
@@ -44,6 +45,7 @@ struct exchange_run {
     const struct plan *plan;      /* NULL: no route yet, or none */
     const struct pool *pool;      /* NULL: weir answers itself */
     struct attempt *attempt;      /* current, or NULL */
+    struct hedge *hedge;          /* NULL: there is none */
     unsigned attempts_open;       /* not yet ended, the current one among them */
     struct relay up, down;        /* request body, response body */
     struct replay replay;
@@ -98,6 +100,10 @@ void forward_body(struct exchange_run *run, struct buf *bytes, size_t taken, boo
 void forward_trailers(struct exchange_run *run, struct fields *trailers);
 void forward_abandon(struct exchange_run *run, enum failure why);
 void forward_timed_out(struct exchange_run *run, enum failure why);
+/* For hedges. The same once more, to a server that run->attempt is not at; not current, NULL: the arena is full. */
+struct attempt *forward_copy(struct exchange_run *run);
+void forward_take(struct exchange_run *run);                         /* run->attempt has become the current one */
+void forward_drop(struct exchange_run *run, struct attempt *attempt); /* its answer is not wanted; not the current one */
 void forward_resume(struct exchange_run *run); /* WAIT_RETRY has passed */
 
 /* answer_page.c: weir's own response, from exchange->answer or, without one, the page of a failure. */

@@ -15,6 +15,7 @@
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
 #include "proxy/grpc_bridge.h"
+#include "proxy/hedge.h"
 #include "proxy/mirror.h"
 #include "proxy/retry.h"
 #include "proxy/snapshot.h"
@@ -182,9 +183,9 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
 {
     struct attempt *attempt = attempt_of(stream);
     struct exchange_run *run = attempt->run;
-    if (run->attempt != attempt)
-        return;
     unsigned status = head->line.response.status;
+    if (run->hedge != NULL ? !hedge_head(run, attempt, status) : run->attempt != attempt)
+        return;
     run->progress = loop_now(run->exchange.loop);
     run->exchange.response = *head;
     if (status == 101) {
@@ -287,6 +288,10 @@ static void upstream_closed(struct stream *stream, enum failure why)
     if (run->up.to == stream)
         run->up.to = NULL;
     upstream_done(run->worker->upstreams, &attempt->waiter, why);
+    if (why != FAILURE_NONE && !run->head_sent && run->hedge != NULL && hedge_failed(run, attempt, why)) {
+        exchange_settle(run);
+        return;
+    }
     if (run->attempt == attempt) {
         run->exchange.upstream = NULL;
         if (why == FAILURE_NONE) {
@@ -317,6 +322,61 @@ static const struct stream_events upstream_events = {
     .closed = upstream_closed,
 };
 
+/* What is known of the exchange's server is that of the current attempt. */
+static void attempt_is_current(struct exchange_run *run, const struct attempt *attempt)
+{
+    struct exchange *x = &run->exchange;
+    struct stream *stream = attempt->stream;
+    x->upstream = stream;
+    x->server = attempt->waiter.server;
+    x->server_address = x->server->name;
+    x->times.connected = attempt->waiter.opened_us;
+    run->reused = attempt->waiter.reused;
+    run->server_http2 = stream->http2;
+    run->patient = run->grpc && stream->http2; /* not towards servers of HTTP/1, whom a slow body costs more */
+    x->client_stream->patient = run->patient;
+    relay_init(&run->down, stream, stream->window);
+    run->down.to = x->client_stream;
+}
+
+void forward_take(struct exchange_run *run)
+{
+    struct attempt *attempt = run->attempt;
+    run->up.to = attempt->stream; /* nothing more goes there: such requests have no body */
+    run->exchange.upstream = attempt->stream;
+    if (attempt->stream == NULL) {
+        exchange_enter(run, EXCHANGE_CHOOSING);
+        exchange_wait_for(run, WAIT_NOTHING);
+        return;
+    }
+    attempt_is_current(run, attempt);
+    run->exchange.times.sent = run->exchange.times.connected;
+    exchange_wait_for(run, WAIT_RESPONSE);
+}
+
+void forward_drop(struct exchange_run *run, struct attempt *attempt)
+{
+    assert(attempt != run->attempt);
+    if (attempt->stream != NULL) {
+        attempt->stream->ops->reset(attempt->stream, FAILURE_CLIENT_CLOSED); /* nobody's failure */
+        return;
+    }
+    upstream_give_up(run->worker->upstreams, &attempt->waiter);
+    run->attempts_open--;
+}
+
+/* A hedge: whole, and its answer is not yet the one that counts. */
+static void attempt_send_copy(struct exchange_run *run, struct attempt *attempt)
+{
+    struct stream *stream = attempt->stream;
+    if (!retry_tell(run)) {
+        stream->ops->reset(stream, FAILURE_OVERLOADED);
+        return;
+    }
+    stream->ops->send_head(stream, &run->exchange.request, true);
+    upstream_sent_whole(run->worker->upstreams, &attempt->waiter);
+}
+
 static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
 {
     struct attempt *attempt = CONTAINER_OF(waiter, struct attempt, waiter);
@@ -328,17 +388,12 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     stream->arena = x->arena;
     stream->window = x->client_stream->narrow ? NARROW_WINDOW : run->snapshot->config->limits.window;
     stream->window_grows = !x->client_stream->narrow;
-    x->upstream = stream;
-    x->server = waiter->server;
-    x->server_address = waiter->server->name;
     x->attempts++;
-    x->times.connected = loop_now_us(x->loop);
-    run->reused = waiter->reused;
-    run->server_http2 = stream->http2;
-    run->patient = run->grpc && stream->http2; /* not towards servers of HTTP/1, whom a slow body costs more */
-    x->client_stream->patient = run->patient;
-    relay_init(&run->down, stream, stream->window);
-    run->down.to = x->client_stream;
+    if (attempt != run->attempt) {
+        attempt_send_copy(run, attempt);
+        return;
+    }
+    attempt_is_current(run, attempt);
     exchange_enter(run, EXCHANGE_FORWARDING);
     if (x->attempts > 1 && !retry_tell(run)) {
         exchange_fail(run, FAILURE_OVERLOADED);
@@ -353,6 +408,8 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     replay_keep(&run->replay, &run->up.held);
     relay_attach(&run->up, stream);
     exchange_wait_for(run, WAIT_RESPONSE);
+    if (run->plan->hedges)
+        hedge_begin(run);
 }
 
 static void attempt_failed(struct upstream_waiter *waiter, enum failure why)
@@ -362,19 +419,19 @@ static void attempt_failed(struct upstream_waiter *waiter, enum failure why)
     run->attempts_open--;
     if (waiter->server != NULL)
         run->exchange.attempts++;
-    if (run->attempt == attempt)
+    bool another = run->hedge != NULL && hedge_failed(run, attempt, why);
+    if (!another && run->attempt == attempt)
         forward_failed(run, attempt, why, NULL);
     exchange_settle(run);
 }
 
-static void forward_try(struct exchange_run *run, struct try_place place)
+/* One that is still to be opened; NULL: the arena is full. */
+static struct attempt *attempt_new(struct exchange_run *run, struct try_place place)
 {
     struct exchange *x = &run->exchange;
     struct attempt *attempt = arena_get_zeroed(x->arena, sizeof *attempt);
-    if (attempt == NULL) {
-        exchange_fail(run, FAILURE_OVERLOADED);
-        return;
-    }
+    if (attempt == NULL)
+        return NULL;
     attempt->run = run;
     struct upstream_waiter *waiter = &attempt->waiter;
     waiter->ready = attempt_ready;
@@ -392,10 +449,32 @@ static void forward_try(struct exchange_run *run, struct try_place place)
         waiter->host = arena_copy(x->arena, x->target.host).at;
     waiter->tried_count = run->failed_count;
     memcpy(waiter->tried, run->tried, sizeof run->tried);
+    return attempt;
+}
+
+static void forward_try(struct exchange_run *run, struct try_place place)
+{
+    struct attempt *attempt = attempt_new(run, place);
+    if (attempt == NULL) {
+        exchange_fail(run, FAILURE_OVERLOADED);
+        return;
+    }
     run->attempt = attempt;
     run->attempts_open++;
     exchange_enter(run, EXCHANGE_CHOOSING);
-    upstream_open(run->worker->upstreams, waiter);
+    upstream_open(run->worker->upstreams, &attempt->waiter);
+}
+
+struct attempt *forward_copy(struct exchange_run *run)
+{
+    struct attempt *attempt = attempt_new(run, (struct try_place){.only = NULL});
+    if (attempt == NULL)
+        return NULL;
+    attempt->waiter.tried[attempt->waiter.tried_count++] = run->attempt->waiter.server;
+    attempt->waiter.priority = PRIORITY_LOW;
+    run->attempts_open++;
+    upstream_open(run->worker->upstreams, &attempt->waiter);
+    return attempt;
 }
 
 /* Without the key (no such cookie, say) 0: any server will do. */
@@ -451,6 +530,8 @@ void forward_abandon(struct exchange_run *run, enum failure why)
     struct attempt *attempt = run->attempt;
     if (run->wait == WAIT_RETRY)
         exchange_wait_for(run, WAIT_NOTHING);
+    if (run->hedge != NULL)
+        hedge_cancel(run);
     if (attempt == NULL)
         return;
     run->attempt = NULL;
@@ -471,6 +552,8 @@ void forward_timed_out(struct exchange_run *run, enum failure why)
         exchange_fail(run, why);
         return;
     }
+    if (run->hedge != NULL)
+        hedge_cancel(run);
     run->up.to = NULL;                                 /* what comes meanwhile is held */
     attempt->stream->ops->reset(attempt->stream, why); /* closed(why) decides on another try */
 }

@@ -74,6 +74,11 @@ static bool request_is_retry(const struct exchange_run *run)
     return false;
 }
 
+bool retry_came_so(const struct exchange_run *run)
+{
+    return run->told_attempt ? run->is_retry : request_is_retry(run);
+}
+
 /* Half of the pool's answers would still come in time. */
 static bool time_is_left(const struct exchange_run *run)
 {
@@ -105,7 +110,7 @@ static bool may_retry(struct exchange_run *run, enum retry_class class, const st
     if (run->head_sent || run->client_closed || run->retries >= run->pool->config->retry.attempts || !body_is_held(run) ||
         run->failed_count >= TRIES_MOST - 1)
         return false;
-    if (run->is_retry || (!run->told_attempt && request_is_retry(run)))
+    if (retry_came_so(run))
         return refuse(COUNTER_retries_of_retries);
     if (!upstream_has_other(run->worker->upstreams, &waiter, server, server != NULL))
         return refuse(COUNTER_retries_nobody_else);
@@ -166,8 +171,7 @@ bool retry_after_status(struct exchange_run *run, const struct server *server, u
 bool retry_tell(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
-    if (!run->told_attempt)
-        run->is_retry = request_is_retry(run);
+    run->is_retry = retry_came_so(run);
     run->told_attempt = true;
     if (run->is_retry)
         return true;

@@ -18,6 +18,8 @@ bool retry_same_server(struct exchange_run *run, enum failure why, const struct 
 /* Another server is to have it; these spend the budget and set run->retry_pause when they say so. */
 bool retry_after_failure(struct exchange_run *run, enum failure why, const struct stream *stream) MUST_CHECK;
 bool retry_after_status(struct exchange_run *run, const struct server *server, unsigned status) MUST_CHECK;
+/* The request was a retry already when it came. */
+bool retry_came_so(const struct exchange_run *run);
 /* Tells the next server which attempt it is. False: the arena is full. */
 bool retry_tell(struct exchange_run *run) MUST_CHECK;
 

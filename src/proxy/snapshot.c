@@ -123,6 +123,7 @@ static bool plan_build(struct building *building, struct plan *plan, const struc
     plan->idle_timeout = (uint32_t)own_or(route->idle_timeout, timeouts->response_idle);
     plan->websocket = route->websocket;
     plan->grpc_web = route->grpc_web;
+    plan->hedges = route->hedge != NULL;
     plan->priority = (uint8_t)route->priority;
     return filters_new(&plan->filters, route, config, building->shared->limiters, building->error) &&
            action_new(&plan->action, route, building->error) && plan_take_pools(building, plan, route);

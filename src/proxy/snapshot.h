@@ -39,7 +39,7 @@ struct plan {
     struct action *action;          /* redirect or respond (filter/answer.h); NULL: pools */
     uint64_t body_limit;            /* bytes, 0: none; the route's or the global one */
     uint32_t timeout, response_timeout, idle_timeout; /* ms; timeout 0: none */
-    bool websocket, grpc_web;
+    bool websocket, grpc_web, hedges;
     uint8_t priority; /* enum priority */
 };
 /* One listener of this snapshot: its router and the plans of its routes. */

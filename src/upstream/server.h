@@ -29,7 +29,10 @@ struct pool_shared {
     _Alignas(CACHE_LINE) _Atomic uint64_t scored_us; /* when the last tick was; the worker that changes it does it */
     _Atomic float normal_errors;                     /* share of errors that is usual in this pool */
     _Atomic uint32_t silence_us;                     /* a server silent for longer is slow; 0: not known */
-    _Atomic uint32_t median_us, late_us;             /* that half and 95 of 100 answers took; 0: not known */
+    _Atomic uint32_t median_us;                      /* that half of the answers took; 0: not known */
+    _Atomic float best_log;                          /* least mean of ln(microseconds to the head) of late */
+    _Atomic uint64_t best_at_us;                     /* when that was looked at last; 0: never */
+    _Atomic bool queues;                             /* answers take longer than then, by more than a tenth */
     _Atomic bool panic;                              /* so few are left that ejections do not count */
     atomic_flag ejecting;                            /* held while somebody counts who is out */
 };

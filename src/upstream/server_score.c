@@ -20,8 +20,9 @@
 #define SLOWNESS_MOST 4.1589 /* |ln T|: 64 at most; 1/8 at least: */
 #define SLOWNESS_LEAST (-2.0794)
 #define ERROR_WORTH 100.0 /* mean requests in flight; 30 and 300 do the same */
-#define DOUBT 2.0         /* standard errors that an excess of errors has to exceed */
-#define P95 1.645         /* standard deviations above the mean of a normal distribution */
+#define DOUBT 2.0         /* standard errors that an excess of errors, or of time, has to exceed */
+#define BEST_RISES 0.1    /* a minute, of the least mean logarithm: what was once fast is forgotten (balancing.md 7) */
+#define QUEUES_AT 0.0953  /* ln 1.1 */
 #define KNOWN 1.0         /* answers from which on a server has a say in what is normal */
 
 void score_lock(struct server_score *score)
@@ -172,9 +173,23 @@ static uint32_t microseconds_of(double logarithm)
     return time < 1 ? 1 : time < 1e9 ? (uint32_t)time : 1000000000u;
 }
 
-/* Mean of the logarithms, and times that half, most (a standard deviation above the mean: about the 84th of 100) and
- * nearly all answers (the 95th) take; 0 while too few are known. */
-static double logs_mean(const struct score_view *views, size_t count, struct pool_shared *shared)
+/* Requests queue somewhere when answers take a tenth longer than in the best times. Both are means of so many answers,
+ * and the best of many means is better than it was: `doubt` standard errors of each are allowed for. */
+static void queues_judge(struct pool_shared *shared, double mean, double doubt, uint64_t now_us)
+{
+    uint64_t last = atomic_load_explicit(&shared->best_at_us, memory_order_relaxed);
+    double best = (double)atomic_load_explicit(&shared->best_log, memory_order_relaxed);
+    best += now_us > last ? BEST_RISES * (double)(now_us - last) / 60e6 : 0;
+    if (last == 0 || mean + doubt < best)
+        best = mean + doubt;
+    atomic_store_explicit(&shared->best_at_us, now_us, memory_order_relaxed);
+    atomic_store_explicit(&shared->best_log, (float)best, memory_order_relaxed);
+    atomic_store_explicit(&shared->queues, mean - doubt > best + QUEUES_AT, memory_order_relaxed);
+}
+
+/* Mean of the logarithms, and times that half and most answers (a standard deviation above the mean: about the 84th of
+ * 100) take; 0 while too few are known. */
+static double logs_mean(const struct score_view *views, size_t count, struct pool_shared *shared, uint64_t now_us)
 {
     double good = 0, logs = 0, squares = 0;
     for (size_t i = 0; i < count; i++) {
@@ -188,9 +203,11 @@ static double logs_mean(const struct score_view *views, size_t count, struct poo
     const struct {
         _Atomic uint32_t *time;
         double logarithm;
-    } times[] = {{&shared->median_us, mean}, {&shared->silence_us, mean + deviation}, {&shared->late_us, mean + P95 * deviation}};
+    } times[] = {{&shared->median_us, mean}, {&shared->silence_us, mean + deviation}};
     for (size_t i = 0; i < COUNT_OF(times); i++)
         atomic_store_explicit(times[i].time, known ? microseconds_of(times[i].logarithm) : 0, memory_order_relaxed);
+    if (known)
+        queues_judge(shared, mean, DOUBT * deviation / sqrt(good), now_us);
     return mean;
 }
 
@@ -201,7 +218,7 @@ void score_pool(const struct pool *pool, uint64_t now_us)
     double *rates = xcalloc(count, sizeof *rates);
     for (size_t i = 0; i < count; i++)
         views[i] = score_view(pool->servers[i].server, now_us);
-    double mean = logs_mean(views, count, pool->shared), normal = errors_normal(views, count, rates);
+    double mean = logs_mean(views, count, pool->shared, now_us), normal = errors_normal(views, count, rates);
     atomic_store_explicit(&pool->shared->normal_errors, (float)normal, memory_order_relaxed);
     for (size_t i = 0; i < count; i++) {
         struct server *server = pool->servers[i].server;

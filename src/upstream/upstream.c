@@ -20,6 +20,7 @@
 #include "upstream/upstream_state.h"
 
 #define FOLD_EVERY 1000   /* ms */
+#define HEDGES_MOST 10.0  /* that may be saved up */
 #define CLOSING_ROUNDS 64 /* of tasks that closing connections get at the end to say goodbye, and as many to be cut off */
 
 /* --- tables --- */
@@ -484,6 +485,21 @@ bool upstream_budget_spend(struct upstreams *upstreams, const struct pool *pool)
 {
     return retry_budget_spend(&upstreams_pool(upstreams, pool->shared->number)->budget,
                               (double)pool->config->retry.budget / 100, loop_now_us(upstreams->loop));
+}
+
+void upstream_hedge_earn(struct upstreams *upstreams, const struct pool *pool, double share)
+{
+    struct pool_entry *entry = upstreams_pool(upstreams, pool->shared->number);
+    entry->hedges = entry->hedges + share < HEDGES_MOST ? entry->hedges + share : HEDGES_MOST;
+}
+
+bool upstream_hedge_spend(struct upstreams *upstreams, const struct pool *pool)
+{
+    struct pool_entry *entry = upstreams_pool(upstreams, pool->shared->number);
+    if (entry->hedges < 1)
+        return false;
+    entry->hedges -= 1;
+    return true;
 }
 
 /* --- the whole --- */

@@ -90,5 +90,8 @@ bool upstream_has_other(const struct upstreams *upstreams, const struct upstream
 /* Retry budget of a pool on this worker (balancing.md 7): a request earns, a retry spends. */
 void upstream_budget_earn(struct upstreams *upstreams, const struct pool *pool);
 bool upstream_budget_spend(struct upstreams *upstreams, const struct pool *pool);
+/* The same for hedges; share: hedges a request earns. */
+void upstream_hedge_earn(struct upstreams *upstreams, const struct pool *pool, double share);
+bool upstream_hedge_spend(struct upstreams *upstreams, const struct pool *pool);
 
 #endif

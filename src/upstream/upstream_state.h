@@ -43,6 +43,7 @@ struct pool_entry {
     struct deadline look; /* the same now and then: servers come up without a word */
     uint32_t cursor;      /* of round_robin */
     struct retry_budget budget;
+    double hedges; /* that may be made now */
     uint64_t folded_us; /* when the cells of its servers were last folded */
     bool bits_set;    /* this worker's bit may stand at servers of the pool */
     bool others_next; /* the last free slot went to this worker: the next goes to another that waits */

@@ -187,6 +187,36 @@ static void silence_is_a_deviation_above_the_mean(void **state)
     assert_in_range(bench.shared.silence_us, 99900, 100100); /* 10 ms, times a factor of ten */
 }
 
+/* Hedges wait for this: longer than in the best times, by more than noise; and what was best is forgotten slowly. */
+static void queues_are_a_rise_above_the_best(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 2);
+    for (unsigned i = 0; i < 40; i++, bench.now_us += SECOND / 10) {
+        answers(&bench, i % 2, 20, i % 3 == 0 ? 9600 : 10400); /* a tenth at most between two judgements */
+        judge(&bench);
+        assert_false(bench.shared.queues);
+    }
+    for (unsigned i = 0; i < 30; i++, bench.now_us += SECOND / 10) {
+        answers(&bench, i % 2, 40, 20000);
+        judge(&bench);
+    }
+    assert_true(bench.shared.queues);
+    /* ln 2 is 0.69: at 0.1 a minute what was best is as bad after six to seven minutes of it, less a tenth. */
+    unsigned seconds = 0;
+    for (; bench.shared.queues && seconds < 1000; seconds++, bench.now_us += SECOND) {
+        answers(&bench, seconds % 2, 40, 20000);
+        judge(&bench);
+    }
+    assert_in_range(seconds, 240, 420);
+    for (unsigned i = 0; i < 30; i++, bench.now_us += SECOND / 10) {
+        answers(&bench, i % 2, 40, 5000);
+        judge(&bench);
+        assert_false(bench.shared.queues);
+    }
+}
+
 static void one_judges_each_tick(void **state)
 {
     (void)state;
@@ -209,6 +239,7 @@ int main(void)
         cmocka_unit_test(errors_are_no_measure_of_speed),
         cmocka_unit_test(history_is_capped),
         cmocka_unit_test(silence_is_a_deviation_above_the_mean),
+        cmocka_unit_test(queues_are_a_rise_above_the_best),
         cmocka_unit_test(one_judges_each_tick),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

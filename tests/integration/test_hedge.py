@@ -1,0 +1,189 @@
+"""A request whose answer is late goes to a second server: the first good answer wins, the other attempt ends, and it stays rare."""
+import h2test
+from weirtest import *
+
+
+USUAL = 0.02  # s that an answer takes: what a busy machine adds must be little beside it
+
+
+class Fleet:
+    """Origins that take a little while for an answer, but for requests to a path in .plans, of which each takes a plan: a function of link and request."""
+    def __init__(self, t, count=3, http2=False):
+        self.plans, self.lock, self.gone = {}, threading.Lock(), []
+        make = (lambda name: h2test.h2_origin(t, self.handle, name=name)) if http2 else (lambda name: t.origin(self.handle, name=name))
+        self.origins = [make(f'o{i}') for i in range(count)]
+
+    def handle(self, link, request):
+        with self.lock:
+            plans = self.plans.get(request.path)
+            plan = plans.pop(0) if plans else None
+        if not plan:
+            request.body()
+            time.sleep(USUAL)
+        (plan or tell)(link, request)
+
+    def late(self, link, request):
+        """Tells if it was cut before it answered."""
+        request.body()
+        if link.gone(2.5):
+            self.gone.append(request.path)
+        else:
+            tell(link, request)
+
+    def count(self, path):
+        return sum(o.count(path) for o in self.origins)
+
+
+def late_for(seconds, status):
+    def plan(link, request):
+        request.body()
+        time.sleep(seconds)
+        link.answer(status, 'late')
+    return plan
+
+
+def fail_after(seconds):
+    def plan(link, request):
+        request.body()
+        time.sleep(seconds)
+        link.cut()
+    return plan
+
+
+class Hedged:
+    def __init__(self, t, hedge='after: 150ms, budget: 5%', pool='', warm=100, route='', http2=False):
+        self.fleet, self.port = Fleet(t, http2=http2), t.port()
+        self.weir = t.weir(f'''workers: 1
+listeners: [ {{ address: "127.0.0.1:{self.port}" }} ]
+routes: [ {{ pool: p, hedge: {{ {hedge} }}{route} }} ]
+pools:
+  p:
+    servers: [{", ".join('"' + o.address + '"' for o in self.fleet.origins)}]
+    outlier: {{ time: 0s }}
+    retry: {{ attempts: 0 }}{pool}
+''')
+        self.clients = [t.client(self.port) for _ in range(4)]
+        self.client = self.clients[0]
+        self.warm(warm)
+
+    def warm(self, count):
+        """What is usual is known afterwards, and some hedges are saved up."""
+        for _ in range(count // len(self.clients)):
+            for client in self.clients:
+                client.request('GET', '/warm')
+            for client in self.clients:
+                equal(client.response().status, 200)
+
+    def ask(self, path, plans):
+        """The answer to a request that was hedged. One may not be, when the machine was busy just then."""
+        for i in range(12):
+            target = f'{path}-{i}'
+            self.fleet.plans[target] = list(plans)
+            response = self.client.get(target)
+            if self.fleet.count(target) == 2:
+                return target, response
+            self.warm(160)
+        fail(f'{path} is not hedged')
+
+
+def test_the_second_wins(t, http2=False):
+    x = Hedged(t, http2=http2, pool='\n    protocol: h2c' if http2 else '')
+    before = [len(o.connections()) for o in x.fleet.origins] if http2 else None
+    for i in range(2):
+        path, response = x.ask(f'/{i}', [x.fleet.late])
+        equal(response.status, 200)
+        line = x.weir.access_line(path=path)
+        equal((line['attempts'], [f['failure'] for f in line['failed']]), (2, ['hedged']))
+        ok(line['failed'][0]['server'] != line['server'])
+        ok(line['total_ms'] < 2400, 'though its first server is silent')
+        eventually(lambda: path in x.fleet.gone, text='the first attempt is cancelled')
+        x.warm(120)
+    if http2:
+        equal([len(o.connections()) for o in x.fleet.origins], before, 'by a reset of its stream')
+
+
+def test_the_second_wins_over_http2(t):
+    test_the_second_wins(t, True)
+
+
+def test_the_first_wins(t):
+    x = Hedged(t)
+    path, response = x.ask('/f', [late_for(0.6, 200), x.fleet.late])
+    equal((response.status, response.body), (200, b'late'))
+    eventually(lambda: path in x.fleet.gone, text='the second attempt is cancelled')
+    equal(x.weir.access_line(path=path)['attempts'], 2)
+
+
+def test_errors_do_not_win(t):
+    x = Hedged(t)
+    for name, plans in {'the first is an error': [late_for(0.6, 503), late_for(1, 200)], 'the second is': [late_for(1, 200), late_for(0.1, 500)],
+                        'the first is cut': [fail_after(0.6), late_for(1, 200)], 'the second is cut': [late_for(1, 200), fail_after(0.1)]}.items():
+        equal(x.ask('/' + name.replace(' ', '-'), plans)[1].status, 200, name)
+        x.warm(160)
+    equal(x.ask('/both', [late_for(0.5, 503), late_for(0.8, 500)])[1].status, 500, 'the last answer is as good as any')
+
+
+def test_what_is_not_hedged(t):
+    x = Hedged(t)
+    for method, body in (('POST', None), ('POST', b'body'), ('PUT', b'body'), ('PATCH', None)):
+        x.fleet.plans['/n'] = [late_for(0.3, 200)]
+        x.client.request(method, '/n', (), body)
+        equal(x.client.response().body, b'late', method)
+    equal(x.fleet.count('/n'), 4)
+
+
+def test_a_budget(t):
+    """Requests that are all late: as many are hedged as the share says, not one each."""
+    x = Hedged(t, 'after: 20ms, budget: 2%')
+    x.fleet.plans['/b'] = [late_for(0.06, 200) for _ in range(80)]
+    for _ in range(40):
+        equal(x.client.get('/b').status, 200)
+    between(x.fleet.count('/b') + x.fleet.count('/warm') - 140, 0, 2, 'hedges of 140 requests, at 2 %')
+
+
+def test_a_gate(t):
+    """When all answers take longer than in better times there is a queue somewhere, and hedges would only feed it."""
+    x = Hedged(t, 'after: 100ms, budget: 5%', warm=220)
+    x.fleet.plans['/p'] = [late_for(0.2, 200) for _ in range(80)]
+    x.fleet.plans['/g'] = [late_for(0.2, 200) for _ in range(12)]
+    clients = [t.client(x.port) for _ in range(8)]
+    for _ in range(8):
+        for client in clients:
+            client.request('POST', '/p')
+        for client in clients:
+            equal(client.response().status, 200)
+    for _ in range(6):
+        equal(x.client.get('/g').status, 200)
+    equal(x.fleet.count('/g'), 6, 'none is hedged, though there is budget')
+
+
+def test_measured_lateness(t):
+    """Without a time of its own: later than 95 of 100."""
+    x = Hedged(t, 'at: p95, budget: 5%', warm=160)
+    path, _ = x.ask('/m', [x.fleet.late])
+    eventually(lambda: path in x.fleet.gone)
+
+
+def test_a_client_that_leaves(t):
+    x = Hedged(t)
+    for i in range(12):
+        other, path = t.client(x.port), f'/l{i}'
+        x.fleet.plans[path] = [x.fleet.late, x.fleet.late]
+        other.request('GET', path)
+        eventually(lambda: x.fleet.count(path) >= 1)
+        time.sleep(0.5)
+        attempts = x.fleet.count(path)
+        other.reset()
+        eventually(lambda: x.fleet.gone.count(path) == attempts, text='all attempts end')
+        equal(x.weir.access_line(path=path)['failure'], 'client_closed')
+        if attempts == 2:
+            return
+    fail('nothing was hedged')
+
+
+def test_both_too_late(t):
+    x = Hedged(t, route=', response_timeout: 900ms')
+    path, response = x.ask('/t', [x.fleet.late, x.fleet.late])
+    equal(response.status, 504)
+    eventually(lambda: x.fleet.gone.count(path) == 2)
+    equal(x.client.get('/after').status, 200)
