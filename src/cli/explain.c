@@ -438,6 +438,8 @@ static bool explain(const struct question *question, const struct snapshot *snap
         tell(&out, "answer", "--from is not an IP address");
     else if (!url_split(span_of(question->url), &url))
         tell(&out, "answer", "the URL is neither http nor https");
+    else if (url.authority.length == 0)
+        tell(&out, "answer", "the URL names no host; write it whole, such as http://example.com/");
     else
         found = explain_request(&out, question, &url, snapshot, &x);
     if (out.as_json)

@@ -115,6 +115,7 @@ def test_explain(t):
     contains(done.stdout, 'health')
     contains(done.stdout, 'host')
     equal(t.run('explain', '-c', good, 'GET', 'http://other.test/none').returncode, 1)
+    contains(t.run('explain', '-c', good, 'GET', '/v1/x').stdout, 'names no host')
     told = t.run('explain', '-c', good, '--json', 'GET', 'http://api.test/v1/x')
     equal(told.returncode, 0)
     json.loads(told.stdout)

@@ -111,7 +111,7 @@ static int64_t probes_failed(void)
 static int64_t probes_until(struct bench *bench, enum server_health state)
 {
     int64_t before = probes();
-    for (unsigned i = 0; i < 300 && bench->member.server->health != (int)state; i++)
+    for (unsigned i = 0; i < 3000 && bench->member.server->health != (int)state; i++)
         bench_run(bench, 4);
     assert_int_equal(bench->member.server->health, state);
     return probes() - before;
