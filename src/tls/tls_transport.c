@@ -30,6 +30,14 @@ struct tls_transport {
 
 static _Thread_local char last_failure[REASON_MOST];
 
+/* What an error means is told by the queue, which must not have an older one. Emptying it goes through all of its places, looking at it does not. */
+static void forget_errors(void)
+{
+    if (ERR_peek_error() != 0)
+        ERR_clear_error();
+    errno = 0;
+}
+
 static struct tls_transport *tls_of(const struct transport *transport)
 {
     return (struct tls_transport *)(uintptr_t)transport; /* its first member */
@@ -75,11 +83,13 @@ static enum transport_step step_of(struct tls_transport *tls, int result)
     return tls_failed(tls, TRANSPORT_ERROR_TLS);
 }
 
-/* Whoever stops reading with nothing left that was read ahead hears of more from the loop: then the socket is to be read again. */
-static void stop_reading(struct tls_transport *tls)
+/* True when the last read of the socket was short and nothing of it is left: then more has to come, which the loop will tell. */
+static bool is_read_out(struct tls_transport *tls)
 {
-    if (tls->socket.drained)
-        tls->socket.drained = SSL_has_pending(tls->ssl) == 1;
+    if (!tls->socket.drained || SSL_has_pending(tls->ssl) == 1)
+        return false;
+    tls->socket.drained = false;
+    return true;
 }
 
 /* ---- handshake ---- */
@@ -109,7 +119,7 @@ static enum transport_step shake(struct tls_transport *tls)
     int result = SSL_do_handshake(tls->ssl);
     if (result == 1) {
         tls->shaken = true;
-        stop_reading(tls);
+        (void)is_read_out(tls);
         return TRANSPORT_DONE;
     }
     if (tls->store != NULL && looks_like_http(ERR_peek_error()))
@@ -145,12 +155,13 @@ static enum transport_step tls_read(struct transport *transport, const struct io
         size_t filled = 0;
         while (filled < vectors[i].iov_len) {
             size_t bytes = 0;
-            ERR_clear_error();
-            errno = 0;
+            forget_errors();
             int result = SSL_read_ex(tls->ssl, (char *)vectors[i].iov_base + filled, vectors[i].iov_len - filled, &bytes);
             if (result == 1) {
                 filled += bytes;
                 *got += bytes;
+                if (is_read_out(tls))
+                    return TRANSPORT_DONE;
                 continue;
             }
             enum transport_step step = step_of(tls, result);
@@ -158,7 +169,6 @@ static enum transport_step tls_read(struct transport *transport, const struct io
             return later && *got != 0 ? TRANSPORT_DONE : step;
         }
     }
-    stop_reading(tls);
     return TRANSPORT_DONE;
 }
 
@@ -191,8 +201,7 @@ static enum transport_step seal(struct tls_transport *tls, const struct iovec *v
     tls_socket_gather(&tls->socket);
     while (tls_socket_has_room() && (record = next_record(vectors, count, skip + *sealed)).length != 0) {
         size_t bytes = 0;
-        ERR_clear_error();
-        errno = 0;
+        forget_errors();
         int result = SSL_write_ex(tls->ssl, record.at, record.length, &bytes);
         if (result != 1)
             return step_of(tls, result);
