@@ -10,4 +10,7 @@
 #define CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Where a scan over many costs as much as its jumps: what holds nearly always. */
+#define LIKELY(condition) __builtin_expect(!!(condition), 1)
+
 #endif

@@ -6,6 +6,7 @@
  * with requests in flight of all workers; least_conn leaves slowness and silence out (balancing.md 5). Without news it
  * is an exact least_conn. Ties go to the first from a random place on.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -37,8 +38,9 @@ struct cost_plan {
 struct scan {
     const struct pool *pool;
     const struct choice *choice;
-    uint32_t now_us, silence_us; /* silence_us: 0 when silence does not count */
-    bool slowness;
+    uint32_t now_us;
+    int32_t silence_us; /* from which on silence counts */
+    bool slowness, ramps, tried;
     bool any_up;
     int best;
     float best_cost;
@@ -67,68 +69,82 @@ static bool cost_prepare(const struct pool *pool, void **plan, struct error *err
     return true;
 }
 
+/* 1 but for one that lets requests wait and has not been heard for longer than most answers of the pool take. */
 static inline float silence_of(const struct scan *scan, const struct server *server)
 {
-    if (atomic_load_explicit(&server->awaiting, memory_order_relaxed) <= 0)
+    if (LIKELY(atomic_load_explicit(&server->awaiting, memory_order_relaxed) <= 0))
         return 1;
     /* Signed: another worker's clock may be a little ahead. */
     int32_t elapsed = (int32_t)(scan->now_us - atomic_load_explicit(&server->heard_us, memory_order_relaxed));
-    return elapsed > (int32_t)scan->silence_us ? (float)elapsed / (float)scan->silence_us : 1;
+    return elapsed > scan->silence_us ? (float)elapsed / (float)scan->silence_us : 1;
 }
 
-static inline void scan_member(struct scan *scan, const struct cost_member *member)
+static inline float cost_of(const struct scan *scan, const struct cost_member *member)
 {
     const struct server *server = member->server;
-    if (!server_is_eligible(server, scan->choice) || choice_was_tried(scan->choice, server))
-        return;
-    scan->any_up = true;
-    if (!server_has_room(server, member->most, scan->choice->now_us))
-        return;
-    uint32_t load = server_load(server);
-    float cost = (float)(load + 1) * member->share;
-    if (scan->slowness) {
-        cost *= atomic_load_explicit(&server->slowness, memory_order_relaxed);
-        if (scan->silence_us != 0)
-            cost *= silence_of(scan, server);
-    }
-    if (scan->pool->slow_start_ms != 0)
+    float cost = (float)(int32_t)(server_load(server) + 1) * member->share;
+    if (LIKELY(scan->slowness))
+        cost *= atomic_load_explicit(&server->slowness, memory_order_relaxed) * silence_of(scan, server);
+    if (!LIKELY(!scan->ramps))
         cost /= server_ramp(scan->pool, server, scan->choice->now_us);
-    cost += atomic_load_explicit(&server->surcharge, memory_order_relaxed);
-    if (scan->best < 0 || cost < scan->best_cost) {
-        scan->best = (int)member->index;
-        scan->best_cost = cost;
-    }
+    return cost + atomic_load_explicit(&server->surcharge, memory_order_relaxed);
 }
 
-static void scan_all(struct scan *scan, const struct cost_tier *tier)
+/* What is the same for all members stands in a struct of the loop's own, so that it stays in registers. */
+static void scan_range(struct scan *result, const struct cost_member *members, uint32_t count)
 {
-    uint32_t start = tier->count > 1 ? rng_below(scan->choice->rng, tier->count) : 0;
-    for (uint32_t i = start; i < tier->count; i++)
-        scan_member(scan, &tier->members[i]);
-    for (uint32_t i = 0; i < start; i++)
-        scan_member(scan, &tier->members[i]);
+    struct scan scan = *result;
+    const struct choice choice = *scan.choice;
+    for (const struct cost_member *member = members; member < members + count; member++) {
+        const struct server *server = member->server;
+        if (!LIKELY(server_is_eligible(server, &choice)) || (!LIKELY(!scan.tried) && choice_was_tried(&choice, server)))
+            continue;
+        scan.any_up = true;
+        if (!LIKELY(server_has_room(server, member->most, choice.now_us)))
+            continue;
+        float cost = cost_of(&scan, member);
+        if (cost < scan.best_cost) {
+            scan.best = (int)member->index;
+            scan.best_cost = cost;
+        }
+    }
+    *result = scan;
+}
+
+/* From one of them on in a circle, as ties go to the first. */
+static void scan_circle(struct scan *scan, const struct cost_tier *tier, uint32_t start, uint32_t count)
+{
+    uint32_t first = count < tier->count - start ? count : tier->count - start;
+    scan_range(scan, tier->members + start, first);
+    scan_range(scan, tier->members, count - first);
 }
 
 static void scan_some(struct scan *scan, const struct cost_tier *tier)
 {
-    for (unsigned run = 0; run < RUNS; run++) {
-        uint32_t start = rng_below(scan->choice->rng, tier->count);
-        for (uint32_t i = 0; i < RUN_LENGTH; i++)
-            scan_member(scan, &tier->members[start + i < tier->count ? start + i : start + i - tier->count]);
-    }
+    for (unsigned run = 0; run < RUNS; run++)
+        scan_circle(scan, tier, rng_below(scan->choice->rng, tier->count), RUN_LENGTH);
 }
 
 static int cost_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up,
                      bool slowness)
 {
     const struct cost_tier *members = &((const struct cost_plan *)plan)->tiers[tier];
-    struct scan scan = {.pool = pool, .choice = choice, .now_us = (uint32_t)choice->now_us, .slowness = slowness, .best = -1};
-    if (slowness && pool->shared != NULL)
-        scan.silence_us = atomic_load_explicit(&pool->shared->silence_us, memory_order_relaxed);
+    struct scan scan = {.pool = pool,
+                        .choice = choice,
+                        .now_us = (uint32_t)choice->now_us,
+                        .silence_us = INT32_MAX,
+                        .slowness = slowness,
+                        .ramps = pool->slow_start_ms != 0,
+                        .tried = choice->tried_count != 0,
+                        .best = -1,
+                        .best_cost = INFINITY};
+    uint32_t silence_us = pool->shared != NULL ? atomic_load_explicit(&pool->shared->silence_us, memory_order_relaxed) : 0;
+    if (silence_us != 0)
+        scan.silence_us = (int32_t)silence_us;
     if (members->count > SCAN_MOST)
         scan_some(&scan, members);
     if (scan.best < 0)
-        scan_all(&scan, members);
+        scan_circle(&scan, members, members->count > 1 ? rng_below(choice->rng, members->count) : 0, members->count);
     *any_up = *any_up || scan.any_up;
     return scan.best;
 }

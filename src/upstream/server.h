@@ -135,7 +135,7 @@ static inline uint32_t server_clock(uint64_t now_us)
 static inline bool server_is_ejected(const struct server *server, uint64_t now_us)
 {
     uint32_t until = atomic_load_explicit(&server->ejected_until_ms, memory_order_relaxed);
-    return until != 0 && (int32_t)(until - server_clock(now_us)) > 0;
+    return !LIKELY(until == 0) && (int32_t)(until - server_clock(now_us)) > 0;
 }
 
 static inline void server_set_ejected(struct server *server, uint64_t now_us, uint64_t milliseconds)
@@ -154,7 +154,7 @@ static inline bool server_limit_allows(const struct server *server, uint64_t now
 {
     uint32_t limit = atomic_load_explicit(&server->limit, memory_order_relaxed);
     int32_t awaiting = atomic_load(&server->awaiting);
-    if (awaiting < (int32_t)(limit & ~SERVER_LIMIT_OPEN))
+    if (LIKELY(awaiting < (int32_t)(limit & ~SERVER_LIMIT_OPEN)))
         return true;
     if ((limit & SERVER_LIMIT_OPEN) == 0 || awaiting >= SERVER_LIMIT_MOST)
         return false;
@@ -163,9 +163,9 @@ static inline bool server_limit_allows(const struct server *server, uint64_t now
 
 static inline bool server_has_room(const struct server *server, uint32_t most, uint64_t now_us)
 {
-    if (most == 0)
+    if (!LIKELY(most != 0))
         return true;
-    return most == SERVER_ADAPTS ? server_limit_allows(server, now_us) : server_load(server) < most;
+    return LIKELY(most == SERVER_ADAPTS) ? server_limit_allows(server, now_us) : server_load(server) < most;
 }
 
 static inline bool server_is_up(const struct server *server)
