@@ -41,6 +41,14 @@
     X(upstream_connects_failed, COUNTER, "connections to servers that failed")                                         \
     X(upstream_reused, COUNTER, "requests sent on a kept server connection")                                           \
     X(upstream_idle, GAUGE, "idle kept connections to servers")                                                        \
+    X(picks_adaptive, COUNTER, "servers chosen by balance: adaptive")                                                  \
+    X(picks_least_conn, COUNTER, "servers chosen by balance: least_conn")                                              \
+    X(picks_round_robin, COUNTER, "servers chosen by balance: round_robin")                                            \
+    X(picks_random, COUNTER, "servers chosen by balance: random")                                                      \
+    X(picks_first, COUNTER, "servers chosen by balance: first")                                                        \
+    X(picks_hash, COUNTER, "servers chosen by balance: hash")                                                          \
+    X(picks_backup, COUNTER, "servers chosen that were backups, whatever the policy")                                  \
+    X(picks_panic, COUNTER, "servers chosen while ejections did not count")                                            \
     X(queue_waiting, GAUGE, "requests that wait for a server")                                                         \
     X(queue_refused, COUNTER, "requests refused because a queue was full")                                             \
     X(queue_timeouts, COUNTER, "requests that waited too long for a server")                                           \
@@ -69,6 +77,7 @@
     X(hedges_gated, COUNTER, "hedges not made: requests queue, no other server has room, or the request is a retry")    \
     X(hedges_out_of_budget, COUNTER, "hedges that the budget forbade")                                                 \
     X(ejections, COUNTER, "servers left out for a time because their traffic failed")                                  \
+    X(panics, COUNTER, "times that so few servers of a pool were left that ejected ones were used")                    \
     X(ejections_refused, COUNTER, "ejections that would have left too few servers")                                    \
     X(rate_limited, COUNTER, "requests refused by a rate limit")                                                       \
     X(rate_limited_dry, COUNTER, "requests that a rate limit in dry run would have refused")                           \

@@ -119,7 +119,9 @@ void ejection_judge(const struct pool *pool, uint64_t now_us)
     }
     struct census census = census_of(pool, now_us);
     bool panic = census.eligible * 100 < (uint64_t)PANIC_PERCENT * census.all;
-    if (atomic_exchange_explicit(&pool->shared->panic, panic, memory_order_relaxed) != panic && panic)
-        log_warn("balance", "too few servers are left, ejected ones are used", KV("pool", pool->name),
-                 KV_NUMBER("eligible_percent", census.all != 0 ? census.eligible * 100 / census.all : 0));
+    if (atomic_exchange_explicit(&pool->shared->panic, panic, memory_order_relaxed) == panic || !panic)
+        return;
+    counter_add(COUNTER_panics, 1);
+    log_warn("balance", "too few servers are left, ejected ones are used", KV("pool", pool->name),
+             KV_NUMBER("eligible_percent", census.all != 0 ? census.eligible * 100 / census.all : 0));
 }

@@ -155,6 +155,18 @@ static bool choose_preferred(struct upstream_waiter *waiter, const struct choice
     return false;
 }
 
+/* In the order of enum balance_kind. */
+_Static_assert(COUNTER_picks_hash - COUNTER_picks_adaptive == BALANCE_HASH - BALANCE_ADAPTIVE, "a counter each policy");
+
+static void pick_count(const struct pool *pool, const struct pool_server *member, bool panic)
+{
+    counter_add((enum counter_id)(COUNTER_picks_adaptive + (int)pool->config->balance), 1);
+    if (member->backup)
+        counter_add(COUNTER_picks_backup, 1);
+    if (panic)
+        counter_add(COUNTER_picks_panic, 1);
+}
+
 enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *waiter)
 {
     uint64_t now_us = loop_now_us(upstreams->loop);
@@ -185,6 +197,7 @@ enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *w
             return all_full ? CHOSEN_FULL : CHOSEN_NOBODY;
         const struct pool_server *member = &pool->servers[index];
         if (server_reserve(member->server, member->max_connections)) {
+            pick_count(pool, member, choice.panic);
             waiter_chosen(waiter, member->server, now_us);
             return CHOSEN;
         }

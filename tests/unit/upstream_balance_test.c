@@ -314,6 +314,7 @@ static void hash_moves_only_the_keys_of_who_leaves(void **state)
         needless += now != before[key] && before[key] != 42;
         assert_int_not_equal(now, 42);
     }
+    print_message("one of %u servers leaves: %u of %u keys move, %u of them needlessly\n", HASHED, moved, KEYS, needless);
     assert_int_equal(moved, counts[42]);
     assert_int_equal(needless, 0);
     hashed.servers[42].health = SERVER_UP;
@@ -392,9 +393,11 @@ static double hottest(uint64_t bound)
 static void hash_bounds_the_hottest(void **state)
 {
     (void)state;
-    assert_true(hottest(0) > 2);
-    assert_true(hottest(125) < 1.26);
-    assert_true(hottest(200) < 2.01);
+    double free = hottest(0), bounded = hottest(125), loose = hottest(200);
+    print_message("Zipf(1.0), 20 servers, the hottest of the mean: unbounded %.2f, 125%% %.2f, 200%% %.2f\n", free, bounded, loose);
+    assert_true(free > 2);
+    assert_true(bounded < 1.26);
+    assert_true(loose < 2.01);
 }
 
 static void random_follows_weights_and_avoids_load(void **state)
