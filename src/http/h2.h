@@ -83,6 +83,7 @@ struct h2_walk {
     uint32_t skip;              /* bytes of the current frame's payload still to come */
     uint8_t have;               /* bytes of the next frame's head */
     uint8_t closed_at;
+    bool in_head, head_ends;    /* of the current frame: it belongs to a header block, and is its last */
     uint8_t head[9];
     int32_t last_id;            /* the highest stream the client has begun */
     int32_t closed[H2_CLOSED_KNOWN]; /* streams that ended last */
@@ -106,8 +107,9 @@ struct h2_conn {
     struct deadline deadline;
     struct retired retired;
     uint64_t since;             /* the last stream began or ended, or the connection */
-    uint64_t since_head;        /* a header block is under way; 0: none */
+    uint64_t since_head;        /* server role: a header block is under way; 0: none */
     uint64_t since_sent;        /* the peer took a byte */
+    uint64_t since_data;        /* a DATA frame of any stream was framed */
     uint64_t drain_since, ping_at;
     uint64_t received_at;       /* client role */
     uint64_t said_at;           /* client role: the server's last frame of a message */

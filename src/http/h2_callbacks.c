@@ -438,22 +438,23 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 
 /* ---- what was sent ---- */
 
-static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+/* Past the bound GOAWAY is submitted; it has to leave, so the library is not stopped. */
+static void reset_sent(struct h2_conn *conn, const struct h2_stream *stream, const nghttp2_frame *frame)
 {
-    struct h2_conn *conn = user;
-    struct h2_stream *stream = frame->hd.stream_id != 0 ? stream_of(session, frame->hd.stream_id) : NULL;
-    if (frame->hd.type == NGHTTP2_RST_STREAM)
-        conn->reset_at = loop_now(conn->loop);
-    if (stream == NULL)
-        return 0;
-    if (frame->hd.type == NGHTTP2_RST_STREAM) /* not ours: then nobody would know the stream any more */
-        return frame->rst_stream.error_code == NGHTTP2_NO_ERROR || h2_note(conn, H2_GUARD_errors) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
-    if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
-        return 0;
+    conn->reset_at = loop_now(conn->loop);
+    bool ours = stream == NULL || frame->rst_stream.error_code == NGHTTP2_NO_ERROR; /* then nobody knows the stream any more */
+    if (!ours)
+        (void)!h2_note(conn, H2_GUARD_errors);
+}
+
+static void message_sent(struct h2_conn *conn, struct h2_stream *stream, const nghttp2_frame *frame)
+{
     stream->since_out = loop_now(conn->loop);
     stream->stream.any_sent = 1;
+    if (frame->hd.type == NGHTTP2_DATA)
+        conn->since_data = stream->since_out;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
-        return 0;
+        return;
     stream->out_ended = true;
     stream->stream.request_sent = 1;
     h2_guard_earn(&conn->guard, H2_GUARD_resets, 1); /* deadlines cancel many of many */
@@ -461,6 +462,18 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
         stream->leftover = true;
         h2_over(stream, FAILURE_NONE);
     }
+}
+
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct h2_conn *conn = user;
+    struct h2_stream *stream = frame->hd.stream_id != 0 ? stream_of(session, frame->hd.stream_id) : NULL;
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        reset_sent(conn, stream, frame);
+    else if (stream != NULL && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA))
+        message_sent(conn, stream, frame);
+    else if (frame->hd.type == NGHTTP2_GOAWAY && conn->draining && !conn->goaway_sent && !conn->finishing)
+        (void)nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, NULL); /* behind it: who answers has seen it */
     return 0;
 }
 

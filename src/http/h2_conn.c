@@ -66,6 +66,7 @@ void h2_over(struct h2_stream *stream, enum failure why)
         return;
     stream->over = true;
     stream->why = (uint8_t)why;
+    stream->reading = NULL; /* a header block may still be coming in for it, and the arena goes with closed() */
     buf_clear(&stream->in);
     buf_clear(&stream->out);
     h2_uncredit(stream, stream->uncredited);
@@ -147,7 +148,9 @@ static void connection_idle(struct h2_conn *conn)
     if (is_server(conn))
         h2_arm(conn, conn->settings->timeouts->keep_alive);
     conn->conn.events->idle(&conn->conn);
-    if (conn->draining && !conn->closing)
+    if (conn->draining && !is_server(conn))
+        h2_terminate(conn, NGHTTP2_NO_ERROR, FAILURE_NONE);
+    else if (conn->draining && !conn->closing)
         h2_later(conn); /* where it sees that nothing is left */
 }
 
@@ -160,12 +163,27 @@ void h2_tell_over(struct h2_conn *conn)
         any = any || stream->announced;
         tell_closed(stream);
     }
-    if (!any || conn->closing)
+    if (conn->closing)
         return;
+    if (!any) { /* heads that never became requests: who sends no others is idle */
+        if (is_server(conn) && conn->streams_count == 0)
+            h2_arm(conn, conn->settings->timeouts->request_head);
+        return;
+    }
     if (conn->conn.events->room != NULL)
         conn->conn.events->room(&conn->conn);
     if (conn->streams_count == 0 && !conn->closing)
         connection_idle(conn);
+}
+
+/* Client role: what a failure of the connection is for one of its streams. */
+static enum failure failure_for(const struct h2_conn *conn, const struct h2_stream *stream, enum failure why)
+{
+    if (is_server(conn) || why != FAILURE_RESPONSE_INVALID)
+        return why;
+    if (stream->head_told)
+        return FAILURE_RESPONSE_CUT;
+    return stream->stream.any_sent ? why : FAILURE_STREAM_REFUSED;
 }
 
 static void end_streams(struct h2_conn *conn, enum failure why)
@@ -175,7 +193,7 @@ static void end_streams(struct h2_conn *conn, enum failure why)
         struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
         if (stream->id > 0)
             (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
-        h2_over(stream, why);
+        h2_over(stream, failure_for(conn, stream, why));
     }
     drop_leftovers(conn);
 }
@@ -198,14 +216,24 @@ void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why)
     conn->finishing = true;
     (void)nghttp2_session_terminate_session(conn->session, code);
     end_streams(conn, why);
+    if (!is_server(conn)) /* a server that reads nothing keeps even GOAWAY from leaving */
+        deadline_set(&conn->deadline, conn->loop, conn->settings->timeouts->linger);
     h2_later(conn);
 }
 
-/* Client role: what a server still has to say to us is of no use, and closing hurts no answer of ours. */
-static void close_when_sent(struct h2_conn *conn)
+/*
+ * What was said leaves, as long as the peer takes it. Then a client is given time to read it before the connection closes; what a server still has to say
+ * to us is of no use, and closing hurts no answer of ours.
+ */
+static void linger_on(struct h2_conn *conn)
 {
-    if (conn->lingering && !is_server(conn) && transport_unsent(conn->transport) == 0)
+    const struct timeouts_config *timeouts = conn->settings->timeouts;
+    bool unsent = transport_unsent(conn->transport) != 0;
+    uint64_t time = unsent && is_server(conn) ? timeouts->write : timeouts->linger;
+    if (time == 0 || (!unsent && !is_server(conn)))
         h2_fail(conn, FAILURE_NONE);
+    else
+        deadline_set(&conn->deadline, conn->loop, time);
 }
 
 /* All is said: our side ends, what still comes is thrown away, within bounds. */
@@ -216,11 +244,7 @@ static void linger(struct h2_conn *conn)
     conn->since = loop_now(conn->loop);
     end_streams(conn, is_server(conn) ? FAILURE_CLIENT_CLOSED : FAILURE_RESPONSE_INVALID);
     transport_finish(conn->transport);
-    if (conn->settings->timeouts->linger == 0)
-        h2_fail(conn, FAILURE_NONE);
-    else
-        deadline_set(&conn->deadline, conn->loop, conn->settings->timeouts->linger);
-    close_when_sent(conn);
+    linger_on(conn);
 }
 
 static void tell_flood(enum counter_id counter, const char *name)
@@ -399,7 +423,8 @@ static void on_sent(struct transport *transport, size_t bytes)
     (void)bytes;
     conn->since_sent = loop_now(conn->loop);
     conn->write_stalls = transport_unsent(transport) != 0;
-    close_when_sent(conn);
+    if (conn->lingering && !conn->closing)
+        linger_on(conn);
     if (conn->more && transport_unsent(transport) < H2_OUT_MOST / 2)
         h2_later(conn);
 }
@@ -497,7 +522,6 @@ static void h2_drain(struct http_conn *http)
         return;
     }
     (void)nghttp2_submit_shutdown_notice(conn->session);
-    (void)nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
     conn->drain_since = loop_now(conn->loop);
     h2_arm(conn, H2_DRAIN_STEP_MS);
     h2_later(conn);
@@ -557,19 +581,31 @@ static bool body_is_too_slow(struct h2_stream *stream, uint64_t now)
     return slow;
 }
 
+/* Since when the client takes nothing of a stream: by its window, or by the connection's, which others may have used before its turn came. While neither is
+ * shut it waits for the transport only, which is looked at by itself. */
+static uint64_t stalled_since(const struct h2_stream *stream, uint64_t now)
+{
+    const struct h2_conn *conn = stream->conn;
+    if (nghttp2_session_get_stream_remote_window_size(conn->session, stream->id) <= 0)
+        return stream->since_out;
+    if (nghttp2_session_get_remote_window_size(conn->session) > 0)
+        return now;
+    return conn->since_data > stream->since_out ? conn->since_data : stream->since_out;
+}
+
 static void look_at_stream(struct h2_stream *stream, uint64_t now, uint64_t *next)
 {
     const struct timeouts_config *timeouts = stream->conn->settings->timeouts;
     if (stream->over || !stream->announced)
         return;
     bool receives = !stream->in_ended && !stream->raw && !stream->hold && !stream->refused && !stream->stream.patient;
-    if (receives && stream->uncredited >= stream->window / 2)
-        stream->since_in = stream->rate_since = now; /* it waits for us */
+    if (receives && (stream->uncredited >= stream->window / 2 || stream->conn->unconsumed != 0))
+        stream->since_in = stream->rate_since = now; /* it waits for us, or for what we hold of others */
     if (receives && (is_due(stream->since_in, timeouts->request_idle, now, next) || body_is_too_slow(stream, now))) {
         h2_refuse(stream, FAILURE_BODY_TIMEOUT);
         return;
     }
-    if (stream->out.length != 0 && is_due(stream->since_out, timeouts->write, now, next))
+    if (stream->out.length != 0 && is_due(stalled_since(stream, now), timeouts->write, now, next))
         h2_reset(stream, NGHTTP2_CANCEL, FAILURE_CLIENT_STALLED); /* it keeps its window shut */
 }
 
@@ -644,7 +680,7 @@ static void h2_passed(struct deadline *deadline)
     uint64_t now = loop_now(conn->loop), next = UINT64_MAX;
     if (conn->closing)
         return;
-    if (conn->lingering) {
+    if (conn->lingering || (conn->finishing && !is_server(conn))) {
         h2_fail(conn, FAILURE_NONE);
         return;
     }

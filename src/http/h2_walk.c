@@ -60,15 +60,23 @@ static enum h2_guard_kind guard_of(const struct frame_head *frame)
     }
 }
 
-/* Since when a head is under way: CONTINUATION frames may be long in coming. */
-static void watch_head(struct h2_conn *conn, const struct frame_head *frame)
+static void note_head(struct h2_conn *conn, const struct frame_head *frame)
 {
-    bool whole = (frame->flags & NGHTTP2_FLAG_END_HEADERS) != 0;
-    if (frame->type == NGHTTP2_HEADERS && !whole) {
+    conn->walk.in_head = frame->type == NGHTTP2_HEADERS || frame->type == NGHTTP2_CONTINUATION;
+    conn->walk.head_ends = (frame->flags & NGHTTP2_FLAG_END_HEADERS) != 0;
+    if (frame->type != NGHTTP2_CONTINUATION)
+        conn->since_head = 0;
+}
+
+/* Since when a request's head is under way: the rest of a frame may be long in coming, and so may CONTINUATION frames. */
+static void watch_head(struct h2_conn *conn)
+{
+    bool waits = conn->walk.in_head && (conn->walk.skip != 0 || !conn->walk.head_ends);
+    if (!waits) {
+        conn->since_head = 0;
+    } else if (conn->since_head == 0 && conn->conn.role == HTTP_SERVER) {
         conn->since_head = loop_now(conn->loop);
         h2_arm(conn, conn->settings->timeouts->request_head);
-    } else if (frame->type != NGHTTP2_CONTINUATION || whole) {
-        conn->since_head = 0;
     }
 }
 
@@ -108,20 +116,23 @@ static bool frame_is_fine(struct h2_conn *conn)
     conn->walk.skip = frame.length;
     if (frame.type == NGHTTP2_DATA || frame.type == NGHTTP2_HEADERS)
         conn->said_at = loop_now(conn->loop);
-    watch_head(conn, &frame);
+    note_head(conn, &frame);
     return (kind == H2_GUARD_COUNT || h2_note(conn, kind)) && stream_is_fine(conn, &frame);
 }
 
-static int feed(struct h2_conn *conn, const char *from, const char *to)
+static int feed(struct h2_conn *conn, const void *from, const void *to)
 {
-    if (from >= to || conn->finishing || conn->closing)
+    if (from == to || conn->finishing || conn->closing)
         return 0;
-    ssize_t taken = nghttp2_session_mem_recv(conn->session, (const uint8_t *)from, (size_t)(to - from));
+    ssize_t taken = nghttp2_session_mem_recv(conn->session, from, (size_t)((const uint8_t *)to - (const uint8_t *)from));
     return taken < 0 ? (int)taken : 0;
 }
 
-/* What stands before a frame is the library's before the frame is looked at: it knows the streams. */
-int h2_walk(struct h2_conn *conn, const char *bytes, size_t length)
+/*
+ * What stands before a frame is the library's before the frame is looked at: it knows the streams. A frame's head is given to it whole, since it counts a
+ * CONTINUATION each time that it gets a piece of its head.
+ */
+static int walk_frames(struct h2_conn *conn, const char *bytes, size_t length)
 {
     struct h2_walk *walk = &conn->walk;
     const char *at = bytes, *end = bytes + length, *fed = bytes;
@@ -133,17 +144,29 @@ int h2_walk(struct h2_conn *conn, const char *bytes, size_t length)
             continue;
         }
         const char *begins = at;
+        bool in_pieces = walk->have != 0; /* its first bytes are in walk->head only */
         while (at < end && walk->have < FRAME_HEAD)
             walk->head[walk->have++] = (uint8_t)*at++;
-        if (walk->have < FRAME_HEAD)
-            break;
-        walk->have = 0;
         int error = feed(conn, fed, begins);
         fed = begins;
-        if (error != 0)
+        if (error != 0 || walk->have < FRAME_HEAD)
             return error;
+        walk->have = 0;
         if (conn->finishing || conn->closing || !frame_is_fine(conn))
             return 0;
+        if (in_pieces) {
+            error = feed(conn, walk->head, walk->head + FRAME_HEAD);
+            fed = at;
+            if (error != 0)
+                return error;
+        }
     }
     return feed(conn, fed, end);
+}
+
+int h2_walk(struct h2_conn *conn, const char *bytes, size_t length)
+{
+    int error = walk_frames(conn, bytes, length);
+    watch_head(conn);
+    return error;
 }

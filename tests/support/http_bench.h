@@ -24,6 +24,8 @@ struct http_bench {
     struct limits_config limits;
     struct timeouts_config timeouts;
     struct http_settings settings;
+    enum http_version version;
+    const struct http_conn_events *conn_events; /* whose owner is the bench */
     struct http_conn *conn; /* NULL after closed() */
     struct stream *stream;  /* NULL after closed() */
     struct arena *arena;    /* of the stream, until it closes */
@@ -35,7 +37,9 @@ struct http_bench {
     void (*on_head)(struct http_bench *bench); /* called in head(); NULL: nothing */
 };
 
-void http_bench_begin(struct http_bench *bench, enum http_role role);
+void http_bench_begin(struct http_bench *bench, enum http_role role); /* HTTP/1 */
+/* The same with a listener of its own, which sets conn to NULL in closed(). */
+void http_bench_begin_as(struct http_bench *bench, enum http_role role, enum http_version version, const struct http_conn_events *events);
 /* The conn is made anew over a new pair: for settings that were changed after begin. */
 void http_bench_again(struct http_bench *bench, enum http_role role);
 void http_bench_end(struct http_bench *bench);
