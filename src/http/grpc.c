@@ -54,6 +54,26 @@ bool grpc_timeout(const struct fields *fields, uint64_t *milliseconds)
     return false;
 }
 
+unsigned grpc_server_status(const struct fields *fields)
+{
+    static const struct {
+        const char *grpc;
+        unsigned http;
+    } sick[] = {
+        {"2", 500},  /* UNKNOWN: what handlers that throw come to */
+        {"4", 504},  /* DEADLINE_EXCEEDED */
+        {"8", 429},  /* RESOURCE_EXHAUSTED */
+        {"13", 500}, /* INTERNAL */
+        {"14", 503}, /* UNAVAILABLE */
+        {"15", 500}, /* DATA_LOSS */
+    };
+    const struct field *field = fields_find(fields, FIELD_GRPC_STATUS);
+    for (size_t i = 0; field != NULL && i < COUNT_OF(sick); i++)
+        if (span_equal(field->value, span_of(sick[i].grpc)))
+            return sick[i].http;
+    return 200;
+}
+
 struct span grpc_message(struct span text, struct arena *arena)
 {
     static const char digits[] = "0123456789ABCDEF";

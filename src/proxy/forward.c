@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "config/config.h"
 #include "filter/key.h"
+#include "http/grpc.h"
 #include "http/head.h"
 #include "proxy/client_conn.h"
 #include "proxy/cookie.h"
@@ -179,6 +180,13 @@ static uint64_t waited_since(const struct exchange_run *run)
     return run->up.ended && x->times.sent >= x->times.connected ? x->times.sent : 0;
 }
 
+/* What an answer says of its server. A gRPC server that fails at once says so in a head that is all there is, with status 200. */
+static unsigned status_of_server(const struct exchange_run *run, const struct head *head)
+{
+    unsigned status = head->line.response.status;
+    return run->grpc && status == 200 ? grpc_server_status(&head->fields) : status;
+}
+
 static void upstream_head(struct stream *stream, struct head *head, bool last)
 {
     struct attempt *attempt = attempt_of(stream);
@@ -200,7 +208,7 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
         forward_interim(run);
         return;
     }
-    upstream_answered(run->worker->upstreams, &attempt->waiter, status, waited_since(run));
+    upstream_answered(run->worker->upstreams, &attempt->waiter, status_of_server(run, head), waited_since(run));
     if (run->extended_connect && status < 300) {
         exchange_fail(run, FAILURE_UPGRADE_INVALID);
         return;

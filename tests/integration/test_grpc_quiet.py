@@ -1,4 +1,4 @@
-"""Conversations of gRPC in which nobody says anything for a while."""
+"""What servers of gRPC want of a proxy beside that it passes bytes: patience with those who are quiet, and an eye on those who fail."""
 import time
 
 import test_grpc
@@ -41,3 +41,23 @@ def test_both_are_quiet_for_too_long(t):
     weir, c = setup(t, 'response: 300ms')
     equal(c.code(lambda: c.Sum(speak(30), timeout=20 * SLOW)).code().name, 'DEADLINE_EXCEEDED')
     equal(weir.access_line(path='/h2c.S/Sum')['failure'], 'response_timeout')
+
+
+def test_a_server_that_fails_at_once_gets_little(t):
+    """Its answers are quick and have status 200: without a look at their grpc-status it would be the best of all."""
+    servers, port = [test_grpc.serve(t, 'h2c.S') for _ in range(3)], t.port()
+    sick = t.h2_origin(lambda link, request: (request.body(), link.answer(200, b'', [('content-type', 'application/grpc'), ('grpc-status', '14')])))
+    addresses = ', '.join(f'"127.0.0.1:{s.port}"' for s in servers) + f', "{sick.address}"'
+    t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}", protocols: [h2c] }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: [{addresses}], protocol: h2c }} }}
+''')
+    c = test_grpc.Caller(t, 'sick', 'h2c', 'h2c.S', port)
+    failed = 0
+    for _ in range(100):
+        try:
+            c.Echo(b'x', timeout=20 * SLOW)
+        except test_grpc.library().RpcError as error:
+            equal(error.code().name, 'UNAVAILABLE')
+            failed += 1
+    between(failed, 0, 5)

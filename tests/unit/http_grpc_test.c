@@ -91,6 +91,21 @@ static void test_failures(void **state)
     }
 }
 
+static void test_server_statuses(void **state)
+{
+    static const unsigned expected[] = {200, 200, 500, 200, 504, 200, 200, 200, 429, 200, 200, 200, 200, 500, 503, 500, 200};
+    (void)state;
+    struct arena *arena = arena_new_malloc();
+    struct fields none = {0};
+    assert_int_equal(grpc_server_status(&none), 200);
+    for (unsigned i = 0; i < COUNT_OF(expected); i++) {
+        struct fields fields = {0};
+        assert_true(fields_add(&fields, arena, SPAN("grpc-status"), arena_print(arena, "%u", i), FIELD_GRPC_STATUS));
+        assert_int_equal(grpc_server_status(&fields), expected[i]);
+    }
+    arena_free(arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -98,6 +113,7 @@ int main(void)
         cmocka_unit_test(test_timeouts),
         cmocka_unit_test(test_messages),
         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_server_statuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
