@@ -66,7 +66,7 @@ static void bench_begin(struct bench *bench)
     bench->address.length = sizeof bench->address.socket;
     assert_int_equal(getsockname(bench->listening, &bench->address.socket.any, &bench->address.length), 0);
     bench->config = (struct health_config){
-        .type = PROBE_TCP, .interval = 80, .fast_interval = 16, .timeout = 50, .rise = 2, .fall = 3, .jitter = 15};
+        .type = PROBE_TCP, .interval = 80, .fast_interval = 16, .timeout = 1000, .rise = 2, .fall = 3, .jitter = 15};
     bench->pool_config = (struct pool_config){.name = "api", .health = &bench->config, .fast_down = 2};
     bench->loop = loop_new();
     bench->set = server_set_new();
