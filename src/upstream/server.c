@@ -123,6 +123,8 @@ void pool_shared_release(struct pool_shared *shared)
 
 static void server_free(struct server *server)
 {
+    /* Nobody refers to it any more: every attempt that took a slot has given it back. */
+    assert(server_load(server) == 0 && atomic_load(&server->awaiting) == 0);
     log_site_forget(&server->down_site);
     log_site_forget(&server->up_site);
     log_site_forget(&server->ejected_site);
@@ -138,6 +140,7 @@ static void server_free(struct server *server)
 
 static void pool_shared_free(struct pool_shared *shared)
 {
+    assert(atomic_load(&shared->waiting) == 0);
     free((char *)shared->name);
     free(shared);
 }
