@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/small.h"
 #include "config/config.h"
 #include "http/h2.h"
 
@@ -548,6 +549,33 @@ static nghttp2_option *option_new(const struct h2_conn *conn)
     return option;
 }
 
+/* The library takes and frees half a dozen pieces for each request. */
+static void *memory_get(size_t size, void *user)
+{
+    (void)user;
+    return small_get(size);
+}
+
+static void memory_free(void *piece, void *user)
+{
+    (void)user;
+    small_free(piece);
+}
+
+static void *memory_get_zeroed(size_t count, size_t size, void *user)
+{
+    (void)user;
+    return size == 0 || count <= SIZE_MAX / size ? small_get_zeroed(count * size) : NULL;
+}
+
+static void *memory_grow(void *piece, size_t size, void *user)
+{
+    (void)user;
+    return small_grow(piece, size);
+}
+
+static nghttp2_mem memory = {.malloc = memory_get, .free = memory_free, .calloc = memory_get_zeroed, .realloc = memory_grow};
+
 nghttp2_session *h2_session_new(struct h2_conn *conn)
 {
     nghttp2_session *session = NULL;
@@ -555,8 +583,8 @@ nghttp2_session *h2_session_new(struct h2_conn *conn)
     nghttp2_option *option = option_new(conn);
     int result = NGHTTP2_ERR_NOMEM;
     if (callbacks != NULL && option != NULL)
-        result = is_server(conn) ? nghttp2_session_server_new2(&session, callbacks, conn, option)
-                                 : nghttp2_session_client_new2(&session, callbacks, conn, option);
+        result = is_server(conn) ? nghttp2_session_server_new3(&session, callbacks, conn, option, &memory)
+                                 : nghttp2_session_client_new3(&session, callbacks, conn, option, &memory);
     if (option != NULL)
         nghttp2_option_del(option);
     if (callbacks != NULL)

@@ -12,6 +12,7 @@
 #include "base/counters.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/small.h"
 #include "config/config.h"
 #include "http/h2.h"
 
@@ -39,12 +40,14 @@ void h2_later(struct h2_conn *conn)
 
 static void stream_free(struct retired *retired)
 {
-    free(CONTAINER_OF(retired, struct h2_stream, retired));
+    small_free(CONTAINER_OF(retired, struct h2_stream, retired));
 }
 
 struct h2_stream *h2_stream_new(struct h2_conn *conn)
 {
-    struct h2_stream *stream = xcalloc(1, sizeof *stream);
+    struct h2_stream *stream = small_get_zeroed(sizeof *stream);
+    if (stream == NULL)
+        die("out of memory (%zu bytes wanted)", sizeof *stream);
     stream->stream.ops = &h2_stream_ops;
     stream->stream.window = SIZE_MAX;
     stream->stream.http2 = 1;

@@ -17,6 +17,7 @@
 #include "base/pipe.h"
 #include "base/counters.h"
 #include "base/log_writer.h"
+#include "base/small.h"
 #include "config/config.h"
 #include "http/regex.h"
 #include "net/listener.h"
@@ -421,6 +422,7 @@ static void worker_trim(struct deadline *deadline)
         return;
     }
     pipe_pool_trim(0);
+    small_trim();
     if (block_pool_free_count() <= BLOCKS_KEPT_IDLE)
         return;
     block_pool_trim(BLOCKS_KEPT_IDLE);
@@ -487,6 +489,7 @@ static void *worker_main(void *argument)
     worker->upstreams = NULL;
     block_pool_trim(0);
     pipe_pool_trim(0);
+    small_trim();
     regex_thread_leave();
     log_thread_leave();
     return NULL;
