@@ -61,16 +61,21 @@ static bool status_is_retried(const struct exchange_run *run, unsigned status)
     return false;
 }
 
+static bool is_over_one(struct span number)
+{
+    bool digits = number.length != 0 && number.length < 10;
+    for (size_t i = 0; digits && i < number.length; i++)
+        digits = number.at[i] >= '0' && number.at[i] <= '9';
+    return digits && (number.length > 1 || number.at[0] > '1');
+}
+
 /* A trusted proxy before this one sends it for the second time or more: there the decision to go on lies. */
 static bool request_is_retry(const struct exchange_run *run)
 {
     const struct fields *fields = &run->exchange.request.fields;
-    for (uint16_t i = 0; i < fields->count; i++) {
-        struct span value = fields->items[i].value;
-        bool one = value.length == 0 || span_equal(value, SPAN("1"));
-        if (!one && forwarded_is_attempt(fields->items[i].name))
+    for (uint16_t i = 0; i < fields->count; i++)
+        if (forwarded_is_attempt(fields->items[i].name) && is_over_one(fields->items[i].value))
             return true;
-    }
     return false;
 }
 
