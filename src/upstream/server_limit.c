@@ -15,14 +15,15 @@
 #include "upstream/pool.h"
 #include "upstream/server_score.h"
 
-#define ANSWERS_LEAST 20.0     /* for one judgement */
+#define ANSWERS_LEAST 20.0     /* for one judgement; half as many when they leave no doubt: */
+#define NO_DOUBT 2.0           /* times what is a queue */
 #define STALE_US 30000000u     /* answers older than this are not judged with newer ones */
 #define PATIENCE 4.0           /* F: the usual time, times this, is not yet a queue */
 #define USUAL_FALLS 0.3        /* of the gap, at each judgement below it */
 #define USUAL_RISES_US 300e6   /* in which it rises by e: what a server became slower by for good is forgotten */
 #define STEP_LEAST 0.5         /* of the limit, in one judgement */
 #define STEP_MOST 1.25
-#define LIMIT_LEAST 32.0
+#define LIMIT_LEAST 24.0 /* that wait for their head; balancing.md says 32, of all in flight */
 #define OPENS_AFTER_US 1000000u /* without a judgement that answers take too long */
 #define TOLD_EVERY_US 10000000u
 
@@ -89,9 +90,11 @@ static struct judgement judge(struct server *server, uint64_t now_us)
     unsigned awaiting = load > 0 ? (unsigned)load : 0;
     bool open = (before & SERVER_LIMIT_OPEN) != 0;
     struct judgement found = {.before = open ? awaiting : before, .after = before & ~SERVER_LIMIT_OPEN};
-    if (limit->answers < ANSWERS_LEAST)
+    if (limit->answers < ANSWERS_LEAST / 2)
         return found;
     found.median_us = exp(limit->logs / limit->answers);
+    if (limit->answers < ANSWERS_LEAST && (limit->usual_us == 0 || found.median_us < NO_DOUBT * PATIENCE * limit->usual_us))
+        return found;
     limit->answers = limit->logs = 0;
     bool holds = limit_follow(limit, found.median_us, awaiting, now_us);
     found.after = (unsigned)limit->value;
