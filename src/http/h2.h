@@ -44,6 +44,7 @@ struct h2_stream {
     struct buf in;              /* received, not yet told */
     struct buf out;             /* to be sent; leaves by h2_stream.c's data provider */
     const struct head *request; /* waits_settings: in the arena */
+    struct head *fresh;         /* server role: received in this call of the library and not told yet, in the arena; linked into conn->fresh by `told` */
     struct fields trailers;     /* to be sent behind it; its items live in the arena */
     int64_t send_left;          /* bytes still to come by the Content-Length that was sent; -1: none was */
     size_t uncredited;          /* received, not yet credited */
@@ -56,6 +57,8 @@ struct h2_stream {
     int32_t id;                 /* 0: not submitted yet */
     unsigned interims;          /* client role: 1xx received */
     uint8_t why;                /* enum failure with which it ends */
+    uint8_t fresh_why;          /* enum failure: it is refused */
+    bool fresh_last : 1;        /* END_STREAM stood on the head */
     bool announced : 1;         /* opened() was told, or opened by http_conn_open(): closed() is owed */
     bool over : 1;              /* ended: nothing is told any more but closed() */
     bool reset_here : 1;        /* RST_STREAM is our own decision */
@@ -99,6 +102,7 @@ struct h2_conn {
     struct list told;           /* h2_stream.told */
     struct list over;           /* h2_stream.told: closed() is to be told */
     struct list waiting;        /* h2_stream.told: waits_settings */
+    struct list fresh;          /* h2_stream.told: h2_stream.fresh */
     struct block *fill;         /* small pieces of bodies are copied together; a reference, or NULL */
     const struct slice *feeding; /* whose bytes the library is looking at */
     struct h2_stream *partial;  /* has received a part of a DATA frame in this call of the library */
@@ -166,6 +170,7 @@ nghttp2_session *h2_session_new(struct h2_conn *conn) MUST_CHECK;   /* with its 
 void h2_deliver(struct h2_stream *stream);                          /* tells what was received */
 void h2_drop_fill(struct h2_conn *conn);
 void h2_refuse(struct h2_stream *stream, enum failure why);         /* server role */
+void h2_tell_fresh(struct h2_conn *conn);                           /* server role: requests of this call that have not ended meanwhile */
 /* h2_stream.c */
 extern const struct stream_ops h2_stream_ops;
 struct h2_stream *h2_of_stream(struct stream *stream);

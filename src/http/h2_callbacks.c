@@ -7,7 +7,7 @@
 #include "config/config.h"
 #include "http/h2.h"
 
-#define REFUSALS_ANSWERED 8u /* what a guard may hold of a kind: beyond, a refused request is reset without an answer */
+#define REFUSALS_ANSWERED 4u /* what a guard may hold of a kind: beyond, a refused request is reset without an answer */
 #define INTERIMS_MOST 100u /* 1xx of one response; the proxy relays fewer */
 
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
@@ -26,6 +26,7 @@ static void forget_head(struct h2_stream *stream)
     arena_free(stream->stream.arena);
     stream->stream.arena = NULL;
     stream->reading = NULL;
+    stream->fresh = NULL;
 }
 
 /* The library will reset the stream: nothing of it goes out to a server until the RST_STREAM has left. */
@@ -159,7 +160,7 @@ static enum h2_guard_kind guard_of_refusal(enum failure why)
     return why == FAILURE_FIELDS_TOO_LARGE || why == FAILURE_TARGET_TOO_LONG ? H2_GUARD_oversize : H2_GUARD_errors;
 }
 
-/* Counts a refused request; false: the connection ends, or nothing more is to be done for it than to reset it. */
+/* Counts a refused request; false: nothing more is to be done for it than to reset it, or the connection ends. */
 static bool refusal_is_answered(struct h2_stream *stream, enum failure why, int *result)
 {
     struct h2_conn *conn = stream->conn;
@@ -168,7 +169,6 @@ static bool refusal_is_answered(struct h2_stream *stream, enum failure why, int 
     *result = in_bounds ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
     if (in_bounds && conn->guard.levels[kind] <= REFUSALS_ANSWERED)
         return true;
-    stream->announced = false;
     if (in_bounds) {
         h2_reset(stream, kind == H2_GUARD_oversize ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR, why);
         forget_head(stream);
@@ -176,34 +176,53 @@ static bool refusal_is_answered(struct h2_stream *stream, enum failure why, int 
     return false;
 }
 
+/* It is told when all that was received with it has been looked at: one that is reset by then (CVE-2023-44487) makes no work for anybody. */
 static int request_received(struct h2_stream *stream)
 {
     struct h2_conn *conn = stream->conn;
     enum failure why = h2_reading_request(stream, stream->in_ended);
     struct head *head = &stream->reading->head;
+    int result;
     stream->reading = NULL;
     stream->head_request = head->line.request.method == METHOD_HEAD;
     stream->tunnel = stream->hold = head->upgrade.length != 0;
     stream->in_last = stream->tunnel && stream->in_ended; /* the tunnel's first end, to be told once there is one */
-    stream->announced = true;
     stream->since_in = stream->rate_since = loop_now(conn->loop);
     stream->stream.window = SIZE_MAX;
     conn->any_stream = true;
-    int result;
     if (why != FAILURE_NONE && why != FAILURE_OVERLOADED && !refusal_is_answered(stream, why, &result))
         return result;
+    stream->fresh = head;
+    stream->fresh_why = (uint8_t)why;
+    stream->fresh_last = stream->in_ended || stream->tunnel;
+    list_push_back(&conn->fresh, &stream->told);
+    return 0;
+}
+
+static void tell_request(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    struct head *head = stream->fresh;
+    list_remove(&stream->told);
+    stream->fresh = NULL;
+    stream->announced = true;
     conn->conn.events->opened(&conn->conn, &stream->stream);
     if (stream->over)
-        return 0;
-    if (why != FAILURE_NONE) {
-        h2_refuse(stream, why);
-        return 0;
+        return;
+    if (stream->fresh_why != FAILURE_NONE) {
+        h2_refuse(stream, (enum failure)stream->fresh_why);
+        return;
     }
-    bool last = stream->in_ended || stream->tunnel;
-    if (!last)
+    if (!stream->fresh_last)
         h2_arm(conn, conn->settings->timeouts->request_idle);
-    stream->stream.events->head(&stream->stream, head, last);
-    return 0;
+    stream->stream.events->head(&stream->stream, head, stream->fresh_last);
+    h2_deliver(stream);
+}
+
+void h2_tell_fresh(struct h2_conn *conn)
+{
+    while (!list_is_empty(&conn->fresh) && !conn->closing)
+        tell_request(CONTAINER_OF(conn->fresh.next, struct h2_stream, told));
 }
 
 /* The end of the response came: what is left of the request nobody wants. */
@@ -270,6 +289,10 @@ static int trailers_received(struct h2_stream *stream)
     enum failure why = stream->reading->why;
     struct fields trailers = stream->reading->head.fields;
     stream->reading = NULL;
+    if (stream->fresh != NULL)
+        h2_tell_fresh(conn); /* in their order */
+    if (stream->over)
+        return 0;
     if (why != FAILURE_NONE && is_server(conn)) {
         h2_refuse(stream, why);
         return h2_note(conn, guard_of_refusal(why)) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -328,7 +351,7 @@ static bool append(struct h2_conn *conn, struct buf *to, const char *bytes, size
 
 void h2_deliver(struct h2_stream *stream)
 {
-    if (stream->over || stream->refused || stream->hold || (stream->in.length == 0 && !stream->in_last))
+    if (stream->over || stream->refused || stream->hold || stream->fresh != NULL || (stream->in.length == 0 && !stream->in_last))
         return;
     struct buf bytes = {0};
     bool last = stream->in_last;
@@ -513,6 +536,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
     }
     bool cancelled = is_server(conn) && stream->peer_reset && !stream->out_ended;
     h2_over(stream, is_server(conn) ? server_verdict(stream) : client_verdict(stream, code));
+    if (stream->fresh != NULL)
+        forget_head(stream);
     return !cancelled || h2_note(conn, H2_GUARD_resets) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 

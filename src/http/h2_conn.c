@@ -376,6 +376,7 @@ void h2_receive_bytes(struct h2_conn *conn, struct buf *bytes)
             library_failed(conn, error);
     }
     conn->feeding = NULL;
+    h2_tell_fresh(conn);
     if (conn->partial != NULL && !conn->closing)
         h2_deliver(conn->partial);
     conn->partial = NULL;
@@ -794,6 +795,7 @@ struct http_conn *h2_conn_new(enum http_role role, struct transport *transport, 
     list_init(&conn->told);
     list_init(&conn->over);
     list_init(&conn->waiting);
+    list_init(&conn->fresh);
     conn->flush.run = h2_flush;
     conn->step.run = h2_step;
     conn->deadline.passed = h2_passed;
