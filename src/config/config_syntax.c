@@ -337,5 +337,7 @@ bool syntax_log_target(struct span value, struct error *error)
         return unix_path(span_skip(value, 5), error);
     if (span_starts(value, SPAN("syslog:")) || span_starts(value, SPAN("/dev/log")))
         return error_set(error, "\"%s\" is not a target; write stdout, stderr, a file or unix:/path", value.at);
+    if (span_equal_nocase(value, SPAN("off")) || span_equal_nocase(value, SPAN("none")))
+        return error_set(error, "\"%s\" would be a file of that name; write ./%s for it, or access_log: false for no log of requests", value.at, value.at);
     return true;
 }

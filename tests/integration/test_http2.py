@@ -156,7 +156,7 @@ def test_h2load(t):
   - {{ address: "127.0.0.1:{listen}", protocols: [http/1.1, h2c] }}
   - {{ address: "127.0.0.1:{secure}", tls: {{ certificates: [{t.cert("localhost")}] }} }}
 routes: [ {{ pool: p }} ]
-pools: {{ p: {{ servers: ["127.0.0.1:{port}"] }} }}
+pools: {{ p: {{ servers: ["127.0.0.1:{port}"], max_connections: off }} }}
 ''')
     for url in (f'http://127.0.0.1:{listen}/', f'https://127.0.0.1:{secure}/'):
         code, out, err = run('h2load', '-n', '5000', '-c', '10', '-m', '32', url, seconds=40)

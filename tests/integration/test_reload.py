@@ -146,7 +146,7 @@ def test_health_survives(t):
     text = f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
 routes: [ {{ pool: p }} ]
 pools:
-  p: {{ balance: round_robin, servers: ["127.0.0.1:{gone}", "{good.address}"], retry: {{ attempts: 0 }}, health: {{ path: /, interval: 100ms, fast_interval: 50ms, fall: 2 }} }}
+  p: {{ balance: round_robin, servers: ["127.0.0.1:{gone}", "{good.address}"], retry: {{ attempts: 0 }}, health: {{ path: /, interval: 1s, fast_interval: 50ms, fall: 2 }} }}
 '''
     weir = t.weir(text)
     weir.log_line('server is down')
