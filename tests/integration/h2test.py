@@ -365,7 +365,6 @@ class H2Request:
 
     def pieces(self):
         at = 0
-        self._body = b''
         while True:
             self.stream.wait(lambda: len(self.stream.body) > at or self.stream.ended or self.stream.dead(), 60, 'no body came')
             piece = bytes(self.stream.body[at:])
