@@ -45,6 +45,7 @@ struct exchange_run {
     const struct plan *plan;      /* NULL: no route yet, or none */
     const struct pool *pool;      /* NULL: weir answers itself */
     struct attempt *attempt;      /* current, or NULL */
+    struct attempt *leftover;     /* its answer is dropped, and its connection kept if it soon ends; NULL: none */
     struct hedge *hedge;          /* NULL: there is none */
     unsigned attempts_open;       /* not yet ended, the current one among them */
     struct relay up, down;        /* request body, response body */

@@ -27,6 +27,8 @@
 
 #define NARROW_WINDOW 4096 /* bytes of an answer that wait for a client that does not want any yet */
 
+#define LEFTOVER_MOST 16384 /* bytes of an answer that nobody wants, to keep its connection */
+
 /* Where another try may go. */
 struct try_place {
     struct server *only; /* NULL: any that was not tried */
@@ -162,14 +164,31 @@ static void forward_final(struct exchange_run *run, bool last)
     exchange_wait_for(run, last ? WAIT_NOTHING : WAIT_BODY);
 }
 
+static void forward_drop_leftover(struct exchange_run *run)
+{
+    struct attempt *attempt = run->leftover;
+    run->leftover = NULL;
+    if (attempt != NULL)
+        attempt->stream->ops->reset(attempt->stream, FAILURE_NONE);
+}
+
+/* A connection of HTTP/1 is worth more than the few bytes that end a small answer; over HTTP/2 it is not at stake. */
+static bool answer_is_small(const struct exchange *x, const struct stream *stream, bool last)
+{
+    return last || (!stream->http2 && x->response.body_length >= 0 && x->response.body_length <= LEFTOVER_MOST);
+}
+
 /* The server answered with a status that the pool retries: its answer is dropped. */
-static void forward_other_server(struct exchange_run *run, struct attempt *attempt)
+static void forward_other_server(struct exchange_run *run, struct attempt *attempt, bool last)
 {
     struct span status = arena_print(run->exchange.arena, "status_%u", (unsigned)run->exchange.response.line.response.status);
     retry_record(run, attempt->waiter.server, status.at != NULL ? status.at : "status");
     run->attempt = NULL;
     run->exchange.upstream = NULL;
-    attempt->stream->ops->reset(attempt->stream, FAILURE_NONE);
+    forward_drop_leftover(run);
+    run->leftover = attempt;
+    if (!attempt->stream->request_sent || !answer_is_small(&run->exchange, attempt->stream, last))
+        forward_drop_leftover(run);
     forward_retry(run);
 }
 
@@ -214,7 +233,7 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
         return;
     }
     if (status >= 500 && retry_after_status(run, attempt->waiter.server, status)) {
-        forward_other_server(run, attempt);
+        forward_other_server(run, attempt, last);
         return;
     }
     run->upgrading = false;
@@ -295,6 +314,8 @@ static void upstream_closed(struct stream *stream, enum failure why)
         run->down.from = NULL;
     if (run->up.to == stream)
         run->up.to = NULL;
+    if (run->leftover == attempt)
+        run->leftover = NULL;
     upstream_done(run->worker->upstreams, &attempt->waiter, why);
     if (why != FAILURE_NONE && !run->head_sent && run->hedge != NULL && hedge_failed(run, attempt, why)) {
         exchange_settle(run);
@@ -540,6 +561,8 @@ void forward_abandon(struct exchange_run *run, enum failure why)
         exchange_wait_for(run, WAIT_NOTHING);
     if (run->hedge != NULL)
         hedge_cancel(run);
+    if (run->leftover != NULL)
+        forward_drop_leftover(run);
     if (attempt == NULL)
         return;
     run->attempt = NULL;

@@ -116,6 +116,33 @@ def test_status_that_is_tried_again(t):
     equal(sorted(set(got)), [200, 503], 'a POST that was answered is not sent again')
 
 
+def test_an_answer_that_is_dropped(t):
+    """A small one is read to its end, so that the connection stays; one that does not end does not hold the client up."""
+    def small(link, request):
+        link.answer(503, 'busy' * 100)
+    weir, port, bad, good = two(t, small)
+    c = t.client(port)
+    equal([c.get().status for _ in range(8)], [200] * 8)
+    ok(bad.count() >= 3)
+    equal(len(bad.links), 1, 'connections to the server whose answers were dropped')
+
+    def stalls(link, request):
+        link.send('HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\nnever')
+        cut.append(link.gone(10))
+        link.close()
+
+    def endless(link, request):
+        link.begin(503)
+        cut.append(link.gone(10))
+        link.close()
+    for handler in (stalls, endless):
+        cut = []
+        weir, port, bad, good = two(t, handler)
+        c = t.client(port)
+        equal([c.get().status for _ in range(4)], [200] * 4)
+        eventually(lambda: len(cut) == bad.count() and all(cut), text='it is cut when the client has its answer')
+
+
 def test_status_that_is_not(t):
     weir, port, bad, good = two(t, lambda link, request: link.answer(501, 'broken'))
     c = t.client(port)
