@@ -7,7 +7,7 @@
 #include "config/config.h"
 #include "http/h2.h"
 
-#define REFUSALS_ANSWERED 4u /* what a guard may hold of a kind: beyond, a refused request is reset without an answer */
+#define REFUSALS_ANSWERED 2u /* what a guard may hold of a kind: beyond, a refused request is reset without an answer */
 #define INTERIMS_MOST 100u /* 1xx of one response; the proxy relays fewer */
 
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
