@@ -45,7 +45,7 @@ static const struct schema cookie_schema = {.noun = "cookie",
 static const struct schema_key sticky_keys[] = {
     KEY_SECTION(STICKY, cookie, COOKIE, cookie_schema, "The cookie; by default its name stands for the pool."),
     KEY_TEXTS(SCHEMA_STRING, STICKY, secrets, NULL, "Secrets of at least 16 bytes: the first signs, all are accepted.",
-              .check = syntax_secret),
+              .check = syntax_secret, .flags = SCHEMA_SECRET),
     KEY_PATH(STICKY, secret_file, NULL, "File with further secrets, one a line."), KEY_END};
 const struct schema sticky_schema = {.noun = "sticky",
                                      .size = sizeof(STICKY),

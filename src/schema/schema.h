@@ -49,7 +49,8 @@ enum schema_flag {
     SCHEMA_OWN = 8,      /* can't be given by a section of defaults */
     SCHEMA_PARTIAL = 16, /* a section of defaults: what it gives stands for every other section of its schema */
     SCHEMA_SEEN = 32,    /* its keys are those of another place: lists and manual don't repeat them */
-    SCHEMA_MERGED = 64   /* its effect is in other sections: not part of the effective configuration */
+    SCHEMA_MERGED = 64,  /* its effect is in other sections: not part of the effective configuration */
+    SCHEMA_SECRET = 128  /* its texts are not printed with the effective configuration */
 };
 
 #define SCHEMA_NO_LIMIT UINT64_MAX

@@ -97,6 +97,18 @@ def test_config(t):
     equal(t.run('config', '-c', t.file('bad.yaml', BAD)).returncode, 1)
 
 
+def test_config_keeps_secrets(t):
+    """What is printed may be shown around: secrets are not, and it can still be read back."""
+    path = t.file('secret.yaml', '''listeners: [ { address: ":8080" } ]
+routes: [ { pool: p } ]
+pools: { p: { servers: ["127.0.0.1:1", "127.0.0.1:2"], sticky: { secrets: ["${env.WEIRTEST_SECRET:-kept where nobody looks}"] } } }
+''')
+    printed = t.run('config', '-c', path).stdout
+    contains(printed, 'secrets: ["(a secret, not shown)"]')
+    ok('nobody looks' not in printed)
+    equal(t.run('check', '-c', t.file('again.yaml', printed)).returncode, 0)
+
+
 def test_schema(t):
     done = t.run('schema')
     equal(done.returncode, 0)
