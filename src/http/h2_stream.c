@@ -33,6 +33,10 @@ ssize_t h2_read_body(nghttp2_session *session, int32_t id, uint8_t *at, size_t r
     (void)source;
     if (stream == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    if (transport_unsent(stream->conn->transport) >= H2_OUT_MOST) { /* the library would frame all that all streams have in one call */
+        stream->conn->more = true;
+        return NGHTTP2_ERR_PAUSE;
+    }
     size_t available = stream->out.length, part = available < room ? available : room;
     if (part == 0 && !stream->out_last) {
         stream->deferred = true;

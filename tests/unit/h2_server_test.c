@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/transport.h"
 #include "support/h2_bench.h"
 #include "unit/unit.h"
 
@@ -639,6 +640,33 @@ static void the_last_answer_leaves_before_the_end(void **state)
     assert_true(total > 600000);
 }
 
+/* What a client's windows allow but its line does not take waits in the streams, where it is counted, and not in the transport. */
+static void bodies_wait_in_their_streams(void **state)
+{
+    (void)state;
+    h2_frame_setting(&frames, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 24);
+    h2_frame_number(&frames, NGHTTP2_WINDOW_UPDATE, 0, 1 << 24);
+    for (int32_t id = 1; id <= 99; id += 2)
+        h2_frame_get(&frames, id, NULL);
+    h2_peer_sends(&bench, &frames);
+    (void)h2_peer_reads(&bench);
+    for (unsigned number = 1; number <= 50; number++) {
+        h2_call_response(&bench, number, 200, 64000, false);
+        h2_call_body(&bench, number, 64000, true);
+    }
+    http_bench_turns(&bench.http, 3);
+    assert_true(transport_unsent(http_conn_transport(bench.http.conn)) <= (64 << 10) + 16384 + 9);
+    size_t got = 0;
+    for (unsigned i = 0; i < 200 && bench.http.log.length == 0; i++)
+        got += sum_of(h2_peer_reads(&bench), "DATA1:");
+    for (unsigned i = 0; i < 1000 && strstr(bench.http.log.at, "idle") == NULL; i++) {
+        got += sum_of(h2_peer_reads(&bench), "DATA1:");
+        http_bench_turns(&bench.http, 3);
+    }
+    got += sum_of(h2_peer_reads(&bench), "DATA1:");
+    assert_int_equal(got, 64000);
+}
+
 /* ---- attackers ---- */
 
 /* A request head that does not come to its end, by CONTINUATION frames or within a frame: the time for heads is kept. */
@@ -772,6 +800,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tunnels, begin, end),
         cmocka_unit_test_setup_teardown(drained_in_two_steps, begin, end),
         cmocka_unit_test_setup_teardown(the_last_answer_leaves_before_the_end, begin, end),
+        cmocka_unit_test_setup_teardown(bodies_wait_in_their_streams, begin, end),
         cmocka_unit_test_setup_teardown(slow_heads, begin, end),
         cmocka_unit_test_setup_teardown(a_body_behind_a_held_window, begin, end),
         cmocka_unit_test_setup_teardown(a_slow_reader_of_many_streams, begin, end),
