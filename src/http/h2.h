@@ -143,7 +143,7 @@ struct h2_conn {
 #define H2_SMALL_PIECE 4096u    /* bytes: worth a copy rather than a block of its own */
 #define H2_NARROW_WINDOW 256    /* bytes: with less for an answer at its beginning a request counts as narrow ... */
 #define H2_OPEN_WINDOW 4096     /* ... until it has this much, */
-#define H2_NARROW_MOST 2u       /* and of these a client may have so many at a time */
+#define H2_NARROW_MOST 1u       /* and of these a client may have so many at a time */
 #define H2_FIRST_WINDOW 65535u  /* RFC 9113 6.9.2 */
 #define H2_ARENA_MOST (256u << 10)
 #define H2_DRAIN_STEP_MS 1000u

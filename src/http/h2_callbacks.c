@@ -450,6 +450,10 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         return settings_received(conn, frame);
     case NGHTTP2_PING:
         return ping_received(conn, frame);
+    case NGHTTP2_WINDOW_UPDATE:
+        if (stream != NULL && stream->stream.narrow)
+            stream->stream.narrow = stream_is_narrow(stream, H2_OPEN_WINDOW);
+        return 0;
     case NGHTTP2_GOAWAY:
         conn->peer_goaway = true;
         if (conn->conn.events->room != NULL)
