@@ -387,7 +387,7 @@ static size_t sum_of(const char *output, const char *word)
 static void the_peers_window_is_kept(void **state)
 {
     (void)state;
-    h2_frame_setting(&frames, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 100);
+    h2_frame_setting(&frames, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 256);
     h2_frame_get(&frames, 1, NULL);
     h2_frame_get(&frames, 3, NULL);
     h2_peer_sends(&bench, &frames);
@@ -398,24 +398,43 @@ static void the_peers_window_is_kept(void **state)
     }
     http_bench_turns(&bench.http, 5);
     const char *got = h2_peer_reads(&bench);
-    assert_int_equal(sum_of(got, "DATA1:"), 100);
-    assert_int_equal(sum_of(got, "DATA3:"), 100);
+    assert_int_equal(sum_of(got, "DATA1:"), 256);
+    assert_int_equal(sum_of(got, "DATA3:"), 256);
     h2_frame_number(&frames, NGHTTP2_WINDOW_UPDATE, 1, 1);
     h2_peer_sends(&bench, &frames);
     expect_frames(&bench, "DATA1:1");
-    h2_frame_setting(&frames, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0); /* now 100 below zero */
+    h2_frame_setting(&frames, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 0); /* now 256 below zero */
     h2_frame_number(&frames, NGHTTP2_WINDOW_UPDATE, 1, 100);
     h2_peer_sends(&bench, &frames);
     expect_frames(&bench, "SETTINGS:ack");
     h2_frame_setting(&frames, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 1 << 20);
     h2_peer_sends(&bench, &frames);
     got = h2_peer_reads(&bench);
-    assert_int_equal(sum_of(got, "DATA1:") + sum_of(got, "DATA3:"), 65535 - 201); /* the connection's */
+    assert_int_equal(sum_of(got, "DATA1:") + sum_of(got, "DATA3:"), 65535 - 513); /* the connection's */
     h2_frame_number(&frames, NGHTTP2_WINDOW_UPDATE, 0, 1 << 20);
     h2_peer_sends(&bench, &frames);
     got = h2_peer_reads(&bench);
     assert_int_equal(sum_of(got, "DATA1:") + sum_of(got, "DATA3:"), 200000 - 65535);
     wait_told(&bench, "idle");
+}
+
+/* Requests without a window for their answers come one at a time, until the one before has been given some. */
+static void answers_without_a_window(void **state)
+{
+    (void)state;
+    h2_frame_setting(&frames, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 255);
+    h2_frame_get(&frames, 1, NULL);
+    h2_frame_get(&frames, 3, NULL);
+    h2_peer_sends(&bench, &frames);
+    expect_frames(&bench, "SETTINGS:ack RST3:7");
+    h2_frame_number(&frames, NGHTTP2_WINDOW_UPDATE, 1, 4095 - 255);
+    h2_frame_get(&frames, 5, NULL);
+    h2_peer_sends(&bench, &frames);
+    expect_frames(&bench, "RST5:7");
+    h2_frame_number(&frames, NGHTTP2_WINDOW_UPDATE, 1, 1);
+    h2_frame_get(&frames, 7, NULL);
+    h2_peer_sends(&bench, &frames);
+    expect_frames(&bench, "");
 }
 
 static void windows_that_overflow(void **state)
@@ -793,6 +812,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(resets_both_ways, begin, end),
         cmocka_unit_test_setup_teardown(frames_of_ended_streams, begin, end),
         cmocka_unit_test_setup_teardown(the_peers_window_is_kept, begin, end),
+        cmocka_unit_test_setup_teardown(answers_without_a_window, begin, end),
         cmocka_unit_test_setup_teardown(windows_that_overflow, begin, end),
         cmocka_unit_test_setup_teardown(our_window_is_kept, begin, end),
         cmocka_unit_test_setup_teardown(windows_grow_to_the_cap, begin, end),
