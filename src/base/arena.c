@@ -1,6 +1,6 @@
 /*
- * Arenas. The arena's struct lies in its first chunk. On pool blocks a piece over a quarter of a block gets a chunk of its
- * own from malloc, so that little of a block is left unused; on malloc chunks double in size.
+ * Arenas. The arena's struct lies in its first chunk. On pool blocks a piece over a quarter of a block gets a
+ * chunk of its own from malloc, so that little of a block is left unused; on malloc chunks double in size.
  */
 #include "base/arena.h"
 

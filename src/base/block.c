@@ -1,8 +1,9 @@
 /*
- * The per-thread pool of blocks. They are cut from slabs of their own, apart from malloc's heap, so that a burst of blocks between long-lived
- * small structs leaves no holes: a free block is warm (kept as it was, last in first out) or cold (its pages given back to the kernel).
- * Under AddressSanitizer blocks come from malloc and are never kept, so that a use after release is seen.
- * Who sheds load at the cap is left to callers.
+ * The per-thread pool of blocks. They are cut from slabs of their own, apart from malloc's heap, so that a
+ * burst of blocks between long-lived small structs leaves no holes: a free block is warm (kept as it was,
+ * last in first out) or cold (its pages given back to the kernel). Under AddressSanitizer blocks come from
+ * malloc and are never kept, so that a use after release is seen. Who sheds load at the cap is left to
+ * callers.
  */
 #include "base/block.h"
 
@@ -20,7 +21,7 @@
 struct block_pool {
     struct block *warm;
     size_t warm_count, out, cap, keep;
-    struct block **cold;  /* pointers apart from the blocks: touching one would bring its page back */
+    struct block **cold; /* pointers apart from the blocks: touching one would bring its page back */
     size_t cold_count, cold_room;
     void **slabs;
     size_t slabs_count;
@@ -49,7 +50,8 @@ static bool slab_add(struct block_pool *pool)
     char *slab = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (slab == MAP_FAILED)
         return false;
-    (void)madvise(slab, size, MADV_NOHUGEPAGE); /* one huge page would hold the memory of 128 blocks for one */
+    /* one huge page would hold the memory of 128 blocks for one */
+    (void)madvise(slab, size, MADV_NOHUGEPAGE);
     pool->slabs = xrealloc(pool->slabs, (pool->slabs_count + 1) * sizeof *pool->slabs);
     pool->slabs[pool->slabs_count++] = slab;
     pool->cold_room = pool->slabs_count * SLAB_BLOCKS;

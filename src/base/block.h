@@ -1,7 +1,7 @@
 /*
- * Counted 16 KiB blocks and the per-thread pool they come from. A block belongs to the thread that took it: counts
- * are plain. The pool is last in, first out (the warm block is reused) and has a cap; over the cap block_take() says
- * no and the caller sheds load.
+ * Counted 16 KiB blocks and the per-thread pool they come from. A block belongs to the thread that took it:
+ * counts are plain. The pool is last in, first out (the warm block is reused) and has a cap; over the cap
+ * block_take() says no and the caller sheds load.
  */
 #ifndef WEIR_BASE_BLOCK_H
 #define WEIR_BASE_BLOCK_H
@@ -40,12 +40,14 @@ static inline void block_release(struct block *block)
         block_free_last(block);
 }
 
-/* The cap of this thread in blocks (0: none, the default) and how many free blocks it keeps at most (default 256). */
+/* The cap of this thread in blocks (0: none, the default) and how many free blocks it keeps at most (default
+ * 256). */
 void block_pool_configure(size_t cap, size_t keep);
 /* Blocks that are out, and blocks kept free, of this thread. */
 size_t block_pool_out(void);
 size_t block_pool_free_count(void);
-/* Gives the memory of the kept free blocks (all but `keep`) back to the kernel; with 0 and none out, the addresses too. */
+/* Gives the memory of the kept free blocks (all but `keep`) back to the kernel; with 0 and none out, the
+ * addresses too. */
 void block_pool_trim(size_t keep);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Queues of slices. A slice extends its block only while nobody else holds that block and nothing was handed out behind the
- * slice. A reservation belongs to the thread and ends with the next buf_commit(): an idle buf holds no block for it.
+ * Queues of slices. A slice extends its block only while nobody else holds that block and nothing was handed
+ * out behind the slice. A reservation belongs to the thread and ends with the next buf_commit(): an idle buf
+ * holds no block for it.
  */
 #include "base/buf.h"
 
@@ -187,8 +188,7 @@ bool buf_add_block(struct buf *buf, struct block *block, char *at, size_t length
 bool buf_add_constant(struct buf *buf, struct span bytes)
 {
     /* Slices are only ever read from through a buf, so the constness is kept. */
-    return bytes.length == 0 ||
-           buf_append_bytes(buf, NULL, (char *)(uintptr_t)bytes.at, bytes.length);
+    return bytes.length == 0 || buf_append_bytes(buf, NULL, (char *)(uintptr_t)bytes.at, bytes.length);
 }
 
 bool buf_add_pipe(struct buf *buf, struct pipe *pipe, size_t length)
@@ -316,7 +316,8 @@ size_t buf_peek(const struct buf *buf, void *to, size_t length)
 int buf_vectors(const struct buf *buf, struct iovec *vectors, int count)
 {
     int filled = 0;
-    for (const struct slice *slice = buf->first; slice != NULL && slice->pipe == NULL && filled < count; slice = slice->next)
+    for (const struct slice *slice = buf->first; slice != NULL && slice->pipe == NULL && filled < count;
+         slice = slice->next)
         vectors[filled++] = (struct iovec){.iov_base = slice->at, .iov_len = slice->length};
     return filled;
 }

@@ -15,7 +15,8 @@ static uint64_t clock_read(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
-/* Days since 1970 to a Gregorian date, by years that begin in March, so that the leap day is a year's last. */
+/* Days since 1970 to a Gregorian date, by years that begin in March, so that the leap day is a year's last.
+ */
 static struct clock_date clock_split(uint64_t seconds)
 {
     uint64_t days = seconds / 86400u;

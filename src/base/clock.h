@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-uint64_t clock_monotonic_us(void);   /* microseconds, CLOCK_MONOTONIC through the vdso */
-uint64_t clock_wall_us(void);        /* microseconds since 1970 */
+uint64_t clock_monotonic_us(void); /* microseconds, CLOCK_MONOTONIC through the vdso */
+uint64_t clock_wall_us(void);      /* microseconds since 1970 */
 /* RFC 3339 with milliseconds and Z, 24 characters and a NUL. */
 void clock_print(char text[25], uint64_t wall_us);
 /* IMF-fixdate (RFC 9110 5.6.7), 29 characters and a NUL. */

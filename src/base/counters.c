@@ -57,8 +57,7 @@ void counter_failure(unsigned failure)
 {
     assert(failure < FAILURES_AT_MOST);
     _Atomic int64_t *cell = &counter_this_page()->failures[failure];
-    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + 1,
-                          memory_order_relaxed);
+    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
 int64_t counter_failure_sum(unsigned failure)

@@ -24,13 +24,15 @@ extern const struct counter_info counter_info[COUNTER_COUNT];
 struct counter_cells {
     _Atomic int64_t value[COUNTER_COUNT];
 };
-extern _Thread_local struct counter_cells *counter_cells; /* never NULL: a shared dummy before counters_thread_enter() */
+/* never NULL: a shared dummy before counters_thread_enter() */
+extern _Thread_local struct counter_cells *counter_cells;
 
 /* Makes cells for this thread and registers them; they live to the end of the process. */
 void counters_thread_enter(void);
 /* Sum over all threads. */
 int64_t counter_sum(enum counter_id id);
-void counter_failure(unsigned failure);          /* one more exchange ended with this row of the failure table */
+/* one more exchange ended with this row of the failure table */
+void counter_failure(unsigned failure);
 int64_t counter_failure_sum(unsigned failure);
 
 /* A plain load and store: this thread is the only writer of its cell, so no read-modify-write is needed. */

@@ -1,4 +1,5 @@
-/* Errors as text for people, and the ways out when a small allocation fails at start. Printing them is left to callers. */
+/* Errors as text for people, and the ways out when a small allocation fails at start. Printing them is left
+ * to callers. */
 #include "base/error.h"
 
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-/* A failure told to a person: what was tried and why it failed. Load-time code returns false and fills one. */
+/* A failure told to a person: what was tried and why it failed. Load-time code returns false and fills one.
+ */
 #ifndef WEIR_BASE_ERROR_H
 #define WEIR_BASE_ERROR_H
 
@@ -17,7 +18,8 @@ bool error_set(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 bool error_set_errno(struct error *error, int number, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Puts "text: " before what is there; returns false. */
 bool error_wrap(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
-/* For a failure nobody can go on from at start (no memory, no random bytes): prints and exits with 70 (EX_SOFTWARE). */
+/* For a failure nobody can go on from at start (no memory, no random bytes): prints and exits with 70
+ * (EX_SOFTWARE). */
 void die(const char *format, ...) PRINTF_LIKE(1, 2) __attribute__((noreturn));
 void *xmalloc(size_t size) __attribute__((malloc));
 void *xcalloc(size_t count, size_t size) __attribute__((malloc));

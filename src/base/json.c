@@ -4,14 +4,17 @@
 #include <assert.h>
 #include <math.h>
 
-/* Length of the well-formed UTF-8 sequence at the front of `bytes` (no overlong forms, no surrogates), 0 when there is none. */
+/* Length of the well-formed UTF-8 sequence at the front of `bytes` (no overlong forms, no surrogates), 0 when
+ * there is none. */
 static size_t json_utf8_length(struct span bytes)
 {
     const unsigned char *at = (const unsigned char *)bytes.at;
     unsigned first = at[0];
-    size_t length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3
-                                   : first >= 0xf0 && first < 0xf5   ? 4
-                                                                     : 0;
+    size_t length = first < 0x80                    ? 1
+                    : first >= 0xc2 && first < 0xe0 ? 2
+                    : first >= 0xe0 && first < 0xf0 ? 3
+                    : first >= 0xf0 && first < 0xf5 ? 4
+                                                    : 0;
     if (length == 0 || length > bytes.length)
         return 0;
     for (size_t i = 1; i < length; i++)

@@ -1,12 +1,13 @@
-/* Writes JSON into a text: keeps commas and nesting right, escapes strings (RFC 8259; invalid UTF-8 becomes \ufffd). */
+/* Writes JSON into a text: keeps commas and nesting right, escapes strings (RFC 8259; invalid UTF-8 becomes
+ * \ufffd). */
 #ifndef WEIR_BASE_JSON_H
 #define WEIR_BASE_JSON_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/span.h"
 #include "base/attributes.h"
+#include "base/span.h"
 #include "base/text.h"
 
 struct json {

@@ -50,7 +50,8 @@ static inline void list_remove(struct list *node)
 
 #define LIST_EACH(node, head) for (struct list *node = (head)->next; node != (head); node = node->next)
 /* The current node may be removed in the body. */
-#define LIST_EACH_SAFE(node, after, head) \
-    for (struct list *node = (head)->next, *after = node->next; node != (head); node = after, after = node->next)
+#define LIST_EACH_SAFE(node, after, head)                                       \
+    for (struct list *node = (head)->next, *after = node->next; node != (head); \
+         node = after, after = node->next)
 
 #endif

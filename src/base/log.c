@@ -58,8 +58,7 @@ static void log_add_logfmt(struct text *line, const char *key, struct span value
     text_char(line, '"');
 }
 
-static void log_format_logfmt(struct text *line, const char *const head[4],
-                              const struct log_pair *pairs)
+static void log_format_logfmt(struct text *line, const char *const head[4], const struct log_pair *pairs)
 {
     text_print(line, "time=%s level=%s subject=%s", head[0], head[1], head[2]);
     log_add_logfmt(line, "message", log_fitting(line, span_of(head[3])));
@@ -73,8 +72,7 @@ static void log_format_logfmt(struct text *line, const char *const head[4],
     }
 }
 
-static void log_format_json(struct text *line, const char *const head[4],
-                            const struct log_pair *pairs)
+static void log_format_json(struct text *line, const char *const head[4], const struct log_pair *pairs)
 {
     static const char *const keys[4] = {"time", "level", "subject", "message"};
     struct json json;
@@ -119,8 +117,7 @@ static uint64_t log_content(const struct log_pair *pairs)
     uint64_t content = 1;
     for (; pairs->key != NULL; pairs++) {
         const char *number = (const char *)&pairs->number;
-        struct span value =
-            pairs->is_number ? span_make(number, sizeof pairs->number) : pairs->text;
+        struct span value = pairs->is_number ? span_make(number, sizeof pairs->number) : pairs->text;
         content = hash_keyed_seed(value, content);
     }
     return content;
@@ -130,8 +127,7 @@ static uint64_t log_content(const struct log_pair *pairs)
 static void log_list_site(struct log_site *site, enum log_level level, const char *subject,
                           const char *sentence)
 {
-    if (atomic_load_explicit(&site->listed, memory_order_relaxed) ||
-        atomic_exchange(&site->listed, true))
+    if (atomic_load_explicit(&site->listed, memory_order_relaxed) || atomic_exchange(&site->listed, true))
         return;
     site->level = level;
     site->subject = subject;
@@ -147,9 +143,8 @@ static bool log_folds(struct log_site *site, uint64_t second, uint64_t content)
 {
     uint64_t window = atomic_load_explicit(&site->window, memory_order_relaxed);
     uint32_t written = atomic_load_explicit(&site->written, memory_order_relaxed);
-    if (window == second &&
-        (atomic_load_explicit(&site->content, memory_order_relaxed) == content ||
-         written >= LOG_LINES_A_SECOND)) {
+    if (window == second && (atomic_load_explicit(&site->content, memory_order_relaxed) == content ||
+                             written >= LOG_LINES_A_SECOND)) {
         atomic_fetch_add_explicit(&site->folded, 1, memory_order_relaxed);
         return true;
     }
@@ -202,8 +197,8 @@ void log_format_set(enum log_format format)
     atomic_store_explicit(&log_format, format, memory_order_relaxed);
 }
 
-void log_write(struct log_site *site, enum log_level level, const char *subject,
-               const char *sentence, const struct log_pair *pairs)
+void log_write(struct log_site *site, enum log_level level, const char *subject, const char *sentence,
+               const struct log_pair *pairs)
 {
     if (log_folds(site, log_second(), log_content(pairs))) {
         log_list_site(site, level, subject, sentence);

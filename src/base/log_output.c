@@ -1,4 +1,5 @@
-/* Opens and writes log outputs. A pipe or socket is written only as far as poll() allows, so that a stop is never held up. */
+/* Opens and writes log outputs. A pipe or socket is written only as far as poll() allows, so that a stop is
+ * never held up. */
 #include "base/log_output.h"
 
 #include <errno.h>
@@ -79,8 +80,7 @@ static bool log_output_wait(const struct log_output *output, uint64_t deadline)
     }
 }
 
-static bool log_output_write(struct log_output *output, const char *bytes, size_t length,
-                             uint64_t deadline)
+static bool log_output_write(struct log_output *output, const char *bytes, size_t length, uint64_t deadline)
 {
     size_t most = output->file || output->datagrams ? length : LOG_OUTPUT_PIECE;
     while (length > 0) {
@@ -158,9 +158,8 @@ void log_output_flush(struct log_output *output, uint64_t deadline)
 {
     if (output->used == 0)
         return;
-    bool written = output->datagrams
-                       ? log_output_write_messages(output, deadline)
-                       : log_output_write(output, output->bytes, output->used, deadline);
+    bool written = output->datagrams ? log_output_write_messages(output, deadline)
+                                     : log_output_write(output, output->bytes, output->used, deadline);
     size_t dropped = written ? 0 : output->lines;
     output->used = 0;
     output->lines = 0;

@@ -1,4 +1,5 @@
-/* One place that log lines go to: a file, a standard stream, a Unix socket, or nowhere. Used by one thread at a time. */
+/* One place that log lines go to: a file, a standard stream, a Unix socket, or nowhere. Used by one thread at
+ * a time. */
 #ifndef WEIR_BASE_LOG_OUTPUT_H
 #define WEIR_BASE_LOG_OUTPUT_H
 
@@ -24,8 +25,8 @@ struct log_output {
 /* Opens what `where` says into an output without bytes; see log_writer.h for its forms. */
 bool log_output_open(struct log_output *output, const char *where, struct error *error) MUST_CHECK;
 void log_output_close(struct log_output *output); /* what waits is dropped */
-/* Takes a line, writing first what waits when it would not fit. `deadline` is of clock_monotonic_us(): a reader that reads
- * nothing is waited for until then, and then its lines are dropped and counted. */
+/* Takes a line, writing first what waits when it would not fit. `deadline` is of clock_monotonic_us(): a
+ * reader that reads nothing is waited for until then, and then its lines are dropped and counted. */
 void log_output_add(struct log_output *output, struct span line, uint64_t deadline);
 void log_output_flush(struct log_output *output, uint64_t deadline);
 

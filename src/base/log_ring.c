@@ -1,6 +1,6 @@
 /*
- * Records are an 8-byte mark and the bytes, rounded up to 8, in one piece: what is left at the end of the ring and too short
- * is skipped by a mark of its own.
+ * Records are an 8-byte mark and the bytes, rounded up to 8, in one piece: what is left at the end of the
+ * ring and too short is skipped by a mark of its own.
  */
 #include "base/log_ring.h"
 
@@ -70,8 +70,7 @@ bool log_ring_put(struct log_ring *ring, uint32_t tag, struct span bytes, bool *
     }
     log_ring_mark(ring, head, (uint32_t)bytes.length, tag);
     if (bytes.length != 0)
-        memcpy(ring->bytes + (head & (ring->size - 1)) + sizeof(struct log_mark), bytes.at,
-               bytes.length);
+        memcpy(ring->bytes + (head & (ring->size - 1)) + sizeof(struct log_mark), bytes.at, bytes.length);
     atomic_store_explicit(&ring->head, head + wanted, memory_order_release);
     return true;
 }
@@ -98,6 +97,5 @@ bool log_ring_first(struct log_ring *ring, uint32_t *tag, struct span *bytes)
 void log_ring_drop(struct log_ring *ring, struct span bytes)
 {
     size_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-    atomic_store_explicit(&ring->tail, tail + log_ring_record_size(bytes.length),
-                          memory_order_release);
+    atomic_store_explicit(&ring->tail, tail + log_ring_record_size(bytes.length), memory_order_release);
 }

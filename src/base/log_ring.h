@@ -1,6 +1,6 @@
 /*
- * A ring of tagged records between two threads: one puts, one takes, nobody waits. The puts cost one copy and one release
- * store; the taker's position is looked at only when the ring seems half full.
+ * A ring of tagged records between two threads: one puts, one takes, nobody waits. The puts cost one copy and
+ * one release store; the taker's position is looked at only when the ring seems half full.
  */
 #ifndef WEIR_BASE_LOG_RING_H
 #define WEIR_BASE_LOG_RING_H

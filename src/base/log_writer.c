@@ -1,6 +1,6 @@
 /*
- * The log thread, and the door to it for all others. It looks at the rings every 20 ms while lines come, sleeps after a second
- * without, and is woken by the next line or by a ring that is half full.
+ * The log thread, and the door to it for all others. It looks at the rings every 20 ms while lines come,
+ * sleeps after a second without, and is woken by the next line or by a ring that is half full.
  */
 #include "base/log_writer.h"
 
@@ -22,9 +22,9 @@
 #include "base/log_ring.h"
 
 #define LOG_ROUND_US 20000u
-#define LOG_ROUNDS_AWAKE 50u     /* without a line, before a long sleep */
-#define LOG_SLEEP_US 1000000u    /* also how late folded lines are told at most */
-#define LOG_STUCK_US 1000000u    /* how long a reader that reads nothing is waited for */
+#define LOG_ROUNDS_AWAKE 50u      /* without a line, before a long sleep */
+#define LOG_SLEEP_US 1000000u     /* also how late folded lines are told at most */
+#define LOG_STUCK_US 1000000u     /* how long a reader that reads nothing is waited for */
 #define LOG_RECORDS_A_ROUND 4096u /* of one ring, so that each gets its turn */
 
 enum log_state { LOG_NOT_STARTED, LOG_RUNNING, LOG_STOPPING, LOG_STOPPED };
@@ -55,8 +55,7 @@ static _Thread_local struct log_ring *log_ring;
 
 static void log_wake(void)
 {
-    if (!atomic_load_explicit(&writer.called, memory_order_relaxed) &&
-        !atomic_exchange(&writer.called, true))
+    if (!atomic_load_explicit(&writer.called, memory_order_relaxed) && !atomic_exchange(&writer.called, true))
         sem_post(&writer.wake);
 }
 

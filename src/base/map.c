@@ -1,4 +1,5 @@
-/* Open addressing with linear probes, at most three quarters full; removal moves the followers back, so there are no tombstones. */
+/* Open addressing with linear probes, at most three quarters full; removal moves the followers back, so there
+ * are no tombstones. */
 #include "base/map.h"
 
 #include <assert.h>

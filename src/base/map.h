@@ -1,4 +1,5 @@
-/* A map keyed by bytes (open addressing, keyed hash so that nobody outside can choose collisions). Keys are copied. */
+/* A map keyed by bytes (open addressing, keyed hash so that nobody outside can choose collisions). Keys are
+ * copied. */
 #ifndef WEIR_BASE_MAP_H
 #define WEIR_BASE_MAP_H
 

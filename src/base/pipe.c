@@ -1,6 +1,6 @@
 /*
- * The pool is last in, first out, and small: a pipe is worth having only for large bodies, and what lies in pipes is memory of the kernel,
- * which has to be bounded. A pipe that comes back with bytes in it is closed.
+ * The pool is last in, first out, and small: a pipe is worth having only for large bodies, and what lies in
+ * pipes is memory of the kernel, which has to be bounded. A pipe that comes back with bytes in it is closed.
  */
 #include "base/pipe.h"
 
@@ -30,7 +30,8 @@ static struct pipe *pipe_make(void)
     int ends[2];
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
         return NULL;
-    struct pipe *pipe = fcntl(ends[1], F_SETPIPE_SZ, (int)PIPE_ROOM) >= (int)PIPE_ROOM ? calloc(1, sizeof *pipe) : NULL;
+    struct pipe *pipe =
+        fcntl(ends[1], F_SETPIPE_SZ, (int)PIPE_ROOM) >= (int)PIPE_ROOM ? calloc(1, sizeof *pipe) : NULL;
     if (pipe == NULL) {
         close(ends[0]);
         close(ends[1]);
@@ -88,7 +89,8 @@ ssize_t pipe_drain(struct pipe *pipe, int to, size_t most, bool more)
         errno = EPIPE;
         return -1;
     }
-    ssize_t bytes = splice(pipe->read_end, NULL, to, NULL, most, SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0));
+    ssize_t bytes = splice(pipe->read_end, NULL, to, NULL, most,
+                           SPLICE_F_MOVE | SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0));
     if (bytes > 0)
         pipe->inside -= (size_t)bytes;
     return bytes;

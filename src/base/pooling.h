@@ -1,4 +1,5 @@
-/* Whether freed memory is kept for reuse. Not under AddressSanitizer: it can only see a use after free that reached free(). */
+/* Whether freed memory is kept for reuse. Not under AddressSanitizer: it can only see a use after free that
+ * reached free(). */
 #ifndef WEIR_BASE_POOLING_H
 #define WEIR_BASE_POOLING_H
 

@@ -1,4 +1,5 @@
-/* xoshiro256++ (Blackman, Vigna: Scrambled Linear Pseudorandom Number Generators, 2019) and the kernel's secrets. */
+/* xoshiro256++ (Blackman, Vigna: Scrambled Linear Pseudorandom Number Generators, 2019) and the kernel's
+ * secrets. */
 #include "base/rng.h"
 
 #include <assert.h>

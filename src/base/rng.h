@@ -9,10 +9,11 @@ struct rng {
     uint64_t state[4];
 };
 
-void rng_seed(struct rng *rng);                         /* from the kernel */
-void rng_seed_with(struct rng *rng, uint64_t seed);     /* repeatable, for tests */
+void rng_seed(struct rng *rng);                     /* from the kernel */
+void rng_seed_with(struct rng *rng, uint64_t seed); /* repeatable, for tests */
 uint64_t rng_next(struct rng *rng);
-uint32_t rng_below(struct rng *rng, uint32_t bound);    /* 0 .. bound-1, bound > 0, no modulo bias worth naming (Lemire) */
+/* 0 .. bound-1, bound > 0, no modulo bias worth naming (Lemire) */
+uint32_t rng_below(struct rng *rng, uint32_t bound);
 /* Bytes nobody can guess, from the kernel; ends the process when the kernel has none. */
 void random_secret(void *to, size_t size);
 

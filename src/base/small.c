@@ -1,4 +1,5 @@
-/* A piece has its class before it. Under AddressSanitizer nothing is kept, so that a use after a free is seen. */
+/* A piece has its class before it. Under AddressSanitizer nothing is kept, so that a use after a free is
+ * seen. */
 #include "base/small.h"
 
 #include <assert.h>
@@ -40,7 +41,7 @@ void *small_get(size_t size)
     piece = malloc(class < CLASSES ? class * STEP : sizeof *piece + size);
     if (piece == NULL)
         return NULL;
-    piece->class = class < CLASSES ? (uint32_t)class : 0;
+    piece->class = class < CLASSES ? (uint32_t) class : 0;
     piece->size = size;
     return piece + 1;
 }
@@ -89,7 +90,7 @@ void small_free(void *bytes)
 
 void small_trim(void)
 {
-    for (unsigned class = 0; class < CLASSES; class++) {
+    for (unsigned class = 0; class < CLASSES; class ++) {
         while (small_pool.lists[class] != NULL) {
             struct small *piece = small_pool.lists[class];
             small_pool.lists[class] = piece->next;

@@ -1,4 +1,5 @@
-/* Bounded text: a writer over memory of the caller that never runs over and remembers that it was cut; and a growing one. */
+/* Bounded text: a writer over memory of the caller that never runs over and remembers that it was cut; and a
+ * growing one. */
 #ifndef WEIR_BASE_TEXT_H
 #define WEIR_BASE_TEXT_H
 
@@ -23,7 +24,8 @@ void text_add(struct text *text, struct span bytes);
 void text_char(struct text *text, char c);
 void text_print(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
 void text_number(struct text *text, uint64_t value);
-/* Escapes control bytes, quotes, backslash and bytes over 0x7e as \xHH, so that client data cannot forge lines or colours. */
+/* Escapes control bytes, quotes, backslash and bytes over 0x7e as \xHH, so that client data cannot forge
+ * lines or colours. */
 void text_escaped(struct text *text, struct span bytes);
 struct span text_span(const struct text *text);
 

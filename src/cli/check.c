@@ -43,8 +43,9 @@ static int check_file(const char *path, bool as_json, bool quiet)
     if (good && !as_json && !quiet)
         printf("%s is good: %zu listener%s, %zu route%s, %zu pool%s\n",
                strcmp(path, "-") == 0 ? "standard input" : path, config->listeners_count,
-               config->listeners_count == 1 ? "" : "s", config->routes_count, config->routes_count == 1 ? "" : "s",
-               config->pools_count, config->pools_count == 1 ? "" : "s");
+               config->listeners_count == 1 ? "" : "s", config->routes_count,
+               config->routes_count == 1 ? "" : "s", config->pools_count,
+               config->pools_count == 1 ? "" : "s");
     config_free(config);
     schema_report_free(report);
     return good ? EXIT_OK : EXIT_FAILED;
@@ -53,7 +54,8 @@ static int check_file(const char *path, bool as_json, bool quiet)
 int cli_check(int argc, char **argv)
 {
     static const struct option_row rows[] = {
-        [ROW_CONFIG] = {"config", 'c', "FILE", "the configuration (default /etc/weir/weir.yaml; -: standard input)"},
+        [ROW_CONFIG] = {"config", 'c', "FILE",
+                        "the configuration (default /etc/weir/weir.yaml; -: standard input)"},
         [ROW_JSON] = {"json", 'j', NULL, "for programs"},
         [ROW_QUIET] = {"quiet", 'q', NULL, "problems only"},
         {NULL, 0, NULL, NULL},

@@ -1,6 +1,6 @@
 /*
- * What the config room can't know by itself: whether a regular expression compiles, a template names what exists, and a
- * path is one. All are cheap; certificates are not, and whoever loads them tells their errors.
+ * What the config room can't know by itself: whether a regular expression compiles, a template names what
+ * exists, and a path is one. All are cheap; certificates are not, and whoever loads them tells their errors.
  */
 #include "cli/checks.h"
 
@@ -18,5 +18,6 @@ static bool template_check(const char *text, struct error *error)
 
 void checks_install(void)
 {
-    config_hooks = (struct config_hooks){.regex = regex_check, .template = template_check, .path = router_path_check};
+    config_hooks =
+        (struct config_hooks){.regex = regex_check, .template = template_check, .path = router_path_check};
 }

@@ -1,4 +1,5 @@
-/* Lends the configuration the checks that rooms above it make, so that a bad pattern is told at its place in the file.
+/* Lends the configuration the checks that rooms above it make, so that a bad pattern is told at its place in
+ * the file.
  */
 #ifndef WEIR_CLI_CHECKS_H
 #define WEIR_CLI_CHECKS_H

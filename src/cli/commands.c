@@ -15,7 +15,8 @@ const struct cli_command cli_commands[] = {
     {"check", cli_check, "[-c FILE]", "read and validate the file: every problem, not just the first"},
     {"explain", cli_explain, "[-c FILE] [-H 'Name: value'] [--from IP] METHOD URL",
      "which listener, route, limits, filters and pool would serve a request"},
-    {"config", cli_config, "[-c FILE]", "the effective configuration, with includes merged and defaults filled in"},
+    {"config", cli_config, "[-c FILE]",
+     "the effective configuration, with includes merged and defaults filled in"},
     {"schema", cli_schema, "", "JSON Schema of the file, for editors"},
     {"proxy", cli_proxy, "--listen ADDR --to ADDR [--to ADDR ...]", "a proxy in one line, without a file"},
     {"demo", cli_demo, "[--port N]", "backends, certificate and configuration: something to curl"},
@@ -43,7 +44,8 @@ static void command_print_all(FILE *to)
 /* Other proxies are given their file at once. */
 static int command_missing(const char *name)
 {
-    fprintf(stderr, "weir: a command comes before \"%s\"\ntry: weir run -c %s, or weir --help\n", name, name[0] == '-' ? "FILE" : name);
+    fprintf(stderr, "weir: a command comes before \"%s\"\ntry: weir run -c %s, or weir --help\n", name,
+            name[0] == '-' ? "FILE" : name);
     return EXIT_USAGE;
 }
 

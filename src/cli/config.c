@@ -35,7 +35,8 @@ int cli_config(int argc, char **argv)
     struct options options = {
         .command = "config",
         .arguments = "[-c FILE]",
-        .summary = "Prints the effective configuration: other files merged, variables and defaults filled in.",
+        .summary =
+            "Prints the effective configuration: other files merged, variables and defaults filled in.",
         .rows = rows,
         .notes = "exit codes: 0 the file is good, 1 it has errors, 2 wrong usage",
     };

@@ -1,4 +1,5 @@
-/* weir demo: backends, a certificate and a configuration made on the spot, and the commands to try them with. */
+/* weir demo: backends, a certificate and a configuration made on the spot, and the commands to try them with.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -76,7 +77,8 @@ static bool demo_make_folder(struct demo *demo, const char *given, struct error 
     if (given == NULL) {
         snprintf(demo->folder, sizeof demo->folder, "%s/weir-demo-XXXXXX",
                  temporary != NULL && temporary[0] == '/' ? temporary : "/tmp");
-        return mkdtemp(demo->folder) != NULL || error_set_errno(error, errno, "cannot make the folder %s", demo->folder);
+        return mkdtemp(demo->folder) != NULL ||
+               error_set_errno(error, errno, "cannot make the folder %s", demo->folder);
     }
     if (mkdir(given, 0755) != 0 && errno != EEXIST)
         return error_set_errno(error, errno, "cannot make the folder %s", given);
@@ -90,25 +92,28 @@ static bool demo_make_folder(struct demo *demo, const char *given, struct error 
 
 static void demo_write_config(const struct demo *demo, struct text *text)
 {
-    text_print(text,
-               "# What weir demo serves. weir.yaml(5) explains every key; `weir explain` says what would happen to a request.\n"
-               "workers: 2\n"
-               "listeners:\n"
-               "  - address: \"127.0.0.1:%u\"\n"
-               "    tls: { certificates: [{ cert: cert.pem, key: key.pem }] }\n"
-               "  - address: \"127.0.0.1:%u\"\n"
-               "    routes:\n"
-               "      - redirect: { scheme: https, port: %u }\n"
-               "rate_limits:\n"
-               "  few: { rate: 2/s, burst: 3, key: client.ip }\n"
-               "routes:\n"
-               "  - { name: limited, match: { path: /limited }, rate_limit: few, pool: colours }\n"
-               "  - { name: canary, match: { header: { x-canary: \"*\" } }, pool: canary }\n"
-               "  - { name: hello, match: { path: /hello }, respond: { body: \"hello, ${client.ip}\\n\" } }\n"
-               "  - { name: rest, pool: colours }\n"
-               "pools:\n",
-               demo->tls_port, demo->plain_port, demo->tls_port);
-    text_add(text, SPAN("  colours:\n    balance: round_robin\n    health: { path: /, interval: 2s }\n    servers:\n"));
+    text_print(
+        text,
+        "# What weir demo serves. weir.yaml(5) explains every key; `weir explain` says what would happen to a request.\n"
+        "workers: 2\n"
+        "listeners:\n"
+        "  - address: \"127.0.0.1:%u\"\n"
+        "    tls: { certificates: [{ cert: cert.pem, key: key.pem }] }\n"
+        "  - address: \"127.0.0.1:%u\"\n"
+        "    routes:\n"
+        "      - redirect: { scheme: https, port: %u }\n"
+        "rate_limits:\n"
+        "  few: { rate: 2/s, burst: 3, key: client.ip }\n"
+        "routes:\n"
+        "  - { name: limited, match: { path: /limited }, rate_limit: few, pool: colours }\n"
+        "  - { name: canary, match: { header: { x-canary: \"*\" } }, pool: canary }\n"
+        "  - { name: hello, match: { path: /hello }, respond: { body: \"hello, ${client.ip}\\n\" } }\n"
+        "  - { name: rest, pool: colours }\n"
+        "pools:\n",
+        demo->tls_port, demo->plain_port, demo->tls_port);
+    text_add(
+        text,
+        SPAN("  colours:\n    balance: round_robin\n    health: { path: /, interval: 2s }\n    servers:\n"));
     for (unsigned i = 0; i < DEMO_BACKENDS; i++)
         text_print(text, "      - { name: %s, address: \"127.0.0.1:%u\" }\n", demo_backend_names[i],
                    demo_backends_port(demo->backends, i));
@@ -161,16 +166,17 @@ static bool demo_start_backends(struct demo *demo, struct error *error)
 static void demo_print(void *argument)
 {
     const struct demo *demo = argument;
-    printf("weir serves %s/weir.yaml. Try:\n\n"
-           "  curl --cacert %s/cert.pem https://localhost:%u/            each backend in turn\n"
-           "  curl --cacert %s/cert.pem https://localhost:%u/hello       answered by weir itself\n"
-           "  curl --cacert %s/cert.pem -H 'X-Canary: 1' https://localhost:%u/   always %s\n"
-           "  curl --cacert %s/cert.pem -i 'https://localhost:%u/limited?[1-5]'  the last are refused: 2 a second\n"
-           "  curl -i http://localhost:%u/                               sent to https\n\n"
-           "Edit the file and `kill -HUP %d`: it is reloaded. Ctrl-C ends%s. The access log follows.\n\n",
-           demo->folder, demo->folder, demo->tls_port, demo->folder, demo->tls_port, demo->folder, demo->tls_port,
-           demo_backend_names[DEMO_BACKENDS - 1], demo->folder, demo->tls_port, demo->plain_port, (int)getpid(),
-           demo->keep ? "" : " and removes the folder");
+    printf(
+        "weir serves %s/weir.yaml. Try:\n\n"
+        "  curl --cacert %s/cert.pem https://localhost:%u/            each backend in turn\n"
+        "  curl --cacert %s/cert.pem https://localhost:%u/hello       answered by weir itself\n"
+        "  curl --cacert %s/cert.pem -H 'X-Canary: 1' https://localhost:%u/   always %s\n"
+        "  curl --cacert %s/cert.pem -i 'https://localhost:%u/limited?[1-5]'  the last are refused: 2 a second\n"
+        "  curl -i http://localhost:%u/                               sent to https\n\n"
+        "Edit the file and `kill -HUP %d`: it is reloaded. Ctrl-C ends%s. The access log follows.\n\n",
+        demo->folder, demo->folder, demo->tls_port, demo->folder, demo->tls_port, demo->folder,
+        demo->tls_port, demo_backend_names[DEMO_BACKENDS - 1], demo->folder, demo->tls_port, demo->plain_port,
+        (int)getpid(), demo->keep ? "" : " and removes the folder");
     fflush(stdout);
 }
 
@@ -216,7 +222,8 @@ int cli_demo(int argc, char **argv)
 {
     enum { PORT, FOLDER };
     static const struct option_row rows[] = {
-        [PORT] = {"port", 'p', "N", "https on this port and http on the one after it (default 8443, or any if it is taken)"},
+        [PORT] = {"port", 'p', "N",
+                  "https on this port and http on the one after it (default 8443, or any if it is taken)"},
         [FOLDER] = {"dir", 'd', "DIR", "write certificate and configuration there, and keep them"},
         {NULL, 0, NULL, NULL},
     };

@@ -1,4 +1,5 @@
-/* The demo's servers, on the same transports and codec as the proxy: each answers with its name and with the request it got. */
+/* The demo's servers, on the same transports and codec as the proxy: each answers with its name and with the
+ * request it got. */
 #include "cli/demo_backends.h"
 
 #include <pthread.h>
@@ -146,7 +147,8 @@ static void demo_sent(struct stream *stream, size_t bytes)
 
 static void demo_refused(struct stream *stream, enum failure why)
 {
-    demo_send(stream->owner, failure_info[why].status != 0 ? failure_info[why].status : 400, SPAN("refused\n"));
+    demo_send(stream->owner, failure_info[why].status != 0 ? failure_info[why].status : 400,
+              SPAN("refused\n"));
 }
 
 static void demo_closed(struct stream *stream, enum failure why)
@@ -204,14 +206,15 @@ static void http_closed(struct http_conn *http, enum failure why)
     connection_end(http->owner);
 }
 
-static const struct http_conn_events demo_http_events = {.opened = http_opened, .idle = http_idle, .closed = http_closed};
+static const struct http_conn_events demo_http_events = {
+    .opened = http_opened, .idle = http_idle, .closed = http_closed};
 
 static void transport_opened(struct transport *transport)
 {
     struct demo_connection *connection = transport->owner;
     connection->transport = NULL;
-    connection->http = http_conn_new(HTTP_1, HTTP_SERVER, transport, &connection->server->backends->settings, NULL,
-                                     &demo_http_events, connection);
+    connection->http = http_conn_new(HTTP_1, HTTP_SERVER, transport, &connection->server->backends->settings,
+                                     NULL, &demo_http_events, connection);
 }
 
 static void transport_received(struct transport *transport, struct buf *bytes)
@@ -269,7 +272,7 @@ static void demo_stop(struct letter *letter, void *reader)
     struct demo_backends *backends = reader;
     for (unsigned i = 0; i < DEMO_BACKENDS; i++)
         listener_free(backends->servers[i].listener);
-    LIST_EACH_SAFE(node, after, &backends->connections) {
+    LIST_EACH_SAFE (node, after, &backends->connections) {
         struct demo_connection *connection = CONTAINER_OF(node, struct demo_connection, at);
         if (connection->http != NULL)
             http_conn_close(connection->http);
@@ -285,8 +288,8 @@ static void *demo_thread(void *argument)
     struct demo_backends *backends = argument;
     pthread_setname_np(pthread_self(), "demo-backends");
     for (unsigned i = 0; i < DEMO_BACKENDS; i++)
-        backends->servers[i].listener =
-            listener_new(backends->loop, backends->servers[i].descriptor, demo_accepted, &backends->servers[i]);
+        backends->servers[i].listener = listener_new(backends->loop, backends->servers[i].descriptor,
+                                                     demo_accepted, &backends->servers[i]);
     loop_run(backends->loop);
     block_pool_trim(0);
     return NULL;
@@ -330,8 +333,8 @@ uint16_t demo_backends_port(const struct demo_backends *backends, unsigned numbe
 
 bool demo_backends_start(struct demo_backends *backends, const struct config *config, struct error *error)
 {
-    backends->settings =
-        (struct http_settings){.limits = &config->limits, .timeouts = &config->timeouts, .scheme_default = "http"};
+    backends->settings = (struct http_settings){
+        .limits = &config->limits, .timeouts = &config->timeouts, .scheme_default = "http"};
     backends->loop = loop_new();
     backends->mailbox = mailbox_new(backends->loop, backends);
     int number = pthread_create(&backends->thread, NULL, demo_thread, backends);

@@ -1,4 +1,5 @@
-/* Three small HTTP servers on loopback, on a thread of their own, for the demo to have something to proxy to. */
+/* Three small HTTP servers on loopback, on a thread of their own, for the demo to have something to proxy to.
+ */
 #ifndef WEIR_CLI_DEMO_BACKENDS_H
 #define WEIR_CLI_DEMO_BACKENDS_H
 
@@ -18,7 +19,8 @@ extern const char *const demo_backend_names[DEMO_BACKENDS];
 struct demo_backends *demo_backends_new(struct error *error) MUST_CHECK;
 uint16_t demo_backends_port(const struct demo_backends *backends, unsigned number);
 /* Starts to answer; the limits and timeouts are the configuration's, which must outlive it. */
-bool demo_backends_start(struct demo_backends *backends, const struct config *config, struct error *error) MUST_CHECK;
+bool demo_backends_start(struct demo_backends *backends, const struct config *config,
+                         struct error *error) MUST_CHECK;
 void demo_backends_free(struct demo_backends *backends); /* ends the thread; NULL allowed */
 
 #endif

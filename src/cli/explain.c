@@ -1,5 +1,5 @@
-/* weir explain: which listener, route, filters and pool would serve a request, and why not the routes before it. It
- * reads the request with the parser, and finds the route with the router, that serve real ones. */
+/* weir explain: which listener, route, filters and pool would serve a request, and why not the routes before
+ * it. It reads the request with the parser, and finds the route with the router, that serve real ones. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +116,8 @@ static const struct site *choose_site(const struct snapshot *snapshot, const str
         const struct site *site = &snapshot->sites[i];
         const struct listener_config *config = site->config;
         if (question->listener != NULL) {
-            if (strcmp(question->listener, config->name) == 0 || strcmp(question->listener, config->address) == 0)
+            if (strcmp(question->listener, config->name) == 0 ||
+                strcmp(question->listener, config->address) == 0)
                 return site;
             continue;
         }
@@ -131,7 +132,8 @@ static const struct site *choose_site(const struct snapshot *snapshot, const str
 
 /* ---- the answer ---- */
 
-static void tell_skipped(struct answer_text *out, const struct site *site, const struct exchange *x, uint32_t until)
+static void tell_skipped(struct answer_text *out, const struct site *site, const struct exchange *x,
+                         uint32_t until)
 {
     char why[256], line[400];
     if (out->as_json) {
@@ -172,19 +174,23 @@ static void tell_filters(struct answer_text *out, const struct plan *plan, struc
 
 static void pool_line(char *line, size_t room, const struct plan *plan, size_t index)
 {
-    static const char *const protocols[] = {
-        [POOL_HTTP_1] = "HTTP/1.1", [POOL_H2] = "HTTP/2", [POOL_H2C] = "HTTP/2", [POOL_AUTO] = "HTTP/2 or HTTP/1.1"};
-    static const char *const balances[] = {"adaptive", "least_conn", "round_robin", "random", "first", "hash"};
+    static const char *const protocols[] = {[POOL_HTTP_1] = "HTTP/1.1",
+                                            [POOL_H2] = "HTTP/2",
+                                            [POOL_H2C] = "HTTP/2",
+                                            [POOL_AUTO] = "HTTP/2 or HTTP/1.1"};
+    static const char *const balances[] = {"adaptive", "least_conn", "round_robin",
+                                           "random",   "first",      "hash"};
     const struct pool_config *pool = plan->pools[index]->config;
     char share[64] = "";
     if (plan->pools_count > 1)
         snprintf(share, sizeof share, " (%u of %u)", plan->weights[index], plan->weights_total);
-    snprintf(line, room,
-             "%s%s: %s over %zu server%s by %s%s, %llu %s after the first, at most %llu requests wait %llu ms",
-             pool->name, share, balances[pool->balance], pool->servers_count, pool->servers_count == 1 ? "" : "s",
-             protocols[plan->pools[index]->protocol], pool->tls != NULL ? " in TLS" : "",
-             (unsigned long long)pool->retry.attempts, pool->retry.attempts == 1 ? "try" : "tries",
-             (unsigned long long)pool->queue.size, (unsigned long long)pool->queue.max_wait);
+    snprintf(
+        line, room,
+        "%s%s: %s over %zu server%s by %s%s, %llu %s after the first, at most %llu requests wait %llu ms",
+        pool->name, share, balances[pool->balance], pool->servers_count, pool->servers_count == 1 ? "" : "s",
+        protocols[plan->pools[index]->protocol], pool->tls != NULL ? " in TLS" : "",
+        (unsigned long long)pool->retry.attempts, pool->retry.attempts == 1 ? "try" : "tries",
+        (unsigned long long)pool->queue.size, (unsigned long long)pool->queue.max_wait);
 }
 
 /* "auto", "50", or empty for no limit, with a word before it. */
@@ -207,12 +213,14 @@ static void tell_choice(struct answer_text *out, const struct pool_config *pool)
     for (size_t i = 0; pool->balance == BALANCE_HASH && i < pool->hash.key.count; i++)
         text_print(&text, "%s%s", i == 0 ? "by " : ", ", pool->hash.key.items[i]);
     if (text.length != 0 && pool->hash.bounded_load != 0)
-        text_print(&text, "; at most %llu%% of its share to a server", (unsigned long long)pool->hash.bounded_load);
+        text_print(&text, "; at most %llu%% of its share to a server",
+                   (unsigned long long)pool->hash.bounded_load);
     if (text.length != 0)
         tell(out, "hash", line);
 }
 
-static void print_server(struct text *text, const struct pool_config *pool, const struct server_config *server)
+static void print_server(struct text *text, const struct pool_config *pool,
+                         const struct server_config *server)
 {
     bool far = pool->zone != NULL && server->zone != NULL && strcmp(pool->zone, server->zone) != 0;
     text_print(text, "%s, weight %llu", server->address, (unsigned long long)server->weight);
@@ -309,8 +317,8 @@ static void tell_plan(struct answer_text *out, const struct plan *plan, struct e
         tell(out, "action", line);
         return;
     }
-    snprintf(line, sizeof line, "response %u ms, idle %u ms, whole %u ms (0: no limit)", plan->response_timeout,
-             plan->idle_timeout, plan->timeout);
+    snprintf(line, sizeof line, "response %u ms, idle %u ms, whole %u ms (0: no limit)",
+             plan->response_timeout, plan->idle_timeout, plan->timeout);
     tell(out, "timeouts", line);
     if (plan->config->priority != PRIORITY_NORMAL)
         tell(out, "priority", plan->config->priority == PRIORITY_HIGH ? "high" : "low");
@@ -372,15 +380,16 @@ static void tell_protocols(struct answer_text *out, const struct site *site)
     char line[256] = "";
     for (size_t i = 0, length = 0; i < COUNT_OF(names); i++)
         if ((bits & names[i].bit) != 0)
-            length +=
-                (size_t)snprintf(line + length, sizeof line - length, "%s%s", length == 0 ? "" : ", ", names[i].name);
+            length += (size_t)snprintf(line + length, sizeof line - length, "%s%s", length == 0 ? "" : ", ",
+                                       names[i].name);
     tell(out, "protocols", line);
     if ((bits & (PROTOCOL_H2 | PROTOCOL_H2C)) == 0)
         return;
-    snprintf(line, sizeof line,
-             "%llu streams a connection, heads of %llu bytes, windows of up to %llu a stream and %llu a connection",
-             (unsigned long long)limits->streams, (unsigned long long)limits->header_list,
-             (unsigned long long)limits->stream_window, (unsigned long long)limits->connection_window);
+    snprintf(
+        line, sizeof line,
+        "%llu streams a connection, heads of %llu bytes, windows of up to %llu a stream and %llu a connection",
+        (unsigned long long)limits->streams, (unsigned long long)limits->header_list,
+        (unsigned long long)limits->stream_window, (unsigned long long)limits->connection_window);
     tell(out, "http2", line);
 }
 
@@ -389,7 +398,8 @@ static void tell_failure(struct answer_text *out, const struct exchange *x, enum
     const struct failure_info *info = &failure_info[why];
     char line[256];
     if (grpc_kind(&x->request.fields, NULL) == GRPC_PLAIN)
-        snprintf(line, sizeof line, "200 with grpc-status %d, %s (%s)", (int)info->grpc, info->text, info->word);
+        snprintf(line, sizeof line, "200 with grpc-status %d, %s (%s)", (int)info->grpc, info->text,
+                 info->word);
     else
         snprintf(line, sizeof line, "%u, %s (%s)", info->status, info->text, info->word);
     tell(out, "answer", line);
@@ -481,18 +491,21 @@ static int explain_file(const struct question *question)
 int cli_explain(int argc, char **argv)
 {
     static const struct option_row rows[] = {
-        [ROW_CONFIG] = {"config", 'c', "FILE", "the configuration (default /etc/weir/weir.yaml; -: standard input)"},
+        [ROW_CONFIG] = {"config", 'c', "FILE",
+                        "the configuration (default /etc/weir/weir.yaml; -: standard input)"},
         [ROW_FIELD] = {"header", 'H', "FIELD", "a field of the request, 'Name: value'; may be given again"},
         [ROW_FROM] = {"from", 'f', "IP", "the address that the request comes from (default 127.0.0.1)"},
-        [ROW_LISTENER] = {"listener", 'l', "NAME", "the listener (default: the one of the URL's scheme and port)"},
+        [ROW_LISTENER] = {"listener", 'l', "NAME",
+                          "the listener (default: the one of the URL's scheme and port)"},
         [ROW_JSON] = {"json", 'j', NULL, "for programs"},
         {NULL, 0, NULL, NULL},
     };
     struct options options = {
         .command = "explain",
         .arguments = "[-c FILE] [-H 'Name: value'] [--from IP] METHOD URL",
-        .summary = "Tells which listener, route, limits, filters and pool would serve a request, and why not the "
-                   "routes before it.",
+        .summary =
+            "Tells which listener, route, limits, filters and pool would serve a request, and why not the "
+            "routes before it.",
         .rows = rows,
         .notes = "exit codes: 0 a route serves it, 1 none does or the file has errors, 2 wrong usage",
     };
@@ -515,7 +528,8 @@ int cli_explain(int argc, char **argv)
         question.method = options_argument(&options);
         question.url = question.method != NULL ? options_argument(&options) : NULL;
         if (question.url == NULL)
-            row = options_complain(&options, "a METHOD and a URL are needed, such as GET https://example.com/");
+            row =
+                options_complain(&options, "a METHOD and a URL are needed, such as GET https://example.com/");
     }
     if (row != OPTIONS_END)
         return row == OPTIONS_HELP ? EXIT_OK : EXIT_USAGE;

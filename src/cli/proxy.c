@@ -18,7 +18,8 @@ struct proxy_options {
     bool quiet, print;
 };
 
-/* JSON strings are YAML strings. A relative file is meant from here, not from the folder of a configuration that there is none of. */
+/* JSON strings are YAML strings. A relative file is meant from here, not from the folder of a configuration
+ * that there is none of. */
 static void proxy_add_path(struct text *text, const char *path)
 {
     struct text whole = text_growing();
@@ -63,7 +64,9 @@ static bool proxy_check(const struct options *options, const struct proxy_option
     if (wanted->listen == NULL)
         return options_complain(options, "--listen is missing: where clients connect, such as :8080") >= 0;
     if (wanted->servers_count == 0)
-        return options_complain(options, "--to is missing: the server that gets the requests, such as 127.0.0.1:3000") >= 0;
+        return options_complain(
+                   options, "--to is missing: the server that gets the requests, such as 127.0.0.1:3000") >=
+               0;
     if (!address_parse(&address, wanted->listen, &error))
         return options_complain(options, "--listen %s: %s", wanted->listen, error.text) >= 0;
     if ((wanted->certificate == NULL) != (wanted->key == NULL))
@@ -111,7 +114,8 @@ int cli_proxy(int argc, char **argv)
     int row;
     options_begin(&options, argc, argv);
     while ((row = options_next(&options, &value)) >= 0) {
-        const char **texts[] = {[LISTEN] = &wanted.listen, [TLS_CERT] = &wanted.certificate, [TLS_KEY] = &wanted.key};
+        const char **texts[] = {
+            [LISTEN] = &wanted.listen, [TLS_CERT] = &wanted.certificate, [TLS_KEY] = &wanted.key};
         if (row == TO)
             wanted.servers[wanted.servers_count++] = value;
         else if (row == QUIET)

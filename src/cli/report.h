@@ -7,7 +7,8 @@
 
 struct schema_report;
 
-/* All problems and, when there are any, the line that sums them up; coloured on a terminal unless NO_COLOR is set. */
+/* All problems and, when there are any, the line that sums them up; coloured on a terminal unless NO_COLOR is
+ * set. */
 void report_print(struct schema_report *report, FILE *to);
 
 #endif

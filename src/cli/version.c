@@ -64,12 +64,9 @@ int cli_version(int argc, char **argv)
         .rows = rows,
     };
     const struct version_part parts[] = {
-        {"libevent", net_library_version()},
-        {"openssl", tls_library_version()},
-        {"libyaml", schema_library_version()},
-        {"pcre2", regex_library_version()},
-        {"nghttp2", h2_library_version()},
-        {NULL, NULL},
+        {"libevent", net_library_version()},   {"openssl", tls_library_version()},
+        {"libyaml", schema_library_version()}, {"pcre2", regex_library_version()},
+        {"nghttp2", h2_library_version()},     {NULL, NULL},
     };
     const char *value;
     bool as_json = false;

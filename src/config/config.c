@@ -1,6 +1,6 @@
 /*
- * The root of the file, and loading: the schema room turns text into structs, config_check.c finds what a single key
- * can't tell. Nothing here acts on what the file says.
+ * The root of the file, and loading: the schema room turns text into structs, config_check.c finds what a
+ * single key can't tell. Nothing here acts on what the file says.
  */
 #include "config/config.h"
 
@@ -23,19 +23,25 @@ static const struct schema_key timeouts_keys[] = {
                  "Longest time for the head of a request, from its first byte or the accept."),
     KEY_DURATION(TIMEOUTS, keep_alive, "60s", 0, HOURS(24),
                  "How long a client connection may be idle between requests; 0s: one request each."),
-    KEY_DURATION(TIMEOUTS, request_idle, "30s", 10, HOURS(24), "Longest time between two pieces of a request body."),
-    KEY_DURATION(TIMEOUTS, write, "30s", 10, HOURS(24), "Longest time for a client to take any of what waits for it."),
+    KEY_DURATION(TIMEOUTS, request_idle, "30s", 10, HOURS(24),
+                 "Longest time between two pieces of a request body."),
+    KEY_DURATION(TIMEOUTS, write, "30s", 10, HOURS(24),
+                 "Longest time for a client to take any of what waits for it."),
     KEY_DURATION(TIMEOUTS, linger, "2s", 0, MINUTES(5),
                  "How long a connection is read from after an error, so that the client sees the answer."),
     KEY_DURATION(TIMEOUTS, response, "60s", 10, HOURS(24),
                  "Longest time for a server to begin its answer, once it has the request."),
-    KEY_DURATION(TIMEOUTS, response_idle, "60s", 10, HOURS(24), "Longest time between two pieces of a response body."),
-    KEY_DURATION(TIMEOUTS, request, "0s", 0, HOURS(168), "Longest time for a request and its response; 0s: none."),
+    KEY_DURATION(TIMEOUTS, response_idle, "60s", 10, HOURS(24),
+                 "Longest time between two pieces of a response body."),
+    KEY_DURATION(TIMEOUTS, request, "0s", 0, HOURS(168),
+                 "Longest time for a request and its response; 0s: none."),
     KEY_DURATION(TIMEOUTS, tunnel_idle, "1h", 10, HOURS(168),
                  "Longest time without a byte either way in a tunnel such as a WebSocket."),
-    KEY_DURATION(TIMEOUTS, ping, "15s", 0, HOURS(1),
-                 "After this long without a byte from a server with requests in progress over HTTP/2, it is asked by PING; 0s: never."),
-    KEY_DURATION(TIMEOUTS, ping_answer, "5s", 10, HOURS(1), "Longest time for the answer to a PING; then the connection is closed."),
+    KEY_DURATION(
+        TIMEOUTS, ping, "15s", 0, HOURS(1),
+        "After this long without a byte from a server with requests in progress over HTTP/2, it is asked by PING; 0s: never."),
+    KEY_DURATION(TIMEOUTS, ping_answer, "5s", 10, HOURS(1),
+                 "Longest time for the answer to a PING; then the connection is closed."),
     KEY_DURATION(TIMEOUTS, half_closed, "30s", 10, HOURS(168),
                  "Longest time for a tunnel of which one side has ended."),
     KEY_END};
@@ -44,7 +50,8 @@ const struct schema timeouts_schema = {
 
 #define LIMITS struct limits_config
 static const struct schema_key limits_keys[] = {
-    KEY_INT(LIMITS, connections, "10000", 1, 10000000, "Client connections open at once, all workers together."),
+    KEY_INT(LIMITS, connections, "10000", 1, 10000000,
+            "Client connections open at once, all workers together."),
     KEY_SIZE(LIMITS, request_head, "16KiB", 1024, MEBIBYTES(1), "Largest head of a request; over it: 431."),
     KEY_SIZE(LIMITS, header_list, "64KiB", 1024, MEBIBYTES(1),
              "Largest head of a request over HTTP/2, where gRPC carries its metadata; over it: 431."),
@@ -55,8 +62,9 @@ static const struct schema_key limits_keys[] = {
     KEY_SIZE(LIMITS, least_body_rate, "240B", 0, GIBIBYTES(1),
              "Bytes a second that a request body must bring, averaged over timeouts.request_idle; 0B: off."),
     KEY_INT(LIMITS, keep_alive_requests, "0", 0, 1000000000, "Requests on one client connection; 0: no end."),
-    KEY_SIZE(LIMITS, window, "32KiB", KIBIBYTES(16), MEBIBYTES(64),
-             "Bytes on their way at once, each direction of a request; up to 128KiB while a worker holds little."),
+    KEY_SIZE(
+        LIMITS, window, "32KiB", KIBIBYTES(16), MEBIBYTES(64),
+        "Bytes on their way at once, each direction of a request; up to 128KiB while a worker holds little."),
     KEY_INT(LIMITS, streams, "100", 1, 10000, "Streams open at once on one HTTP/2 connection of a client."),
     KEY_SIZE(LIMITS, stream_window, "1MiB", KIBIBYTES(64), MEBIBYTES(64),
              "What the window of one HTTP/2 stream may grow to, by itself, from 64KiB."),
@@ -64,7 +72,8 @@ static const struct schema_key limits_keys[] = {
              "Bytes received and not yet passed on, all streams of one HTTP/2 connection."),
     KEY_SIZE(LIMITS, memory, "1GiB", MEBIBYTES(1), GIBIBYTES(4096),
              "Memory for bytes on their way, all workers together; over it load is shed."),
-    KEY_INT(LIMITS, interim_responses, "8", 0, 1000, "Interim responses (1xx) passed on before one response."),
+    KEY_INT(LIMITS, interim_responses, "8", 0, 1000,
+            "Interim responses (1xx) passed on before one response."),
     KEY_BOOL(LIMITS, merge_slashes, "false", "Takes // as / when paths are matched."),
     KEY_BOOL(
         LIMITS, underscore_names, "false",
@@ -88,8 +97,8 @@ const struct schema log_schema = {.noun = "log",
 
 #define ACCESS_LOG struct access_log_config
 static const struct schema_key access_log_keys[] = {
-    KEY_PATH(ACCESS_LOG, to, "stdout", "Where to: stdout, stderr, a file or unix:/path.", .choices = log_targets,
-             .check = syntax_log_target),
+    KEY_PATH(ACCESS_LOG, to, "stdout", "Where to: stdout, stderr, a file or unix:/path.",
+             .choices = log_targets, .check = syntax_log_target),
     KEY_CHOICE(ACCESS_LOG, format, "json", access_log_formats, "How a line is written."), KEY_END};
 const struct schema access_log_schema = {.noun = "access_log",
                                          .size = sizeof(ACCESS_LOG),
@@ -101,8 +110,8 @@ const struct schema access_log_schema = {.noun = "access_log",
 static const struct schema_key defaults_keys[] = {
     KEY_OPTIONAL(DEFAULTS, listener, struct listener_config, listener_schema,
                  "For every listener that does not say its own.", .flags = SCHEMA_PARTIAL | SCHEMA_SEEN),
-    KEY_OPTIONAL(DEFAULTS, route, struct route_config, route_schema, "For every route that does not say its own.",
-                 .flags = SCHEMA_PARTIAL | SCHEMA_SEEN),
+    KEY_OPTIONAL(DEFAULTS, route, struct route_config, route_schema,
+                 "For every route that does not say its own.", .flags = SCHEMA_PARTIAL | SCHEMA_SEEN),
     KEY_OPTIONAL(DEFAULTS, pool, struct pool_config, pool_schema, "For every pool that does not say its own.",
                  .flags = SCHEMA_PARTIAL | SCHEMA_SEEN),
     KEY_END};
@@ -118,19 +127,22 @@ static const struct schema_key config_keys[] = {
     KEY_SECTION(CONFIG, defaults, DEFAULTS, defaults_schema, "Values for sections that do not say their own.",
                 .flags = SCHEMA_MERGED),
     KEY_SECTIONS(CONFIG, listeners, struct listener_config, listener_schema,
-                 "Addresses that weir accepts connections on.", .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE, .least = 1),
+                 "Addresses that weir accepts connections on.", .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE,
+                 .least = 1),
     KEY_SECTIONS(CONFIG, routes, struct route_config, route_schema,
                  "Which way a request goes; the first that matches serves it."),
     KEY_MAP(CONFIG, pools, struct pool_config, pool_schema, "Groups of servers, by name."),
     KEY_MAP(CONFIG, rate_limits, struct limiter_config, limiter_schema, "Rate limits, by name."),
-    KEY_INT(CONFIG, workers, "auto", 1, 256, "Threads that serve; auto: one for each core that the process may use.",
-            .word = "auto"),
+    KEY_INT(CONFIG, workers, "auto", 1, 256,
+            "Threads that serve; auto: one for each core that the process may use.", .word = "auto"),
     KEY_STRING(CONFIG, user, NULL, "User, or user:group, to become once all addresses are open."),
     KEY_TEXTS(SCHEMA_STRING, CONFIG, trusted_proxies, NULL,
-              "Networks whose forwarding headers are believed; unix: peers on unix sockets.", .check = syntax_network),
+              "Networks whose forwarding headers are believed; unix: peers on unix sockets.",
+              .check = syntax_network),
     KEY_SECTION(CONFIG, timeouts, TIMEOUTS, timeouts_schema, "Longest waits."),
     KEY_SECTION(CONFIG, limits, LIMITS, limits_schema, "Caps on what peers can make grow."),
-    KEY_SECTION(CONFIG, tls, struct tls_shared_config, tls_shared_schema, "TLS settings that all listeners share."),
+    KEY_SECTION(CONFIG, tls, struct tls_shared_config, tls_shared_schema,
+                "TLS settings that all listeners share."),
     KEY_SECTION(CONFIG, log, LOG, log_schema, "The log of the life of the process."),
     KEY_OPTIONAL(CONFIG, access_log, ACCESS_LOG, access_log_schema, "The log of requests; false: none.",
                  .flags = SCHEMA_PRESENT),
@@ -160,7 +172,8 @@ static void names_map(struct loaded *loaded)
         map_set(loaded->rate_limits, span_of(config->rate_limits[i].name), &config->rate_limits[i]);
 }
 
-static struct config *config_make(struct schema_document *document, const char *path, struct schema_report *report)
+static struct config *config_make(struct schema_document *document, const char *path,
+                                  struct schema_report *report)
 {
     struct arena *arena = arena_new_malloc();
     struct loaded *loaded = arena_get_zeroed(arena, sizeof(*loaded));
@@ -188,7 +201,8 @@ struct config *config_load(const char *path, struct schema_report *report)
     return config;
 }
 
-struct config *config_load_text(const char *name, const char *text, size_t length, struct schema_report *report)
+struct config *config_load_text(const char *name, const char *text, size_t length,
+                                struct schema_report *report)
 {
     struct schema_document *document = schema_document_new(report);
     struct config *config = NULL;

@@ -41,12 +41,14 @@ struct limits_config {
     uint64_t window;              /* bytes on their way, each direction of an exchange; 32KiB */
     uint64_t streams;             /* 100; open at once on one HTTP/2 connection */
     uint64_t stream_window;       /* bytes; 1MiB: what the window of one HTTP/2 stream may grow to */
-    uint64_t connection_window;   /* bytes; 4MiB: received and not yet passed on, all streams of one HTTP/2 connection */
-    uint64_t memory;              /* bytes of blocks, all workers together; 1GiB */
-    uint64_t interim_responses;   /* 1xx relayed per response; 8 */
-    bool merge_slashes;           /* false: `//` stays as it is in routing */
+    /* bytes; 4MiB: received and not yet passed on, all streams of one HTTP/2 connection */
+    uint64_t connection_window;
+    uint64_t memory;            /* bytes of blocks, all workers together; 1GiB */
+    uint64_t interim_responses; /* 1xx relayed per response; 8 */
+    bool merge_slashes;         /* false: `//` stays as it is in routing */
     bool
-        underscore_names; /* false: fields whose names have other characters than letters, digits and '-' are dropped */
+        /* false: fields whose names have other characters than letters, digits and '-' are dropped */
+        underscore_names;
 };
 struct log_config {
     enum log_level level;   /* info */
@@ -58,7 +60,8 @@ struct access_log_config {
     const char *to;                /* stdout */
     enum access_log_format format; /* json */
 };
-/* Values for sections that do not say their own; the loader applies them, so nobody else needs to look here. */
+/* Values for sections that do not say their own; the loader applies them, so nobody else needs to look here.
+ */
 struct defaults_config {
     struct listener_config *listener;
     struct route_config *route;
@@ -91,8 +94,8 @@ struct config {
 struct schema_report;
 struct schema;
 /*
- * Checks of values that only rooms above can make, set once at start before the first load; NULL: not checked. Each
- * returns false with a sentence in `error`.
+ * Checks of values that only rooms above can make, set once at start before the first load; NULL: not
+ * checked. Each returns false with a sentence in `error`.
  */
 struct config_hooks {
     bool (*regex)(const char *pattern, struct error *error);
@@ -103,8 +106,9 @@ struct config_hooks {
 extern struct config_hooks config_hooks;
 extern const struct schema config_schema; /* the root: for dumps, JSON Schema and the list of keys */
 /*
- * Reads, validates and cross-checks the file ("-": standard input). All problems go to `report` (schema room); NULL
- * when there was an error. The caller frees with config_free(). Any thread; reads the environment.
+ * Reads, validates and cross-checks the file ("-": standard input). All problems go to `report` (schema
+ * room); NULL when there was an error. The caller frees with config_free(). Any thread; reads the
+ * environment.
  */
 struct config *config_load(const char *path, struct schema_report *report) MUST_CHECK;
 /* The same from memory; `name` stands for the file in messages, its folder for relative paths. */

@@ -1,6 +1,6 @@
 /*
- * What no single key can say: listeners that collide, keys that need each other, files that can't be read; and the
- * fields that are derived from others. Routes are in route_check.c.
+ * What no single key can say: listeners that collide, keys that need each other, files that can't be read;
+ * and the fields that are derived from others. Routes are in route_check.c.
  */
 #include <assert.h>
 #include <errno.h>
@@ -34,7 +34,8 @@ static void *check_get(const struct check *check, size_t size)
 #define PLACE_SECTION(check_, section_) schema_place_section((check_)->document, (section_))
 #define IS_GIVEN(check_, field_) (PLACE(check_, field_).source != NULL)
 
-void file_check(const char *const *field, const struct schema_document *document, struct schema_report *report)
+void file_check(const char *const *field, const struct schema_document *document,
+                struct schema_report *report)
 {
     if (*field == NULL)
         return;
@@ -73,7 +74,8 @@ static void protocols_check(const struct check *check, struct listener_config *l
         const char *const *name = &listener->protocols.items[i];
         unsigned bit = protocol_bit(*name);
         if (bit == PROTOCOL_H2 && listener->tls == NULL)
-            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, name), "h2 needs tls; in the clear it is h2c");
+            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, name),
+                              "h2 needs tls; in the clear it is h2c");
         else if (bit == PROTOCOL_H2C && listener->tls != NULL)
             schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, name),
                               "h2c is in the clear; behind tls it is h2");
@@ -93,7 +95,8 @@ static void certificate_check(const struct check *check, const struct certificat
     size_t errors = schema_report_errors(check->report);
     file_check(&certificate->cert, check->document, check->report);
     file_check(&certificate->key, check->document, check->report);
-    bool whole = certificate->cert != NULL && certificate->key != NULL && schema_report_errors(check->report) == errors;
+    bool whole = certificate->cert != NULL && certificate->key != NULL &&
+                 schema_report_errors(check->report) == errors;
     if (whole && config_hooks.certificate != NULL && !config_hooks.certificate(certificate, &error))
         schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &certificate->cert), "%s", error.text);
 }
@@ -102,7 +105,8 @@ static void tls_check(const struct check *check, const struct tls_config *tls)
 {
     const struct certificate_config *first = NULL;
     if (tls->min_version > tls->max_version)
-        schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, tls), "min_version is above max_version");
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, tls),
+                          "min_version is above max_version");
     if (tls->client_auth != CLIENT_AUTH_OFF && tls->client_ca == NULL)
         schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &tls->client_auth),
                           "client_auth needs client_ca, to verify against");
@@ -118,7 +122,8 @@ static void tls_check(const struct check *check, const struct tls_config *tls)
         if (first != NULL) {
             schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &certificate->is_default),
                               "two certificates are the default");
-            schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->is_default), "this is the other");
+            schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->is_default),
+                              "this is the other");
         }
         first = certificate;
     }
@@ -148,7 +153,8 @@ static void listener_check(const struct check *check, struct listener_config *li
         !schema_is_broken(check->document, check->config))
         schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, listener),
                           "listener has nothing to serve; give routes to it or to the file");
-    routes_check(listener->routes, listener->routes_count, check->document, check->config->arena, check->report);
+    routes_check(listener->routes, listener->routes_count, check->document, check->config->arena,
+                 check->report);
     if (listener->address == NULL)
         return;
     struct span key = span_of(address_key(check, listener->address));
@@ -190,7 +196,8 @@ static void probe_keys_check(const struct check *check, const struct health_conf
                    {&health->expect_body, health->expect_body == NULL}};
     for (size_t i = 0; i < COUNT_OF(of_http); i++)
         if (!of_http[i].is_default)
-            schema_report_add(check->report, SCHEMA_WARNING, schema_place_key(check->document, of_http[i].field),
+            schema_report_add(check->report, SCHEMA_WARNING,
+                              schema_place_key(check->document, of_http[i].field),
                               "this has no effect in a %s probe", grpc ? "grpc" : "tcp");
 }
 
@@ -220,10 +227,11 @@ static void health_check(const struct check *check, struct pool_config *pool)
                           "service has no effect but in a grpc probe");
     bool in_http_1 = pool->protocol == POOL_HTTP_1 || (pool->protocol == POOL_AUTO && pool->tls == NULL);
     if (WITH_HTTP2 && health->type == PROBE_GRPC && in_http_1 && given->port == 0)
-        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &given->type),
-                          "this goes over HTTP/2, requests to the same port over HTTP/1.1; give pool \"%s\" protocol: %s, "
-                          "or the check a port of its own",
-                          pool->name, pool->tls != NULL ? "h2" : "h2c");
+        schema_report_add(
+            check->report, SCHEMA_WARNING, PLACE(check, &given->type),
+            "this goes over HTTP/2, requests to the same port over HTTP/1.1; give pool \"%s\" protocol: %s, "
+            "or the check a port of its own",
+            pool->name, pool->tls != NULL ? "h2" : "h2c");
     if (!WITH_HTTP2 && health->type == PROBE_GRPC)
         schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &given->type),
                           "this weir is built without HTTP/2, over which gRPC goes");
@@ -295,9 +303,10 @@ static void pool_check(const struct check *check, struct pool_config *pool)
         schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &pool->protocol),
                           "h2c is in the clear; with tls it is h2");
     else if (!WITH_HTTP2 && (pool->protocol == POOL_H2 || pool->protocol == POOL_H2C))
-        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &pool->protocol),
-                          "this weir is built without HTTP/2; servers of pool \"%s\" are spoken to in HTTP/1.1",
-                          pool->name);
+        schema_report_add(
+            check->report, SCHEMA_WARNING, PLACE(check, &pool->protocol),
+            "this weir is built without HTTP/2; servers of pool \"%s\" are spoken to in HTTP/1.1",
+            pool->name);
 }
 
 /* ---- names that nothing uses ---- */

@@ -62,16 +62,20 @@ void config_check(struct config *config, struct schema_document *document);
 struct route_config;
 void routes_check(struct route_config *routes, size_t count, const struct schema_document *document,
                   struct arena *arena, struct schema_report *report);
-/* protocol_check.c: what does not fit together of listeners, routes and pools that are right by themselves. */
-void protocol_check(const struct config *config, const struct schema_document *document, struct schema_report *report);
+/* protocol_check.c: what does not fit together of listeners, routes and pools that are right by themselves.
+ */
+void protocol_check(const struct config *config, const struct schema_document *document,
+                    struct schema_report *report);
 struct key_part *key_parts_of(const struct texts *key, size_t *count, struct arena *arena);
 /* cookie_config.c: likewise. */
 struct sticky_config;
 struct split_config;
-void sticky_check(struct sticky_config *sticky, const struct schema_document *document, struct schema_report *report);
+void sticky_check(struct sticky_config *sticky, const struct schema_document *document,
+                  struct schema_report *report);
 void split_check(struct split_config *split, const struct schema_document *document, struct arena *arena,
                  struct schema_report *report);
 /* A file can be opened for reading; else the report says why. */
-void file_check(const char *const *field, const struct schema_document *document, struct schema_report *report);
+void file_check(const char *const *field, const struct schema_document *document,
+                struct schema_report *report);
 
 #endif

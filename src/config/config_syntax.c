@@ -1,5 +1,5 @@
-/* Whether the text of a single value can be what its key wants: addresses, names, patterns. Whether things exist is not
- * asked here. */
+/* Whether the text of a single value can be what its key wants: addresses, names, patterns. Whether things
+ * exist is not asked here. */
 #include <arpa/inet.h>
 #include <string.h>
 #include <sys/un.h>
@@ -24,7 +24,8 @@ static bool is_digit(char c)
 static bool is_token(struct span value)
 {
     for (size_t i = 0; i < value.length; i++)
-        if (!is_alphanumeric(value.at[i]) && (value.at[i] == '\0' || strchr("!#$%&'*+-.^_`|~", value.at[i]) == NULL))
+        if (!is_alphanumeric(value.at[i]) &&
+            (value.at[i] == '\0' || strchr("!#$%&'*+-.^_`|~", value.at[i]) == NULL))
             return false;
     return value.length != 0;
 }
@@ -85,13 +86,15 @@ static bool address_split(struct span value, const char *example, struct span *h
     uint64_t number;
     const char *scheme = strstr(value.at, "://");
     if (scheme != NULL)
-        return error_set(error, "\"%s\" has a scheme; an address is host:port, such as %s", value.at, example);
+        return error_set(error, "\"%s\" has a scheme; an address is host:port, such as %s", value.at,
+                         example);
     if (!host_port(value, host, &port, in_brackets) || port.length == 0)
         return error_set(error, "\"%s\" has no port; an address is host:port, such as %s", value.at, example);
     if (!text_to_number(port, 65535, &number) || number == 0)
         return error_set(error, "\"%.*s\" is not a port; ports are 1 to 65535", (int)port.length, port.at);
     if (!*in_brackets && memchr(host->at, ':', host->length) != NULL)
-        return error_set(error, "\"%s\" is ambiguous; write an IPv6 address in brackets, such as [::1]:443", value.at);
+        return error_set(error, "\"%s\" is ambiguous; write an IPv6 address in brackets, such as [::1]:443",
+                         value.at);
     if (*in_brackets && !is_ip(AF_INET6, *host))
         return error_set(error, "\"%.*s\" is not an IPv6 address", (int)host->length, host->at);
     return true;
@@ -104,19 +107,20 @@ bool syntax_listen_address(struct span value, struct error *error)
     if (span_starts(value, SPAN("unix:")))
         return unix_path(span_skip(value, 5), error);
     if (value.length != 0 && strspn(value.at, "0123456789") == value.length)
-        return error_set(error, "\"%s\" is not an address; write \":%s\" for this port on all addresses", value.at,
-                         value.at);
+        return error_set(error, "\"%s\" is not an address; write \":%s\" for this port on all addresses",
+                         value.at, value.at);
     if (!address_split(value, "127.0.0.1:8080", &host, &in_brackets, error))
         return false;
     if (in_brackets || host.length == 0 || is_ip(AF_INET, host))
         return true;
     if (span_is(host, "*"))
-        return error_set(error, "\"%s\" is not an address; write \"%s\" for all addresses", value.at, value.at + 1);
+        return error_set(error, "\"%s\" is not an address; write \"%s\" for all addresses", value.at,
+                         value.at + 1);
     if (span_is(host, "localhost"))
-        return error_set(error, "\"localhost\" is a name; listen on 127.0.0.1%s or [::1]%s", value.at + host.length,
-                         value.at + host.length);
-    return error_set(error, "\"%.*s\" is not an IP address; weir listens on addresses, not on names", (int)host.length,
-                     host.at);
+        return error_set(error, "\"localhost\" is a name; listen on 127.0.0.1%s or [::1]%s",
+                         value.at + host.length, value.at + host.length);
+    return error_set(error, "\"%.*s\" is not an IP address; weir listens on addresses, not on names",
+                     (int)host.length, host.at);
 }
 
 bool syntax_server_address(struct span value, struct error *error)
@@ -141,7 +145,8 @@ bool syntax_network(struct span value, struct error *error)
         return true;
     bool v4 = is_ip(AF_INET, address), v6 = is_ip(AF_INET6, address);
     if (!v4 && !v6)
-        return error_set(error, "\"%s\" is not a network; write an address, or a network such as 10.0.0.0/8", value.at);
+        return error_set(error, "\"%s\" is not a network; write an address, or a network such as 10.0.0.0/8",
+                         value.at);
     if (slash < value.length && !text_to_number(span_skip(value, slash + 1), v4 ? 32 : 128, &bits))
         return error_set(error, "\"%s\" is not a network; the prefix is 0 to %d", value.at, v4 ? 32 : 128);
     return true;
@@ -186,16 +191,19 @@ bool syntax_set_name(struct span value, struct error *error)
 
 bool syntax_method(struct span value, struct error *error)
 {
-    static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "PATCH", "TRACE"};
+    static const char *const known[] = {"GET",     "HEAD",    "POST",  "PUT",  "DELETE",
+                                        "CONNECT", "OPTIONS", "PATCH", "TRACE"};
     for (size_t i = 0; i < COUNT_OF(known); i++)
         if (span_equal_nocase(value, span_of(known[i])) && !span_is(value, known[i]))
-            return error_set(error, "\"%s\" is not a method; methods are in capitals: %s", value.at, known[i]);
+            return error_set(error, "\"%s\" is not a method; methods are in capitals: %s", value.at,
+                             known[i]);
     return is_token(value) || error_set(error, "\"%s\" is not a method", value.at);
 }
 
 bool syntax_host(struct span value, struct error *error)
 {
-    struct span inside = value.length > 2 && value.at[0] == '[' ? span_make(value.at + 1, value.length - 2) : SPAN_NONE;
+    struct span inside =
+        value.length > 2 && value.at[0] == '[' ? span_make(value.at + 1, value.length - 2) : SPAN_NONE;
     if (is_host_name(value) || (inside.length != 0 && is_ip(AF_INET6, inside)))
         return true;
     if (span_find(value, ':') < value.length)
@@ -210,8 +218,9 @@ bool syntax_host_pattern(struct span value, struct error *error)
     if (span_is(value, "*"))
         return error_set(error, "\"*\" is not needed; a match without host holds for every host");
     if (span_find(value, '*') < value.length)
-        return error_set(error, "\"%s\" is not a host pattern; a \"*\" stands only at the front, as in *.example.com",
-                         value.at);
+        return error_set(
+            error, "\"%s\" is not a host pattern; a \"*\" stands only at the front, as in *.example.com",
+            value.at);
     return syntax_host(value, error);
 }
 
@@ -225,10 +234,12 @@ bool syntax_path_pattern(struct span value, struct error *error)
     if (value.length != 0 && value.at[0] == '~')
         return syntax_regex(span_skip(value, 1), error);
     if (value.length == 0 || value.at[0] != '/')
-        return error_set(error, "\"%s\" does not begin with \"/\" (or \"~\" for a regular expression)", value.at);
+        return error_set(error, "\"%s\" does not begin with \"/\" (or \"~\" for a regular expression)",
+                         value.at);
     if (value.at[value.length - 1] == '*')
         return error_set(
-            error, "\"%s\" ends in \"*\", which is no pattern here; a path that ends in \"/\" holds for all below it",
+            error,
+            "\"%s\" ends in \"*\", which is no pattern here; a path that ends in \"/\" holds for all below it",
             value.at);
     if (strpbrk(value.at, "?#") != NULL)
         return error_set(error, "\"%s\" has a query; paths are compared without, use query:", value.at);
@@ -277,9 +288,10 @@ bool syntax_key_part(struct span value, struct error *error)
             return is_token(span_skip(value, prefix.length)) ||
                    error_set(error, "\"%s\" lacks a name after the colon", value.at);
     }
-    return error_set(error,
-                     "\"%s\" is not a key; write client.ip, host, path, method, header:NAME, cookie:NAME or query:NAME",
-                     value.at);
+    return error_set(
+        error,
+        "\"%s\" is not a key; write client.ip, host, path, method, header:NAME, cookie:NAME or query:NAME",
+        value.at);
 }
 
 static bool is_status(struct span value)
@@ -294,21 +306,23 @@ bool syntax_grpc_service(struct span value, struct error *error)
         return error_set(error, "a name of a service has at most 256 bytes");
     for (size_t i = 0; i < value.length; i++)
         if (value.at[i] <= ' ' || value.at[i] > '~')
-            return error_set(error, "\"%s\" has a character that the name of a service cannot have", value.at);
+            return error_set(error, "\"%s\" has a character that the name of a service cannot have",
+                             value.at);
     return true;
 }
 
 bool syntax_expected_status(struct span value, struct error *error)
 {
-    bool is_class =
-        value.length == 3 && value.at[0] >= '1' && value.at[0] <= '5' && value.at[1] == 'x' && value.at[2] == 'x';
+    bool is_class = value.length == 3 && value.at[0] >= '1' && value.at[0] <= '5' && value.at[1] == 'x' &&
+                    value.at[2] == 'x';
     bool is_range = value.length == 7 && value.at[3] == '-' && is_status(span_first(value, 3)) &&
                     is_status(span_skip(value, 4)) && memcmp(value.at, value.at + 4, 3) <= 0;
     if (is_status(value) || is_class || is_range)
         return true;
-    return error_set(error,
-                     "\"%s\" is not a status; write one such as 200, a class such as 2xx, or a range such as 200-399",
-                     value.at);
+    return error_set(
+        error,
+        "\"%s\" is not a status; write one such as 200, a class such as 2xx, or a range such as 200-399",
+        value.at);
 }
 
 bool syntax_retry_class(struct span value, struct error *error)
@@ -318,17 +332,20 @@ bool syntax_retry_class(struct span value, struct error *error)
     if (is_status(value) && value.at[0] == '5')
         return true;
     if (is_status(value))
-        return error_set(error, "\"%s\" is never tried again; only never_sent, sent_no_reply and statuses from 500 are",
-                         value.at);
-    return error_set(error,
-                     "\"%s\" is not a class of failures; write never_sent, sent_no_reply or a status such as \"503\"",
-                     value.at);
+        return error_set(
+            error, "\"%s\" is never tried again; only never_sent, sent_no_reply and statuses from 500 are",
+            value.at);
+    return error_set(
+        error,
+        "\"%s\" is not a class of failures; write never_sent, sent_no_reply or a status such as \"503\"",
+        value.at);
 }
 
 bool syntax_mode(struct span value, struct error *error)
 {
     bool good = value.length >= 3 && value.length <= 4 && strspn(value.at, "01234567") == value.length;
-    return good || error_set(error, "\"%s\" is not a mode; write permissions in octal, such as \"0660\"", value.at);
+    return good ||
+           error_set(error, "\"%s\" is not a mode; write permissions in octal, such as \"0660\"", value.at);
 }
 
 bool syntax_log_target(struct span value, struct error *error)
@@ -336,8 +353,12 @@ bool syntax_log_target(struct span value, struct error *error)
     if (span_starts(value, SPAN("unix:")))
         return unix_path(span_skip(value, 5), error);
     if (span_starts(value, SPAN("syslog:")) || span_starts(value, SPAN("/dev/log")))
-        return error_set(error, "\"%s\" is not a target; write stdout, stderr, a file or unix:/path", value.at);
+        return error_set(error, "\"%s\" is not a target; write stdout, stderr, a file or unix:/path",
+                         value.at);
     if (span_equal_nocase(value, SPAN("off")) || span_equal_nocase(value, SPAN("none")))
-        return error_set(error, "\"%s\" would be a file of that name; write ./%s for it, or access_log: false for no log of requests", value.at, value.at);
+        return error_set(
+            error,
+            "\"%s\" would be a file of that name; write ./%s for it, or access_log: false for no log of requests",
+            value.at, value.at);
     return true;
 }

@@ -1,4 +1,5 @@
-/* Words of HAProxy, nginx, Envoy, Traefik and Caddy, answered with ours. Data only; the schema room tells them. */
+/* Words of HAProxy, nginx, Envoy, Traefik and Caddy, answered with ours. Data only; the schema room tells
+ * them. */
 #include "config/config_schema.h"
 
 const struct schema_alias config_words[] = {
@@ -44,7 +45,8 @@ const struct schema_alias config_words[] = {
     {"listener", "port", NULL, "write the port into address, such as \":443\""},
     {"listener", "ssl", "tls", NULL},
     {"listener", "alpn", "protocols", NULL},
-    {"listener", "http2", NULL, "write protocols: [h2, http/1.1] behind tls, or [h2c, http/1.1] in the clear"},
+    {"listener", "http2", NULL,
+     "write protocols: [h2, http/1.1] behind tls, or [h2c, http/1.1] in the clear"},
     {"listener", "h2", NULL, "write protocols: [h2, http/1.1]"},
     {"listener", "h2c", NULL, "write protocols: [h2c, http/1.1]"},
     {"listener", "grpc", NULL, "write protocols: [h2, http/1.1] behind tls, or [h2c, http/1.1] in the clear"},

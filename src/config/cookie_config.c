@@ -16,22 +16,27 @@ static bool syntax_cookie_path(struct span value, struct error *error)
     bool good = value.length != 0 && value.at[0] == '/';
     for (size_t i = 0; i < value.length; i++)
         good = good && value.at[i] > ' ' && value.at[i] < 0x7f && value.at[i] != ';' && value.at[i] != ',';
-    return good || error_set(error, "\"%s\" cannot be the path of a cookie; write one such as / or /app", value.at);
+    return good ||
+           error_set(error, "\"%s\" cannot be the path of a cookie; write one such as / or /app", value.at);
 }
 
 static bool syntax_secret(struct span value, struct error *error)
 {
-    return value.length >= SECRET_LEAST || error_set(error, "a secret has at least %d bytes; this one has %zu", SECRET_LEAST, value.length);
+    return value.length >= SECRET_LEAST ||
+           error_set(error, "a secret has at least %d bytes; this one has %zu", SECRET_LEAST, value.length);
 }
 
 #define COOKIE struct cookie_config
 static const struct schema_key cookie_keys[] = {
     KEY_STRING(COOKIE, name, NULL, "Name of the cookie.", .check = syntax_token),
     KEY_STRING(COOKIE, path, "/", "Paths that the client sends it for.", .check = syntax_cookie_path),
-    KEY_STRING(COOKIE, domain, NULL, "Domain that the client sends it for, with all below; by default the host that was asked.",
+    KEY_STRING(COOKIE, domain, NULL,
+               "Domain that the client sends it for, with all below; by default the host that was asked.",
                .check = syntax_host),
-    KEY_DURATION(COOKIE, max_age, "0s", 0, HOURS(24) * 400, "How long it is good; 0s: until the client's session ends."),
-    KEY_CHOICE(COOKIE, secure, "auto", secures, "Whether it is sent over TLS only; auto: when the request came by TLS."),
+    KEY_DURATION(COOKIE, max_age, "0s", 0, HOURS(24) * 400,
+                 "How long it is good; 0s: until the client's session ends."),
+    KEY_CHOICE(COOKIE, secure, "auto", secures,
+               "Whether it is sent over TLS only; auto: when the request came by TLS."),
     KEY_BOOL(COOKIE, http_only, "true", "Hides it from scripts."),
     KEY_CHOICE(COOKIE, same_site, "lax", sites, "Whether it is sent with requests that other sites cause."),
     KEY_END};
@@ -43,44 +48,54 @@ static const struct schema cookie_schema = {.noun = "cookie",
 
 #define STICKY struct sticky_config
 static const struct schema_key sticky_keys[] = {
-    KEY_SECTION(STICKY, cookie, COOKIE, cookie_schema, "The cookie; by default its name stands for the pool."),
-    KEY_TEXTS(SCHEMA_STRING, STICKY, secrets, NULL, "Secrets of at least 16 bytes: the first signs, all are accepted.",
-              .check = syntax_secret, .flags = SCHEMA_SECRET),
+    KEY_SECTION(STICKY, cookie, COOKIE, cookie_schema,
+                "The cookie; by default its name stands for the pool."),
+    KEY_TEXTS(SCHEMA_STRING, STICKY, secrets, NULL,
+              "Secrets of at least 16 bytes: the first signs, all are accepted.", .check = syntax_secret,
+              .flags = SCHEMA_SECRET),
     KEY_PATH(STICKY, secret_file, NULL, "File with further secrets, one a line."), KEY_END};
-const struct schema sticky_schema = {.noun = "sticky",
-                                     .size = sizeof(STICKY),
-                                     .keys = sticky_keys,
-                                     .shorthand = "secrets",
-                                     .text = "Sends a client's requests to the server that had its first, by a signed cookie."};
+const struct schema sticky_schema = {
+    .noun = "sticky",
+    .size = sizeof(STICKY),
+    .keys = sticky_keys,
+    .shorthand = "secrets",
+    .text = "Sends a client's requests to the server that had its first, by a signed cookie."};
 
 #define SPLIT struct split_config
 static const struct schema_key split_keys[] = {
-    KEY_TEXTS(SCHEMA_STRING, SPLIT, key, NULL,
-              "What requests to one pool have in common: client.ip, host, path, method, header:NAME, cookie:NAME, "
-              "query:NAME.",
-              .check = syntax_key_part),
-    KEY_OPTIONAL(SPLIT, cookie, COOKIE, cookie_schema, "The same by a cookie that weir gives to clients; instead of key."),
-    KEY_INT(SPLIT, ipv6_prefix, "64", 1, 128, "Bits of an IPv6 client address that count as one client."), KEY_END};
+    KEY_TEXTS(
+        SCHEMA_STRING, SPLIT, key, NULL,
+        "What requests to one pool have in common: client.ip, host, path, method, header:NAME, cookie:NAME, "
+        "query:NAME.",
+        .check = syntax_key_part),
+    KEY_OPTIONAL(SPLIT, cookie, COOKIE, cookie_schema,
+                 "The same by a cookie that weir gives to clients; instead of key."),
+    KEY_INT(SPLIT, ipv6_prefix, "64", 1, 128, "Bits of an IPv6 client address that count as one client."),
+    KEY_END};
 const struct schema split_schema = {.noun = "split",
                                     .size = sizeof(SPLIT),
                                     .keys = split_keys,
                                     .shorthand = "key",
                                     .text = "Keeps a client at one of a route's several pools."};
 
-static void cookie_check(const struct cookie_config *cookie, const struct schema_document *document, struct schema_report *report)
+static void cookie_check(const struct cookie_config *cookie, const struct schema_document *document,
+                         struct schema_report *report)
 {
     if (cookie->same_site == COOKIE_SITE_NONE && cookie->secure == COOKIE_SECURE_NEVER)
-        schema_report_add(report, SCHEMA_ERROR, schema_place(document, &cookie->secure),
-                          "clients take a cookie with same_site: none over TLS only; it cannot go with secure: never");
+        schema_report_add(
+            report, SCHEMA_ERROR, schema_place(document, &cookie->secure),
+            "clients take a cookie with same_site: none over TLS only; it cannot go with secure: never");
 }
 
-void sticky_check(struct sticky_config *sticky, const struct schema_document *document, struct schema_report *report)
+void sticky_check(struct sticky_config *sticky, const struct schema_document *document,
+                  struct schema_report *report)
 {
     cookie_check(&sticky->cookie, document, report);
     file_check(&sticky->secret_file, document, report);
     if (sticky->secrets.count == 0 && sticky->secret_file == NULL && !schema_is_broken(document, sticky))
-        schema_report_add(report, SCHEMA_ERROR, schema_place_section(document, sticky),
-                          "sticky needs a secret to sign with; give it secrets, such as \"${env.STICKY_SECRET}\", or secret_file");
+        schema_report_add(
+            report, SCHEMA_ERROR, schema_place_section(document, sticky),
+            "sticky needs a secret to sign with; give it secrets, such as \"${env.STICKY_SECRET}\", or secret_file");
 }
 
 void split_check(struct split_config *split, const struct schema_document *document, struct arena *arena,
@@ -89,10 +104,12 @@ void split_check(struct split_config *split, const struct schema_document *docum
     if (split->parts == NULL)
         split->parts = key_parts_of(&split->key, &split->parts_count, arena);
     if ((split->key.count != 0) == (split->cookie != NULL) && !schema_is_broken(document, split))
-        schema_report_add(report, SCHEMA_ERROR, schema_place_section(document, split), "a split goes by key or by cookie: give one of them");
+        schema_report_add(report, SCHEMA_ERROR, schema_place_section(document, split),
+                          "a split goes by key or by cookie: give one of them");
     if (split->cookie == NULL)
         return;
     cookie_check(split->cookie, document, report);
     if (split->cookie->name == NULL && !schema_is_broken(document, split->cookie))
-        schema_report_add(report, SCHEMA_ERROR, schema_place_section(document, split->cookie), "the cookie of a split needs a name");
+        schema_report_add(report, SCHEMA_ERROR, schema_place_section(document, split->cookie),
+                          "the cookie of a split needs a name");
 }

@@ -7,12 +7,12 @@
 enum cookie_secure { COOKIE_SECURE_AUTO, COOKIE_SECURE_ALWAYS, COOKIE_SECURE_NEVER };
 enum cookie_site { COOKIE_SITE_LAX, COOKIE_SITE_STRICT, COOKIE_SITE_NONE };
 struct cookie_config {
-    const char *name;          /* scalar shorthand; NULL: as its place says */
-    const char *path;          /* / */
-    const char *domain;        /* NULL: the host that was asked */
-    uint64_t max_age;          /* ms; 0s: until the client ends its session */
-    enum cookie_secure secure; /* auto: when the client came by TLS */
-    bool http_only;            /* true */
+    const char *name;           /* scalar shorthand; NULL: as its place says */
+    const char *path;           /* / */
+    const char *domain;         /* NULL: the host that was asked */
+    uint64_t max_age;           /* ms; 0s: until the client ends its session */
+    enum cookie_secure secure;  /* auto: when the client came by TLS */
+    bool http_only;             /* true */
     enum cookie_site same_site; /* lax */
 };
 /* Which server serves a client's requests (pool.sticky). */

@@ -1,21 +1,23 @@
-/* Named rate limits, `rate_limits: { name: { rate: 100/s, burst: 200, key: client.ip } }`, and limits of requests in flight. */
+/* Named rate limits, `rate_limits: { name: { rate: 100/s, burst: 200, key: client.ip } }`, and limits of
+ * requests in flight. */
 #ifndef WEIR_CONFIG_LIMITER_CONFIG_H
 #define WEIR_CONFIG_LIMITER_CONFIG_H
 
 #include "config/values.h"
 
-/* One part of a key. Text: client.ip | host | path | method | header:NAME | cookie:NAME | query:NAME; a list combines parts. */
+/* One part of a key. Text: client.ip | host | path | method | header:NAME | cookie:NAME | query:NAME; a list
+ * combines parts. */
 enum key_part_kind { KEY_CLIENT_IP, KEY_HOST, KEY_PATH, KEY_METHOD, KEY_HEADER, KEY_COOKIE, KEY_QUERY };
 struct key_part {
     enum key_part_kind kind;
     const char *name; /* of a header, cookie or query parameter; NULL otherwise */
 };
 struct limiter_config {
-    const char *name;     /* its key in the map */
-    struct rate rate;     /* required; 1/h .. 1000000/s */
-    uint64_t burst;       /* how many may come at once; 0 (default): one second's worth, at least 1 */
-    struct texts key;     /* [client.ip] */
-    size_t parts_count;   /* not a key: set by the check from `key` */
+    const char *name;   /* its key in the map */
+    struct rate rate;   /* required; 1/h .. 1000000/s */
+    uint64_t burst;     /* how many may come at once; 0 (default): one second's worth, at least 1 */
+    struct texts key;   /* [client.ip] */
+    size_t parts_count; /* not a key: set by the check from `key` */
     struct key_part *parts;
     uint64_t ipv6_prefix; /* 64 */
     uint64_t keys;        /* how many keys the table holds, 8 bytes each; 131072 */
@@ -24,9 +26,9 @@ struct limiter_config {
 };
 /* route.in_flight: { limit: 100, key: client.ip }: requests in progress per key. */
 struct in_flight_config {
-    uint64_t limit;       /* required */
-    struct texts key;     /* [client.ip] */
-    size_t parts_count;   /* not a key */
+    uint64_t limit;     /* required */
+    struct texts key;   /* [client.ip] */
+    size_t parts_count; /* not a key */
     struct key_part *parts;
     uint64_t ipv6_prefix; /* 64 */
     uint64_t keys;        /* 65536 */

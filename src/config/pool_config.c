@@ -3,10 +3,11 @@
 
 #include "config/config_schema.h"
 
-static const char *const balances[] = {"adaptive", "least_conn", "round_robin", "random", "first", "hash", NULL};
+static const char *const balances[] = {"adaptive", "least_conn", "round_robin", "random",
+                                       "first",    "hash",       NULL};
 static const char *const protocols[] = {"http/1.1", "h2", "h2c", "auto", NULL};
 static const char *const disciplines[] = {"adaptive", "codel", "fifo", NULL};
-static const char *const automatic[] = {"auto", NULL}; /* SLOW_START_AUTO */
+static const char *const automatic[] = {"auto", NULL};     /* SLOW_START_AUTO */
 static const char *const limits[] = {"auto", "off", NULL}; /* CONNECTIONS_AUTO, CONNECTIONS_OFF */
 static const char *const probes[] = {"http", "https", "tcp", "grpc", NULL};
 
@@ -16,8 +17,11 @@ static const struct schema_key server_keys[] = {
                .flags = SCHEMA_REQUIRED, .check = syntax_server_address),
     KEY_STRING(SERVER, name, NULL, "Name in logs and commands; by default the address."),
     KEY_INT(SERVER, weight, "1", 0, 1000, "Share of requests beside the other servers; 0: no new ones."),
-    KEY_BOOL(SERVER, backup, "false", "Used while under 1/1.4 of the weight of the others is up, for what they lack, and alone when none is."),
-    KEY_INT(SERVER, max_connections, "0", 0, 1000000, "Requests at once, auto or off; 0: as the pool says.", .words = limits),
+    KEY_BOOL(
+        SERVER, backup, "false",
+        "Used while under 1/1.4 of the weight of the others is up, for what they lack, and alone when none is."),
+    KEY_INT(SERVER, max_connections, "0", 0, 1000000, "Requests at once, auto or off; 0: as the pool says.",
+            .words = limits),
     KEY_STRING(SERVER, zone, NULL, "Where the server stands; compared with the pool's zone."),
     KEY_END};
 static const struct schema server_schema = {.noun = "server",
@@ -36,46 +40,58 @@ static const struct schema_key health_keys[] = {
     KEY_STRING(HEALTH, method, "GET", "Method of a probe.", .check = syntax_method),
     KEY_STRING(HEALTH, host, NULL, "Host that a probe names; by default the server's address."),
     KEY_TEXTS(SCHEMA_STRING, HEALTH, expect_status, "[2xx, 3xx]",
-              "Statuses of a server that is well: 200, 2xx or 200-399.", .check = syntax_expected_status, .least = 1),
+              "Statuses of a server that is well: 200, 2xx or 200-399.", .check = syntax_expected_status,
+              .least = 1),
     KEY_STRING(HEALTH, expect_body, NULL, "Text that must stand in the first 64 KiB of the answer."),
     KEY_STRING(HEALTH, service, "", "Service that a grpc probe asks about; empty: the server as a whole.",
                .check = syntax_grpc_service),
     KEY_DURATION(HEALTH, interval, "2s", 10, HOURS(24), "Time between two probes of one server."),
-    KEY_DURATION(HEALTH, fast_interval, "500ms", 10, HOURS(24), "The same while a server is changing its state."),
-    KEY_DURATION(HEALTH, timeout, "1s", 10, HOURS(1), "Longest time for a probe; never longer than interval."),
+    KEY_DURATION(HEALTH, fast_interval, "500ms", 10, HOURS(24),
+                 "The same while a server is changing its state."),
+    KEY_DURATION(HEALTH, timeout, "1s", 10, HOURS(1),
+                 "Longest time for a probe; never longer than interval."),
     KEY_INT(HEALTH, port, "0", 0, 65535, "Port of the probes; 0: the server's own."),
     KEY_INT(HEALTH, rise, "2", 1, 1000, "Good probes in a row that bring a server back."),
     KEY_INT(HEALTH, fall, "3", 1, 1000, "Failed probes in a row that take a server out."),
-    KEY_PERCENT(HEALTH, jitter, "15%", 0, 100, "Random part of the interval, so that probes do not come together."),
-    KEY_BOOL(HEALTH, trust_traffic, "true",
-             "Good answers to requests spare probes, and outweigh failed ones unless the server itself says that it is out of service."),
+    KEY_PERCENT(HEALTH, jitter, "15%", 0, 100,
+                "Random part of the interval, so that probes do not come together."),
+    KEY_BOOL(
+        HEALTH, trust_traffic, "true",
+        "Good answers to requests spare probes, and outweigh failed ones unless the server itself says that it is out of service."),
     KEY_END};
 static const struct schema health_schema = {
     .noun = "health", .size = sizeof(HEALTH), .keys = health_keys, .text = "Active health checks of a pool."};
 
 #define QUEUE struct queue_config
 static const struct schema_key queue_keys[] = {
-    KEY_INT(QUEUE, size, "1000", 0, 1000000, "Requests that may wait for a server of the pool, all workers together."),
+    KEY_INT(QUEUE, size, "1000", 0, 1000000,
+            "Requests that may wait for a server of the pool, all workers together."),
     KEY_DURATION(QUEUE, max_wait, "100ms", 0, MINUTES(10), "Longest wait; then the answer is 503."),
-    KEY_CHOICE(QUEUE, discipline, "adaptive", disciplines,
-               "Who is served next once requests have waited for 100 ms without a break: the newest, the oldest of those "
-               "within target, or the oldest."),
+    KEY_CHOICE(
+        QUEUE, discipline, "adaptive", disciplines,
+        "Who is served next once requests have waited for 100 ms without a break: the newest, the oldest of those "
+        "within target, or the oldest."),
     KEY_DURATION(QUEUE, target, "5ms", 1, MINUTES(10), "Longest wait then, of codel."), KEY_END};
-static const struct schema queue_schema = {.noun = "queue",
-                                           .size = sizeof(QUEUE),
-                                           .keys = queue_keys,
-                                           .text = "Where requests wait while all servers are at max_connections."};
-_Static_assert(CONNECTIONS_AUTO == SCHEMA_WORD(0) && CONNECTIONS_OFF == SCHEMA_WORD(1) && SLOW_START_AUTO == SCHEMA_WORD(0),
+static const struct schema queue_schema = {
+    .noun = "queue",
+    .size = sizeof(QUEUE),
+    .keys = queue_keys,
+    .text = "Where requests wait while all servers are at max_connections."};
+_Static_assert(CONNECTIONS_AUTO == SCHEMA_WORD(0) && CONNECTIONS_OFF == SCHEMA_WORD(1) &&
+                   SLOW_START_AUTO == SCHEMA_WORD(0),
                "in the order of limits[] and automatic[]");
 
 #define RETRY struct retry_config
 static const struct schema_key retry_keys[] = {
     KEY_INT(RETRY, attempts, "1", 0, 3, "Attempts after the first."),
-    KEY_TEXTS(SCHEMA_STRING, RETRY, on, "[never_sent, sent_no_reply, 500, 502, 503, 504]",
-              "What is tried again: never_sent, and of idempotent methods sent_no_reply and statuses such as 503.",
-              .check = syntax_retry_class),
-    KEY_PERCENT(RETRY, budget, "20%", 0, 100, "Retries as a share of requests; over it nothing is tried again."),
-    KEY_SIZE(RETRY, buffer, "64KiB", 0, MEBIBYTES(64), "Bytes of a request body that are kept for another attempt."),
+    KEY_TEXTS(
+        SCHEMA_STRING, RETRY, on, "[never_sent, sent_no_reply, 500, 502, 503, 504]",
+        "What is tried again: never_sent, and of idempotent methods sent_no_reply and statuses such as 503.",
+        .check = syntax_retry_class),
+    KEY_PERCENT(RETRY, budget, "20%", 0, 100,
+                "Retries as a share of requests; over it nothing is tried again."),
+    KEY_SIZE(RETRY, buffer, "64KiB", 0, MEBIBYTES(64),
+             "Bytes of a request body that are kept for another attempt."),
     KEY_DURATION(RETRY, try_timeout, "0s", 0, HOURS(1),
                  "Longest time for one attempt until the head of its answer; 0s: none of its own."),
     KEY_END};
@@ -95,43 +111,57 @@ static const struct schema outlier_schema = {.noun = "outlier",
 
 #define HASH struct hash_config
 static const struct schema_key hash_keys[] = {
-    KEY_TEXTS(SCHEMA_STRING, HASH, key, "[client.ip]",
-              "What requests to one server have in common: client.ip, host, path, method, header:NAME, cookie:NAME, "
-              "query:NAME.",
-              .check = syntax_key_part, .least = 1),
+    KEY_TEXTS(
+        SCHEMA_STRING, HASH, key, "[client.ip]",
+        "What requests to one server have in common: client.ip, host, path, method, header:NAME, cookie:NAME, "
+        "query:NAME.",
+        .check = syntax_key_part, .least = 1),
     KEY_INT(HASH, ipv6_prefix, "64", 1, 128, "Bits of an IPv6 client address that count as one client."),
-    KEY_PERCENT(HASH, bounded_load, "125%", 0, 1000,
-                "Most requests in flight at one server, of its share of all; more go elsewhere. 0%: no bound."),
+    KEY_PERCENT(
+        HASH, bounded_load, "125%", 0, 1000,
+        "Most requests in flight at one server, of its share of all; more go elsewhere. 0%: no bound."),
     KEY_END};
-static const struct schema hash_schema = {
-    .noun = "hash", .size = sizeof(HASH), .keys = hash_keys, .shorthand = "key", .text = "How balance: hash finds a server."};
+static const struct schema hash_schema = {.noun = "hash",
+                                          .size = sizeof(HASH),
+                                          .keys = hash_keys,
+                                          .shorthand = "key",
+                                          .text = "How balance: hash finds a server."};
 
 #define POOL struct pool_config
 static const struct schema_key pool_keys[] = {
     KEY_SECTIONS(POOL, servers, SERVER, server_schema, "The servers; an address alone will do.",
                  .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE | SCHEMA_OWN, .least = 1),
     KEY_CHOICE(POOL, balance, "adaptive", balances, "How requests are spread over the servers."),
-    KEY_SECTION(POOL, outlier, OUTLIER, outlier_schema, "When a server is left out because its traffic fails."),
+    KEY_SECTION(POOL, outlier, OUTLIER, outlier_schema,
+                "When a server is left out because its traffic fails."),
     KEY_SECTION(POOL, hash, HASH, hash_schema, "How balance: hash finds a server."),
     KEY_OPTIONAL(POOL, sticky, struct sticky_config, sticky_schema,
                  "Sends a client's requests to the server that had its first, by a signed cookie."),
     KEY_INT(POOL, choices, "2", 1, 32, "Servers that balance: random draws, to take the best."),
-    KEY_STRING(POOL, zone, NULL, "Where this weir stands: servers of other zones cost adaptive and least_conn 1.3 times as much."),
-    KEY_CHOICE(POOL, protocol, "http/1.1", protocols,
-               "Protocol spoken to the servers: h2 inside TLS, h2c in the clear, auto what a server chooses inside TLS."),
+    KEY_STRING(
+        POOL, zone, NULL,
+        "Where this weir stands: servers of other zones cost adaptive and least_conn 1.3 times as much."),
+    KEY_CHOICE(
+        POOL, protocol, "http/1.1", protocols,
+        "Protocol spoken to the servers: h2 inside TLS, h2c in the clear, auto what a server chooses inside TLS."),
     KEY_OPTIONAL(POOL, health, HEALTH, health_schema,
                  "Active health checks; without them only traffic shows who is down."),
-    KEY_OPTIONAL(POOL, tls, struct upstream_tls_config, upstream_tls_schema, "Turns on TLS to the servers, verified."),
-    KEY_INT(POOL, max_connections, "auto", 0, 1000000,
-            "Requests at once to one server; more wait in the queue. auto: fewer when its answers begin to take long, off or 0: no limit.",
-            .words = limits),
-    KEY_SECTION(POOL, queue, QUEUE, queue_schema, "Where requests wait while all servers are at max_connections."),
+    KEY_OPTIONAL(POOL, tls, struct upstream_tls_config, upstream_tls_schema,
+                 "Turns on TLS to the servers, verified."),
+    KEY_INT(
+        POOL, max_connections, "auto", 0, 1000000,
+        "Requests at once to one server; more wait in the queue. auto: fewer when its answers begin to take long, off or 0: no limit.",
+        .words = limits),
+    KEY_SECTION(POOL, queue, QUEUE, queue_schema,
+                "Where requests wait while all servers are at max_connections."),
     KEY_SECTION(POOL, retry, RETRY, retry_schema, "When a request is sent again."),
-    KEY_DURATION(POOL, slow_start, "auto", 0, HOURS(24),
-                 "How long a server that comes back gets fewer requests, from a tenth to all. auto: 10s for round_robin, "
-                 "random and hash, 0s for the others.",
-                 .words = automatic),
-    KEY_DURATION(POOL, connect_timeout, "2s", 1, MINUTES(10), "Longest time to connect to a server, TLS included."),
+    KEY_DURATION(
+        POOL, slow_start, "auto", 0, HOURS(24),
+        "How long a server that comes back gets fewer requests, from a tenth to all. auto: 10s for round_robin, "
+        "random and hash, 0s for the others.",
+        .words = automatic),
+    KEY_DURATION(POOL, connect_timeout, "2s", 1, MINUTES(10),
+                 "Longest time to connect to a server, TLS included."),
     KEY_DURATION(POOL, idle_timeout, "4s", 0, HOURS(24),
                  "How long an idle connection to a server is kept; 0s: not at all."),
     KEY_INT(POOL, idle_connections, "256", 0, 100000, "Idle connections kept for one server by one worker."),

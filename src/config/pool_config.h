@@ -6,7 +6,14 @@
 #include "config/tls_config.h"
 #include "config/values.h"
 
-enum balance_kind { BALANCE_ADAPTIVE, BALANCE_LEAST_CONN, BALANCE_ROUND_ROBIN, BALANCE_RANDOM, BALANCE_FIRST, BALANCE_HASH };
+enum balance_kind {
+    BALANCE_ADAPTIVE,
+    BALANCE_LEAST_CONN,
+    BALANCE_ROUND_ROBIN,
+    BALANCE_RANDOM,
+    BALANCE_FIRST,
+    BALANCE_HASH
+};
 enum pool_protocol { POOL_HTTP_1, POOL_H2, POOL_H2C, POOL_AUTO }; /* http/1.1, h2, h2c, auto */
 
 /* Values of max_connections that are no numbers. */
@@ -42,14 +49,16 @@ struct health_config {
 };
 enum queue_discipline { QUEUE_ADAPTIVE, QUEUE_CODEL, QUEUE_FIFO };
 struct queue_config {
-    uint64_t size;     /* 1000; requests that wait, of the pool, all workers together */
-    uint64_t max_wait; /* ms; 100ms */
+    uint64_t size;                    /* 1000; requests that wait, of the pool, all workers together */
+    uint64_t max_wait;                /* ms; 100ms */
     enum queue_discipline discipline; /* adaptive */
-    uint64_t target;   /* ms; 5ms; of codel: longest wait under overload */
+    uint64_t target;                  /* ms; 5ms; of codel: longest wait under overload */
 };
 struct retry_config {
-    uint64_t attempts;    /* 1: attempts after the first; 0..3 */
-    struct texts on;      /* never_sent, sent_no_reply, or a status such as "503"; default [never_sent, sent_no_reply, 500, 502, 503, 504] */
+    uint64_t attempts; /* 1: attempts after the first; 0..3 */
+    /* never_sent, sent_no_reply, or a status such as "503"; default [never_sent, sent_no_reply, 500, 502,
+     * 503, 504] */
+    struct texts on;
     uint64_t budget;      /* percent of requests; 20% */
     uint64_t buffer;      /* bytes of a request body kept for a retry; 64KiB */
     uint64_t try_timeout; /* ms; per attempt until the response head; 0s: none */
@@ -59,11 +68,12 @@ struct retry_config {
 };
 struct key_part;
 struct hash_config {
-    struct texts key;      /* [client.ip] */
-    size_t parts_count;    /* not a key: set by the check from `key` */
+    struct texts key;   /* [client.ip] */
+    size_t parts_count; /* not a key: set by the check from `key` */
     struct key_part *parts;
-    uint64_t ipv6_prefix;  /* 64 */
-    uint64_t bounded_load; /* percent of its share of all requests in flight that a server may have; 125%; 0%: no bound */
+    uint64_t ipv6_prefix; /* 64 */
+    /* percent of its share of all requests in flight that a server may have; 125%; 0%: no bound */
+    uint64_t bounded_load;
 };
 struct outlier_config {
     uint64_t errors; /* 5 in a row that eject a server; 0: no number does */
@@ -71,27 +81,29 @@ struct outlier_config {
     uint64_t most;   /* percent of the pool's weight that may be out; 50% */
 };
 struct pool_config {
-    const char *name;            /* its key in the map */
-    enum balance_kind balance;   /* adaptive */
+    const char *name;          /* its key in the map */
+    enum balance_kind balance; /* adaptive */
     struct outlier_config outlier;
-    struct hash_config hash;     /* of balance: hash */
+    struct hash_config hash;      /* of balance: hash */
     struct sticky_config *sticky; /* NULL: any server does */
-    uint64_t choices;            /* of balance: random; 2 */
-    const char *zone;            /* where this weir stands; NULL: zones do not count */
-    enum pool_protocol protocol; /* http/1.1 */
+    uint64_t choices;             /* of balance: random; 2 */
+    const char *zone;             /* where this weir stands; NULL: zones do not count */
+    enum pool_protocol protocol;  /* http/1.1 */
     size_t servers_count;
     struct server_config *servers; /* at least one */
     struct health_config *health;  /* NULL: only what traffic shows */
     struct upstream_tls_config *tls;
-    uint64_t max_connections;    /* auto: per server, requests at once; CONNECTIONS_AUTO, CONNECTIONS_OFF; 0: as off */
+    /* auto: per server, requests at once; CONNECTIONS_AUTO, CONNECTIONS_OFF; 0: as off */
+    uint64_t max_connections;
     struct queue_config queue;
     struct retry_config retry;
-    uint64_t slow_start;         /* ms; SLOW_START_AUTO: 10 s where it is needed */
-    uint64_t connect_timeout;    /* ms; 2s: longer than the second after which TCP sends a lost SYN again */
-    uint64_t idle_timeout;       /* ms; 4s: kept connections; below most servers' own 5s */
-    uint64_t idle_connections;   /* kept idle per server and worker; 256 */
-    uint64_t max_requests;       /* per connection; 0: no end */
-    uint64_t fast_down;          /* refused connects within 1 s that take a server down until a probe passes; 2; 0: off */
+    uint64_t slow_start;       /* ms; SLOW_START_AUTO: 10 s where it is needed */
+    uint64_t connect_timeout;  /* ms; 2s: longer than the second after which TCP sends a lost SYN again */
+    uint64_t idle_timeout;     /* ms; 4s: kept connections; below most servers' own 5s */
+    uint64_t idle_connections; /* kept idle per server and worker; 256 */
+    uint64_t max_requests;     /* per connection; 0: no end */
+    /* refused connects within 1 s that take a server down until a probe passes; 2; 0: off */
+    uint64_t fast_down;
 };
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * What listeners, routes and pools cannot do together because of the protocols that each speaks. Only warnings: a
- * server may be more able than its protocol promises, and weir runs such a file. What one section says by itself is in
- * config_check.c.
+ * What listeners, routes and pools cannot do together because of the protocols that each speaks. Only
+ * warnings: a server may be more able than its protocol promises, and weir runs such a file. What one section
+ * says by itself is in config_check.c.
  */
 #include <string.h>
 
@@ -48,7 +48,8 @@ static void route_check(struct protocols *check, const struct route_config *rout
         return;
     struct schema_place place = schema_place_key(check->document, &route->grpc_web);
     if (route->pool_count == 0)
-        schema_report_add(check->report, SCHEMA_WARNING, place, "grpc_web has no effect; the route has no pool");
+        schema_report_add(check->report, SCHEMA_WARNING, place,
+                          "grpc_web has no effect; the route has no pool");
     for (size_t i = 0; WITH_HTTP2 && i < route->pool_count; i++) {
         const struct pool_config *pool = pool_find(check, route->pool[i].name);
         if (pool != NULL && !speaks_http_2(pool))
@@ -82,11 +83,12 @@ static void listener_check(struct protocols *check, const struct listener_config
         if (pool == NULL)
             continue;
         struct schema_place place = schema_place_key(check->document, &listener->protocols);
-        schema_report_add(check->report, SCHEMA_WARNING,
-                          place.source != NULL ? place : schema_place_section(check->document, listener),
-                          "gRPC goes over HTTP/2, and this listener of pool \"%s\" speaks only HTTP/1.1; give it "
-                          "protocols: [%s, http/1.1]",
-                          pool->name, listener->tls != NULL ? "h2" : "h2c");
+        schema_report_add(
+            check->report, SCHEMA_WARNING,
+            place.source != NULL ? place : schema_place_section(check->document, listener),
+            "gRPC goes over HTTP/2, and this listener of pool \"%s\" speaks only HTTP/1.1; give it "
+            "protocols: [%s, http/1.1]",
+            pool->name, listener->tls != NULL ? "h2" : "h2c");
         return;
     }
 }
@@ -96,12 +98,14 @@ static bool pool_check(struct protocols *check, const struct pool_config *pool)
     const struct pool_config *defaults = check->config->defaults.pool;
     bool own = is_own(check, &pool->protocol, defaults != NULL ? &defaults->protocol : NULL);
     if (pool->protocol == POOL_AUTO && pool->tls == NULL && own)
-        schema_report_add(check->report, SCHEMA_WARNING, schema_place(check->document, &pool->protocol),
-                          "auto is agreed on inside TLS; in the clear servers are spoken to in HTTP/1.1, or h2c");
+        schema_report_add(
+            check->report, SCHEMA_WARNING, schema_place(check->document, &pool->protocol),
+            "auto is agreed on inside TLS; in the clear servers are spoken to in HTTP/1.1, or h2c");
     return pool->health != NULL && pool->health->type == PROBE_GRPC;
 }
 
-void protocol_check(const struct config *config, const struct schema_document *document, struct schema_report *report)
+void protocol_check(const struct config *config, const struct schema_document *document,
+                    struct schema_report *report)
 {
     struct protocols check = {.config = config, .document = document, .report = report};
     bool any_grpc = false;

@@ -1,4 +1,5 @@
-/* What no single key of a route can say: one action each, keys that exclude each other, routes that are never reached.
+/* What no single key of a route can say: one action each, keys that exclude each other, routes that are never
+ * reached.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -32,8 +33,9 @@ static struct key_part key_part_of(const char *text)
         const char *text;
         enum key_part_kind kind;
         bool has_name;
-    } parts[] = {{"client.ip", KEY_CLIENT_IP, false}, {"host", KEY_HOST, false},     {"path", KEY_PATH, false},
-                 {"method", KEY_METHOD, false},       {"header:", KEY_HEADER, true}, {"cookie:", KEY_COOKIE, true},
+    } parts[] = {{"client.ip", KEY_CLIENT_IP, false}, {"host", KEY_HOST, false},
+                 {"path", KEY_PATH, false},           {"method", KEY_METHOD, false},
+                 {"header:", KEY_HEADER, true},       {"cookie:", KEY_COOKIE, true},
                  {"query:", KEY_QUERY, true}};
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
         size_t length = strlen(parts[i].text);
@@ -66,7 +68,8 @@ static void actions_check(const struct routes *routes, const struct route_config
                           strncmp(route->name, "route ", 6) == 0 ? "" : "route ", route->name);
         return;
     }
-    const struct schema_place pool = PLACE_KEY(routes, &route->pool), redirect = PLACE_KEY(routes, &route->redirect),
+    const struct schema_place pool = PLACE_KEY(routes, &route->pool),
+                              redirect = PLACE_KEY(routes, &route->redirect),
                               respond = PLACE_KEY(routes, &route->respond);
     struct schema_place first = pool.source != NULL ? pool : redirect,
                         second = respond.source != NULL ? respond : redirect;
@@ -99,13 +102,15 @@ static void rewrite_check(const struct routes *routes, const struct rewrite_conf
 
 static void redirect_check(const struct routes *routes, const struct redirect_config *redirect)
 {
-    bool parts = redirect->scheme != NULL || redirect->host != NULL || redirect->path != NULL || redirect->port != 0;
+    bool parts =
+        redirect->scheme != NULL || redirect->host != NULL || redirect->path != NULL || redirect->port != 0;
     if (redirect->to != NULL && parts)
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &redirect->to),
                           "\"to\" is the whole location; scheme, host, path and port cannot stand beside it");
     if (redirect->to == NULL && !parts && !schema_is_broken(routes->document, redirect))
-        schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, redirect),
-                          "a redirect that changes nothing never ends; give it to, scheme, host, path or port");
+        schema_report_add(
+            routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, redirect),
+            "a redirect that changes nothing never ends; give it to, scheme, host, path or port");
 }
 
 static void respond_check(const struct routes *routes, const struct respond_config *respond)
@@ -157,8 +162,8 @@ static void pairs_add(struct text *to, const struct name_values *pairs)
 
 static bool match_is_empty(const struct match_config *match)
 {
-    return match->host.count + match->path.count + match->methods.count + match->client.count + match->header.count +
-               match->query.count ==
+    return match->host.count + match->path.count + match->methods.count + match->client.count +
+               match->header.count + match->query.count ==
            0;
 }
 
@@ -169,12 +174,14 @@ static void shadow_tell(const struct routes *routes, const struct route_config *
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
                           "this route is never reached; the one above it matches every request");
     else if (routes->left == 3)
-        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
-                          "this route and the one below it are never reached; the one above matches every request");
+        schema_report_add(
+            routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
+            "this route and the one below it are never reached; the one above matches every request");
     else
-        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
-                          "this route and the %zu below it are never reached; the one above matches every request",
-                          routes->left - 2);
+        schema_report_add(
+            routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
+            "this route and the %zu below it are never reached; the one above matches every request",
+            routes->left - 2);
     schema_report_add(routes->report, SCHEMA_NOTE, PLACE_SECTION(routes, route), "it is this one");
 }
 
@@ -214,7 +221,8 @@ static void pools_split_check(const struct routes *routes, struct route_config *
 {
     split_check(route->split, routes->document, routes->arena, routes->report);
     if (route->pool_count < 2)
-        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_KEY(routes, &route->split), "split has no effect on a route without several pools");
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_KEY(routes, &route->split),
+                          "split has no effect on a route without several pools");
 }
 
 static void route_check(struct routes *routes, struct route_config *route)
@@ -230,7 +238,8 @@ static void route_check(struct routes *routes, struct route_config *route)
     if (route->access != NULL)
         access_check(routes, route->access);
     if (route->in_flight != NULL && route->in_flight->parts == NULL)
-        route->in_flight->parts = key_parts_of(&route->in_flight->key, &route->in_flight->parts_count, routes->arena);
+        route->in_flight->parts =
+            key_parts_of(&route->in_flight->key, &route->in_flight->parts_count, routes->arena);
     if (route->split != NULL)
         pools_split_check(routes, route);
     if (route->hedge != NULL && route->pool_count == 0)
@@ -242,8 +251,8 @@ static void route_check(struct routes *routes, struct route_config *route)
     reach_check(routes, route);
 }
 
-void routes_check(struct route_config *list, size_t count, const struct schema_document *document, struct arena *arena,
-                  struct schema_report *report)
+void routes_check(struct route_config *list, size_t count, const struct schema_document *document,
+                  struct arena *arena, struct schema_report *report)
 {
     struct routes routes = {.document = document, .arena = arena, .report = report, .matches = map_new()};
     for (size_t i = 0; i < count; i++) {

@@ -17,16 +17,20 @@ static bool syntax_redirect_status(struct span value, struct error *error)
 
 #define MATCH struct match_config
 static const struct schema_key match_keys[] = {
-    KEY_TEXTS(SCHEMA_STRING, MATCH, host, NULL, "Hosts, any of them: api.example.com, or *.example.com for all below.",
+    KEY_TEXTS(SCHEMA_STRING, MATCH, host, NULL,
+              "Hosts, any of them: api.example.com, or *.example.com for all below.",
               .check = syntax_host_pattern, .least = 1),
-    KEY_TEXTS(SCHEMA_STRING, MATCH, path, NULL,
-              "Paths, any of them: /v1/ for that segment and all below, /x for exactly that, ~REGEX for a regular "
-              "expression.",
-              .check = syntax_path_pattern, .least = 1),
-    KEY_TEXTS(SCHEMA_STRING, MATCH, methods, NULL, "Methods, any of them.", .check = syntax_method, .least = 1),
+    KEY_TEXTS(
+        SCHEMA_STRING, MATCH, path, NULL,
+        "Paths, any of them: /v1/ for that segment and all below, /x for exactly that, ~REGEX for a regular "
+        "expression.",
+        .check = syntax_path_pattern, .least = 1),
+    KEY_TEXTS(SCHEMA_STRING, MATCH, methods, NULL, "Methods, any of them.", .check = syntax_method,
+              .least = 1),
     KEY_PAIRS(SCHEMA_STRING, MATCH, header, "Headers, all of them: a value to equal, * for any, or ~REGEX.",
               .check_name = syntax_field_name, .check = syntax_value_pattern),
-    KEY_PAIRS(SCHEMA_STRING, MATCH, query, "Query parameters, all of them: a value to equal, * for any, or ~REGEX.",
+    KEY_PAIRS(SCHEMA_STRING, MATCH, query,
+              "Query parameters, all of them: a value to equal, * for any, or ~REGEX.",
               .check = syntax_value_pattern),
     KEY_TEXTS(SCHEMA_STRING, MATCH, client, NULL, "Addresses and networks of the client, any of them.",
               .check = syntax_network, .least = 1),
@@ -41,18 +45,20 @@ static const struct schema match_schema = {
 static const struct schema_key access_keys[] = {
     KEY_TEXTS(SCHEMA_STRING, ACCESS, allow, NULL, "Networks that may; if there are any, all others may not.",
               .check = syntax_network),
-    KEY_TEXTS(SCHEMA_STRING, ACCESS, deny, NULL, "Networks that may not; looked at first.", .check = syntax_network),
+    KEY_TEXTS(SCHEMA_STRING, ACCESS, deny, NULL, "Networks that may not; looked at first.",
+              .check = syntax_network),
     KEY_INT(ACCESS, status, "403", 400, 599, "Status of the answer to a refused request."), KEY_END};
 static const struct schema access_schema = {
     .noun = "access", .size = sizeof(ACCESS), .keys = access_keys, .text = "Who may, by client address."};
 
 #define HEADERS struct headers_config
 static const struct schema_key headers_keys[] = {
-    KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, set, "Headers that are set, whatever was there.", .check_name = syntax_set_name,
-              .check = syntax_template),
+    KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, set, "Headers that are set, whatever was there.",
+              .check_name = syntax_set_name, .check = syntax_template),
     KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, add, "Headers that are added to those that are there.",
               .check_name = syntax_set_name, .check = syntax_template),
-    KEY_TEXTS(SCHEMA_STRING, HEADERS, remove, NULL, "Headers that are removed.", .check = syntax_set_name), KEY_END};
+    KEY_TEXTS(SCHEMA_STRING, HEADERS, remove, NULL, "Headers that are removed.", .check = syntax_set_name),
+    KEY_END};
 static const struct schema headers_schema = {.noun = "headers",
                                              .size = sizeof(HEADERS),
                                              .keys = headers_keys,
@@ -60,34 +66,44 @@ static const struct schema headers_schema = {.noun = "headers",
 
 #define MESSAGE struct message_config
 static const struct schema_key message_keys[] = {
-    KEY_SECTION(MESSAGE, headers, HEADERS, headers_schema, "Edits of headers, in the order remove, set, add."),
+    KEY_SECTION(MESSAGE, headers, HEADERS, headers_schema,
+                "Edits of headers, in the order remove, set, add."),
     KEY_END};
-static const struct schema request_schema = {
-    .noun = "request", .size = sizeof(MESSAGE), .keys = message_keys, .text = "What is changed in the request."};
-static const struct schema response_schema = {
-    .noun = "response", .size = sizeof(MESSAGE), .keys = message_keys, .text = "What is changed in the response."};
+static const struct schema request_schema = {.noun = "request",
+                                             .size = sizeof(MESSAGE),
+                                             .keys = message_keys,
+                                             .text = "What is changed in the request."};
+static const struct schema response_schema = {.noun = "response",
+                                              .size = sizeof(MESSAGE),
+                                              .keys = message_keys,
+                                              .text = "What is changed in the response."};
 
 #define REWRITE struct rewrite_config
 static const struct schema_key rewrite_keys[] = {
     KEY_TEMPLATE(REWRITE, path, NULL, "Path that takes the place of the whole path; the query stays.",
                  .check = syntax_path_template),
-    KEY_STRING(REWRITE, strip_prefix, NULL, "Whole segments taken off the front of the path.", .check = syntax_path),
+    KEY_STRING(REWRITE, strip_prefix, NULL, "Whole segments taken off the front of the path.",
+               .check = syntax_path),
     KEY_STRING(REWRITE, add_prefix, NULL, "Segments put before the path.", .check = syntax_path),
     KEY_STRING(REWRITE, regex, NULL, "Regular expression that is searched in the path, with replacement.",
                .check = syntax_regex),
-    KEY_STRING(REWRITE, replacement, NULL, "What takes the place of what regex found; $0 to $9 are its groups."),
+    KEY_STRING(REWRITE, replacement, NULL,
+               "What takes the place of what regex found; $0 to $9 are its groups."),
     KEY_TEMPLATE(REWRITE, host, NULL, "Host that the server is sent.", .check = syntax_template),
     KEY_END};
-static const struct schema rewrite_schema = {.noun = "rewrite",
-                                             .size = sizeof(REWRITE),
-                                             .keys = rewrite_keys,
-                                             .text = "What the server is sent instead of the path and host that came."};
+static const struct schema rewrite_schema = {
+    .noun = "rewrite",
+    .size = sizeof(REWRITE),
+    .keys = rewrite_keys,
+    .text = "What the server is sent instead of the path and host that came."};
 
 #define REDIRECT struct redirect_config
 static const struct schema_key redirect_keys[] = {
     KEY_TEMPLATE(REDIRECT, to, NULL, "The whole location; alone, but for status.", .check = syntax_template),
-    KEY_STRING(REDIRECT, scheme, NULL, "Scheme of the location; by default as it came.", .check = syntax_token),
-    KEY_TEMPLATE(REDIRECT, host, NULL, "Host of the location; by default as it came.", .check = syntax_template),
+    KEY_STRING(REDIRECT, scheme, NULL, "Scheme of the location; by default as it came.",
+               .check = syntax_token),
+    KEY_TEMPLATE(REDIRECT, host, NULL, "Host of the location; by default as it came.",
+                 .check = syntax_template),
     KEY_TEMPLATE(REDIRECT, path, NULL, "Path and query of the location; by default as they came.",
                  .check = syntax_path_template),
     KEY_INT(REDIRECT, port, "0", 0, 65535, "Port of the location; 0: none is written."),
@@ -114,8 +130,11 @@ static const struct schema_key respond_keys[] = {
     KEY_PAIRS(SCHEMA_TEMPLATE, RESPOND, headers, "Headers of the answer.", .check_name = syntax_set_name,
               .check = syntax_template),
     KEY_END};
-static const struct schema respond_schema = {
-    .noun = "respond", .size = sizeof(RESPOND), .keys = respond_keys, .shorthand = "status", .text = "A fixed answer."};
+static const struct schema respond_schema = {.noun = "respond",
+                                             .size = sizeof(RESPOND),
+                                             .keys = respond_keys,
+                                             .shorthand = "status",
+                                             .text = "A fixed answer."};
 
 #define WEIGHTED struct weighted_pool_config
 static const struct schema_key weighted_keys[] = {
@@ -128,47 +147,57 @@ static const struct schema weighted_schema = {.noun = "pool",
                                               .text = "A pool and its share of the requests."};
 
 static const char *const priorities[] = {"high", "normal", "low", NULL}; /* enum priority */
-static const char *const percentiles[] = {"p90", "p95", "p99", NULL}; /* enum hedge_at */
+static const char *const percentiles[] = {"p90", "p95", "p99", NULL};    /* enum hedge_at */
 
 #define HEDGE struct hedge_config
 static const struct schema_key hedge_keys[] = {
-    KEY_CHOICE(HEDGE, at, "p95", percentiles, "Share of the pool's answers that come sooner than what is late."),
-    KEY_DURATION(HEDGE, after, "0s", 0, MINUTES(10), "The same as a time; 0s: as at says, and at least 2 ms."),
+    KEY_CHOICE(HEDGE, at, "p95", percentiles,
+               "Share of the pool's answers that come sooner than what is late."),
+    KEY_DURATION(HEDGE, after, "0s", 0, MINUTES(10),
+                 "The same as a time; 0s: as at says, and at least 2 ms."),
     KEY_PERCENT(HEDGE, budget, "2%", 0, 5, "Hedges as a share of the requests that may be hedged."), KEY_END};
-static const struct schema hedge_schema = {.noun = "hedge",
-                                           .size = sizeof(HEDGE),
-                                           .keys = hedge_keys,
-                                           .shorthand = "at",
-                                           .text = "Sends a request whose answer is late to a second server too."};
+static const struct schema hedge_schema = {
+    .noun = "hedge",
+    .size = sizeof(HEDGE),
+    .keys = hedge_keys,
+    .shorthand = "at",
+    .text = "Sends a request whose answer is late to a second server too."};
 
 #define MIRROR struct mirror_config
 static const struct schema_key mirror_keys[] = {
     KEY_REFERENCE(MIRROR, pool, "pools", "Pool that gets the copies.", .flags = SCHEMA_REQUIRED),
     KEY_PERCENT(MIRROR, share, "100%", 0, 100, "Share of the requests that are copied."),
-    KEY_INT(MIRROR, max_in_flight, "100", 1, 100000, "Copies on their way at once, of one worker; what comes then is not copied."),
-    KEY_DURATION(MIRROR, timeout, "10s", 1, HOURS(1), "Longest time for a copy and its whole answer."), KEY_END};
-static const struct schema mirror_schema = {.noun = "mirror",
-                                            .size = sizeof(MIRROR),
-                                            .keys = mirror_keys,
-                                            .shorthand = "pool",
-                                            .text = "Sends copies of requests to a shadow pool and drops its answers."};
+    KEY_INT(MIRROR, max_in_flight, "100", 1, 100000,
+            "Copies on their way at once, of one worker; what comes then is not copied."),
+    KEY_DURATION(MIRROR, timeout, "10s", 1, HOURS(1), "Longest time for a copy and its whole answer."),
+    KEY_END};
+static const struct schema mirror_schema = {
+    .noun = "mirror",
+    .size = sizeof(MIRROR),
+    .keys = mirror_keys,
+    .shorthand = "pool",
+    .text = "Sends copies of requests to a shadow pool and drops its answers."};
 
 #define ROUTE struct route_config
 static const struct schema_key route_keys[] = {
-    KEY_STRING(ROUTE, name, NULL, "Name in logs; by default \"route N\", counted from 1.", .flags = SCHEMA_OWN),
+    KEY_STRING(ROUTE, name, NULL, "Name in logs; by default \"route N\", counted from 1.",
+               .flags = SCHEMA_OWN),
     KEY_SECTION(ROUTE, match, MATCH, match_schema, "What must hold; without it everything matches.",
                 .flags = SCHEMA_OWN),
     KEY_OPTIONAL(ROUTE, access, ACCESS, access_schema, "Who may, by client address."),
-    KEY_TEXTS(SCHEMA_REFERENCE, ROUTE, rate_limit, NULL, "Names of rate limits that all must let the request through.",
-              .refers = "rate_limits", .most = 8),
-    KEY_OPTIONAL(ROUTE, in_flight, struct in_flight_config, in_flight_schema, "Limit of requests in progress."),
+    KEY_TEXTS(SCHEMA_REFERENCE, ROUTE, rate_limit, NULL,
+              "Names of rate limits that all must let the request through.", .refers = "rate_limits",
+              .most = 8),
+    KEY_OPTIONAL(ROUTE, in_flight, struct in_flight_config, in_flight_schema,
+                 "Limit of requests in progress."),
     KEY_OPTIONAL(ROUTE, rewrite, REWRITE, rewrite_schema,
                  "What the server is sent instead of the path and host that came."),
     KEY_SECTION(ROUTE, request, MESSAGE, request_schema, "What is changed in the request."),
     KEY_SECTION(ROUTE, response, MESSAGE, response_schema, "What is changed in the response."),
     KEY_SIZE(ROUTE, body_limit, "0B", 0, INT64_MAX, "Largest request body; 0B: as limits.body says."),
     KEY_BOOL(ROUTE, websocket, "true", "Lets WebSocket upgrades pass."),
-    KEY_CHOICE(ROUTE, priority, "normal", priorities, "Who is served first, and shed last, of those that wait for a server."),
+    KEY_CHOICE(ROUTE, priority, "normal", priorities,
+               "Who is served first, and shed last, of those that wait for a server."),
     KEY_BOOL(ROUTE, grpc_web, "false", "Translates gRPC-Web, which browsers speak, to gRPC."),
     KEY_DURATION(ROUTE, timeout, "0s", 0, HOURS(24),
                  "Longest time for the whole request; 0s: as timeouts.request says."),
@@ -176,15 +205,19 @@ static const struct schema_key route_keys[] = {
                  "Longest time until the head of the response; 0s: as timeouts.response says."),
     KEY_DURATION(ROUTE, idle_timeout, "0s", 0, HOURS(24),
                  "Longest time between two pieces of the body; 0s: as timeouts.response_idle says."),
-    KEY_TEXTS(SCHEMA_STRING, ROUTE, allow_encoded, "[%2F]",
-              "Encoded characters that paths may have: %2F (slash), %5C (backslash); they stay encoded, and none may hide a dot segment.", .choices = encodings),
+    KEY_TEXTS(
+        SCHEMA_STRING, ROUTE, allow_encoded, "[%2F]",
+        "Encoded characters that paths may have: %2F (slash), %5C (backslash); they stay encoded, and none may hide a dot segment.",
+        .choices = encodings),
     KEY_SECTIONS(ROUTE, pool, WEIGHTED, weighted_schema,
                  "Action: the pool that serves the request, or several with weights.",
                  .flags = SCHEMA_SINGLE | SCHEMA_OWN, .least = 1),
     KEY_OPTIONAL(ROUTE, split, struct split_config, split_schema,
                  "Keeps a client at one of several pools, by a key of the request or by a cookie."),
-    KEY_OPTIONAL(ROUTE, mirror, MIRROR, mirror_schema, "Sends copies of requests to a shadow pool and drops its answers."),
-    KEY_OPTIONAL(ROUTE, hedge, HEDGE, hedge_schema, "Sends a request whose answer is late to a second server too."),
+    KEY_OPTIONAL(ROUTE, mirror, MIRROR, mirror_schema,
+                 "Sends copies of requests to a shadow pool and drops its answers."),
+    KEY_OPTIONAL(ROUTE, hedge, HEDGE, hedge_schema,
+                 "Sends a request whose answer is late to a second server too."),
     KEY_OPTIONAL(ROUTE, redirect, REDIRECT, redirect_schema, "Action: the client is sent elsewhere.",
                  .flags = SCHEMA_OWN),
     KEY_OPTIONAL(ROUTE, respond, RESPOND, respond_schema, "Action: a fixed answer.", .flags = SCHEMA_OWN),

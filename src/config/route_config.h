@@ -6,10 +6,13 @@
 #include "config/limiter_config.h"
 #include "config/values.h"
 
-/* All that is given must hold; an empty match holds for everything. Lists may be written as a single value. */
+/* All that is given must hold; an empty match holds for everything. Lists may be written as a single value.
+ */
 struct match_config {
-    struct texts host;         /* exact "api.example.com" or "*.example.com" (any depth below); any of them; no port */
-    struct texts path;         /* "/v1/": that segment and below; "/x": exact; "~regex" (PCRE2, normalised path); any of them */
+    /* exact "api.example.com" or "*.example.com" (any depth below); any of them; no port */
+    struct texts host;
+    /* "/v1/": that segment and below; "/x": exact; "~regex" (PCRE2, normalised path); any of them */
+    struct texts path;
     struct texts methods;      /* any of them */
     struct name_values header; /* name: value ("*": present, "~regex", else equal); all of them */
     struct name_values query;  /* likewise */
@@ -29,14 +32,15 @@ struct access_config {
     struct texts deny;  /* looked at first */
     uint64_t status;    /* 403 */
 };
-/* What is sent to the server instead of the original path: one of path, strip_prefix (with or without add_prefix), add_prefix, regex. */
+/* What is sent to the server instead of the original path: one of path, strip_prefix (with or without
+ * add_prefix), add_prefix, regex. */
 struct rewrite_config {
     const char *path;         /* template for the whole path; the query stays */
     const char *strip_prefix; /* whole segments */
     const char *add_prefix;
-    const char *regex;        /* on the normalised path; `replacement` takes $0 to $9 */
+    const char *regex; /* on the normalised path; `replacement` takes $0 to $9 */
     const char *replacement;
-    const char *host;         /* Host sent to the server; template */
+    const char *host; /* Host sent to the server; template */
 };
 struct redirect_config {
     const char *to;     /* the whole Location, a template; scalar shorthand of redirect; alone with status */
@@ -70,7 +74,7 @@ struct hedge_config {
     uint64_t budget;  /* percent of requests; 2% */
 };
 struct route_config {
-    const char *name;             /* default: "route N", counted from 1 */
+    const char *name; /* default: "route N", counted from 1 */
     struct match_config match;
     struct access_config *access; /* allow and deny by address; NULL: none */
     struct texts rate_limit;      /* references to rate_limits; single or list */
@@ -78,14 +82,15 @@ struct route_config {
     struct rewrite_config *rewrite;
     struct message_config request;
     struct message_config response;
-    uint64_t body_limit;          /* bytes; 0B: limits.body */
-    bool websocket;               /* true: Upgrade: websocket may pass */
-    enum priority priority;       /* normal; beside others that wait for a server of the same pool */
-    bool grpc_web;                /* false: gRPC-Web goes on as it is; true: to the pool as gRPC */
-    uint64_t timeout;             /* ms; the whole request; 0s: timeouts.request */
-    uint64_t response_timeout;    /* ms; until the response head; 0s: timeouts.response */
-    uint64_t idle_timeout;        /* ms; between body bytes; 0s: timeouts.response_idle */
-    struct texts allow_encoded;   /* of "%2F", "%5C": encoded characters that paths may have (RFC 3986: data); [%2F] */
+    uint64_t body_limit;       /* bytes; 0B: limits.body */
+    bool websocket;            /* true: Upgrade: websocket may pass */
+    enum priority priority;    /* normal; beside others that wait for a server of the same pool */
+    bool grpc_web;             /* false: gRPC-Web goes on as it is; true: to the pool as gRPC */
+    uint64_t timeout;          /* ms; the whole request; 0s: timeouts.request */
+    uint64_t response_timeout; /* ms; until the response head; 0s: timeouts.response */
+    uint64_t idle_timeout;     /* ms; between body bytes; 0s: timeouts.response_idle */
+    /* of "%2F", "%5C": encoded characters that paths may have (RFC 3986: data); [%2F] */
+    struct texts allow_encoded;
     /* exactly one action */
     size_t pool_count;
     struct weighted_pool_config *pool;

@@ -16,30 +16,35 @@ static const struct schema_key certificate_keys[] = {
         CERT, is_default, "default", "false",
         "Serves clients that send no name or an unknown one; otherwise the first certificate of the list does."),
     KEY_END};
-static const struct schema certificate_schema = {
-    .noun = "certificate", .size = sizeof(CERT), .keys = certificate_keys, .text = "A certificate and its key."};
+static const struct schema certificate_schema = {.noun = "certificate",
+                                                 .size = sizeof(CERT),
+                                                 .keys = certificate_keys,
+                                                 .text = "A certificate and its key."};
 
 #define TLS struct tls_config
 static const struct schema_key tls_keys[] = {
     KEY_SECTIONS(TLS, certificates, CERT, certificate_schema,
-                 "Certificates, chosen by the name that the client asks for.", .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE,
-                 .least = 1),
+                 "Certificates, chosen by the name that the client asks for.",
+                 .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE, .least = 1),
     KEY_CHOICE(TLS, min_version, "1.2", tls_versions, "Oldest version of TLS that is spoken."),
     KEY_CHOICE(TLS, max_version, "1.3", tls_versions, "Newest version of TLS that is spoken."),
     KEY_STRING(TLS, ciphers, "ECDHE+AESGCM:ECDHE+CHACHA20",
                "Ciphers of TLS 1.2 in the notation of OpenSSL; the default are those that HTTP/2 allows."),
     KEY_STRING(TLS, ciphersuites, NULL, "Cipher suites of TLS 1.3; by default those of OpenSSL."),
     KEY_CHOICE(TLS, client_auth, "off", client_auths, "Whether clients show a certificate."),
-    KEY_PATH(TLS, client_ca, NULL, "PEM file with the authorities that clients' certificates are verified against."),
+    KEY_PATH(TLS, client_ca, NULL,
+             "PEM file with the authorities that clients' certificates are verified against."),
     KEY_BOOL(TLS, strict_sni, "false",
              "Refuses clients that ask for an unknown name instead of showing them the default certificate."),
     KEY_END};
-const struct schema tls_schema = {.noun = "tls", .size = sizeof(TLS), .keys = tls_keys, .text = "TLS towards clients."};
+const struct schema tls_schema = {
+    .noun = "tls", .size = sizeof(TLS), .keys = tls_keys, .text = "TLS towards clients."};
 
 #define UPSTREAM_TLS struct upstream_tls_config
 static const struct schema_key upstream_tls_keys[] = {
     KEY_BOOL(UPSTREAM_TLS, verify, "true", "Verifies the server's certificate and its name."),
-    KEY_PATH(UPSTREAM_TLS, ca, NULL, "PEM file with the authorities that are trusted; by default those of the system."),
+    KEY_PATH(UPSTREAM_TLS, ca, NULL,
+             "PEM file with the authorities that are trusted; by default those of the system."),
     KEY_PATH(UPSTREAM_TLS, cert, NULL, "PEM file with the certificate that weir shows to servers."),
     KEY_PATH(UPSTREAM_TLS, key, NULL, "PEM file with its private key."),
     KEY_STRING(UPSTREAM_TLS, server_name, NULL,
@@ -54,9 +59,13 @@ const struct schema upstream_tls_schema = {.noun = "tls",
 
 #define SHARED struct tls_shared_config
 static const struct schema_key tls_shared_keys[] = {
-    KEY_DURATION(SHARED, ticket_lifetime, "12h", 0, HOURS(168),
-                 "Age at which the keys of session tickets rotate; the key before still opens. 0s: no tickets."),
-    KEY_DURATION(SHARED, handshake_timeout, "10s", 100, MINUTES(10), "Longest time for a TLS handshake with a client."),
+    KEY_DURATION(
+        SHARED, ticket_lifetime, "12h", 0, HOURS(168),
+        "Age at which the keys of session tickets rotate; the key before still opens. 0s: no tickets."),
+    KEY_DURATION(SHARED, handshake_timeout, "10s", 100, MINUTES(10),
+                 "Longest time for a TLS handshake with a client."),
     KEY_END};
-const struct schema tls_shared_schema = {
-    .noun = "tls", .size = sizeof(SHARED), .keys = tls_shared_keys, .text = "TLS settings that all listeners share."};
+const struct schema tls_shared_schema = {.noun = "tls",
+                                         .size = sizeof(SHARED),
+                                         .keys = tls_shared_keys,
+                                         .text = "TLS settings that all listeners share."};

@@ -1,4 +1,5 @@
-/* TLS towards clients (a listener's `tls:`, and the shared top-level `tls:`) and towards servers (a pool's `tls:`). */
+/* TLS towards clients (a listener's `tls:`, and the shared top-level `tls:`) and towards servers (a pool's
+ * `tls:`). */
 #ifndef WEIR_CONFIG_TLS_CONFIG_H
 #define WEIR_CONFIG_TLS_CONFIG_H
 
@@ -10,9 +11,11 @@ struct certificate_config {
     const char *cert;   /* PEM file with the chain, leaf first; required */
     const char *key;    /* PEM file with the private key; required */
     struct texts names; /* names it serves; empty: the names in the certificate (SAN) */
-    bool is_default;    /* key `default`: serves clients without or with an unknown SNI; else the first of the list does */
+    /* key `default`: serves clients without or with an unknown SNI; else the first of the list does */
+    bool is_default;
 };
-enum client_auth { CLIENT_AUTH_OFF, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED }; /* off, optional, required */
+/* off, optional, required */
+enum client_auth { CLIENT_AUTH_OFF, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
 
 /* listener.tls; its absence means a plain listener. */
 struct tls_config {
@@ -20,24 +23,29 @@ struct tls_config {
     struct certificate_config *certificates; /* at least one */
     enum tls_version min_version;            /* "1.2" */
     enum tls_version max_version;            /* "1.3" */
-    const char *ciphers;                     /* TLS 1.2 list in OpenSSL's notation; default: forward secret and authenticated, which RFC 9113 9.2.2 asks for */
-    const char *ciphersuites;                /* TLS 1.3 */
-    enum client_auth client_auth;            /* off */
-    const char *client_ca;                   /* PEM file; required unless client_auth is off */
-    bool strict_sni;                         /* false; true: an unknown name gets an alert, not the default certificate */
+    /* TLS 1.2 list in OpenSSL's notation; default: forward secret and authenticated, which RFC 9113 9.2.2
+     * asks for */
+    const char *ciphers;
+    const char *ciphersuites;     /* TLS 1.3 */
+    enum client_auth client_auth; /* off */
+    const char *client_ca;        /* PEM file; required unless client_auth is off */
+    /* false; true: an unknown name gets an alert, not the default certificate */
+    bool strict_sni;
 };
 /* pool.tls; its absence means plain connections. */
 struct upstream_tls_config {
-    bool verify;                  /* true */
-    const char *ca;               /* PEM file; NULL: the system's store */
-    const char *cert;             /* client certificate and key, both or none */
+    bool verify;      /* true */
+    const char *ca;   /* PEM file; NULL: the system's store */
+    const char *cert; /* client certificate and key, both or none */
     const char *key;
-    const char *server_name;      /* SNI and the name verified; NULL: the host part of the server's address (a name is also sent as SNI) */
+    /* SNI and the name verified; NULL: the host part of the server's address (a name is also sent as SNI) */
+    const char *server_name;
     enum tls_version min_version; /* "1.2" */
 };
 /* top-level tls: shared by all listeners. */
 struct tls_shared_config {
-    uint64_t ticket_lifetime;   /* ms; 12h; keys rotate at this age, the previous key still opens; 0s: no tickets */
+    /* ms; 12h; keys rotate at this age, the previous key still opens; 0s: no tickets */
+    uint64_t ticket_lifetime;
     uint64_t handshake_timeout; /* ms; 10s */
 };
 

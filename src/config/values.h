@@ -1,4 +1,5 @@
-/* Small value types that several sections share. Plain data without behaviour; all texts belong to the configuration. */
+/* Small value types that several sections share. Plain data without behaviour; all texts belong to the
+ * configuration. */
 #ifndef WEIR_CONFIG_VALUES_H
 #define WEIR_CONFIG_VALUES_H
 

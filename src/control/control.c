@@ -1,4 +1,5 @@
-/* The life of the process, on the main thread: start, signals, drain, end. How a configuration becomes a snapshot is in reload.c. */
+/* The life of the process, on the main thread: start, signals, drain, end. How a configuration becomes a
+ * snapshot is in reload.c. */
 #include "control/control.h"
 
 #include <malloc.h>
@@ -30,7 +31,9 @@
 #define LOG_RING_SIZE ((size_t)1 << 16) /* of the control thread */
 #define TRIM_AFTER 1000                 /* ms after a snapshot was freed: many reloads in a row trim once */
 #define WORKERS_MOST 256
-#define SAME_WORD 500 /* ms: timeout(1), shells and supervisors signal the process and then its group, which is no second word */
+#define SAME_WORD                                                                                           \
+    500 /* ms: timeout(1), shells and supervisors signal the process and then its group, which is no second \
+           word */
 
 /* The one control of the process: snapshots and workers come back to it from other threads. */
 static struct control *control_home;
@@ -161,12 +164,15 @@ static unsigned control_count_workers(const struct config *config)
 static void control_check_files(const struct control *control, uint64_t files)
 {
     const struct config *config = control->snapshot->config;
-    /* Most connections are idle at any time, and the others need one more to a server; sockets, logs and loops need a few. */
+    /* Most connections are idle at any time, and the others need one more to a server; sockets, logs and
+     * loops need a few. */
     uint64_t connections = config->limits.connections;
-    uint64_t wanted = connections + connections / 4 + (config->listeners_count + 4) * control->workers_count + 32;
+    uint64_t wanted =
+        connections + connections / 4 + (config->listeners_count + 4) * control->workers_count + 32;
     if (files >= wanted)
         return;
-    log_warn("control", "open files are limited below what limits.connections may need; raise LimitNOFILE or ulimit -n",
+    log_warn("control",
+             "open files are limited below what limits.connections may need; raise LimitNOFILE or ulimit -n",
              KV_NUMBER("limit", files), KV_NUMBER("needed", wanted));
 }
 

@@ -34,12 +34,12 @@ struct control {
     bool draining, stopping;
     bool tls_begun;
     uint64_t began_us;
-    uint64_t drain_began;          /* ms of the loop */
+    uint64_t drain_began; /* ms of the loop */
     struct deadline drain_timeout;
     struct deadline trim; /* of memory, some time after a snapshot was freed */
     struct deadline watchdog;
-    uint64_t watchdog_period;  /* ms */
-    uint64_t *watchdog_turns;  /* of each worker at the last look */
+    uint64_t watchdog_period; /* ms */
+    uint64_t *watchdog_turns; /* of each worker at the last look */
 };
 
 /* control.c: snapshot.last_release, on whichever thread let go last; the control thread frees it. */
@@ -47,7 +47,8 @@ void control_snapshot_comes_home(struct snapshot *snapshot);
 
 /* reload.c: the way from a file to a snapshot, at start and later. */
 
-/* Reads the configuration; its messages go to stderr, followed by `consequence` when there were errors. NULL then. */
+/* Reads the configuration; its messages go to stderr, followed by `consequence` when there were errors. NULL
+ * then. */
 struct config *reload_read(const struct control *control, const char *consequence) MUST_CHECK;
 /* Builds its snapshot and opens its sockets, all or nothing. Takes the configuration in either case. */
 struct snapshot *reload_build(struct control *control, struct config *config, struct error *error) MUST_CHECK;

@@ -21,7 +21,8 @@ static struct span cores_read(const char *path, char *memory, size_t room)
     return length > 0 ? span_make(memory, (size_t)length) : SPAN_NONE;
 }
 
-/* The path of this process's group, such as "/system.slice/weir.service", as a C string; false without cgroup v2. */
+/* The path of this process's group, such as "/system.slice/weir.service", as a C string; false without cgroup
+ * v2. */
 static bool cores_group(char *path, size_t room)
 {
     char memory[4096];
@@ -76,7 +77,8 @@ uint64_t cores_of_quota(struct span text)
 unsigned cores_available(void)
 {
     cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    int count =
+        sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : (int)sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t quota = cores_quota();
     if (quota != 0 && quota < (uint64_t)count)
         count = (int)quota;

@@ -32,7 +32,8 @@ struct listening {
     int descriptors[];
 };
 
-/* One taking away of an address from all workers. A reload may want the address back while it is under way. */
+/* One taking away of an address from all workers. A reload may want the address back while it is under way.
+ */
 struct withdrawal {
     struct letter letter; /* to control, from the last worker */
     struct listening *listening;
@@ -58,7 +59,8 @@ static void listening_close(struct listening *listening, bool for_good)
     free(listening);
 }
 
-/* SO_REUSEPORT lets a second weir of the same user take half of the connections of the first: a bind without it tells. */
+/* SO_REUSEPORT lets a second weir of the same user take half of the connections of the first: a bind without
+ * it tells. */
 static bool listening_is_free(const struct address *address, const char *text, struct error *error)
 {
     int family = address->socket.any.sa_family;
@@ -79,7 +81,8 @@ static bool listening_is_free(const struct address *address, const char *text, s
     return error_set(error, "cannot listen on %s: the address is in use by another process", text);
 }
 
-static bool listening_open(struct listening *listening, const struct listener_config *config, struct error *error)
+static bool listening_open(struct listening *listening, const struct listener_config *config,
+                           struct error *error)
 {
     unsigned mode = config->mode != NULL ? (unsigned)strtoul(config->mode, NULL, 8) : 0660u;
     bool local = listening->address.socket.any.sa_family == AF_UNIX;
@@ -96,7 +99,8 @@ static bool listening_open(struct listening *listening, const struct listener_co
     return true;
 }
 
-static bool listeners_open_one(struct listeners *listeners, const struct listener_config *config, struct error *error)
+static bool listeners_open_one(struct listeners *listeners, const struct listener_config *config,
+                               struct error *error)
 {
     struct listening *listening = xcalloc(1, sizeof *listening + listeners->count * sizeof(int));
     listening->listeners = listeners;
@@ -104,7 +108,8 @@ static bool listeners_open_one(struct listeners *listeners, const struct listene
     for (unsigned i = 0; i < listeners->count; i++)
         listening->descriptors[i] = -1;
     list_push_back(&listeners->open, &listening->at);
-    if (address_resolve(&listening->address, 1, config->address, error) != 0 && listening_open(listening, config, error))
+    if (address_resolve(&listening->address, 1, config->address, error) != 0 &&
+        listening_open(listening, config, error))
         return true;
     listening_close(listening, false);
     return false;
@@ -112,7 +117,7 @@ static bool listeners_open_one(struct listeners *listeners, const struct listene
 
 static struct listening *listening_find(const struct list *list, const char *text)
 {
-    LIST_EACH(node, list) {
+    LIST_EACH (node, list) {
         struct listening *listening = CONTAINER_OF(node, struct listening, at);
         if (strcmp(listening->text, text) == 0)
             return listening;
@@ -136,7 +141,8 @@ static void withdrawal_opened(struct letter *letter, void *reader)
 static void withdrawal_let_go(void *argument)
 {
     struct withdrawal *withdrawal = argument;
-    /* Acquire and release: the last to let go posts the letter, and all others are past their use of the struct. */
+    /* Acquire and release: the last to let go posts the letter, and all others are past their use of the
+     * struct. */
     if (atomic_fetch_sub_explicit(&withdrawal->workers_left, 1, memory_order_acq_rel) == 1)
         mailbox_post(withdrawal->mailbox, &withdrawal->letter);
 }
@@ -148,7 +154,8 @@ static void listening_move(struct listening *listening, struct list *to, enum li
     listening->state = state;
 }
 
-static void listening_withdraw(struct listening *listening, struct worker *const *workers, struct mailbox *mailbox)
+static void listening_withdraw(struct listening *listening, struct worker *const *workers,
+                               struct mailbox *mailbox)
 {
     struct listeners *listeners = listening->listeners;
     struct withdrawal *withdrawal = xcalloc(1, sizeof *withdrawal);
@@ -177,16 +184,16 @@ void listeners_free(struct listeners *listeners)
 {
     if (listeners == NULL)
         return;
-    LIST_EACH_SAFE(node, after, &listeners->open)
+    LIST_EACH_SAFE (node, after, &listeners->open)
         listening_close(CONTAINER_OF(node, struct listening, at), true);
-    LIST_EACH_SAFE(node, after, &listeners->withdrawn)
+    LIST_EACH_SAFE (node, after, &listeners->withdrawn)
         listening_close(CONTAINER_OF(node, struct listening, at), true);
     free(listeners);
 }
 
 bool listeners_open(struct listeners *listeners, const struct config *config, struct error *error)
 {
-    LIST_EACH(node, &listeners->open)
+    LIST_EACH (node, &listeners->open)
         CONTAINER_OF(node, struct listening, at)->state = LISTENING_UNWANTED;
     for (size_t i = 0; i < config->listeners_count; i++) {
         const char *text = config->listeners[i].address;
@@ -206,7 +213,7 @@ bool listeners_open(struct listeners *listeners, const struct config *config, st
 
 void listeners_undo(struct listeners *listeners)
 {
-    LIST_EACH_SAFE(node, after, &listeners->open) {
+    LIST_EACH_SAFE (node, after, &listeners->open) {
         struct listening *listening = CONTAINER_OF(node, struct listening, at);
         if (listening->state != LISTENING_NEW)
             listening->state = LISTENING_KEPT;
@@ -219,7 +226,7 @@ void listeners_undo(struct listeners *listeners)
 
 void listeners_commit(struct listeners *listeners, struct worker *const *workers, struct mailbox *mailbox)
 {
-    LIST_EACH_SAFE(node, after, &listeners->open) {
+    LIST_EACH_SAFE (node, after, &listeners->open) {
         struct listening *listening = CONTAINER_OF(node, struct listening, at);
         if (listening->state == LISTENING_NEW)
             for (unsigned i = 0; i < listeners->count; i++)
@@ -235,13 +242,13 @@ void listeners_commit(struct listeners *listeners, struct worker *const *workers
 
 void listeners_withdraw(struct listeners *listeners, struct worker *const *workers, struct mailbox *mailbox)
 {
-    LIST_EACH_SAFE(node, after, &listeners->open)
+    LIST_EACH_SAFE (node, after, &listeners->open)
         listening_withdraw(CONTAINER_OF(node, struct listening, at), workers, mailbox);
 }
 
 void listeners_print(const struct listeners *listeners, struct text *to)
 {
-    LIST_EACH(node, &listeners->open) {
+    LIST_EACH (node, &listeners->open) {
         const struct listening *listening = CONTAINER_OF(node, struct listening, at);
         if (to->length != 0)
             text_char(to, ',');

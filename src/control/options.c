@@ -15,8 +15,8 @@ static const struct option_row options_help_row = {"help", 'h', NULL, "print thi
 
 static int options_print_help(const struct options *options)
 {
-    printf("usage: weir %s%s%s\n%s\n\noptions:\n", options->command, options->arguments[0] != '\0' ? " " : "", options->arguments,
-           options->summary);
+    printf("usage: weir %s%s%s\n%s\n\noptions:\n", options->command, options->arguments[0] != '\0' ? " " : "",
+           options->arguments, options->summary);
     for (const struct option_row *row = options->rows;; row++) {
         const struct option_row *shown = row->name != NULL ? row : &options_help_row;
         char left[64], letter[8] = "    ";
@@ -56,7 +56,8 @@ static int options_unknown(const struct options *options, struct span name)
         names[i + 1] = options->rows[i].name;
     const char *nearest = options_nearest(name, names);
     if (nearest != NULL)
-        return options_complain(options, "unknown option \"--%.*s\"; did you mean \"--%s\"?", (int)name.length, name.at, nearest);
+        return options_complain(options, "unknown option \"--%.*s\"; did you mean \"--%s\"?",
+                                (int)name.length, name.at, nearest);
     return options_complain(options, "unknown option \"--%.*s\"", (int)name.length, name.at);
 }
 
@@ -128,7 +129,8 @@ int options_next(struct options *options, const char **value)
     }
     if (argument[0] != '-' || argument[1] == '\0')
         return OPTIONS_END;
-    return argument[1] == '-' ? options_next_long(options, argument + 2, value) : options_next_short(options, value);
+    return argument[1] == '-' ? options_next_long(options, argument + 2, value)
+                              : options_next_short(options, value);
 }
 
 const char *options_argument(struct options *options)

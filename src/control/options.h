@@ -17,7 +17,7 @@ struct options {
     const char *arguments; /* "[-c FILE]" */
     const char *summary;   /* one sentence */
     const struct option_row *rows;
-    const char *notes;     /* paragraphs after the options; NULL: none */
+    const char *notes; /* paragraphs after the options; NULL: none */
     /* this file's own */
     int argc;
     char **argv;
@@ -27,13 +27,14 @@ struct options {
 enum { OPTIONS_END = -1, OPTIONS_HELP = -2, OPTIONS_BAD = -3 };
 
 void options_begin(struct options *options, int argc, char **argv);
-/* The next option: its row's number, with its value if it takes one. HELP and BAD have been printed; exit with 0 and 2. At END,
- * options_rest() are the other arguments. */
+/* The next option: its row's number, with its value if it takes one. HELP and BAD have been printed; exit
+ * with 0 and 2. At END, options_rest() are the other arguments. */
 int options_next(struct options *options, const char **value);
 /* Arguments that are not options, in order; NULL: no more. */
 const char *options_argument(struct options *options);
 /* "weir run: TEXT", and how to get help, to stderr. */
-int options_complain(const struct options *options, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int options_complain(const struct options *options, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* The word of the list most like `word`, or NULL. */
 const char *options_nearest(struct span word, const char *const *list);
 

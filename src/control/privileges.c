@@ -76,8 +76,8 @@ static void privileges_check_file(const char *path)
 {
     if (path == NULL || strcmp(path, "-") == 0 || access(path, R_OK) == 0)
         return;
-    log_warn("control", "the user that weir has become cannot read a file, so a reload will fail", KV("file", path),
-             KV("why", strerrordesc_np(errno)));
+    log_warn("control", "the user that weir has become cannot read a file, so a reload will fail",
+             KV("file", path), KV("why", strerrordesc_np(errno)));
 }
 
 bool privileges_drop(const char *user, struct error *error)
@@ -90,7 +90,8 @@ bool privileges_drop(const char *user, struct error *error)
     if (geteuid() == identity.user && getegid() == identity.group)
         return true;
     if (geteuid() != 0)
-        return error_set(error, "only root can become user \"%s\"; start weir as root or leave `user` out", user);
+        return error_set(error, "only root can become user \"%s\"; start weir as root or leave `user` out",
+                         user);
     prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
     int result = identity.name[0] != '\0' ? initgroups(identity.name, identity.group) : setgroups(0, NULL);
     if (result != 0 || setgid(identity.group) != 0 || setuid(identity.user) != 0)

@@ -1,4 +1,5 @@
-/* Becoming another user once the sockets are open, and descriptors enough for the connections that are allowed. */
+/* Becoming another user once the sockets are open, and descriptors enough for the connections that are
+ * allowed. */
 #ifndef WEIR_CONTROL_PRIVILEGES_H
 #define WEIR_CONTROL_PRIVILEGES_H
 
@@ -10,7 +11,8 @@
 
 struct config;
 
-/* "user" or "user:group"; keeps the right to open ports under 1024, so that a reload can add listeners. NULL: stays. */
+/* "user" or "user:group"; keeps the right to open ports under 1024, so that a reload can add listeners. NULL:
+ * stays. */
 bool privileges_drop(const char *user, struct error *error) MUST_CHECK;
 /* Warns of files that the user we have become can't read: a reload would fail. */
 void privileges_check_files(const struct config *config);

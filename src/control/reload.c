@@ -1,6 +1,7 @@
 /*
- * From the file to a snapshot in the workers' hands. Everything that can fail is done before anything changes: the file is read and
- * checked, the snapshot built, the new sockets and logs opened; what follows cannot fail.
+ * From the file to a snapshot in the workers' hands. Everything that can fail is done before anything
+ * changes: the file is read and checked, the snapshot built, the new sockets and logs opened; what follows
+ * cannot fail.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +86,8 @@ static bool reload_changed_logs(const struct config *before, const struct config
         return error_wrap(error, "log");
     if (reload_log_differs(reload_access_target(before), reload_access_target(after)) &&
         !log_target_set(LOG_TARGET_ACCESS, reload_access_target(after), error)) {
-        struct error ignored; /* it was open a moment ago; if it can't be opened now, lines go where they went last */
+        /* it was open a moment ago; if it can't be opened now, lines go where they went last */
+        struct error ignored;
         if (log_differs && !log_target_set(LOG_TARGET_LOG, before->log.to, &ignored))
             log_warn("control", "the log could not be put back", KV("why", ignored.text));
         return error_wrap(error, "access_log");
@@ -98,11 +100,13 @@ static bool reload_changed_logs(const struct config *before, const struct config
 static void reload_warn_of_restarts(const struct config *before, const struct config *after)
 {
     if (before->workers != after->workers)
-        log_warn("control", "the number of workers changes with a restart only", KV_NUMBER("now", before->workers),
-                 KV_NUMBER("wanted", after->workers));
-    const char *user_before = before->user != NULL ? before->user : "", *user_after = after->user != NULL ? after->user : "";
+        log_warn("control", "the number of workers changes with a restart only",
+                 KV_NUMBER("now", before->workers), KV_NUMBER("wanted", after->workers));
+    const char *user_before = before->user != NULL ? before->user : "",
+               *user_after = after->user != NULL ? after->user : "";
     if (strcmp(user_before, user_after) != 0)
-        log_warn("control", "the user changes with a restart only", KV("now", user_before), KV("wanted", user_after));
+        log_warn("control", "the user changes with a restart only", KV("now", user_before),
+                 KV("wanted", user_after));
 }
 
 /* Nothing here can fail: workers get the snapshot before the sockets that belong to it. */

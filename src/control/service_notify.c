@@ -25,7 +25,8 @@ void service_notify_open(void)
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = path != NULL ? strlen(path) : 0;
-    if (descriptor >= 0 || length < 2 || length >= sizeof address.sun_path || (path[0] != '/' && path[0] != '@'))
+    if (descriptor >= 0 || length < 2 || length >= sizeof address.sun_path ||
+        (path[0] != '/' && path[0] != '@'))
         return;
     memcpy(address.sun_path, path, length);
     if (path[0] == '@')
@@ -84,8 +85,8 @@ uint64_t service_watchdog_period(void)
     uint64_t period = 0, number = 0;
     if (text == NULL || !text_to_number(span_of(text), UINT64_MAX, &period))
         return 0;
-    if (process != NULL && (!text_to_number(span_of(process), INT32_MAX, &number) ||
-                            number != (uint64_t)getpid()))
+    if (process != NULL &&
+        (!text_to_number(span_of(process), INT32_MAX, &number) || number != (uint64_t)getpid()))
         return 0; /* meant for another process */
     return period / 1000u;
 }

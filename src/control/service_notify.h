@@ -1,4 +1,5 @@
-/* What the service manager is told over $NOTIFY_SOCKET (sd_notify(3)), and how often it wants to hear that all is well. */
+/* What the service manager is told over $NOTIFY_SOCKET (sd_notify(3)), and how often it wants to hear that
+ * all is well. */
 #ifndef WEIR_CONTROL_SERVICE_NOTIFY_H
 #define WEIR_CONTROL_SERVICE_NOTIFY_H
 

@@ -30,7 +30,8 @@ static void access_dispose(struct filter *filter)
     free(access);
 }
 
-static bool access_prepare(struct filter *filter, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error)
+static bool access_prepare(struct filter *filter, const struct route_config *route,
+                           const struct config *config, struct limiter_set *limiters, struct error *error)
 {
     (void)config;
     (void)limiters;
@@ -39,12 +40,14 @@ static bool access_prepare(struct filter *filter, const struct route_config *rou
     struct access *access = xcalloc(1, sizeof *access);
     filter->prepared = access;
     access->status = (uint16_t)route->access->status;
-    return networks_new(&access->allow, &route->access->allow, error) && networks_new(&access->deny, &route->access->deny, error);
+    return networks_new(&access->allow, &route->access->allow, error) &&
+           networks_new(&access->deny, &route->access->deny, error);
 }
 
 static bool is_denied(const struct access *access, const struct ip_address *client)
 {
-    return networks_contain(&access->deny, client) || (access->allow.count != 0 && !networks_contain(&access->allow, client));
+    return networks_contain(&access->deny, client) ||
+           (access->allow.count != 0 && !networks_contain(&access->allow, client));
 }
 
 static enum verdict access_request(const struct filter *filter, struct exchange *exchange)
@@ -57,11 +60,13 @@ static enum verdict access_request(const struct filter *filter, struct exchange 
     return VERDICT_ANSWERED;
 }
 
-static void access_explain(const struct filter *filter, const struct exchange *exchange, char *line, size_t room)
+static void access_explain(const struct filter *filter, const struct exchange *exchange, char *line,
+                           size_t room)
 {
     const struct access *access = filter->prepared;
     bool denied = is_denied(access, &exchange->client);
-    snprintf(line, room, denied ? "denied: the client's address gets %u" : "allowed (others get %u)", access->status);
+    snprintf(line, room, denied ? "denied: the client's address gets %u" : "allowed (others get %u)",
+             access->status);
 }
 
 const struct filter_kind filter_access = {

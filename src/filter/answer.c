@@ -54,7 +54,9 @@ static bool redirect_new(struct action *action, const struct redirect_config *co
     action->status = (uint16_t)config->status;
     action->scheme = span_of(config->scheme);
     action->port = (uint16_t)config->port;
-    return template_maybe(&action->to, config->to, error) && template_maybe(&action->host, config->host, error) && template_maybe(&action->path, config->path, error);
+    return template_maybe(&action->to, config->to, error) &&
+           template_maybe(&action->host, config->host, error) &&
+           template_maybe(&action->path, config->path, error);
 }
 
 static bool read_file(struct span *file, const char *path, struct error *error)
@@ -79,7 +81,8 @@ static bool respond_new(struct action *action, const struct respond_config *conf
     action->names = config->headers.items;
     action->headers = xcalloc(config->headers.count + 1, sizeof(struct template *));
     for (; action->headers_count < config->headers.count; action->headers_count++)
-        if ((action->headers[action->headers_count] = template_new(config->headers.items[action->headers_count].value, error)) == NULL)
+        if ((action->headers[action->headers_count] =
+                 template_new(config->headers.items[action->headers_count].value, error)) == NULL)
             return false;
     if (config->file != NULL)
         return read_file(&action->file, config->file, error);
@@ -92,7 +95,8 @@ bool action_new(struct action **made, const struct route_config *route, struct e
     if (route->redirect == NULL && route->respond == NULL)
         return true;
     struct action *action = xcalloc(1, sizeof *action);
-    bool fine = route->redirect != NULL ? redirect_new(action, route->redirect, error) : respond_new(action, route->respond, error);
+    bool fine = route->redirect != NULL ? redirect_new(action, route->redirect, error)
+                                        : respond_new(action, route->respond, error);
     if (!fine) {
         action_free(action);
         return false;
@@ -118,13 +122,15 @@ static struct span location_of(const struct action *action, struct exchange *x)
     if (host.at == NULL || path.at == NULL)
         return SPAN_NONE;
     char port[8] = "";
-    bool same = action->scheme.at == NULL && action->host == NULL; /* another port belongs to the old place only */
+    /* another port belongs to the old place only */
+    bool same = action->scheme.at == NULL && action->host == NULL;
     uint16_t number = action->port != 0 ? action->port : same ? x->target.port : 0;
     if (number != 0)
         snprintf(port, sizeof port, ":%u", number);
     bool v6 = span_find(host, ':') != host.length;
-    return arena_print(x->arena, "%.*s://%s%.*s%s%s%.*s%s%.*s", (int)scheme.length, scheme.at, v6 ? "[" : "", (int)host.length, host.at, v6 ? "]" : "", port,
-                       (int)path.length, path.at, query.at != NULL ? "?" : "", (int)query.length, query.at != NULL ? query.at : "");
+    return arena_print(x->arena, "%.*s://%s%.*s%s%s%.*s%s%.*s", (int)scheme.length, scheme.at, v6 ? "[" : "",
+                       (int)host.length, host.at, v6 ? "]" : "", port, (int)path.length, path.at,
+                       query.at != NULL ? "?" : "", (int)query.length, query.at != NULL ? query.at : "");
 }
 
 bool action_answer(const struct action *action, struct exchange *exchange)
@@ -134,13 +140,15 @@ bool action_answer(const struct action *action, struct exchange *exchange)
     if (action->redirects) {
         struct span location = location_of(action, exchange);
         answer->body = SPAN("");
-        return location.at != NULL && fields_add(&answer->fields, exchange->arena, SPAN("Location"), location, FIELD_LOCATION);
+        return location.at != NULL &&
+               fields_add(&answer->fields, exchange->arena, SPAN("Location"), location, FIELD_LOCATION);
     }
     answer->content_type = action->content_type;
     answer->body = action->file.at != NULL ? action->file : template_fill(action->body, exchange);
     for (size_t i = 0; i < action->headers_count; i++) {
         struct span value = template_fill(action->headers[i], exchange);
-        if (value.at == NULL || !fields_add(&answer->fields, exchange->arena, span_of(action->names[i].name), value, field_id(span_of(action->names[i].name))))
+        if (value.at == NULL || !fields_add(&answer->fields, exchange->arena, span_of(action->names[i].name),
+                                            value, field_id(span_of(action->names[i].name))))
             return false;
     }
     return answer->body.at != NULL;
@@ -154,5 +162,6 @@ void action_explain(const struct action *action, const struct exchange *exchange
         return;
     }
     struct span location = location_of(action, &copy);
-    snprintf(line, room, "redirect with %u to %.*s", action->status, (int)location.length, location.length != 0 ? location.at : "");
+    snprintf(line, room, "redirect with %u to %.*s", action->status, (int)location.length,
+             location.length != 0 ? location.at : "");
 }

@@ -5,7 +5,8 @@
 
 #include "base/error.h"
 
-bool filters_new(struct filters *filters, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error)
+bool filters_new(struct filters *filters, const struct route_config *route, const struct config *config,
+                 struct limiter_set *limiters, struct error *error)
 {
     struct filter found[16];
     *filters = (struct filters){.count = 0};
@@ -43,7 +44,8 @@ enum verdict filters_request(const struct filters *filters, struct exchange *exc
 {
     for (; *index < filters->count; ++*index) {
         const struct filter *filter = &filters->items[*index];
-        enum verdict verdict = filter->kind->request != NULL ? filter->kind->request(filter, exchange) : VERDICT_NEXT;
+        enum verdict verdict =
+            filter->kind->request != NULL ? filter->kind->request(filter, exchange) : VERDICT_NEXT;
         if (verdict != VERDICT_NEXT)
             return verdict;
     }

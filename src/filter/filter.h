@@ -1,6 +1,6 @@
 /*
- * Filters: the steps of a route. A kind is one file and one row of filter_kinds[], whose order is the order in which a request passes
- * them, the same for everybody. Settings come from the route's configuration.
+ * Filters: the steps of a route. A kind is one file and one row of filter_kinds[], whose order is the order
+ * in which a request passes them, the same for everybody. Settings come from the route's configuration.
  */
 #ifndef WEIR_FILTER_FILTER_H
 #define WEIR_FILTER_FILTER_H
@@ -23,12 +23,17 @@ struct filter_kind {
     const char *name;
     int state; /* index in exchange.filter_states when it keeps something per exchange, else -1 */
     /* True and filter->prepared set when the route uses it; true and NULL when not; false with error. */
-    bool (*prepare)(struct filter *filter, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error);
+    bool (*prepare)(struct filter *filter, const struct route_config *route, const struct config *config,
+                    struct limiter_set *limiters, struct error *error);
     void (*dispose)(struct filter *filter);
-    enum verdict (*request)(const struct filter *filter, struct exchange *exchange);  /* NULL: none. ANSWERED: exchange->answer is set */
-    void (*response)(const struct filter *filter, struct exchange *exchange);        /* NULL: none; sees exchange->response (final head only) */
-    void (*done)(const struct filter *filter, struct exchange *exchange);            /* NULL: none; once, when the exchange ends, if its request step ran */
-    void (*explain)(const struct filter *filter, const struct exchange *exchange, char *line, size_t room); /* one line for weir explain */
+    /* NULL: none. ANSWERED: exchange->answer is set */
+    enum verdict (*request)(const struct filter *filter, struct exchange *exchange);
+    /* NULL: none; sees exchange->response (final head only) */
+    void (*response)(const struct filter *filter, struct exchange *exchange);
+    /* NULL: none; once, when the exchange ends, if its request step ran */
+    void (*done)(const struct filter *filter, struct exchange *exchange);
+    /* one line for weir explain */
+    void (*explain)(const struct filter *filter, const struct exchange *exchange, char *line, size_t room);
 };
 /* One filter of one route, made once a snapshot, shared by all workers, read-only. */
 struct filter {
@@ -42,14 +47,16 @@ struct filters {
     size_t count;
     struct filter *items;
 };
-bool filters_new(struct filters *filters, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error) MUST_CHECK;
+bool filters_new(struct filters *filters, const struct route_config *route, const struct config *config,
+                 struct limiter_set *limiters, struct error *error) MUST_CHECK;
 void filters_dispose(struct filters *filters);
 /* Runs from *index on; *index tells where it stopped (for WAIT, and for filters_done). */
 enum verdict filters_request(const struct filters *filters, struct exchange *exchange, unsigned *index);
 void filters_response(const struct filters *filters, struct exchange *exchange);
 void filters_done(const struct filters *filters, struct exchange *exchange, unsigned index);
 
-/* The limiters of the process by name; they outlive reloads while their definition (rate, burst, key, keys, prefix) stays. Control thread, but for the limiters themselves. */
+/* The limiters of the process by name; they outlive reloads while their definition (rate, burst, key, keys,
+ * prefix) stays. Control thread, but for the limiters themselves. */
 struct limiter_set *limiter_set_new(void);
 void limiter_set_free(struct limiter_set *set);
 void limiter_set_sweep(struct limiter_set *set); /* drops those that no snapshot uses */

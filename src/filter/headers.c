@@ -1,4 +1,5 @@
-/* Edits of fields: remove, set, add. What a filter sets is removed from the message first, so that nobody can bring it along. Two kinds: request and response. */
+/* Edits of fields: remove, set, add. What a filter sets is removed from the message first, so that nobody can
+ * bring it along. Two kinds: request and response. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,7 +21,8 @@ struct headers {
     struct edit *edits;
 };
 
-/* Framing, hop-by-hop fields and Host are not a filter's to write: they belong to the connection and to rewrite.host. */
+/* Framing, hop-by-hop fields and Host are not a filter's to write: they belong to the connection and to
+ * rewrite.host. */
 static bool name_is_allowed(const char *text, struct error *error)
 {
     struct span name = span_of(text);
@@ -43,7 +45,9 @@ static bool edits_add(struct headers *headers, const struct name_values *pairs, 
         struct edit *edit = &headers->edits[headers->edits_count];
         if (!name_is_allowed(pairs->items[i].name, error))
             return false;
-        *edit = (struct edit){.name = span_of(pairs->items[i].name), .value = template_new(pairs->items[i].value, error), .set = set};
+        *edit = (struct edit){.name = span_of(pairs->items[i].name),
+                              .value = template_new(pairs->items[i].value, error),
+                              .set = set};
         if (edit->value == NULL)
             return error_wrap(error, "%s", pairs->items[i].name);
         headers->edits_count++;
@@ -77,14 +81,16 @@ static bool headers_prepare(struct filter *filter, const struct headers_config *
     return edits_add(headers, &config->set, true, error) && edits_add(headers, &config->add, false, error);
 }
 
-static bool request_prepare(struct filter *filter, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error)
+static bool request_prepare(struct filter *filter, const struct route_config *route,
+                            const struct config *config, struct limiter_set *limiters, struct error *error)
 {
     (void)config;
     (void)limiters;
     return headers_prepare(filter, &route->request.headers, error);
 }
 
-static bool response_prepare(struct filter *filter, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error)
+static bool response_prepare(struct filter *filter, const struct route_config *route,
+                             const struct config *config, struct limiter_set *limiters, struct error *error)
 {
     (void)config;
     (void)limiters;
@@ -121,7 +127,8 @@ static void response_edit(const struct filter *filter, struct exchange *exchange
         exchange->failure = FAILURE_OVERLOADED; /* told in the log; the response goes out with what fitted */
 }
 
-static void headers_explain(const struct filter *filter, const struct exchange *exchange, char *line, size_t room)
+static void headers_explain(const struct filter *filter, const struct exchange *exchange, char *line,
+                            size_t room)
 {
     (void)exchange;
     const struct headers *headers = filter->prepared;
@@ -130,7 +137,11 @@ static void headers_explain(const struct filter *filter, const struct exchange *
         bool remove = i < headers->removes_count;
         const struct edit *edit = remove ? NULL : &headers->edits[i - headers->removes_count];
         struct span name = remove ? headers->removes[i] : edit->name;
-        int wrote = snprintf(line + length, room - length, "%s%s %.*s", i == 0 ? "" : ", ", remove ? "remove" : edit->set ? "set" : "add", (int)name.length, name.at);
+        int wrote = snprintf(line + length, room - length, "%s%s %.*s", i == 0 ? "" : ", ",
+                             remove      ? "remove"
+                             : edit->set ? "set"
+                                         : "add",
+                             (int)name.length, name.at);
         length += wrote > 0 ? (size_t)wrote : 0;
     }
 }

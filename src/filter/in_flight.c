@@ -1,6 +1,7 @@
 /*
- * Limits requests in progress per key. A word of the table is 40 bits of tag and 24 bits of count; a word whose count is 0 is free for any key. When all eight words of
- * a bucket are busy with other keys the request passes uncounted: the table is too small then, which is logged.
+ * Limits requests in progress per key. A word of the table is 40 bits of tag and 24 bits of count; a word
+ * whose count is 0 is free for any key. When all eight words of a bucket are busy with other keys the request
+ * passes uncounted: the table is too small then, which is logged.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -27,7 +28,8 @@ struct in_flight {
     _Atomic uint64_t *words;
 };
 
-static bool in_flight_prepare(struct filter *filter, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error)
+static bool in_flight_prepare(struct filter *filter, const struct route_config *route,
+                              const struct config *config, struct limiter_set *limiters, struct error *error)
 {
     (void)config;
     (void)limiters;
@@ -79,14 +81,16 @@ static bool count_up(const struct in_flight *in_flight, uint64_t hash, _Atomic u
         _Atomic uint64_t *word = word_of(in_flight, hash, &seen);
         *counted = NULL;
         if (word == NULL) {
-            log_warn("in_flight", "table is full, a request passes uncounted", KV("mend", "raise in_flight.keys"));
+            log_warn("in_flight", "table is full, a request passes uncounted",
+                     KV("mend", "raise in_flight.keys"));
             return true;
         }
         uint64_t count = seen & COUNT_MASK;
         if (count >= in_flight->config->limit)
             return false;
         uint64_t next = (hash >> COUNT_BITS << COUNT_BITS) | (count + 1);
-        if (atomic_compare_exchange_weak_explicit(word, &seen, next, memory_order_relaxed, memory_order_relaxed)) {
+        if (atomic_compare_exchange_weak_explicit(word, &seen, next, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
             *counted = word;
             return true;
         }
@@ -108,8 +112,10 @@ static enum verdict in_flight_request(const struct filter *filter, struct exchan
     if (config->dry_run)
         return VERDICT_NEXT;
     counter_add(COUNTER_in_flight_limited, 1);
-    exchange->answer = (struct answer){.status = (uint16_t)config->status, .failure = FAILURE_IN_FLIGHT_LIMITED};
-    (void)!fields_add(&exchange->answer.fields, exchange->arena, SPAN("Retry-After"), SPAN("1"), FIELD_RETRY_AFTER);
+    exchange->answer =
+        (struct answer){.status = (uint16_t)config->status, .failure = FAILURE_IN_FLIGHT_LIMITED};
+    (void)!fields_add(&exchange->answer.fields, exchange->arena, SPAN("Retry-After"), SPAN("1"),
+                      FIELD_RETRY_AFTER);
     return VERDICT_ANSWERED;
 }
 
@@ -122,11 +128,13 @@ static void in_flight_done(const struct filter *filter, struct exchange *exchang
     exchange->filter_states[STATE] = NULL;
 }
 
-static void in_flight_explain(const struct filter *filter, const struct exchange *exchange, char *line, size_t room)
+static void in_flight_explain(const struct filter *filter, const struct exchange *exchange, char *line,
+                              size_t room)
 {
     (void)exchange;
     const struct in_flight *in_flight = filter->prepared;
-    snprintf(line, room, "at most %llu at once per key%s", (unsigned long long)in_flight->config->limit, in_flight->config->dry_run ? ", dry run" : "");
+    snprintf(line, room, "at most %llu at once per key%s", (unsigned long long)in_flight->config->limit,
+             in_flight->config->dry_run ? ", dry run" : "");
 }
 
 const struct filter_kind filter_in_flight = {

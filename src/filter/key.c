@@ -36,7 +36,8 @@ static struct span query_value(const struct exchange *exchange, struct span name
     return SPAN_NONE;
 }
 
-static struct span part_value(const struct key_part *part, unsigned ipv6_prefix, const struct exchange *exchange, struct ip_address *ip)
+static struct span part_value(const struct key_part *part, unsigned ipv6_prefix,
+                              const struct exchange *exchange, struct ip_address *ip)
 {
     switch (part->kind) {
     case KEY_CLIENT_IP:
@@ -61,7 +62,8 @@ static struct span part_value(const struct key_part *part, unsigned ipv6_prefix,
     return SPAN_NONE;
 }
 
-bool key_hash(const struct key_part *parts, size_t count, unsigned ipv6_prefix, const struct exchange *exchange, uint64_t *hash)
+bool key_hash(const struct key_part *parts, size_t count, unsigned ipv6_prefix,
+              const struct exchange *exchange, uint64_t *hash)
 {
     uint64_t value = count;
     for (size_t i = 0; i < count; i++) {
@@ -75,7 +77,8 @@ bool key_hash(const struct key_part *parts, size_t count, unsigned ipv6_prefix, 
     return true;
 }
 
-bool key_hash_fixed(const struct key_part *parts, size_t count, unsigned ipv6_prefix, const struct exchange *exchange, uint64_t *hash)
+bool key_hash_fixed(const struct key_part *parts, size_t count, unsigned ipv6_prefix,
+                    const struct exchange *exchange, uint64_t *hash)
 {
     uint64_t key[2] = {0x7765697200ull, count};
     for (size_t i = 0; i < count; i++) {

@@ -4,6 +4,7 @@
 
 #include "filter/filter.h"
 
-extern const struct filter_kind filter_access, filter_rate_limit, filter_in_flight, filter_rewrite, filter_request_headers, filter_response_headers;
+extern const struct filter_kind filter_access, filter_rate_limit, filter_in_flight, filter_rewrite,
+    filter_request_headers, filter_response_headers;
 
 #endif

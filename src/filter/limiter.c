@@ -1,9 +1,11 @@
 /*
- * Time is counted in units of which `interval` make one emission interval and `units_per_ms` a millisecond, both whole numbers (for 1,000,000/s a unit is a
- * microsecond, for 7/s it is 1/7 ms): so the long-run rate is exact whatever the rate. Times are compared modulo 2^44; a TAT is never further ahead of now than the
+ * Time is counted in units of which `interval` make one emission interval and `units_per_ms` a millisecond,
+ * both whole numbers (for 1,000,000/s a unit is a microsecond, for 7/s it is 1/7 ms): so the long-run rate is
+ * exact whatever the rate. Times are compared modulo 2^44; a TAT is never further ahead of now than the
  * burst, so one that seems to be is an old one and counts as past.
- * A bucket is a cache line of eight words; a key that is not in its bucket takes the word whose time is the oldest, which is one that would be admitted anyway
- * unless more than eight keys of the bucket are busy: flooding with other keys can only take words from keys that are idle longer.
+ * A bucket is a cache line of eight words; a key that is not in its bucket takes the word whose time is the
+ * oldest, which is one that would be admitted anyway unless more than eight keys of the bucket are busy:
+ * flooding with other keys can only take words from keys that are idle longer.
  */
 #include "filter/limiter.h"
 
@@ -24,10 +26,10 @@ struct limiter {
     char *name;
     struct limiter_config config; /* rate, burst, prefix, keys: what must stay for the counts to stay */
     char **key;
-    uint64_t interval;     /* units */
+    uint64_t interval; /* units */
     uint64_t units_per_ms;
     uint64_t burst;
-    uint64_t buckets;      /* power of two */
+    uint64_t buckets; /* power of two */
     _Atomic uint64_t *words;
 };
 
@@ -110,8 +112,9 @@ const char *limiter_name(const struct limiter *limiter)
 bool limiter_is_same(const struct limiter *limiter, const struct limiter_config *config)
 {
     const struct limiter_config *own = &limiter->config;
-    if (own->rate.count != config->rate.count || own->rate.period != config->rate.period || own->burst != config->burst || own->keys != config->keys ||
-        own->ipv6_prefix != config->ipv6_prefix || own->key.count != config->key.count)
+    if (own->rate.count != config->rate.count || own->rate.period != config->rate.period ||
+        own->burst != config->burst || own->keys != config->keys || own->ipv6_prefix != config->ipv6_prefix ||
+        own->key.count != config->key.count)
         return false;
     for (size_t i = 0; i < config->key.count; i++)
         if (strcmp(limiter->key[i], config->key.items[i]) != 0)
@@ -147,7 +150,8 @@ static uint64_t units_ahead(const struct limiter *limiter, uint64_t word, uint64
 }
 
 /* The word of this tag, else the one with the oldest time. */
-static _Atomic uint64_t *word_of(struct limiter *limiter, uint64_t bucket, uint64_t tag, uint64_t now, uint64_t *seen)
+static _Atomic uint64_t *word_of(struct limiter *limiter, uint64_t bucket, uint64_t tag, uint64_t now,
+                                 uint64_t *seen)
 {
     _Atomic uint64_t *words = &limiter->words[bucket * WORDS], *oldest = words;
     uint64_t least = UINT64_MAX;
@@ -183,14 +187,17 @@ static struct place place_of(struct limiter *limiter, uint64_t hash, uint64_t no
 
 static uint64_t place_ahead(const struct limiter *limiter, const struct place *place, uint64_t now)
 {
-    return place->seen != 0 && place->seen >> TAG_SHIFT == place->tag ? units_ahead(limiter, place->seen, now) : 0;
+    return place->seen != 0 && place->seen >> TAG_SHIFT == place->tag ? units_ahead(limiter, place->seen, now)
+                                                                      : 0;
 }
 
 /* False: another worker was first, look again. */
 static bool place_set(const struct place *place, uint64_t tat)
 {
     uint64_t seen = place->seen;
-    return atomic_compare_exchange_weak_explicit(place->word, &seen, place->tag << TAG_SHIFT | (tat & TIME_MASK), memory_order_relaxed, memory_order_relaxed);
+    return atomic_compare_exchange_weak_explicit(place->word, &seen,
+                                                 place->tag << TAG_SHIFT | (tat & TIME_MASK),
+                                                 memory_order_relaxed, memory_order_relaxed);
 }
 
 static uint64_t units_to_us(const struct limiter *limiter, uint64_t units)
@@ -205,7 +212,8 @@ struct limiter_verdict limiter_admit(struct limiter *limiter, uint64_t hash, uin
         struct place place = place_of(limiter, hash, now);
         uint64_t ahead = place_ahead(limiter, &place, now);
         if (ahead + limiter->interval > most)
-            return (struct limiter_verdict){.retry_after_us = units_to_us(limiter, ahead + limiter->interval - most)};
+            return (struct limiter_verdict){.retry_after_us =
+                                                units_to_us(limiter, ahead + limiter->interval - most)};
         ahead += limiter->interval;
         if (!place_set(&place, now + ahead))
             continue;
@@ -228,4 +236,3 @@ void limiter_give_back(struct limiter *limiter, uint64_t hash, uint64_t now_us)
             return;
     }
 }
-

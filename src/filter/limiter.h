@@ -1,7 +1,8 @@
 /*
- * The rate limiter: GCRA (ITU-T I.371) with one 64-bit atomic word a key in a table of fixed size. Shared by all workers without locks; exact: in any window w a key is
- * admitted at most burst + rate * w times.
- * A word is 20 bits of tag and 44 bits of the theoretical arrival time (TAT) in units of the limiter: an emission interval is a whole number of units, so that no rounding adds up.
+ * The rate limiter: GCRA (ITU-T I.371) with one 64-bit atomic word a key in a table of fixed size. Shared by
+ * all workers without locks; exact: in any window w a key is admitted at most burst + rate * w times. A word
+ * is 20 bits of tag and 44 bits of the theoretical arrival time (TAT) in units of the limiter: an emission
+ * interval is a whole number of units, so that no rounding adds up.
  */
 #ifndef WEIR_FILTER_LIMITER_H
 #define WEIR_FILTER_LIMITER_H
@@ -23,7 +24,8 @@ struct limiter_verdict {
 struct limiter *limiter_new(const struct limiter_config *config);
 struct limiter *limiter_take(struct limiter *limiter);
 void limiter_release(struct limiter *limiter); /* any thread */
-bool limiter_is_same(const struct limiter *limiter, const struct limiter_config *config); /* its counts go on meaning the same */
+/* its counts go on meaning the same */
+bool limiter_is_same(const struct limiter *limiter, const struct limiter_config *config);
 /* hash: keyed, of the key. now_us: monotonic. */
 struct limiter_verdict limiter_admit(struct limiter *limiter, uint64_t hash, uint64_t now_us);
 /* Takes one admission back (another limit refused the request). */

@@ -44,7 +44,8 @@ void limiter_set_sweep(struct limiter_set *set)
 struct limiter *limiter_set_find(struct limiter_set *set, const struct limiter_config *config)
 {
     for (size_t i = set->count; i-- > 0;) /* the newest of a name first */
-        if (strcmp(limiter_name(set->limiters[i]), config->name) == 0 && limiter_is_same(set->limiters[i], config))
+        if (strcmp(limiter_name(set->limiters[i]), config->name) == 0 &&
+            limiter_is_same(set->limiters[i], config))
             return limiter_take(set->limiters[i]);
     if (set->count == set->room) {
         set->room = set->room == 0 ? 8 : set->room * 2;

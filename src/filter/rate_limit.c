@@ -1,4 +1,5 @@
-/* A route's rate limits: all must admit the request. One that refuses gets back what those before it took. Fields as in draft-ietf-httpapi-ratelimit-headers. */
+/* A route's rate limits: all must admit the request. One that refuses gets back what those before it took.
+ * Fields as in draft-ietf-httpapi-ratelimit-headers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,8 @@ struct rate_limit {
     struct limit limits[];
 };
 
-static bool rate_limit_prepare(struct filter *filter, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error)
+static bool rate_limit_prepare(struct filter *filter, const struct route_config *route,
+                               const struct config *config, struct limiter_set *limiters, struct error *error)
 {
     if (route->rate_limit.count == 0)
         return true;
@@ -59,22 +61,30 @@ static uint64_t seconds_up(uint64_t us)
 /* RateLimit-Policy: what the limit is; RateLimit: what is left of it. */
 static void tell(struct exchange *exchange, const struct limit *limit, const struct limiter_verdict *verdict)
 {
-    struct span policy = arena_print(exchange->arena, "\"%s\";q=%llu;w=%llu", limit->config->name, (unsigned long long)limiter_rate_count(limit->limiter),
+    struct span policy = arena_print(exchange->arena, "\"%s\";q=%llu;w=%llu", limit->config->name,
+                                     (unsigned long long)limiter_rate_count(limit->limiter),
                                      (unsigned long long)limiter_rate_seconds(limit->limiter));
-    struct span left = arena_print(exchange->arena, "\"%s\";r=%llu;t=%llu", limit->config->name, (unsigned long long)verdict->remaining,
-                                   (unsigned long long)(verdict->retry_after_us == 0 ? 0 : seconds_up(verdict->retry_after_us)));
+    struct span left = arena_print(
+        exchange->arena, "\"%s\";r=%llu;t=%llu", limit->config->name, (unsigned long long)verdict->remaining,
+        (unsigned long long)(verdict->retry_after_us == 0 ? 0 : seconds_up(verdict->retry_after_us)));
     /* Without room these are left out: they inform, the limit itself holds. */
-    if (policy.at != NULL && left.at != NULL && fields_add(&exchange->response_fields, exchange->arena, SPAN("RateLimit-Policy"), policy, FIELD_OTHER))
+    if (policy.at != NULL && left.at != NULL &&
+        fields_add(&exchange->response_fields, exchange->arena, SPAN("RateLimit-Policy"), policy,
+                   FIELD_OTHER))
         (void)!fields_add(&exchange->response_fields, exchange->arena, SPAN("RateLimit"), left, FIELD_OTHER);
 }
 
-static enum verdict refuse(struct exchange *exchange, const struct limit *limit, const struct limiter_verdict *verdict)
+static enum verdict refuse(struct exchange *exchange, const struct limit *limit,
+                           const struct limiter_verdict *verdict)
 {
     counter_add(COUNTER_rate_limited, 1);
-    exchange->answer = (struct answer){.status = (uint16_t)limit->config->status, .failure = FAILURE_RATE_LIMITED};
-    struct span seconds = arena_print(exchange->arena, "%llu", (unsigned long long)seconds_up(verdict->retry_after_us));
+    exchange->answer =
+        (struct answer){.status = (uint16_t)limit->config->status, .failure = FAILURE_RATE_LIMITED};
+    struct span seconds =
+        arena_print(exchange->arena, "%llu", (unsigned long long)seconds_up(verdict->retry_after_us));
     if (seconds.at != NULL)
-        (void)!fields_add(&exchange->answer.fields, exchange->arena, SPAN("Retry-After"), seconds, FIELD_RETRY_AFTER);
+        (void)!fields_add(&exchange->answer.fields, exchange->arena, SPAN("Retry-After"), seconds,
+                          FIELD_RETRY_AFTER);
     return VERDICT_ANSWERED;
 }
 
@@ -91,7 +101,8 @@ static enum verdict rate_limit_request(const struct filter *filter, struct excha
     bool taken[LIMITS_MOST] = {false};
     for (size_t i = 0; i < rate->count; i++) {
         const struct limit *limit = &rate->limits[i];
-        if (!key_hash(limit->config->parts, limit->config->parts_count, (unsigned)limit->config->ipv6_prefix, exchange, &hashes[i]))
+        if (!key_hash(limit->config->parts, limit->config->parts_count, (unsigned)limit->config->ipv6_prefix,
+                      exchange, &hashes[i]))
             continue;
         struct limiter_verdict verdict = limiter_admit(limit->limiter, hashes[i], now);
         taken[i] = verdict.admitted;
@@ -110,18 +121,22 @@ static enum verdict rate_limit_request(const struct filter *filter, struct excha
     return VERDICT_NEXT;
 }
 
-static void rate_limit_explain(const struct filter *filter, const struct exchange *exchange, char *line, size_t room)
+static void rate_limit_explain(const struct filter *filter, const struct exchange *exchange, char *line,
+                               size_t room)
 {
     const struct rate_limit *rate = filter->prepared;
     size_t length = 0;
     uint64_t hash;
     for (size_t i = 0; i < rate->count && length < room; i++) {
         const struct limiter_config *config = rate->limits[i].config;
-        bool counted = key_hash(config->parts, config->parts_count, (unsigned)config->ipv6_prefix, exchange, &hash);
-        int wrote = snprintf(line + length, room - length, "%s%s: %llu in %llu s, burst %llu%s%s", i == 0 ? "" : "; ", config->name,
-                             (unsigned long long)limiter_rate_count(rate->limits[i].limiter), (unsigned long long)limiter_rate_seconds(rate->limits[i].limiter),
-                             (unsigned long long)limiter_burst(rate->limits[i].limiter), config->dry_run ? ", dry run" : "",
-                             counted ? "" : ", does not count this request (a part of its key is missing)");
+        bool counted =
+            key_hash(config->parts, config->parts_count, (unsigned)config->ipv6_prefix, exchange, &hash);
+        int wrote = snprintf(
+            line + length, room - length, "%s%s: %llu in %llu s, burst %llu%s%s", i == 0 ? "" : "; ",
+            config->name, (unsigned long long)limiter_rate_count(rate->limits[i].limiter),
+            (unsigned long long)limiter_rate_seconds(rate->limits[i].limiter),
+            (unsigned long long)limiter_burst(rate->limits[i].limiter), config->dry_run ? ", dry run" : "",
+            counted ? "" : ", does not count this request (a part of its key is missing)");
         length += wrote > 0 ? (size_t)wrote : 0;
     }
 }

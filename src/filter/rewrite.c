@@ -1,4 +1,5 @@
-/* What is sent to the server instead of the path and host that came. The result is checked: it begins with '/', and nothing in it can end the request line. */
+/* What is sent to the server instead of the path and host that came. The result is checked: it begins with
+ * '/', and nothing in it can end the request line. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,8 @@ static void rewrite_dispose(struct filter *filter)
     free(rewrite);
 }
 
-static bool rewrite_prepare(struct filter *filter, const struct route_config *route, const struct config *config, struct limiter_set *limiters, struct error *error)
+static bool rewrite_prepare(struct filter *filter, const struct route_config *route,
+                            const struct config *config, struct limiter_set *limiters, struct error *error)
 {
     (void)config;
     (void)limiters;
@@ -65,7 +67,8 @@ static struct span replace(const struct rewrite *rewrite, struct exchange *excha
     size_t length = (size_t)(captures[0].at - path.at);
     memcpy(at, path.at, length);
     for (size_t i = 0; i < rewrite->replacement.length; i++) {
-        char c = rewrite->replacement.at[i], next = i + 1 < rewrite->replacement.length ? rewrite->replacement.at[i + 1] : '\0';
+        char c = rewrite->replacement.at[i],
+             next = i + 1 < rewrite->replacement.length ? rewrite->replacement.at[i + 1] : '\0';
         if (c != '$' || next == '\0') {
             at[length++] = c;
         } else if (next == '$') {
@@ -107,7 +110,8 @@ static bool path_is_fine(struct span path)
     if (path.length == 0 || path.at[0] != '/')
         return false;
     for (size_t i = 0; i < path.length; i++)
-        if ((unsigned char)path.at[i] <= 0x20 || (unsigned char)path.at[i] >= 0x7f || path.at[i] == '#' || path.at[i] == '?')
+        if ((unsigned char)path.at[i] <= 0x20 || (unsigned char)path.at[i] >= 0x7f || path.at[i] == '#' ||
+            path.at[i] == '?')
             return false;
     return true;
 }
@@ -144,13 +148,15 @@ static enum verdict rewrite_request(const struct filter *filter, struct exchange
     return VERDICT_NEXT;
 }
 
-static void rewrite_explain(const struct filter *filter, const struct exchange *exchange, char *line, size_t room)
+static void rewrite_explain(const struct filter *filter, const struct exchange *exchange, char *line,
+                            size_t room)
 {
     struct exchange copy = *exchange;
     enum verdict verdict = rewrite_request(filter, &copy);
     struct span path = copy.request.line.request.path, host = copy.request.line.request.authority;
     if (verdict == VERDICT_NEXT)
-        snprintf(line, room, "path %.*s, host %.*s", (int)path.length, path.at, (int)host.length, host.length != 0 ? host.at : "");
+        snprintf(line, room, "path %.*s, host %.*s", (int)path.length, path.at, (int)host.length,
+                 host.length != 0 ? host.at : "");
     else
         snprintf(line, room, "the result is no path: refused with %u", copy.answer.status);
 }

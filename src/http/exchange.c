@@ -13,7 +13,8 @@ static bool id_is_sane(struct span id)
         return false;
     for (size_t i = 0; i < id.length; i++) {
         char c = ascii_lower(id.at[i]);
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == ':'))
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' ||
+              c == ':'))
             return false;
     }
     return true;
@@ -44,7 +45,8 @@ struct span exchange_request_id(struct exchange *exchange)
 {
     if (exchange->request_id.at != NULL)
         return exchange->request_id;
-    const struct field *given = exchange->peer_trusted ? fields_find(&exchange->request.fields, FIELD_X_REQUEST_ID) : NULL;
+    const struct field *given =
+        exchange->peer_trusted ? fields_find(&exchange->request.fields, FIELD_X_REQUEST_ID) : NULL;
     exchange->request_id = given != NULL && id_is_sane(given->value) ? given->value : id_new(exchange->arena);
     return exchange->request_id;
 }

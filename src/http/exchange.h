@@ -1,4 +1,5 @@
-/* One request and its response as data only, so that filters, routes and logs see it without seeing the proxy. */
+/* One request and its response as data only, so that filters, routes and logs see it without seeing the
+ * proxy. */
 #ifndef WEIR_HTTP_EXCHANGE_H
 #define WEIR_HTTP_EXCHANGE_H
 
@@ -17,11 +18,11 @@ struct server;
 struct stream;
 
 enum exchange_state {
-    EXCHANGE_READING,    /* no request head yet */
+    EXCHANGE_READING, /* no request head yet */
     EXCHANGE_FILTERING,
-    EXCHANGE_CHOOSING,   /* waits for a server, a connection to it, or the queue */
+    EXCHANGE_CHOOSING, /* waits for a server, a connection to it, or the queue */
     EXCHANGE_FORWARDING,
-    EXCHANGE_ANSWERING,  /* weir's own response */
+    EXCHANGE_ANSWERING, /* weir's own response */
     EXCHANGE_TUNNEL,
     EXCHANGE_DONE
 };
@@ -31,30 +32,33 @@ struct exchange_times {
 };
 /* The target prepared once for routing (http/target.h): views into the arena. */
 struct target {
-    struct span host;       /* lower case, without port and final dot; IPv6 without brackets */
-    uint16_t port;          /* of the authority; 0: none given */
-    struct span path;       /* normalised */
-    struct span query;      /* as received; at == NULL: none */
+    struct span host;  /* lower case, without port and final dot; IPv6 without brackets */
+    uint16_t port;     /* of the authority; 0: none given */
+    struct span path;  /* normalised */
+    struct span query; /* as received; at == NULL: none */
 };
-/* An answer that a filter or action has decided on. Field names and values must outlive the exchange or live in its arena. */
+/* An answer that a filter or action has decided on. Field names and values must outlive the exchange or live
+ * in its arena. */
 struct answer {
-    uint16_t status;         /* 0: none */
-    enum failure failure;    /* why, when it is an error page; NONE for a configured response or redirect */
-    struct span body;        /* NULL with a failure: the error page */
+    uint16_t status;      /* 0: none */
+    enum failure failure; /* why, when it is an error page; NONE for a configured response or redirect */
+    struct span body;     /* NULL with a failure: the error page */
     struct span content_type;
-    struct fields fields;    /* further fields (Location, Retry-After, RateLimit, ...) */
+    struct fields fields; /* further fields (Location, Retry-After, RateLimit, ...) */
 };
 struct exchange {
-    uint64_t number;          /* of this worker, counts up: with the worker's random prefix it makes the request id */
-    struct span request_id;   /* 32 hex digits; made when first asked for (exchange_request_id()), then kept */
+    /* of this worker, counts up: with the worker's random prefix it makes the request id */
+    uint64_t number;
+    /* 32 hex digits; made when first asked for (exchange_request_id()), then kept */
+    struct span request_id;
     struct arena *arena;
     struct loop *loop;
     struct ip_address peer;   /* the socket's other end, or what the PROXY preface says */
     struct ip_address client; /* after trusted_proxies: the first untrusted from the right */
     bool peer_trusted;
-    bool tls, http2;          /* what the client's connection is */
+    bool tls, http2;                      /* what the client's connection is */
     struct span tls_version, server_name; /* empty without */
-    struct span local;        /* the listener's name */
+    struct span local;                    /* the listener's name */
     uint16_t local_port;
     struct target target;
     const struct route *route;
@@ -62,7 +66,8 @@ struct exchange {
     const char *server_address; /* for templates: the server that took it last; NULL: none */
     struct server *server;
     struct stream *client_stream, *upstream;
-    struct head request, response; /* request: as received until the filters change it; what is forwarded is written from it */
+    /* request: as received until the filters change it; what is forwarded is written from it */
+    struct head request, response;
     struct answer answer;
     enum exchange_state state;
     enum failure failure;
@@ -70,10 +75,13 @@ struct exchange {
     uint64_t bytes_in, bytes_out; /* body bytes from and to the client */
     uint64_t body_limit;          /* bytes; 0: none; set by routing and filters */
     uint8_t attempts;
-    struct fields response_fields; /* what request filters want added to whatever response goes out (RateLimit) */
-    void *filter_states[4];        /* per exchange, by filter kinds that keep something (in_flight): index = filter_kind.state */
+    /* what request filters want added to whatever response goes out (RateLimit) */
+    struct fields response_fields;
+    /* per exchange, by filter kinds that keep something (in_flight): index = filter_kind.state */
+    void *filter_states[4];
 };
-/* The request id of this exchange, made on first use; from a trusted peer's X-Request-Id when that is a sane token of at most 128 bytes. */
+/* The request id of this exchange, made on first use; from a trusted peer's X-Request-Id when that is a sane
+ * token of at most 128 bytes. */
 struct span exchange_request_id(struct exchange *exchange);
 
 #endif

@@ -1,4 +1,5 @@
-/* Every way a request can fail: one table for the status, the retry class, the log word, the metric label and the manual. */
+/* Every way a request can fail: one table for the status, the retry class, the log word, the metric label and
+ * the manual. */
 #ifndef WEIR_HTTP_FAILURE_H
 #define WEIR_HTTP_FAILURE_H
 

@@ -15,7 +15,8 @@ static bool is_kind(struct span type, struct span name, struct span *subtype)
     if (rest.length != 0 && rest.at[0] != '+' && rest.at[0] != ';' && rest.at[0] != ' ')
         return false;
     if (subtype != NULL)
-        *subtype = rest.length != 0 && rest.at[0] == '+' ? span_trim(span_first(rest, span_find(rest, ';'))) : SPAN_NONE;
+        *subtype = rest.length != 0 && rest.at[0] == '+' ? span_trim(span_first(rest, span_find(rest, ';')))
+                                                         : SPAN_NONE;
     return true;
 }
 
@@ -35,7 +36,8 @@ bool grpc_timeout(const struct fields *fields, uint64_t *milliseconds)
     static const struct {
         char unit;
         uint64_t times, parts; /* milliseconds = value * times / parts */
-    } units[] = {{'H', 3600000, 1}, {'M', 60000, 1}, {'S', 1000, 1}, {'m', 1, 1}, {'u', 1, 1000}, {'n', 1, 1000000}};
+    } units[] = {{'H', 3600000, 1}, {'M', 60000, 1}, {'S', 1000, 1},
+                 {'m', 1, 1},       {'u', 1, 1000},  {'n', 1, 1000000}};
     const struct field *field = fields_find(fields, FIELD_GRPC_TIMEOUT);
     if (field == NULL || field->value.length < 2 || field->value.length > DIGITS_MOST + 1)
         return false;

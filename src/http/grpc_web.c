@@ -69,7 +69,8 @@ static size_t message_take(struct grpc_web_writer *writer, struct span bytes)
     if (writer->prefix_got < prefix_size)
         return took;
     if (took != 0)
-        writer->left = (uint64_t)writer->prefix[1] << 24 | (uint64_t)writer->prefix[2] << 16 | (uint64_t)writer->prefix[3] << 8 | writer->prefix[4];
+        writer->left = (uint64_t)writer->prefix[1] << 24 | (uint64_t)writer->prefix[2] << 16 |
+                       (uint64_t)writer->prefix[3] << 8 | writer->prefix[4];
     size_t more = bytes.length - took < writer->left ? bytes.length - took : (size_t)writer->left;
     writer->left -= more;
     return took + more;
@@ -105,7 +106,8 @@ static bool put_line(const struct field *field, struct buf *to)
             return false;
         rest = span_skip(rest, size);
     }
-    return buf_add(to, ": ", 2) && (field->value.length == 0 || buf_add_span(to, field->value)) && buf_add(to, "\r\n", 2);
+    return buf_add(to, ": ", 2) && (field->value.length == 0 || buf_add_span(to, field->value)) &&
+           buf_add(to, "\r\n", 2);
 }
 
 enum failure grpc_web_trailers(const struct fields *trailers, bool text, struct buf *to)
@@ -114,7 +116,8 @@ enum failure grpc_web_trailers(const struct fields *trailers, bool text, struct 
     uint64_t length = 0;
     for (uint16_t i = 0; i < trailers->count; i++)
         length += trailers->items[i].name.length + trailers->items[i].value.length + 4;
-    const uint8_t prefix[] = {TRAILERS_FLAG, (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length};
+    const uint8_t prefix[] = {TRAILERS_FLAG, (uint8_t)(length >> 24), (uint8_t)(length >> 16),
+                              (uint8_t)(length >> 8), (uint8_t)length};
     bool fits = buf_add(&frame, prefix, sizeof prefix);
     for (uint16_t i = 0; fits && i < trailers->count; i++)
         fits = put_line(&trailers->items[i], &frame);

@@ -1,4 +1,5 @@
-/* What the files of the HTTP/1 codec share: h1_conn.c (life and timers), h1_receive.c (bytes to events), h1_send.c (calls to bytes). */
+/* What the files of the HTTP/1 codec share: h1_conn.c (life and timers), h1_receive.c (bytes to events),
+ * h1_send.c (calls to bytes). */
 #ifndef WEIR_HTTP_H1_H
 #define WEIR_HTTP_H1_H
 
@@ -15,7 +16,7 @@
 #include "net/transport.h"
 
 enum h1_receiving {
-    RECEIVE_HEAD,        /* server: between requests or in a head; client: a response head */
+    RECEIVE_HEAD, /* server: between requests or in a head; client: a response head */
     RECEIVE_LENGTH,
     RECEIVE_CHUNKED,
     RECEIVE_TRAILERS,
@@ -28,7 +29,7 @@ enum h1_sending {
     SEND_NOTHING, /* no head yet */
     SEND_BODY,
     SEND_RAW,
-    SEND_ENDED    /* the message is queued whole */
+    SEND_ENDED /* the message is queued whole */
 };
 /* Idle connections pay for this struct. */
 struct h1_conn {
@@ -36,62 +37,66 @@ struct h1_conn {
     struct stream stream; /* one at a time */
     struct transport *transport;
     const struct http_settings *settings;
-    struct buf in;              /* received, not yet looked at or not yet wanted */
-    struct block *fill;         /* small pieces of a body are copied into its tail; a reference, or NULL */
-    char *gathered;             /* a head that spans blocks, put together; in the stream's arena */
+    struct buf in;      /* received, not yet looked at or not yet wanted */
+    struct block *fill; /* small pieces of a body are copied into its tail; a reference, or NULL */
+    char *gathered;     /* a head that spans blocks, put together; in the stream's arena */
     size_t gathered_length;
     struct h1_scan scan;
     union {
         struct h1_chunked chunked; /* RECEIVE_CHUNKED */
         int64_t body_left;         /* RECEIVE_LENGTH */
     };
-    int64_t send_left;          /* SEND_BODY of a message with a length */
-    size_t uncredited;          /* delivered body bytes that the owner has not dealt with */
-    size_t body_queued;         /* body bytes given to the transport and not yet reported as sent */
-    uint64_t since;             /* ms: when what is waited for from the peer began or last moved */
-    uint64_t since_sent;        /* ms: when the peer last took bytes of what waits for it */
-    uint64_t rate_since;        /* ms: start of the stretch that rate_bytes counts; 0: none */
-    uint64_t rate_bytes;        /* body bytes since the last look at the rate */
-    uint32_t requests;          /* carried so far */
-    uint32_t discarded;         /* bytes thrown away; little more than H1_LINGER_MOST */
+    int64_t send_left;   /* SEND_BODY of a message with a length */
+    size_t uncredited;   /* delivered body bytes that the owner has not dealt with */
+    size_t body_queued;  /* body bytes given to the transport and not yet reported as sent */
+    uint64_t since;      /* ms: when what is waited for from the peer began or last moved */
+    uint64_t since_sent; /* ms: when the peer last took bytes of what waits for it */
+    uint64_t rate_since; /* ms: start of the stretch that rate_bytes counts; 0: none */
+    uint64_t rate_bytes; /* body bytes since the last look at the rate */
+    uint32_t requests;   /* carried so far */
+    uint32_t discarded;  /* bytes thrown away; little more than H1_LINGER_MOST */
     struct deadline deadline;
     union {
         struct task step;       /* what a call has put off */
         struct retired retired; /* once it is closed */
     };
     uint8_t receiving, sending;
-    uint8_t framing;            /* of the message being sent: enum h1_framing */
-    uint8_t minor_version;      /* of the peer's last head */
-    uint8_t why;                /* enum failure with which the stream ends when the transport closes */
-    uint8_t like_last;          /* blocks to read at once for a message as long as the last; 0: one */
-    uint8_t interims;           /* 1xx of this response, as far as they are counted */
-    int16_t keep_alive_hint;    /* seconds: the server's Keep-Alive: timeout; -1: it said none */
-    bool in_head : 1;           /* server role: a head has begun; since its first byte it is that `since` stands */
-    bool stream_open : 1;       /* announced or opened, and not yet closed() */
-    bool close_after : 1;       /* no further message after this one */
-    bool peer_keeps : 1;        /* the peer's side of keep-alive */
-    bool peer_ended : 1;        /* EOF came */
-    bool refused : 1;           /* refused() was told */
-    bool head_request : 1;      /* the request's method is HEAD */
+    uint8_t framing;         /* of the message being sent: enum h1_framing */
+    uint8_t minor_version;   /* of the peer's last head */
+    uint8_t why;             /* enum failure with which the stream ends when the transport closes */
+    uint8_t like_last;       /* blocks to read at once for a message as long as the last; 0: one */
+    uint8_t interims;        /* 1xx of this response, as far as they are counted */
+    int16_t keep_alive_hint; /* seconds: the server's Keep-Alive: timeout; -1: it said none */
+    /* server role: a head has begun; since its first byte it is that `since` stands */
+    bool in_head : 1;
+    bool stream_open : 1;  /* announced or opened, and not yet closed() */
+    bool close_after : 1;  /* no further message after this one */
+    bool peer_keeps : 1;   /* the peer's side of keep-alive */
+    bool peer_ended : 1;   /* EOF came */
+    bool refused : 1;      /* refused() was told */
+    bool head_request : 1; /* the request's method is HEAD */
     bool asked_upgrade : 1;
     bool paused : 1;
     bool draining : 1;
     bool closing : 1;
     bool lingering : 1;
-    bool skipped_line : 1;      /* the one empty line before a request */
-    bool head_told : 1;         /* client role: the final head was told */
-    bool raw_ended : 1;         /* the peer's side of the tunnel */
-    bool end_told : 1;          /* the peer's end was acted upon */
-    bool write_stalls : 1;      /* bytes wait for the peer to take them */
-    bool leftover : 1;          /* server role: the response has left, the rest of the request is thrown away */
-    bool expects : 1;           /* server role: the client waits for a 100 before it sends its body */
+    bool skipped_line : 1; /* the one empty line before a request */
+    bool head_told : 1;    /* client role: the final head was told */
+    bool raw_ended : 1;    /* the peer's side of the tunnel */
+    bool end_told : 1;     /* the peer's end was acted upon */
+    bool write_stalls : 1; /* bytes wait for the peer to take them */
+    /* server role: the response has left, the rest of the request is thrown away */
+    bool leftover : 1;
+    bool expects : 1; /* server role: the client waits for a 100 before it sends its body */
 };
 
-#define H1_LINGER_MOST (256u << 10) /* bytes thrown away of a request nobody wants, before the connection is closed on it */
+#define H1_LINGER_MOST \
+    (256u << 10) /* bytes thrown away of a request nobody wants, before the connection is closed on it */
 
 /*
- * TCP shows no difference between a client that has no more to say and one that is gone, until something is sent to it (protocol.md 19 and 24). So a client that
- * has shut its side while it waits is sent a 102 (RFC 2518 10.1) now and then: one that is gone answers with a reset, the other reads on.
+ * TCP shows no difference between a client that has no more to say and one that is gone, until something is
+ * sent to it (protocol.md 19 and 24). So a client that has shut its side while it waits is sent a 102 (RFC
+ * 2518 10.1) now and then: one that is gone answers with a reset, the other reads on.
  */
 #define H1_PROBE_MS 1000u
 #define H1_PROBES_QUICK 2u /* a reset is seen by the second */
@@ -107,16 +112,20 @@ static inline struct loop *h1_loop(const struct h1_conn *conn)
 }
 /* h1_conn.c */
 void h1_end_stream(struct h1_conn *conn, enum failure why); /* tells closed() */
-void h1_fail(struct h1_conn *conn, enum failure why);       /* closes the transport; the stream ends with `why` */
-void h1_finish_message(struct h1_conn *conn);               /* looks whether the exchange is over on this side */
-void h1_arm(struct h1_conn *conn, uint64_t milliseconds);   /* the timer comes within that time at the latest */
-void h1_touch(struct h1_conn *conn);                        /* what is waited for has moved */
-void h1_linger(struct h1_conn *conn);                       /* ends our side and throws away what still comes, within bounds */
+/* closes the transport; the stream ends with `why` */
+void h1_fail(struct h1_conn *conn, enum failure why);
+/* looks whether the exchange is over on this side */
+void h1_finish_message(struct h1_conn *conn);
+/* the timer comes within that time at the latest */
+void h1_arm(struct h1_conn *conn, uint64_t milliseconds);
+void h1_touch(struct h1_conn *conn); /* what is waited for has moved */
+/* ends our side and throws away what still comes, within bounds */
+void h1_linger(struct h1_conn *conn);
 /* h1_receive.c */
-void h1_receive(struct h1_conn *conn);                      /* goes through conn->in as far as it may */
+void h1_receive(struct h1_conn *conn); /* goes through conn->in as far as it may */
 void h1_received(struct h1_conn *conn, struct buf *bytes);
 void h1_peer_ended(struct h1_conn *conn);
-void h1_refuse(struct h1_conn *conn, enum failure why);     /* server role */
+void h1_refuse(struct h1_conn *conn, enum failure why); /* server role */
 void h1_drop_fill(struct h1_conn *conn);
 /* h1_send.c */
 void h1_report_sent(struct h1_conn *conn);

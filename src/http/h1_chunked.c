@@ -4,9 +4,19 @@
 #include "base/buf.h"
 
 #define DIGITS_MOST 16u
-#define EXTENSIONS_MOST 16384u /* bytes in all chunks of a body together: nothing that is in use comes near */
+#define EXTENSIONS_MOST                                                                 \
+    16384u /* bytes in all chunks of a body together: nothing that is in use comes near \
+            */
 
-enum chunk_state { CHUNK_SIZE, CHUNK_BLANK, CHUNK_EXTENSION, CHUNK_SIZE_LF, CHUNK_DATA, CHUNK_DATA_CR, CHUNK_DATA_LF };
+enum chunk_state {
+    CHUNK_SIZE,
+    CHUNK_BLANK,
+    CHUNK_EXTENSION,
+    CHUNK_SIZE_LF,
+    CHUNK_DATA,
+    CHUNK_DATA_CR,
+    CHUNK_DATA_LF
+};
 
 static int hex_value(unsigned char c)
 {

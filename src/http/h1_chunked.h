@@ -1,4 +1,5 @@
-/* The chunked coding (RFC 9112 7.1): a decoder that cuts body bytes out of a buf without copying them. Pure but for the bufs. */
+/* The chunked coding (RFC 9112 7.1): a decoder that cuts body bytes out of a buf without copying them. Pure
+ * but for the bufs. */
 #ifndef WEIR_HTTP_H1_CHUNKED_H
 #define WEIR_HTTP_H1_CHUNKED_H
 
@@ -17,8 +18,10 @@ struct h1_chunked {
     uint8_t state;
     uint8_t digits;
 };
-/* Moves up to `most` body bytes from `in` to `out`. DONE: the last chunk's line has been taken, a section of trailers follows. FAILED: malformed,
- * or more extensions than anybody needs. MORE: `in` is used up, or `most` was reached. */
-enum h1_step h1_chunked_read(struct h1_chunked *chunked, struct buf *in, struct buf *out, size_t most) MUST_CHECK;
+/* Moves up to `most` body bytes from `in` to `out`. DONE: the last chunk's line has been taken, a section of
+ * trailers follows. FAILED: malformed, or more extensions than anybody needs. MORE: `in` is used up, or
+ * `most` was reached. */
+enum h1_step h1_chunked_read(struct h1_chunked *chunked, struct buf *in, struct buf *out,
+                             size_t most) MUST_CHECK;
 
 #endif

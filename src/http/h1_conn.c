@@ -1,6 +1,7 @@
 /*
- * The life of an HTTP/1 connection in both roles: one message each way at a time, keep-alive, lingering, and in server role the timers of the client's side.
- * h1_receive.c turns bytes into events, h1_send.c calls into bytes.
+ * The life of an HTTP/1 connection in both roles: one message each way at a time, keep-alive, lingering, and
+ * in server role the timers of the client's side. h1_receive.c turns bytes into events, h1_send.c calls into
+ * bytes.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -40,7 +41,8 @@ void h1_touch(struct h1_conn *conn)
 
 static bool receives_body(const struct h1_conn *conn)
 {
-    return conn->receiving == RECEIVE_LENGTH || conn->receiving == RECEIVE_CHUNKED || conn->receiving == RECEIVE_TRAILERS;
+    return conn->receiving == RECEIVE_LENGTH || conn->receiving == RECEIVE_CHUNKED ||
+           conn->receiving == RECEIVE_TRAILERS;
 }
 
 /* What is waited for, how long it may take, and since when. Length 0: nothing. */
@@ -84,13 +86,16 @@ static void half_closed_passed(struct h1_conn *conn)
 static struct wait half_closed_wait(const struct h1_conn *conn)
 {
     uint64_t length = conn->interims < H1_PROBES_QUICK ? H1_PROBE_MS : H1_PROBE_LATER_MS;
-    return (struct wait){conn->since, conn->minor_version != 0 ? length : conn->settings->timeouts->half_closed, half_closed_passed};
+    return (struct wait){conn->since,
+                         conn->minor_version != 0 ? length : conn->settings->timeouts->half_closed,
+                         half_closed_passed};
 }
 
 /* The peer takes no bytes of what waits for it. */
 static struct wait write_wait(const struct h1_conn *conn)
 {
-    return (struct wait){conn->since_sent, conn->write_stalls ? conn->settings->timeouts->write : 0, write_passed};
+    return (struct wait){conn->since_sent, conn->write_stalls ? conn->settings->timeouts->write : 0,
+                         write_passed};
 }
 
 /* The peer sends nothing. */
@@ -102,7 +107,11 @@ static struct wait read_wait(const struct h1_conn *conn)
     if (conn->receiving == RECEIVE_HEAD && conn->in_head)
         return (struct wait){conn->since, timeouts->request_head, head_passed};
     if (conn->receiving == RECEIVE_HEAD)
-        return (struct wait){conn->since, conn->draining ? H1_DRAIN_QUIET_MS : conn->requests == 0 ? timeouts->request_head : timeouts->keep_alive, idle_passed};
+        return (struct wait){conn->since,
+                             conn->draining        ? H1_DRAIN_QUIET_MS
+                             : conn->requests == 0 ? timeouts->request_head
+                                                   : timeouts->keep_alive,
+                             idle_passed};
     if (receives_body(conn) && !conn->paused)
         return (struct wait){conn->since, timeouts->request_idle, body_passed};
     if (conn->peer_ended && conn->sending == SEND_NOTHING && conn->receiving == RECEIVE_NOTHING)
@@ -227,7 +236,8 @@ static void server_exchange_over(struct h1_conn *conn)
         loop_later(h1_loop(conn), &conn->step);
 }
 
-/* A request that was answered before it was whole: its rest is thrown away, so that the next one can be found. */
+/* A request that was answered before it was whole: its rest is thrown away, so that the next one can be
+ * found. */
 static void throw_rest_away(struct h1_conn *conn)
 {
     conn->leftover = true;
@@ -239,7 +249,8 @@ static void throw_rest_away(struct h1_conn *conn)
         loop_later(h1_loop(conn), &conn->step);
 }
 
-/* Ends the connection after a whole exchange. Over TLS, and where the end of the connection is the end of the body, it has to be said properly. */
+/* Ends the connection after a whole exchange. Over TLS, and where the end of the connection is the end of the
+ * body, it has to be said properly. */
 static void close_politely(struct h1_conn *conn)
 {
     bool tls = conn->settings->scheme_default != NULL && strcmp(conn->settings->scheme_default, "https") == 0;
@@ -253,7 +264,8 @@ static void close_politely(struct h1_conn *conn)
 static void server_message_over(struct h1_conn *conn)
 {
     bool whole = conn->receiving == RECEIVE_NOTHING;
-    bool lost = conn->receiving == RECEIVE_DISCARD || conn->gathered != NULL; /* where the next request would begin is not known */
+    /* where the next request would begin is not known */
+    bool lost = conn->receiving == RECEIVE_DISCARD || conn->gathered != NULL;
     h1_end_stream(conn, FAILURE_NONE);
     if (conn->closing)
         return;
@@ -270,7 +282,8 @@ static void server_message_over(struct h1_conn *conn)
 static void client_message_over(struct h1_conn *conn)
 {
     bool sent = conn->sending == SEND_ENDED && transport_unsent(conn->transport) == 0;
-    bool keep = sent && conn->peer_keeps && !conn->close_after && !conn->peer_ended && !conn->draining && conn->in.length == 0;
+    bool keep = sent && conn->peer_keeps && !conn->close_after && !conn->peer_ended && !conn->draining &&
+                conn->in.length == 0;
     h1_end_stream(conn, FAILURE_NONE);
     if (conn->closing)
         return;
@@ -415,7 +428,8 @@ static struct stream *h1_open(struct http_conn *http)
 {
     struct h1_conn *conn = h1_of(http);
     assert(!conn->stream_open && !conn->closing);
-    conn->stream.any_sent = conn->stream.request_sent = conn->stream.any_received = conn->stream.takes_pipes = 0;
+    conn->stream.any_sent = conn->stream.request_sent = conn->stream.any_received = conn->stream.takes_pipes =
+        0;
     conn->stream.reused = conn->requests != 0;
     conn->stream.window = SIZE_MAX;
     conn->requests++;
@@ -443,7 +457,8 @@ static void h1_drain(struct http_conn *http)
             close_quietly(conn);
         return;
     }
-    /* A quiet client may be sending its first or next request right now: it gets an answer with Connection: close instead of a reset. */
+    /* A quiet client may be sending its first or next request right now: it gets an answer with Connection:
+     * close instead of a reset. */
     if (!conn->stream_open)
         h1_touch(conn);
     h1_arm(conn, H1_DRAIN_QUIET_MS);
@@ -482,11 +497,13 @@ static const struct http_conn_ops h1_conn_ops = {
     .keep_alive_hint = h1_keep_alive_hint,
 };
 
-struct http_conn *h1_conn_new(enum http_role role, struct transport *transport, const struct http_settings *settings, struct buf *early,
+struct http_conn *h1_conn_new(enum http_role role, struct transport *transport,
+                              const struct http_settings *settings, struct buf *early,
                               const struct http_conn_events *events, void *owner)
 {
     struct h1_conn *conn = xcalloc(1, sizeof *conn);
-    conn->conn = (struct http_conn){.events = events, .owner = owner, .version = HTTP_1, .role = role, .ops = &h1_conn_ops};
+    conn->conn = (struct http_conn){
+        .events = events, .owner = owner, .version = HTTP_1, .role = role, .ops = &h1_conn_ops};
     conn->stream.ops = &h1_stream_ops;
     conn->transport = transport;
     conn->settings = settings;

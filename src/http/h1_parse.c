@@ -16,15 +16,17 @@
 
 /* tchar (RFC 9110 5.6.2) */
 static const bool token_bytes[256] = {
-    ['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true, ['\''] = true, ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true,
-    ['^'] = true, ['_'] = true, ['`'] = true, ['|'] = true, ['~'] = true,
-    ['0'] = true, ['1'] = true, ['2'] = true, ['3'] = true, ['4'] = true, ['5'] = true, ['6'] = true, ['7'] = true, ['8'] = true, ['9'] = true,
-    ['A'] = true, ['B'] = true, ['C'] = true, ['D'] = true, ['E'] = true, ['F'] = true, ['G'] = true, ['H'] = true, ['I'] = true, ['J'] = true,
-    ['K'] = true, ['L'] = true, ['M'] = true, ['N'] = true, ['O'] = true, ['P'] = true, ['Q'] = true, ['R'] = true, ['S'] = true, ['T'] = true,
-    ['U'] = true, ['V'] = true, ['W'] = true, ['X'] = true, ['Y'] = true, ['Z'] = true,
-    ['a'] = true, ['b'] = true, ['c'] = true, ['d'] = true, ['e'] = true, ['f'] = true, ['g'] = true, ['h'] = true, ['i'] = true, ['j'] = true,
-    ['k'] = true, ['l'] = true, ['m'] = true, ['n'] = true, ['o'] = true, ['p'] = true, ['q'] = true, ['r'] = true, ['s'] = true, ['t'] = true,
-    ['u'] = true, ['v'] = true, ['w'] = true, ['x'] = true, ['y'] = true, ['z'] = true,
+    ['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true, ['\''] = true, ['*'] = true,
+    ['+'] = true, ['-'] = true, ['.'] = true, ['^'] = true, ['_'] = true, ['`'] = true,  ['|'] = true,
+    ['~'] = true, ['0'] = true, ['1'] = true, ['2'] = true, ['3'] = true, ['4'] = true,  ['5'] = true,
+    ['6'] = true, ['7'] = true, ['8'] = true, ['9'] = true, ['A'] = true, ['B'] = true,  ['C'] = true,
+    ['D'] = true, ['E'] = true, ['F'] = true, ['G'] = true, ['H'] = true, ['I'] = true,  ['J'] = true,
+    ['K'] = true, ['L'] = true, ['M'] = true, ['N'] = true, ['O'] = true, ['P'] = true,  ['Q'] = true,
+    ['R'] = true, ['S'] = true, ['T'] = true, ['U'] = true, ['V'] = true, ['W'] = true,  ['X'] = true,
+    ['Y'] = true, ['Z'] = true, ['a'] = true, ['b'] = true, ['c'] = true, ['d'] = true,  ['e'] = true,
+    ['f'] = true, ['g'] = true, ['h'] = true, ['i'] = true, ['j'] = true, ['k'] = true,  ['l'] = true,
+    ['m'] = true, ['n'] = true, ['o'] = true, ['p'] = true, ['q'] = true, ['r'] = true,  ['s'] = true,
+    ['t'] = true, ['u'] = true, ['v'] = true, ['w'] = true, ['x'] = true, ['y'] = true,  ['z'] = true,
 };
 
 bool h1_is_token_byte(unsigned char c)
@@ -153,7 +155,8 @@ static enum failure parse_fields(struct section *section, struct span rest)
         /* A server's fields are its own affair up to ten times what a client may send. */
         if (++count > section->limits->fields * (section->request ? 1u : 10u))
             return large;
-        bool foldable = section->request && !section->limits->underscore_names && field.id == FIELD_OTHER && !name_is_plain(field.name);
+        bool foldable = section->request && !section->limits->underscore_names && field.id == FIELD_OTHER &&
+                        !name_is_plain(field.name);
         if (foldable || !head_check_note(section->check, &field, section->head))
             continue;
         if (!fields_add(&section->head->fields, section->arena, field.name, field.value, field.id))
@@ -213,7 +216,8 @@ static enum failure parse_absolute(struct head *head, struct span target)
     if (!authority_split(head->line.request.authority, &host, &port, &has_port))
         return FAILURE_BAD_TARGET;
     split_query(head, span_skip(rest, end));
-    bool whole_server = head->line.request.method == METHOD_OPTIONS && end == rest.length; /* RFC 9112 3.2.4 */
+    /* RFC 9112 3.2.4 */
+    bool whole_server = head->line.request.method == METHOD_OPTIONS && end == rest.length;
     if (head->line.request.path.length == 0)
         head->line.request.path = whole_server ? SPAN("*") : SPAN("/");
     return FAILURE_NONE;
@@ -225,7 +229,8 @@ static enum failure parse_target(struct head *head, struct span target)
     if (!target_bytes_are_fine(target))
         return FAILURE_BAD_TARGET;
     if (method == METHOD_CONNECT) {
-        head->line.request.path = SPAN("/"); /* refused by the proxy with its own status; the authority form means nothing here */
+        /* refused by the proxy with its own status; the authority form means nothing here */
+        head->line.request.path = SPAN("/");
         return FAILURE_NONE;
     }
     if (target.at[0] == '/') {
@@ -260,7 +265,8 @@ enum failure h1_check_request_line(struct span line)
     return parse_request_line(line, &head);
 }
 
-enum failure h1_parse_request(struct span bytes, const struct limits_config *limits, struct arena *arena, struct head *head, struct head_check *check)
+enum failure h1_parse_request(struct span bytes, const struct limits_config *limits, struct arena *arena,
+                              struct head *head, struct head_check *check)
 {
     *head = (struct head){.body_length = BODY_NONE};
     *check = (struct head_check){.has_length = false};
@@ -272,7 +278,8 @@ enum failure h1_parse_request(struct span bytes, const struct limits_config *lim
     if (why == FAILURE_NONE)
         why = parse_fields(&section, bytes);
     if (why == FAILURE_NONE && head->line.request.method == METHOD_CONNECT) {
-        /* The length of a CONNECT's body means nothing (RFC 9110 9.3.6): it is refused and the connection closed whatever its fields say. */
+        /* The length of a CONNECT's body means nothing (RFC 9110 9.3.6): it is refused and the connection
+         * closed whatever its fields say. */
         enum failure ignored = head_check_request(check, head);
         head->body_length = BODY_NONE;
         return ignored == FAILURE_BAD_HOST ? FAILURE_BAD_HOST : FAILURE_METHOD_REFUSED;
@@ -285,7 +292,8 @@ enum failure h1_parse_request(struct span bytes, const struct limits_config *lim
 /* HTTP/1.x SP three digits [SP reason] (RFC 9112 4); the blank before an empty reason may be missing. */
 static bool parse_status_line(struct span line, struct head *head)
 {
-    if (line.length < 12 || parse_version(span_first(line, 8), &head->minor_version) != FAILURE_NONE || line.at[8] != ' ')
+    if (line.length < 12 || parse_version(span_first(line, 8), &head->minor_version) != FAILURE_NONE ||
+        line.at[8] != ' ')
         return false;
     unsigned status = 0;
     for (size_t i = 9; i < 12; i++) {
@@ -300,7 +308,8 @@ static bool parse_status_line(struct span line, struct head *head)
     return true;
 }
 
-enum failure h1_parse_response(struct span bytes, const struct limits_config *limits, struct arena *arena, struct head *head, struct head_check *check)
+enum failure h1_parse_response(struct span bytes, const struct limits_config *limits, struct arena *arena,
+                               struct head *head, struct head_check *check)
 {
     *head = (struct head){.body_length = BODY_NONE};
     *check = (struct head_check){.has_length = false};
@@ -311,7 +320,8 @@ enum failure h1_parse_response(struct span bytes, const struct limits_config *li
     return why != FAILURE_NONE ? why : head_check_response(check, head);
 }
 
-enum failure h1_parse_trailers(struct span bytes, const struct limits_config *limits, struct arena *arena, struct fields *fields)
+enum failure h1_parse_trailers(struct span bytes, const struct limits_config *limits, struct arena *arena,
+                               struct fields *fields)
 {
     struct head head = {.body_length = BODY_NONE};
     struct head_check check = {.has_length = false};

@@ -1,6 +1,7 @@
 /*
- * Received bytes become events of the owner: heads, bodies by the window, trailers, raw bytes. Every up-call may make
- * the owner call down; those calls only queue, so after each up-call only `closing` has to be looked at.
+ * Received bytes become events of the owner: heads, bodies by the window, trailers, raw bytes. Every up-call
+ * may make the owner call down; those calls only queue, so after each up-call only `closing` has to be looked
+ * at.
  */
 #include <string.h>
 
@@ -12,12 +13,17 @@
 /* Less room than this in the window is none: it would cost a block that is held for a few bytes. */
 #define WINDOW_SCRAP 4096u
 #define HEAD_COPIED 4096u
-#define PIPE_LEAST (256u << 10) /* what of a body still has to come for a pipe: it costs two calls more for each piece, and saves copying */
-#define GROWN_WINDOW (128u << 10) /* what a window may be while fewer than PLENTY blocks (2 MiB) are out in this worker */
+#define PIPE_LEAST                                                                                           \
+    (256u << 10) /* what of a body still has to come for a pipe: it costs two calls more for each piece, and \
+                    saves copying */
+#define GROWN_WINDOW \
+    (128u << 10) /* what a window may be while fewer than PLENTY blocks (2 MiB) are out in this worker */
 #define PLENTY 128u
-#define WHOLE_MOST 6u   /* blocks: a body no longer than this may be read together with its head */
+#define WHOLE_MOST 6u     /* blocks: a body no longer than this may be read together with its head */
 #define SMALL_PIECE 2048u /* bytes: worth a copy rather than a block of its own */
-#define ARENA_MOST (256u << 10) /* what one exchange may take: heads of both sides, edits, its own structs */
+#define ARENA_MOST                                                                          \
+    (256u << 10) /* what one exchange may take: heads of both sides, edits, its own structs \
+                  */
 
 static void take_keep_alive_hint(struct h1_conn *conn, const struct head *head)
 {
@@ -27,7 +33,8 @@ static void take_keep_alive_hint(struct h1_conn *conn, const struct head *head)
         if (element.length < 9 || !span_equal_nocase(span_first(element, 8), SPAN("timeout=")))
             continue;
         unsigned seconds = 0;
-        for (size_t i = 8; i < element.length && element.at[i] >= '0' && element.at[i] <= '9' && seconds < 6000; i++)
+        for (size_t i = 8;
+             i < element.length && element.at[i] >= '0' && element.at[i] <= '9' && seconds < 6000; i++)
             seconds = seconds * 10 + (unsigned)(element.at[i] - '0');
         conn->keep_alive_hint = (int16_t)(seconds < INT16_MAX ? seconds : INT16_MAX);
     }
@@ -57,18 +64,19 @@ static void message_ended(struct h1_conn *conn)
     h1_drop_fill(conn);
 }
 
-/* Uncredited bytes at which delivery stops. Large pieces cost a fraction of small ones, so it grows while memory is no matter: what slow peers can make a worker hold
- * is PLENTY and a plain window for each. */
+/* Uncredited bytes at which delivery stops. Large pieces cost a fraction of small ones, so it grows while
+ * memory is no matter: what slow peers can make a worker hold is PLENTY and a plain window for each. */
 static size_t window_now(const struct h1_conn *conn)
 {
-    size_t least = conn->transport->pipe != NULL                                ? PIPE_ROOM
+    size_t least = conn->transport->pipe != NULL                            ? PIPE_ROOM
                    : conn->stream.window_grows && block_pool_out() < PLENTY ? GROWN_WINDOW
-                                                                                : 0;
+                                                                            : 0;
     return conn->stream.window > least ? conn->stream.window : least;
 }
 
-/* The blocks of a whole message of this length, head and all, when a few can take it: the connection's next message is likely to be as long, and is then read with
- * one call. 0: a message whose head comes with all there is, or one that takes many reads anyway. */
+/* The blocks of a whole message of this length, head and all, when a few can take it: the connection's next
+ * message is likely to be as long, and is then read with one call. 0: a message whose head comes with all
+ * there is, or one that takes many reads anyway. */
 static uint8_t whole_message(int64_t body_length)
 {
     bool fits = body_length > (int64_t)BLOCK_ROOM && body_length <= (int64_t)(WHOLE_MOST * BLOCK_ROOM);
@@ -95,8 +103,8 @@ static void begin_body(struct h1_conn *conn, const struct head *head)
 
 /* ---- heads ---- */
 
-/* Bytes of a head lie together: in the first slice, or, when they came in pieces over several blocks, copied together
- * once. */
+/* Bytes of a head lie together: in the first slice, or, when they came in pieces over several blocks, copied
+ * together once. */
 static bool gather(struct h1_conn *conn, size_t most, struct span *bytes)
 {
     if (conn->gathered == NULL && conn->in.first == conn->in.last) {
@@ -115,8 +123,9 @@ static bool gather(struct h1_conn *conn, size_t most, struct span *bytes)
     return true;
 }
 
-/* The bytes of a whole head go to the arena before they are parsed, and what lies behind them stays in `in`. Usual
- * heads are copied: a few hundred bytes cost less than a block of 16 KiB that is held for them until the exchange ends.
+/* The bytes of a whole head go to the arena before they are parsed, and what lies behind them stays in `in`.
+ * Usual heads are copied: a few hundred bytes cost less than a block of 16 KiB that is held for them until
+ * the exchange ends.
  */
 static bool take_head_bytes(struct h1_conn *conn, struct span *head, size_t length)
 {
@@ -184,7 +193,8 @@ static void begin_request(struct h1_conn *conn, struct head *head, const struct 
 static enum failure head_too_long(const struct h1_conn *conn, size_t length)
 {
     const struct limits_config *limits = conn->settings->limits;
-    if (conn->scan.first_line == 0 ? length > limits->request_line + 2 : conn->scan.first_line > limits->request_line)
+    if (conn->scan.first_line == 0 ? length > limits->request_line + 2
+                                   : conn->scan.first_line > limits->request_line)
         return FAILURE_TARGET_TOO_LONG;
     return length > limits->request_head ? FAILURE_FIELDS_TOO_LARGE : FAILURE_NONE;
 }
@@ -193,7 +203,8 @@ static enum failure head_too_long(const struct h1_conn *conn, size_t length)
 static bool skip_empty_line(struct h1_conn *conn)
 {
     char start[2];
-    if (conn->scan.at != 0 || conn->gathered != NULL || buf_peek(&conn->in, start, 2) == 0 || start[0] != '\r')
+    if (conn->scan.at != 0 || conn->gathered != NULL || buf_peek(&conn->in, start, 2) == 0 ||
+        start[0] != '\r')
         return true;
     if (conn->in.length < 2)
         return false;
@@ -207,7 +218,8 @@ static bool skip_empty_line(struct h1_conn *conn)
 /* A TLS record (handshake, 22) where HTTP is spoken: no answer would be understood. */
 static bool is_tls(const struct h1_conn *conn)
 {
-    return conn->requests == 0 && conn->scan.at == 0 && conn->gathered == NULL && buf_front(&conn->in).at[0] == 0x16;
+    return conn->requests == 0 && conn->scan.at == 0 && conn->gathered == NULL &&
+           buf_front(&conn->in).at[0] == 0x16;
 }
 
 /* True when a head was taken (or refused) and more of `in` may be looked at. */
@@ -230,8 +242,8 @@ static bool receive_request(struct h1_conn *conn)
     }
     bool had_line = conn->scan.first_line != 0;
     enum h1_step step = h1_scan(&conn->scan, bytes, &length);
-    enum failure why =
-        step == H1_FAILED ? FAILURE_BAD_REQUEST : head_too_long(conn, step == H1_DONE ? length : bytes.length);
+    enum failure why = step == H1_FAILED ? FAILURE_BAD_REQUEST
+                                         : head_too_long(conn, step == H1_DONE ? length : bytes.length);
     /* Nothing may follow a line that is none: HTTP/0.9 waits for its answer (RFC 9112 3). */
     if (why == FAILURE_NONE && step == H1_MORE && !had_line && conn->scan.first_line != 0)
         why = h1_check_request_line(span_first(bytes, conn->scan.first_line));
@@ -277,7 +289,8 @@ static void begin_response(struct h1_conn *conn, struct head *head, const struct
     if (no_body) {
         conn->receiving = RECEIVE_NOTHING;
         if (status == 204 && (check->has_coding || check->content_length != 0))
-            conn->peer_keeps = false; /* a server that is wrong about its own body: what comes next may be one */
+            /* a server that is wrong about its own body: what comes next may be one */
+            conn->peer_keeps = false;
     } else if (head->body_length == BODY_OF_UNKNOWN_LENGTH && !check->chunked) {
         conn->receiving = RECEIVE_UNTIL_CLOSE;
         conn->peer_keeps = false;
@@ -293,7 +306,8 @@ static void begin_response(struct h1_conn *conn, struct head *head, const struct
         transport_pipe(conn->transport, (uint64_t)conn->body_left - conn->in.length);
 }
 
-/* 101 opens the tunnel when an upgrade was asked for; other 1xx are told and another head follows, up to a bound. */
+/* 101 opens the tunnel when an upgrade was asked for; other 1xx are told and another head follows, up to a
+ * bound. */
 static void begin_interim(struct h1_conn *conn, struct head *head)
 {
     if (head->line.response.status == 101) {
@@ -304,7 +318,8 @@ static void begin_interim(struct h1_conn *conn, struct head *head)
         conn->receiving = RECEIVE_RAW;
         conn->sending = SEND_RAW;
         conn->close_after = true;
-    } else if (++conn->interims > 100) { /* the proxy relays fewer; a server that sends more than this is broken */
+    } else if (++conn->interims >
+               100) { /* the proxy relays fewer; a server that sends more than this is broken */
         h1_fail(conn, FAILURE_RESPONSE_INVALID);
         return;
     }
@@ -312,7 +327,8 @@ static void begin_interim(struct h1_conn *conn, struct head *head)
     conn->stream.events->head(&conn->stream, head, false);
 }
 
-/* SETTINGS, the first frame of a server of HTTP/2 (RFC 9113 3.4): who set the protocol is helped by a word of its own. */
+/* SETTINGS, the first frame of a server of HTTP/2 (RFC 9113 3.4): who set the protocol is helped by a word of
+ * its own. */
 static bool is_http_2(struct span bytes)
 {
     static const char rest[] = {4, 0, 0, 0, 0, 0}; /* type, flags, stream */
@@ -484,8 +500,9 @@ static bool receive_trailers(struct h1_conn *conn)
         message_ended(conn);
         return true;
     }
-    bool bad = conn->leftover || step != H1_DONE || length > most || !take_head_bytes(conn, &bytes, length) ||
-               h1_parse_trailers(bytes, conn->settings->limits, conn->stream.arena, &trailers) != FAILURE_NONE;
+    bool bad =
+        conn->leftover || step != H1_DONE || length > most || !take_head_bytes(conn, &bytes, length) ||
+        h1_parse_trailers(bytes, conn->settings->limits, conn->stream.arena, &trailers) != FAILURE_NONE;
     if (bad) {
         body_failed(conn, step == H1_MORE ? FAILURE_FIELDS_TOO_LARGE : FAILURE_BAD_BODY);
         return false;
@@ -552,7 +569,8 @@ static bool append_to_head(struct h1_conn *conn, struct buf *bytes)
     return true;
 }
 
-/* Small pieces of a body share a block. Whoever keeps them (a slow server's queue, a retry) would else keep 16 KiB for each, however small. */
+/* Small pieces of a body share a block. Whoever keeps them (a slow server's queue, a retry) would else keep
+ * 16 KiB for each, however small. */
 static bool append_to_body(struct h1_conn *conn, struct buf *bytes)
 {
     struct block *fill = conn->fill;
@@ -598,11 +616,14 @@ static bool append(struct h1_conn *conn, struct buf *bytes)
 
 void h1_received(struct h1_conn *conn, struct buf *bytes)
 {
-    /* Before a request has left there is nothing to answer: it is what the server said to an idle connection, never a response (protocol.md 14). */
+    /* Before a request has left there is nothing to answer: it is what the server said to an idle connection,
+     * never a response (protocol.md 14). */
     if (conn->conn.role == HTTP_CLIENT && conn->stream_open && !conn->stream.any_sent) {
         bool other = is_http_2(buf_front(bytes));
         buf_clear(bytes);
-        h1_fail(conn, conn->stream.reused ? FAILURE_SERVER_STALE : other ? FAILURE_RESPONSE_VERSION : FAILURE_RESPONSE_INVALID);
+        h1_fail(conn, conn->stream.reused ? FAILURE_SERVER_STALE
+                      : other             ? FAILURE_RESPONSE_VERSION
+                                          : FAILURE_RESPONSE_INVALID);
         return;
     }
     if (!append(conn, bytes)) {
@@ -693,9 +714,11 @@ void h1_receive(struct h1_conn *conn)
         [RECEIVE_UNTIL_CLOSE] = receive_rest, [RECEIVE_RAW] = receive_rest,
         [RECEIVE_NOTHING] = receive_nothing,  [RECEIVE_DISCARD] = receive_discard,
     };
-    while (!conn->closing && (conn->in.length != 0 || conn->gathered_length != 0) && steps[conn->receiving](conn))
+    while (!conn->closing && (conn->in.length != 0 || conn->gathered_length != 0) &&
+           steps[conn->receiving](conn))
         ;
-    bool looked_at = conn->in.length == 0 || conn->receiving == RECEIVE_NOTHING || conn->receiving == RECEIVE_HEAD;
+    bool looked_at =
+        conn->in.length == 0 || conn->receiving == RECEIVE_NOTHING || conn->receiving == RECEIVE_HEAD;
     if (!conn->closing && conn->peer_ended && !conn->end_told && looked_at)
         tell_end(conn);
     if (!conn->closing)

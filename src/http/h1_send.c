@@ -1,4 +1,5 @@
-/* Calls of the owner become bytes of the transport. Framing: the length that is known, chunks for HTTP/1.1, the end of the connection for HTTP/1.0. */
+/* Calls of the owner become bytes of the transport. Framing: the length that is known, chunks for HTTP/1.1,
+ * the end of the connection for HTTP/1.0. */
 #include <assert.h>
 
 #include "config/config.h"
@@ -40,7 +41,8 @@ static bool send_interim(struct h1_conn *conn, const struct head *head)
         return true; /* HTTP/1.0 knows none (RFC 9110 15.2) */
     conn->expects = false;
     bool upgrade = head->line.response.status == 101;
-    bool fits = h1_write_response(&conn->transport->out, head, H1_FRAMING_NONE, upgrade ? H1_CONNECTION_UPGRADE : H1_CONNECTION_NONE);
+    bool fits = h1_write_response(&conn->transport->out, head, H1_FRAMING_NONE,
+                                  upgrade ? H1_CONNECTION_UPGRADE : H1_CONNECTION_NONE);
     if (upgrade) {
         conn->sending = SEND_RAW;
         conn->receiving = RECEIVE_RAW;
@@ -50,12 +52,14 @@ static bool send_interim(struct h1_conn *conn, const struct head *head)
     return fits;
 }
 
-/* A request that was not whole when its answer began: can the connection go on, that is, can its end be found with little effort? */
+/* A request that was not whole when its answer began: can the connection go on, that is, can its end be found
+ * with little effort? */
 static bool rest_is_too_much(const struct h1_conn *conn)
 {
     if (conn->receiving == RECEIVE_NOTHING)
         return false;
-    /* Who waits for a 100 may leave its body out or not: then nobody can tell what comes next (RFC 9110 10.1.1). */
+    /* Who waits for a 100 may leave its body out or not: then nobody can tell what comes next (RFC
+     * 9110 10.1.1). */
     return conn->expects || (conn->receiving == RECEIVE_LENGTH && conn->body_left > (int64_t)H1_LINGER_MOST);
 }
 
@@ -64,7 +68,8 @@ static bool send_response(struct h1_conn *conn, const struct head *head, bool la
     const struct limits_config *limits = conn->settings->limits;
     bool spent = limits->keep_alive_requests != 0 && conn->requests >= limits->keep_alive_requests;
     bool ended = conn->peer_ended && conn->in.length == 0;
-    if (head->close || conn->draining || !conn->peer_keeps || conn->refused || ended || spent || rest_is_too_much(conn))
+    if (head->close || conn->draining || !conn->peer_keeps || conn->refused || ended || spent ||
+        rest_is_too_much(conn))
         conn->close_after = true;
     conn->framing = (uint8_t)response_framing(conn, head, last);
     struct head written = *head;
@@ -73,7 +78,8 @@ static bool send_response(struct h1_conn *conn, const struct head *head, bool la
     bool no_body = response_has_no_body(conn, head->line.response.status);
     conn->send_left = no_body || last ? 0 : head->body_length;
     conn->sending = last ? SEND_ENDED : SEND_BODY;
-    return h1_write_response(&conn->transport->out, &written, (enum h1_framing)conn->framing, response_connection(conn));
+    return h1_write_response(&conn->transport->out, &written, (enum h1_framing)conn->framing,
+                             response_connection(conn));
 }
 
 static bool send_request(struct h1_conn *conn, const struct head *head, bool last)
@@ -98,7 +104,8 @@ static bool send_request(struct h1_conn *conn, const struct head *head, bool las
     return fits;
 }
 
-/* What was added to the out-queue leaves at the turn's end; without anything to leave, the end of the message is looked at by a task. */
+/* What was added to the out-queue leaves at the turn's end; without anything to leave, the end of the message
+ * is looked at by a task. */
 static void push_out(struct h1_conn *conn, bool fits)
 {
     struct buf nothing = {0};
@@ -180,8 +187,10 @@ static void h1_send_body(struct stream *stream, struct buf *bytes, bool last)
     }
     bool raw = conn->sending == SEND_RAW;
     bool fits = write_body(conn, bytes);
-    if (conn->framing == H1_FRAMING_LENGTH && !raw && (conn->send_left < 0 || (last && conn->send_left != 0))) {
-        h1_fail(conn, FAILURE_INTERNAL); /* the owner gave another number of bytes than it announced: the peer must not take it for whole */
+    if (conn->framing == H1_FRAMING_LENGTH && !raw &&
+        (conn->send_left < 0 || (last && conn->send_left != 0))) {
+        /* the owner gave another number of bytes than it announced: the peer must not take it for whole */
+        h1_fail(conn, FAILURE_INTERNAL);
         return;
     }
     if (last && raw)
@@ -229,7 +238,8 @@ const struct stream_ops h1_stream_ops = {
     .reset = h1_reset,
 };
 
-/* Body bytes that have left: all when the queue is empty; else those that can't be in it any more. Never early, never lost. */
+/* Body bytes that have left: all when the queue is empty; else those that can't be in it any more. Never
+ * early, never lost. */
 void h1_report_sent(struct h1_conn *conn)
 {
     size_t unsent = transport_unsent(conn->transport);

@@ -1,4 +1,5 @@
-/* The writer measures first, then fills one reservation; a head larger than a block is added piece by piece. */
+/* The writer measures first, then fills one reservation; a head larger than a block is added piece by piece.
+ */
 #include "http/h1_write.h"
 
 #include <string.h>
@@ -107,8 +108,10 @@ static void put_framing(struct writer *writer, const struct head *head, enum h1_
 
 bool h1_write_request(struct buf *out, const struct head *head, enum h1_framing framing)
 {
-    struct span method = head->line.request.method_name, query = head->line.request.query, host = head->line.request.authority;
-    size_t size = method.length + head->line.request.path.length + query.length + host.length + head->upgrade.length + fields_size(&head->fields) + FIXED_MOST;
+    struct span method = head->line.request.method_name, query = head->line.request.query,
+                host = head->line.request.authority;
+    size_t size = method.length + head->line.request.path.length + query.length + host.length +
+                  head->upgrade.length + fields_size(&head->fields) + FIXED_MOST;
     struct writer writer = writer_begin(out, size);
     put_span(&writer, method);
     PUT(&writer, " ");
@@ -132,14 +135,16 @@ bool h1_write_request(struct buf *out, const struct head *head, enum h1_framing 
     return writer_end(&writer);
 }
 
-bool h1_write_response(struct buf *out, const struct head *head, enum h1_framing framing, enum h1_connection connection)
+bool h1_write_response(struct buf *out, const struct head *head, enum h1_framing framing,
+                       enum h1_connection connection)
 {
     unsigned status = head->line.response.status;
     char line[] = "HTTP/1.1 000 ";
     line[9] = (char)('0' + status / 100 % 10);
     line[10] = (char)('0' + status / 10 % 10);
     line[11] = (char)('0' + status % 10);
-    struct writer writer = writer_begin(out, head->line.response.reason.length + head->upgrade.length + fields_size(&head->fields) + FIXED_MOST);
+    struct writer writer = writer_begin(out, head->line.response.reason.length + head->upgrade.length +
+                                                 fields_size(&head->fields) + FIXED_MOST);
     put(&writer, line, sizeof line - 1);
     put_span(&writer, head->line.response.reason);
     PUT(&writer, "\r\n");

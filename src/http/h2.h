@@ -1,9 +1,11 @@
 /*
- * What the files of the HTTP/2 codec share: h2_conn.c (life, timers, the interface of a connection), h2_callbacks.c (frames to events), h2_stream.c (calls to
- * frames), h2_head.c (fields both ways). The library parses and writes frames and keeps their rules; who may do how much, and when, is decided here.
+ * What the files of the HTTP/2 codec share: h2_conn.c (life, timers, the interface of a connection),
+ * h2_callbacks.c (frames to events), h2_stream.c (calls to frames), h2_head.c (fields both ways). The library
+ * parses and writes frames and keeps their rules; who may do how much, and when, is decided here.
  *
- * The library is called from the loop only: callbacks of nghttp2_session_mem_recv() tell the owner, whose calls then only submit; what was submitted is written
- * by one task at the end of the turn. A stream that is over for the library is told closed() after that call has returned (h2_tell_over()).
+ * The library is called from the loop only: callbacks of nghttp2_session_mem_recv() tell the owner, whose
+ * calls then only submit; what was submitted is written by one task at the end of the turn. A stream that is
+ * over for the library is told closed() after that call has returned (h2_tell_over()).
  */
 #ifndef WEIR_HTTP_H2_H
 #define WEIR_HTTP_H2_H
@@ -29,66 +31,70 @@ struct h2_reading {
     struct head head;
     struct head_check check;
     struct span authority, path, protocol, scheme;
-    size_t size;          /* bytes as HTTP/1 would count them: what limits.header_list and response_head say */
+    /* bytes as HTTP/1 would count them: what limits.header_list and response_head say */
+    size_t size;
     unsigned fields, crumbs;
-    enum failure why;     /* not NONE: refused; the rest of the block is not kept */
+    enum failure why; /* not NONE: refused; the rest of the block is not kept */
     bool trailers;
 };
 struct h2_stream {
     struct stream stream;
     struct h2_conn *conn;
-    struct list at;             /* conn->streams */
-    struct list told;           /* conn->told: sent() is to be told; also linked while over */
+    struct list at;   /* conn->streams */
+    struct list told; /* conn->told: sent() is to be told; also linked while over */
     struct retired retired;
     struct h2_reading *reading; /* NULL: no header block is being received */
     struct buf in;              /* received, not yet told */
     struct buf out;             /* to be sent; leaves by h2_stream.c's data provider */
     const struct head *request; /* waits_settings: in the arena */
-    struct head *fresh;         /* server role: received in this call of the library and not told yet, in the arena; linked into conn->fresh by `told` */
-    struct fields trailers;     /* to be sent behind it; its items live in the arena */
-    int64_t send_left;          /* bytes still to come by the Content-Length that was sent; -1: none was */
-    size_t uncredited;          /* received, not yet credited */
-    size_t window;              /* our receive window of the stream */
-    size_t grown;               /* credited since the window last grew */
-    size_t left;                /* body bytes framed, sent() not yet told */
+    /* server role: received in this call of the library and not told yet, in the arena; linked into
+     * conn->fresh by `told` */
+    struct head *fresh;
+    struct fields trailers;       /* to be sent behind it; its items live in the arena */
+    int64_t send_left;            /* bytes still to come by the Content-Length that was sent; -1: none was */
+    size_t uncredited;            /* received, not yet credited */
+    size_t window;                /* our receive window of the stream */
+    size_t grown;                 /* credited since the window last grew */
+    size_t left;                  /* body bytes framed, sent() not yet told */
     uint64_t since_in, since_out; /* loop_now(): the last byte received, the last framed */
     uint64_t rate_since, rate_bytes; /* server role: for limits.least_body_rate */
-    uint64_t bytes_before;      /* client role: of conn->received when it was opened */
-    int32_t id;                 /* 0: not submitted yet */
-    unsigned interims;          /* client role: 1xx received */
-    uint8_t why;                /* enum failure with which it ends */
-    uint8_t fresh_why;          /* enum failure: it is refused */
-    bool fresh_last : 1;        /* END_STREAM stood on the head */
-    bool announced : 1;         /* opened() was told, or opened by http_conn_open(): closed() is owed */
-    bool over : 1;              /* ended: nothing is told any more but closed() */
-    bool reset_here : 1;        /* RST_STREAM is our own decision */
+    uint64_t bytes_before;           /* client role: of conn->received when it was opened */
+    int32_t id;                      /* 0: not submitted yet */
+    unsigned interims;               /* client role: 1xx received */
+    uint8_t why;                     /* enum failure with which it ends */
+    uint8_t fresh_why;               /* enum failure: it is refused */
+    bool fresh_last : 1;             /* END_STREAM stood on the head */
+    bool announced : 1;              /* opened() was told, or opened by http_conn_open(): closed() is owed */
+    bool over : 1;                   /* ended: nothing is told any more but closed() */
+    bool reset_here : 1;             /* RST_STREAM is our own decision */
     bool peer_reset : 1;
-    bool head_told : 1;         /* client role: the final head */
-    bool head_sent : 1;         /* server role: the final head; client role: the request */
+    bool head_told : 1; /* client role: the final head */
+    bool head_sent : 1; /* server role: the final head; client role: the request */
     bool head_request : 1;
-    bool in_last : 1;           /* END_STREAM came, and is to be told with `in` */
-    bool in_ended : 1;          /* END_STREAM came */
-    bool out_last : 1;          /* the owner has ended its message */
-    bool out_ended : 1;         /* END_STREAM was framed */
-    bool has_trailers : 1;      /* `trailers` ends the message */
-    bool deferred : 1;          /* the data provider waits for nghttp2_session_resume_data() */
-    bool tunnel : 1;            /* extended CONNECT: asked for */
-    bool raw : 1;               /* and granted */
-    bool hold : 1;              /* received bytes wait for the tunnel to be granted */
-    bool refused : 1;           /* server role: refused() was told */
-    bool leftover : 1;          /* server role: answered and told closed(); the rest of its request is thrown away. On conn->leftovers */
-    bool gone : 1;              /* leftover: the library knows it no more */
-    bool waits_settings : 1;    /* client role: an extended CONNECT before the peer's SETTINGS */
+    bool in_last : 1;      /* END_STREAM came, and is to be told with `in` */
+    bool in_ended : 1;     /* END_STREAM came */
+    bool out_last : 1;     /* the owner has ended its message */
+    bool out_ended : 1;    /* END_STREAM was framed */
+    bool has_trailers : 1; /* `trailers` ends the message */
+    bool deferred : 1;     /* the data provider waits for nghttp2_session_resume_data() */
+    bool tunnel : 1;       /* extended CONNECT: asked for */
+    bool raw : 1;          /* and granted */
+    bool hold : 1;         /* received bytes wait for the tunnel to be granted */
+    bool refused : 1;      /* server role: refused() was told */
+    /* server role: answered and told closed(); the rest of its request is thrown away. On conn->leftovers */
+    bool leftover : 1;
+    bool gone : 1;           /* leftover: the library knows it no more */
+    bool waits_settings : 1; /* client role: an extended CONNECT before the peer's SETTINGS */
 };
 #define H2_CLOSED_KNOWN 8u
 /* Where the frames begin in what is received (h2_walk.c). */
 struct h2_walk {
-    uint32_t skip;              /* bytes of the current frame's payload still to come */
-    uint8_t have;               /* bytes of the next frame's head */
+    uint32_t skip; /* bytes of the current frame's payload still to come */
+    uint8_t have;  /* bytes of the next frame's head */
     uint8_t closed_at;
-    bool in_head, head_ends;    /* of the current frame: it belongs to a header block, and is its last */
+    bool in_head, head_ends; /* of the current frame: it belongs to a header block, and is its last */
     uint8_t head[9];
-    int32_t last_id;            /* the highest stream the client has begun */
+    int32_t last_id;                 /* the highest stream the client has begun */
     int32_t closed[H2_CLOSED_KNOWN]; /* streams that ended last */
 };
 struct h2_conn {
@@ -97,66 +103,73 @@ struct h2_conn {
     const struct http_settings *settings;
     struct loop *loop;
     nghttp2_session *session;
-    struct list streams;        /* h2_stream.at, oldest first */
-    struct list leftovers;      /* h2_stream.at */
-    struct list told;           /* h2_stream.told */
-    struct list over;           /* h2_stream.told: closed() is to be told */
-    struct list waiting;        /* h2_stream.told: waits_settings */
-    struct list fresh;          /* h2_stream.told: h2_stream.fresh */
-    struct block *fill;         /* small pieces of bodies are copied together; a reference, or NULL */
+    struct list streams;         /* h2_stream.at, oldest first */
+    struct list leftovers;       /* h2_stream.at */
+    struct list told;            /* h2_stream.told */
+    struct list over;            /* h2_stream.told: closed() is to be told */
+    struct list waiting;         /* h2_stream.told: waits_settings */
+    struct list fresh;           /* h2_stream.told: h2_stream.fresh */
+    struct block *fill;          /* small pieces of bodies are copied together; a reference, or NULL */
     const struct slice *feeding; /* whose bytes the library is looking at */
-    struct h2_stream *partial;  /* has received a part of a DATA frame in this call of the library */
+    struct h2_stream *partial;   /* has received a part of a DATA frame in this call of the library */
     struct task flush, step;
-    struct buf early;           /* read before the codec was there */
+    struct buf early; /* read before the codec was there */
     struct deadline deadline;
     struct retired retired;
-    uint64_t since;             /* the last stream began or ended, or the connection */
-    uint64_t since_head;        /* server role: a header block is under way; 0: none */
-    uint64_t since_sent;        /* the peer took a byte */
-    uint64_t since_data;        /* a DATA frame of any stream was framed */
+    uint64_t since;      /* the last stream began or ended, or the connection */
+    uint64_t since_head; /* server role: a header block is under way; 0: none */
+    uint64_t since_sent; /* the peer took a byte */
+    uint64_t since_data; /* a DATA frame of any stream was framed */
     uint64_t drain_since, ping_at;
-    uint64_t received_at;       /* client role */
-    uint64_t said_at;           /* client role: the server's last frame of a message */
-    uint64_t received;          /* bytes, all */
-    size_t held;                /* uncredited, of all streams */
-    size_t unconsumed;          /* of these, not given back to the connection's window */
+    uint64_t received_at; /* client role */
+    uint64_t said_at;     /* client role: the server's last frame of a message */
+    uint64_t received;    /* bytes, all */
+    size_t held;          /* uncredited, of all streams */
+    size_t unconsumed;    /* of these, not given back to the connection's window */
     unsigned streams_count;
     struct h2_guard guard;
     struct h2_walk walk;
-    uint64_t reset_at;          /* when we reset a stream last; 0: never */
-    uint8_t why;                /* enum failure of streams when the connection ends */
-    bool closing : 1;           /* the transport is closed or about to be */
-    bool finishing : 1;         /* GOAWAY is said or being said: what comes is thrown away */
+    uint64_t reset_at;  /* when we reset a stream last; 0: never */
+    uint8_t why;        /* enum failure of streams when the connection ends */
+    bool closing : 1;   /* the transport is closed or about to be */
+    bool finishing : 1; /* GOAWAY is said or being said: what comes is thrown away */
     bool draining : 1;
-    bool drain_due : 1;         /* the second step may be taken at the next look of the timer */
-    bool goaway_sent : 1;       /* the second step of a drain */
+    bool drain_due : 1;   /* the second step may be taken at the next look of the timer */
+    bool goaway_sent : 1; /* the second step of a drain */
     bool peer_goaway : 1;
-    bool peer_settings : 1;     /* the first SETTINGS of the peer came */
-    bool ping_out : 1;          /* a PING of ours is under way */
-    bool lingering : 1;         /* our side is ended */
+    bool peer_settings : 1; /* the first SETTINGS of the peer came */
+    bool ping_out : 1;      /* a PING of ours is under way */
+    bool lingering : 1;     /* our side is ended */
     bool write_stalls : 1;
-    bool more : 1;              /* frames wait for room in the transport's queue */
-    bool any_stream : 1;        /* there has been one */
+    bool more : 1;       /* frames wait for room in the transport's queue */
+    bool any_stream : 1; /* there has been one */
 };
 
-#define H2_OUT_MOST (64u << 10) /* bytes in the transport's queue at which no more frames are made: what waits is in the streams, where it is counted */
-#define H2_SMALL_PIECE 4096u    /* bytes: worth a copy rather than a block of its own */
-#define H2_NARROW_WINDOW 256    /* bytes: with less for an answer at its beginning a request counts as narrow ... */
-#define H2_OPEN_WINDOW 4096     /* ... until it has this much, */
-#define H2_NARROW_MOST 1u       /* and of these a client may have so many at a time */
-#define H2_FIRST_WINDOW 65535u  /* RFC 9113 6.9.2 */
+#define H2_OUT_MOST                                                                                      \
+    (64u << 10) /* bytes in the transport's queue at which no more frames are made: what waits is in the \
+                   streams, where it is counted */
+#define H2_SMALL_PIECE 4096u /* bytes: worth a copy rather than a block of its own */
+#define H2_NARROW_WINDOW \
+    256 /* bytes: with less for an answer at its beginning a request counts as narrow ... */
+#define H2_OPEN_WINDOW 4096    /* ... until it has this much, */
+#define H2_NARROW_MOST 1u      /* and of these a client may have so many at a time */
+#define H2_FIRST_WINDOW 65535u /* RFC 9113 6.9.2 */
 #define H2_ARENA_MOST (256u << 10)
 #define H2_DRAIN_STEP_MS 1000u
-#define H2_LEFTOVER_MS 1000u    /* a client that was answered early may take this long to see it before its stream is reset: some lose an answer that a reset follows at once */
+#define H2_LEFTOVER_MS                                                                                      \
+    1000u /* a client that was answered early may take this long to see it before its stream is reset: some \
+             lose an answer that a reset follows at once */
 
 /* h2_conn.c */
 struct h2_stream *h2_stream_new(struct h2_conn *conn);
 void h2_receive_bytes(struct h2_conn *conn, struct buf *bytes);
 void h2_tell_over(struct h2_conn *conn);
-void h2_leftover_gone(struct h2_stream *stream);                    /* the library has closed it */
-void h2_later(struct h2_conn *conn);                                /* what was submitted leaves at the turn's end */
-void h2_over(struct h2_stream *stream, enum failure why);           /* closed(why) will be told */
-void h2_fail(struct h2_conn *conn, enum failure why);               /* closes the transport; streams end with `why` */
+void h2_leftover_gone(struct h2_stream *stream); /* the library has closed it */
+/* what was submitted leaves at the turn's end */
+void h2_later(struct h2_conn *conn);
+void h2_over(struct h2_stream *stream, enum failure why); /* closed(why) will be told */
+/* closes the transport; streams end with `why` */
+void h2_fail(struct h2_conn *conn, enum failure why);
 void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why); /* GOAWAY, then the end */
 void h2_arm(struct h2_conn *conn, uint64_t milliseconds);
 /* Counts what the peer does; past a bound the connection is ended, and false. */
@@ -166,25 +179,30 @@ void h2_flood(struct h2_conn *conn, enum h2_guard_kind kind); /* ends it for one
 void h2_walk_begin(struct h2_conn *conn);
 int h2_walk(struct h2_conn *conn, const char *bytes, size_t length) MUST_CHECK;
 /* h2_callbacks.c */
-nghttp2_session *h2_session_new(struct h2_conn *conn) MUST_CHECK;   /* with its callbacks; NULL: no memory */
-void h2_deliver(struct h2_stream *stream);                          /* tells what was received */
+nghttp2_session *h2_session_new(struct h2_conn *conn) MUST_CHECK; /* with its callbacks; NULL: no memory */
+void h2_deliver(struct h2_stream *stream);                        /* tells what was received */
 void h2_drop_fill(struct h2_conn *conn);
-void h2_refuse(struct h2_stream *stream, enum failure why);         /* server role */
-void h2_tell_fresh(struct h2_conn *conn);                           /* server role: requests of this call that have not ended meanwhile */
+void h2_refuse(struct h2_stream *stream, enum failure why); /* server role */
+/* server role: requests of this call that have not ended meanwhile */
+void h2_tell_fresh(struct h2_conn *conn);
 /* h2_stream.c */
 extern const struct stream_ops h2_stream_ops;
 struct h2_stream *h2_of_stream(struct stream *stream);
 void h2_reset(struct h2_stream *stream, uint32_t code, enum failure why);
-void h2_uncredit(struct h2_stream *stream, size_t bytes);           /* takes bytes off what is held */
-void h2_send_waiting(struct h2_conn *conn);                         /* client role: the peer's SETTINGS are here */
-ssize_t h2_read_body(nghttp2_session *session, int32_t id, uint8_t *at, size_t room, uint32_t *flags, nghttp2_data_source *source, void *user);
-int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length, nghttp2_data_source *source, void *user);
+void h2_uncredit(struct h2_stream *stream, size_t bytes); /* takes bytes off what is held */
+/* client role: the peer's SETTINGS are here */
+void h2_send_waiting(struct h2_conn *conn);
+ssize_t h2_read_body(nghttp2_session *session, int32_t id, uint8_t *at, size_t room, uint32_t *flags,
+                     nghttp2_data_source *source, void *user);
+int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length,
+                  nghttp2_data_source *source, void *user);
 /* h2_head.c */
 bool h2_reading_begin(struct h2_stream *stream, bool trailers) MUST_CHECK; /* false: arena cap */
 void h2_reading_field(struct h2_stream *stream, struct span name, struct span value);
 /* So far over the limit that the rest is not worth reading. */
 bool h2_reading_is_bomb(const struct h2_stream *stream) MUST_CHECK;
-/* The whole block was received: sets head, and tells what is wrong with it. ended: END_STREAM stands on it. */
+/* The whole block was received: sets head, and tells what is wrong with it. ended: END_STREAM stands on it.
+ */
 enum failure h2_reading_request(struct h2_stream *stream, bool ended) MUST_CHECK;
 enum failure h2_reading_response(struct h2_stream *stream, bool ended) MUST_CHECK;
 /* Submits a head; false: no memory. */

@@ -4,7 +4,8 @@
 #include "http/h2_conn.h"
 #include "http/h2_version.h"
 
-struct http_conn *h2_conn_new(enum http_role role, struct transport *transport, const struct http_settings *settings, struct buf *early,
+struct http_conn *h2_conn_new(enum http_role role, struct transport *transport,
+                              const struct http_settings *settings, struct buf *early,
                               const struct http_conn_events *events, void *owner)
 {
     (void)role;

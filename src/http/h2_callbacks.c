@@ -1,4 +1,5 @@
-/* Frames of the peer become events of the owner, and the library's news of a stream's end becomes its verdict. */
+/* Frames of the peer become events of the owner, and the library's news of a stream's end becomes its
+ * verdict. */
 #include <assert.h>
 #include <string.h>
 
@@ -7,7 +8,8 @@
 #include "config/config.h"
 #include "http/h2.h"
 
-#define REFUSALS_ANSWERED 2u /* what a guard may hold of a kind: beyond, a refused request is reset without an answer */
+#define REFUSALS_ANSWERED \
+    2u /* what a guard may hold of a kind: beyond, a refused request is reset without an answer */
 #define INTERIMS_MOST 100u /* 1xx of one response; the proxy relays fewer */
 
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
@@ -20,7 +22,8 @@ static bool is_server(const struct h2_conn *conn)
     return conn->conn.role == HTTP_SERVER;
 }
 
-/* Nobody has heard of it: what it kept is not kept until the turn's end, where as many of them may wait as were received in one piece. */
+/* Nobody has heard of it: what it kept is not kept until the turn's end, where as many of them may wait as
+ * were received in one piece. */
 static void forget_head(struct h2_stream *stream)
 {
     arena_free(stream->stream.arena);
@@ -60,16 +63,16 @@ static bool stream_is_narrow(const struct h2_stream *stream, int32_t least)
 }
 
 /*
- * Whoever leaves no window for the answer (SETTINGS_INITIAL_WINDOW_SIZE of next to nothing) makes a server's answer wait here for as long as it likes: few at
- * a time may be had in that way, the rest are refused, which harms no client that means well (RFC 9113 8.7). Those whose window has opened do not count.
+ * Whoever leaves no window for the answer (SETTINGS_INITIAL_WINDOW_SIZE of next to nothing) makes a server's
+ * answer wait here for as long as it likes: few at a time may be had in that way, the rest are refused, which
+ * harms no client that means well (RFC 9113 8.7). Those whose window has opened do not count.
  */
 static bool narrow_is_refused(struct h2_stream *stream)
 {
     unsigned others = 0;
     if (!stream_is_narrow(stream, H2_NARROW_WINDOW))
         return false;
-    LIST_EACH(node, &stream->conn->streams)
-    {
+    LIST_EACH (node, &stream->conn->streams) {
         struct h2_stream *other = CONTAINER_OF(node, struct h2_stream, at);
         if (other->stream.narrow && !other->over)
             others += stream_is_narrow(other, H2_OPEN_WINDOW);
@@ -107,14 +110,15 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_length, const uint8_t *value,
-                     size_t value_length, uint8_t flags, void *user)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags, void *user)
 {
     struct h2_stream *stream = stream_of(session, frame->hd.stream_id);
     (void)flags;
     if (stream == NULL || stream->reading == NULL)
         return 0;
-    h2_reading_field(stream, span_make((const char *)name, name_length), span_make((const char *)value, value_length));
+    h2_reading_field(stream, span_make((const char *)name, name_length),
+                     span_make((const char *)value, value_length));
     if (!h2_reading_is_bomb(stream))
         return 0;
     /* Few bytes may unfold to many: only the end of the connection spares reading them. */
@@ -122,12 +126,14 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         h2_flood(user, H2_GUARD_oversize);
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
-    return h2_note(user, H2_GUARD_oversize) ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : NGHTTP2_ERR_CALLBACK_FAILURE;
+    return h2_note(user, H2_GUARD_oversize) ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
+                                            : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 /* The library would leave the field out: what is malformed is refused, never repaired. */
-static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_length, const uint8_t *value,
-                             size_t value_length, uint8_t flags, void *user)
+static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                             size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                             void *user)
 {
     struct h2_conn *conn = user;
     (void)name;
@@ -157,10 +163,12 @@ void h2_refuse(struct h2_stream *stream, enum failure why)
 
 static enum h2_guard_kind guard_of_refusal(enum failure why)
 {
-    return why == FAILURE_FIELDS_TOO_LARGE || why == FAILURE_TARGET_TOO_LONG ? H2_GUARD_oversize : H2_GUARD_errors;
+    return why == FAILURE_FIELDS_TOO_LARGE || why == FAILURE_TARGET_TOO_LONG ? H2_GUARD_oversize
+                                                                             : H2_GUARD_errors;
 }
 
-/* Counts a refused request; false: nothing more is to be done for it than to reset it, or the connection ends. */
+/* Counts a refused request; false: nothing more is to be done for it than to reset it, or the connection
+ * ends. */
 static bool refusal_is_answered(struct h2_stream *stream, enum failure why, int *result)
 {
     struct h2_conn *conn = stream->conn;
@@ -176,7 +184,8 @@ static bool refusal_is_answered(struct h2_stream *stream, enum failure why, int 
     return false;
 }
 
-/* It is told when all that was received with it has been looked at: one that is reset by then (CVE-2023-44487) makes no work for anybody. */
+/* It is told when all that was received with it has been looked at: one that is reset by then
+ * (CVE-2023-44487) makes no work for anybody. */
 static int request_received(struct h2_stream *stream)
 {
     struct h2_conn *conn = stream->conn;
@@ -186,7 +195,8 @@ static int request_received(struct h2_stream *stream)
     stream->reading = NULL;
     stream->head_request = head->line.request.method == METHOD_HEAD;
     stream->tunnel = stream->hold = head->upgrade.length != 0;
-    stream->in_last = stream->tunnel && stream->in_ended; /* the tunnel's first end, to be told once there is one */
+    /* the tunnel's first end, to be told once there is one */
+    stream->in_last = stream->tunnel && stream->in_ended;
     stream->since_in = stream->rate_since = loop_now(conn->loop);
     stream->stream.window = SIZE_MAX;
     conn->any_stream = true;
@@ -332,7 +342,8 @@ void h2_drop_fill(struct h2_conn *conn)
     conn->fill = NULL;
 }
 
-/* Small pieces lie together in a block of the connection: whoever keeps them would else keep 16 KiB for each. Large ones stay where they were read. */
+/* Small pieces lie together in a block of the connection: whoever keeps them would else keep 16 KiB for each.
+ * Large ones stay where they were read. */
 static bool append(struct h2_conn *conn, struct buf *to, const char *bytes, size_t length)
 {
     if (length > H2_SMALL_PIECE && conn->feeding->block != NULL)
@@ -351,7 +362,8 @@ static bool append(struct h2_conn *conn, struct buf *to, const char *bytes, size
 
 void h2_deliver(struct h2_stream *stream)
 {
-    if (stream->over || stream->refused || stream->hold || stream->fresh != NULL || (stream->in.length == 0 && !stream->in_last))
+    if (stream->over || stream->refused || stream->hold || stream->fresh != NULL ||
+        (stream->in.length == 0 && !stream->in_last))
         return;
     struct buf bytes = {0};
     bool last = stream->in_last;
@@ -362,7 +374,8 @@ void h2_deliver(struct h2_stream *stream)
         response_complete(stream);
 }
 
-/* The connection's window is given back at once, so that a slow stream does not hold up the others, unless too much is held in all. */
+/* The connection's window is given back at once, so that a slow stream does not hold up the others, unless
+ * too much is held in all. */
 static void hold_bytes(struct h2_stream *stream, size_t length)
 {
     struct h2_conn *conn = stream->conn;
@@ -374,7 +387,8 @@ static void hold_bytes(struct h2_stream *stream, size_t length)
         conn->unconsumed += length;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length, void *user)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length,
+                   void *user)
 {
     struct h2_conn *conn = user;
     struct h2_stream *stream = stream_of(session, id);
@@ -470,7 +484,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 static void reset_sent(struct h2_conn *conn, const struct h2_stream *stream, const nghttp2_frame *frame)
 {
     conn->reset_at = loop_now(conn->loop);
-    bool ours = stream == NULL || frame->rst_stream.error_code == NGHTTP2_NO_ERROR; /* then nobody knows the stream any more */
+    /* then nobody knows the stream any more */
+    bool ours = stream == NULL || frame->rst_stream.error_code == NGHTTP2_NO_ERROR;
     if (!ours)
         (void)!h2_note(conn, H2_GUARD_errors);
 }
@@ -574,7 +589,8 @@ static nghttp2_option *option_new(const struct h2_conn *conn)
     nghttp2_option_set_no_closed_streams(option, 1);
     /* A whole head in frames of the usual size, and some: bytes are counted besides (limits.header_list). */
     nghttp2_option_set_max_continuations(option, (size_t)limits->header_list / 16384 + 8);
-    nghttp2_option_set_stream_reset_rate_limit(option, 2000, 1000); /* h2_guard is stricter, and tells its name */
+    /* h2_guard is stricter, and tells its name */
+    nghttp2_option_set_stream_reset_rate_limit(option, 2000, 1000);
     return option;
 }
 
@@ -603,7 +619,8 @@ static void *memory_grow(void *piece, size_t size, void *user)
     return small_grow(piece, size);
 }
 
-static nghttp2_mem memory = {.malloc = memory_get, .free = memory_free, .calloc = memory_get_zeroed, .realloc = memory_grow};
+static nghttp2_mem memory = {
+    .malloc = memory_get, .free = memory_free, .calloc = memory_get_zeroed, .realloc = memory_grow};
 
 nghttp2_session *h2_session_new(struct h2_conn *conn)
 {

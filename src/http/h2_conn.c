@@ -1,6 +1,7 @@
 /*
- * The life of an HTTP/2 connection in both roles: bytes in and out of the library, streams from their beginning to closed(), timers, drain and end.
- * h2_callbacks.c turns frames into events, h2_stream.c calls into frames.
+ * The life of an HTTP/2 connection in both roles: bytes in and out of the library, streams from their
+ * beginning to closed(), timers, drain and end. h2_callbacks.c turns frames into events, h2_stream.c calls
+ * into frames.
  */
 #include "http/h2_conn.h"
 
@@ -18,7 +19,7 @@
 
 #define LINGER_MOST (256u << 10) /* bytes thrown away once our side has ended */
 #define PING_AGAIN_MS 310000u
-#define QUEUE_MOST 10000u        /* frames of ours that wait for a peer who reads nothing: then it goes */
+#define QUEUE_MOST 10000u /* frames of ours that wait for a peer who reads nothing: then it goes */
 
 static struct h2_conn *h2_of(const struct http_conn *conn)
 {
@@ -69,7 +70,8 @@ void h2_over(struct h2_stream *stream, enum failure why)
         return;
     stream->over = true;
     stream->why = (uint8_t)why;
-    stream->reading = NULL; /* a header block may still be coming in for it, and the arena goes with closed() */
+    /* a header block may still be coming in for it, and the arena goes with closed() */
+    stream->reading = NULL;
     buf_clear(&stream->in);
     buf_clear(&stream->out);
     h2_uncredit(stream, stream->uncredited);
@@ -134,8 +136,7 @@ static void look_at_leftovers(struct h2_conn *conn, uint64_t now, uint64_t *next
 
 static void drop_leftovers(struct h2_conn *conn)
 {
-    LIST_EACH_SAFE(node, after, &conn->leftovers)
-    {
+    LIST_EACH_SAFE (node, after, &conn->leftovers) {
         struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
         (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
         h2_leftover_gone(stream);
@@ -191,8 +192,7 @@ static enum failure failure_for(const struct h2_conn *conn, const struct h2_stre
 
 static void end_streams(struct h2_conn *conn, enum failure why)
 {
-    LIST_EACH_SAFE(node, after, &conn->streams)
-    {
+    LIST_EACH_SAFE (node, after, &conn->streams) {
         struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
         if (stream->id > 0)
             (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
@@ -225,8 +225,8 @@ void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why)
 }
 
 /*
- * What was said leaves, as long as the peer takes it. Then a client is given time to read it before the connection closes; what a server still has to say
- * to us is of no use, and closing hurts no answer of ours.
+ * What was said leaves, as long as the peer takes it. Then a client is given time to read it before the
+ * connection closes; what a server still has to say to us is of no use, and closing hurts no answer of ours.
  */
 static void linger_on(struct h2_conn *conn)
 {
@@ -261,7 +261,8 @@ void h2_flood(struct h2_conn *conn, enum h2_guard_kind kind)
     if (conn->finishing || conn->closing)
         return;
     tell_flood(h2_guard_info[kind].counter, h2_guard_info[kind].name);
-    h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM, is_server(conn) ? FAILURE_FLOODED : FAILURE_RESPONSE_INVALID);
+    h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM,
+                 is_server(conn) ? FAILURE_FLOODED : FAILURE_RESPONSE_INVALID);
 }
 
 bool h2_note(struct h2_conn *conn, enum h2_guard_kind kind)
@@ -334,7 +335,8 @@ static void h2_flush(struct task *task)
     watch_writes(conn);
     tell_all_sent(conn);
     h2_tell_over(conn);
-    bool done = nghttp2_session_want_read(conn->session) == 0 && nghttp2_session_want_write(conn->session) == 0;
+    bool done =
+        nghttp2_session_want_read(conn->session) == 0 && nghttp2_session_want_write(conn->session) == 0;
     if (!conn->closing && !conn->more && (conn->finishing || done))
         linger(conn);
 }
@@ -353,7 +355,8 @@ static void library_failed(struct h2_conn *conn, int error)
     case NGHTTP2_ERR_NOMEM:
         h2_fail(conn, FAILURE_OVERLOADED);
         break;
-    default: /* a bound of the library's own: acknowledgements nobody reads, CONTINUATION frames without an end */
+    default: /* a bound of the library's own: acknowledgements nobody reads, CONTINUATION frames without an
+                end */
         tell_flood(COUNTER_h2_flood_library, "library");
         h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM, is_server(conn) ? FAILURE_FLOODED : why);
         break;
@@ -369,7 +372,8 @@ static void expect_more(struct h2_conn *conn, size_t length)
 void h2_receive_bytes(struct h2_conn *conn, struct buf *bytes)
 {
     expect_more(conn, bytes->length);
-    for (const struct slice *slice = bytes->first; slice != NULL && !conn->finishing && !conn->closing; slice = slice->next) {
+    for (const struct slice *slice = bytes->first; slice != NULL && !conn->finishing && !conn->closing;
+         slice = slice->next) {
         conn->feeding = slice;
         int error = h2_walk(conn, slice->at, slice->length);
         if (error != 0)
@@ -442,13 +446,13 @@ static enum failure death(const struct h2_conn *conn, const struct h2_stream *st
         return FAILURE_RESPONSE_CUT;
     if (stream->stream.any_received)
         return FAILURE_RESPONSE_INVALID;
-    return stream->stream.reused && conn->received == stream->bytes_before ? FAILURE_SERVER_STALE : FAILURE_SERVER_CLOSED;
+    return stream->stream.reused && conn->received == stream->bytes_before ? FAILURE_SERVER_STALE
+                                                                           : FAILURE_SERVER_CLOSED;
 }
 
 static void streams_die(struct h2_conn *conn)
 {
-    LIST_EACH_SAFE(node, after, &conn->streams)
-    {
+    LIST_EACH_SAFE (node, after, &conn->streams) {
         struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
         h2_over(stream, death(conn, stream));
     }
@@ -488,7 +492,9 @@ static void on_closed(struct transport *transport, int error)
     buf_clear(&conn->early);
     if (is_server(conn))
         counter_add(COUNTER_h2_connections, -1);
-    conn->conn.events->closed(&conn->conn, by_us ? why : is_server(conn) ? FAILURE_CLIENT_CLOSED : FAILURE_SERVER_CLOSED);
+    conn->conn.events->closed(&conn->conn, by_us             ? why
+                                           : is_server(conn) ? FAILURE_CLIENT_CLOSED
+                                                             : FAILURE_SERVER_CLOSED);
     loop_retire(conn->loop, &conn->retired);
 }
 
@@ -502,7 +508,8 @@ static const struct transport_events h2_transport_events = {
 
 /* ---- drain ---- */
 
-/* RFC 9113 6.8: first "no more after this", and once that has had a round trip (a PING measures it) or a second, what the last stream was. */
+/* RFC 9113 6.8: first "no more after this", and once that has had a round trip (a PING measures it) or a
+ * second, what the last stream was. */
 static void drain_finally(struct h2_conn *conn)
 {
     conn->drain_due = false;
@@ -531,7 +538,8 @@ static void h2_drain(struct http_conn *http)
     h2_later(conn);
 }
 
-/* What calls have put off to the loop: the first bytes of tunnels, ends of streams, the second step of a drain. */
+/* What calls have put off to the loop: the first bytes of tunnels, ends of streams, the second step of a
+ * drain. */
 static void h2_step(struct task *task)
 {
     struct h2_conn *conn = CONTAINER_OF(task, struct h2_conn, step);
@@ -539,8 +547,7 @@ static void h2_step(struct task *task)
         return;
     if (conn->early.length != 0 && !conn->closing)
         h2_receive_bytes(conn, &conn->early);
-    LIST_EACH_SAFE(node, after, &conn->streams)
-    {
+    LIST_EACH_SAFE (node, after, &conn->streams) {
         struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
         if (stream->raw && stream->announced)
             h2_deliver(stream);
@@ -585,8 +592,9 @@ static bool body_is_too_slow(struct h2_stream *stream, uint64_t now)
     return slow;
 }
 
-/* Since when the client takes nothing of a stream: by its window, or by the connection's, which others may have used before its turn came. While neither is
- * shut it waits for the transport only, which is looked at by itself. */
+/* Since when the client takes nothing of a stream: by its window, or by the connection's, which others may
+ * have used before its turn came. While neither is shut it waits for the transport only, which is looked at
+ * by itself. */
 static uint64_t stalled_since(const struct h2_stream *stream, uint64_t now)
 {
     const struct h2_conn *conn = stream->conn;
@@ -602,10 +610,12 @@ static void look_at_stream(struct h2_stream *stream, uint64_t now, uint64_t *nex
     const struct timeouts_config *timeouts = stream->conn->settings->timeouts;
     if (stream->over || !stream->announced)
         return;
-    bool receives = !stream->in_ended && !stream->raw && !stream->hold && !stream->refused && !stream->stream.patient;
+    bool receives =
+        !stream->in_ended && !stream->raw && !stream->hold && !stream->refused && !stream->stream.patient;
     if (receives && (stream->uncredited >= stream->window / 2 || stream->conn->unconsumed != 0))
         stream->since_in = stream->rate_since = now; /* it waits for us, or for what we hold of others */
-    if (receives && (is_due(stream->since_in, timeouts->request_idle, now, next) || body_is_too_slow(stream, now))) {
+    if (receives &&
+        (is_due(stream->since_in, timeouts->request_idle, now, next) || body_is_too_slow(stream, now))) {
         h2_refuse(stream, FAILURE_BODY_TIMEOUT);
         return;
     }
@@ -626,20 +636,23 @@ static void look_at_server(struct h2_conn *conn, uint64_t now, uint64_t *next)
     }
     if (conn->draining && !conn->goaway_sent && is_due(conn->drain_since, H2_DRAIN_STEP_MS, now, next))
         drain_finally(conn);
-    if (conn->streams_count == 0 && now - conn->since >= (conn->any_stream ? timeouts->keep_alive : timeouts->request_head)) {
+    if (conn->streams_count == 0 &&
+        now - conn->since >= (conn->any_stream ? timeouts->keep_alive : timeouts->request_head)) {
         h2_terminate(conn, NGHTTP2_NO_ERROR, FAILURE_NONE);
         return;
     }
     if (conn->streams_count == 0)
-        (void)is_due(conn->since, conn->any_stream ? timeouts->keep_alive : timeouts->request_head, now, next);
+        (void)is_due(conn->since, conn->any_stream ? timeouts->keep_alive : timeouts->request_head, now,
+                     next);
     look_at_leftovers(conn, now, next);
-    LIST_EACH_SAFE(node, after, &conn->streams)
-    look_at_stream(CONTAINER_OF(node, struct h2_stream, at), now, next);
+    LIST_EACH_SAFE (node, after, &conn->streams)
+        look_at_stream(CONTAINER_OF(node, struct h2_stream, at), now, next);
 }
 
 /*
- * When a server is to be asked whether it is there. One that has answered and still sends nothing is asked seldom: those of gRPC end a connection on which
- * PINGs come more often than every five minutes while they have nothing to send (grpc/doc/keepalive.md).
+ * When a server is to be asked whether it is there. One that has answered and still sends nothing is asked
+ * seldom: those of gRPC end a connection on which PINGs come more often than every five minutes while they
+ * have nothing to send (grpc/doc/keepalive.md).
  */
 static bool ping_is_due(const struct h2_conn *conn, uint64_t now, uint64_t *next)
 {
@@ -717,9 +730,11 @@ static struct stream *h2_open(struct http_conn *http)
 static unsigned h2_room(const struct http_conn *http)
 {
     const struct h2_conn *conn = h2_of(http);
-    if (conn->closing || conn->finishing || conn->draining || conn->peer_goaway || nghttp2_session_check_request_allowed(conn->session) == 0)
+    if (conn->closing || conn->finishing || conn->draining || conn->peer_goaway ||
+        nghttp2_session_check_request_allowed(conn->session) == 0)
         return 0;
-    uint32_t most = nghttp2_session_get_remote_settings(conn->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+    uint32_t most =
+        nghttp2_session_get_remote_settings(conn->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
     return conn->streams_count < most ? most - conn->streams_count : 0;
 }
 
@@ -761,32 +776,38 @@ static const struct http_conn_ops h2_conn_ops = {
     .keep_alive_hint = h2_keep_alive_hint,
 };
 
-/* What we say first. The stream windows begin at the protocol's own size and grow by themselves; the connection's does not hold streams back. */
+/* What we say first. The stream windows begin at the protocol's own size and grow by themselves; the
+ * connection's does not hold streams back. */
 static bool say_settings(struct h2_conn *conn)
 {
     const struct limits_config *limits = conn->settings->limits;
     const nghttp2_settings_entry server[] = {
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, (uint32_t)limits->streams},
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)(limits->header_list + 32 * limits->fields)}, /* 32 a field: RFC 9113 6.5.2 */
+        /* 32 a field: RFC 9113 6.5.2 */
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)(limits->header_list + 32 * limits->fields)},
         {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
     };
     const nghttp2_settings_entry client[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)(limits->response_head + 320 * limits->fields)},
     };
-    int result = is_server(conn) ? nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, server, COUNT_OF(server))
-                                 : nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, client, COUNT_OF(client));
-    int32_t window = (int32_t)(limits->connection_window / 2 < INT32_MAX ? limits->connection_window / 2 : INT32_MAX);
+    int result = is_server(conn)
+                     ? nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, server, COUNT_OF(server))
+                     : nghttp2_submit_settings(conn->session, NGHTTP2_FLAG_NONE, client, COUNT_OF(client));
+    int32_t window =
+        (int32_t)(limits->connection_window / 2 < INT32_MAX ? limits->connection_window / 2 : INT32_MAX);
     if (result == 0 && window > (int32_t)H2_FIRST_WINDOW)
         result = nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, 0, window);
     return result == 0;
 }
 
-struct http_conn *h2_conn_new(enum http_role role, struct transport *transport, const struct http_settings *settings, struct buf *early,
+struct http_conn *h2_conn_new(enum http_role role, struct transport *transport,
+                              const struct http_settings *settings, struct buf *early,
                               const struct http_conn_events *events, void *owner)
 {
     struct h2_conn *conn = xcalloc(1, sizeof *conn);
-    conn->conn = (struct http_conn){.events = events, .owner = owner, .version = HTTP_2, .role = role, .ops = &h2_conn_ops};
+    conn->conn = (struct http_conn){
+        .events = events, .owner = owner, .version = HTTP_2, .role = role, .ops = &h2_conn_ops};
     conn->transport = transport;
     conn->settings = settings;
     conn->loop = transport->loop;

@@ -1,6 +1,7 @@
 /*
- * Fields both ways. What the library has let pass is well formed (RFC 9113 8.2, 8.3: lower-case names, known pseudo-fields, once and first, no connection
- * fields); what makes a request acceptable besides is held to the same rules as HTTP/1's (head_check.h).
+ * Fields both ways. What the library has let pass is well formed (RFC 9113 8.2, 8.3: lower-case names, known
+ * pseudo-fields, once and first, no connection fields); what makes a request acceptable besides is held to
+ * the same rules as HTTP/1's (head_check.h).
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@
 
 bool h2_reading_begin(struct h2_stream *stream, bool trailers)
 {
-    if (stream->reading == NULL && (stream->reading = arena_get(stream->stream.arena, sizeof *stream->reading)) == NULL)
+    if (stream->reading == NULL &&
+        (stream->reading = arena_get(stream->stream.arena, sizeof *stream->reading)) == NULL)
         return false;
     *stream->reading = (struct h2_reading){.trailers = trailers};
     return true;
@@ -30,20 +32,24 @@ static enum failure too_large(const struct h2_conn *conn)
     return conn->conn.role == HTTP_SERVER ? FAILURE_FIELDS_TOO_LARGE : FAILURE_RESPONSE_TOO_LARGE;
 }
 
-/* Over a limit: the verdict, with nothing kept. A crumb of a cookie (RFC 9113 8.2.3) is no field of its own, but costs one to keep. */
-static enum failure over_limit(const struct h2_conn *conn, struct h2_reading *reading, struct span name, struct span value)
+/* Over a limit: the verdict, with nothing kept. A crumb of a cookie (RFC 9113 8.2.3) is no field of its own,
+ * but costs one to keep. */
+static enum failure over_limit(const struct h2_conn *conn, struct h2_reading *reading, struct span name,
+                               struct span value)
 {
     const struct limits_config *limits = conn->settings->limits;
     bool server = conn->conn.role == HTTP_SERVER;
     size_t most = server ? limits->header_list : limits->response_head;
-    unsigned fields_most = (unsigned)limits->fields * (server ? 1u : 10u); /* a server's fields are its own affair up to ten times a client's */
+    /* a server's fields are its own affair up to ten times a client's */
+    unsigned fields_most = (unsigned)limits->fields * (server ? 1u : 10u);
     if (server && span_is(name, ":path") && value.length > limits->request_line)
         return FAILURE_TARGET_TOO_LONG;
     if (reading->size > most)
         return too_large(conn);
     if (name.at[0] == ':')
         return FAILURE_NONE;
-    bool over = span_is(name, "cookie") ? ++reading->crumbs > CRUMBS * fields_most : ++reading->fields > fields_most;
+    bool over =
+        span_is(name, "cookie") ? ++reading->crumbs > CRUMBS * fields_most : ++reading->fields > fields_most;
     return over ? too_large(conn) : FAILURE_NONE;
 }
 
@@ -88,7 +94,8 @@ static bool copy_field(struct h2_stream *stream, struct span name, struct span v
     return true;
 }
 
-static bool is_dropped(const struct h2_conn *conn, const struct h2_reading *reading, struct span name, uint16_t id)
+static bool is_dropped(const struct h2_conn *conn, const struct h2_reading *reading, struct span name,
+                       uint16_t id)
 {
     bool request = conn->conn.role == HTTP_SERVER && !reading->trailers;
     return request && id == FIELD_OTHER && !conn->settings->limits->underscore_names && !name_is_plain(name);
@@ -112,7 +119,8 @@ void h2_reading_field(struct h2_stream *stream, struct span name, struct span va
         reading->why = FAILURE_OVERLOADED;
         return;
     }
-    if (is_dropped(conn, reading, name, field.id) || !head_check_note(&reading->check, &field, &reading->head))
+    if (is_dropped(conn, reading, name, field.id) ||
+        !head_check_note(&reading->check, &field, &reading->head))
         return;
     if (!fields_add(&reading->head.fields, stream->stream.arena, field.name, field.value, field.id))
         reading->why = too_large(conn);
@@ -171,7 +179,8 @@ static enum failure check_authority(struct h2_reading *reading)
     struct head_check *check = &reading->check;
     if (reading->authority.at == NULL)
         return FAILURE_NONE;
-    if (check->host_count > 1 || (check->host_count == 1 && !span_equal_nocase(check->host, reading->authority)))
+    if (check->host_count > 1 ||
+        (check->host_count == 1 && !span_equal_nocase(check->host, reading->authority)))
         return FAILURE_BAD_HOST;
     check->host_count = 1;
     check->host = reading->authority;
@@ -185,7 +194,8 @@ static enum failure check_target(struct h2_reading *reading)
     bool connect = head->line.request.method == METHOD_CONNECT;
     if (connect && reading->protocol.at == NULL)
         return FAILURE_NONE; /* it has neither scheme nor path (RFC 9113 8.5) */
-    if (!span_equal_nocase(reading->scheme, SPAN("http")) && !span_equal_nocase(reading->scheme, SPAN("https")))
+    if (!span_equal_nocase(reading->scheme, SPAN("http")) &&
+        !span_equal_nocase(reading->scheme, SPAN("https")))
         return FAILURE_BAD_TARGET;
     bool asterisk = head->line.request.method == METHOD_OPTIONS && span_is(path, "*");
     if (path.length == 0 || (path.at[0] != '/' && !asterisk))
@@ -283,7 +293,8 @@ static void names_put_fields(struct names *names, const struct fields *fields, b
 {
     for (uint16_t i = 0; i < fields->count; i++) {
         const struct field *field = &fields->items[i];
-        if (field_is_hop(field->id) || (upgrade && (field->id == FIELD_SEC_WEBSOCKET_KEY || field->id == FIELD_SEC_WEBSOCKET_ACCEPT)))
+        if (field_is_hop(field->id) ||
+            (upgrade && (field->id == FIELD_SEC_WEBSOCKET_KEY || field->id == FIELD_SEC_WEBSOCKET_ACCEPT)))
             continue;
         names_put(names, field->name, field->value);
     }
@@ -343,9 +354,11 @@ bool h2_submit_request(struct h2_stream *stream, const struct head *head, bool l
     if (head->accepts_trailers)
         names_put(&names, SPAN("te"), SPAN("trailers"));
     if (head->body_length > 0 || head->length_given || (last && usual_body && !upgrade))
-        names_put(&names, SPAN("content-length"), number_text(digits, head->body_length > 0 ? (uint64_t)head->body_length : 0));
+        names_put(&names, SPAN("content-length"),
+                  number_text(digits, head->body_length > 0 ? (uint64_t)head->body_length : 0));
     nghttp2_data_provider body = {.source.ptr = stream, .read_callback = h2_read_body};
-    stream->id = nghttp2_submit_request(conn->session, NULL, names.items, names.count, last && !upgrade ? NULL : &body, stream);
+    stream->id = nghttp2_submit_request(conn->session, NULL, names.items, names.count,
+                                        last && !upgrade ? NULL : &body, stream);
     names_end(&names);
     return stream->id > 0;
 }
@@ -369,11 +382,14 @@ bool h2_submit_response(struct h2_stream *stream, const struct head *head, bool 
     put_status(&names, status_text, upgrade ? 200 : status);
     names_put_fields(&names, &head->fields, upgrade);
     bool bodiless = stream->head_request || status == 304;
-    bool says_length = bodiless ? head->length_given : (head->body_length >= 0 || last) && !upgrade && status != 204;
+    bool says_length =
+        bodiless ? head->length_given : (head->body_length >= 0 || last) && !upgrade && status != 204;
     if (says_length)
-        names_put(&names, SPAN("content-length"), number_text(digits, head->body_length > 0 ? (uint64_t)head->body_length : 0));
+        names_put(&names, SPAN("content-length"),
+                  number_text(digits, head->body_length > 0 ? (uint64_t)head->body_length : 0));
     nghttp2_data_provider body = {.source.ptr = stream, .read_callback = h2_read_body};
-    int result = nghttp2_submit_response(stream->conn->session, stream->id, names.items, names.count, last ? NULL : &body);
+    int result = nghttp2_submit_response(stream->conn->session, stream->id, names.items, names.count,
+                                         last ? NULL : &body);
     names_end(&names);
     return result == 0;
 }
@@ -386,7 +402,8 @@ bool h2_submit_interim(struct h2_stream *stream, const struct head *head)
         return false;
     put_status(&names, status_text, head->line.response.status);
     names_put_fields(&names, &head->fields, false);
-    int32_t result = nghttp2_submit_headers(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, NULL, names.items, names.count, NULL);
+    int32_t result = nghttp2_submit_headers(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, NULL,
+                                            names.items, names.count, NULL);
     names_end(&names);
     return result == 0;
 }

@@ -1,4 +1,5 @@
-/* Calls of the owner become frames: heads at once, bodies when the peer's windows and the transport's queue have room for them. */
+/* Calls of the owner become frames: heads at once, bodies when the peer's windows and the transport's queue
+ * have room for them. */
 #include <assert.h>
 #include <string.h>
 
@@ -6,8 +7,8 @@
 #include "config/config.h"
 #include "http/h2.h"
 
-#define FRAME_HEAD 9u         /* RFC 9113 4.1 */
-#define BODY_COPIED 2048u     /* bytes: small pieces of many streams lie in one block instead of a slice each */
+#define FRAME_HEAD 9u     /* RFC 9113 4.1 */
+#define BODY_COPIED 2048u /* bytes: small pieces of many streams lie in one block instead of a slice each */
 
 struct h2_stream *h2_of_stream(struct stream *stream)
 {
@@ -16,7 +17,8 @@ struct h2_stream *h2_of_stream(struct stream *stream)
 
 /* ---- frames of a body ---- */
 
-/* What answers let the peer say: it acknowledges bytes by WINDOW_UPDATE, and measures by PING. Not bytes that it let go one by one. */
+/* What answers let the peer say: it acknowledges bytes by WINDOW_UPDATE, and measures by PING. Not bytes that
+ * it let go one by one. */
 static void earn(struct h2_conn *conn, size_t available, size_t room)
 {
     bool dribbled = room < available && room < 4096;
@@ -26,14 +28,17 @@ static void earn(struct h2_conn *conn, size_t available, size_t room)
     h2_guard_earn(&conn->guard, H2_GUARD_pings, 1);
 }
 
-ssize_t h2_read_body(nghttp2_session *session, int32_t id, uint8_t *at, size_t room, uint32_t *flags, nghttp2_data_source *source, void *user)
+ssize_t h2_read_body(nghttp2_session *session, int32_t id, uint8_t *at, size_t room, uint32_t *flags,
+                     nghttp2_data_source *source, void *user)
 {
-    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id); /* not the source: it may be over */
+    /* not the source: it may be over */
+    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
     (void)at;
     (void)source;
     if (stream == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    if (transport_unsent(stream->conn->transport) >= H2_OUT_MOST) { /* the library would frame all that all streams have in one call */
+    if (transport_unsent(stream->conn->transport) >=
+        H2_OUT_MOST) { /* the library would frame all that all streams have in one call */
         stream->conn->more = true;
         return NGHTTP2_ERR_PAUSE;
     }
@@ -76,7 +81,8 @@ static bool move_body(struct h2_stream *stream, const uint8_t *head, size_t leng
     return buf_add(out, head, FRAME_HEAD) && buf_move_some(out, &stream->out, length);
 }
 
-int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length, nghttp2_data_source *source, void *user)
+int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length,
+                  nghttp2_data_source *source, void *user)
 {
     struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     struct h2_conn *conn = user;
@@ -96,7 +102,8 @@ int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t 
 static void resume(struct h2_stream *stream)
 {
     if (stream->deferred)
-        (void)nghttp2_session_resume_data(stream->conn->session, stream->id); /* fails only for a stream that is over */
+        /* fails only for a stream that is over */
+        (void)nghttp2_session_resume_data(stream->conn->session, stream->id);
     stream->deferred = false;
     h2_later(stream->conn);
 }
@@ -111,7 +118,8 @@ static void submit_failed(struct h2_stream *stream)
 static void submit_request(struct h2_stream *stream, const struct head *head, bool last)
 {
     struct h2_conn *conn = stream->conn;
-    if (stream->tunnel && nghttp2_session_get_remote_settings(conn->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) != 1) {
+    if (stream->tunnel &&
+        nghttp2_session_get_remote_settings(conn->session, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL) != 1) {
         h2_over(stream, FAILURE_UPGRADE_UNSUPPORTED);
         return;
     }
@@ -121,8 +129,7 @@ static void submit_request(struct h2_stream *stream, const struct head *head, bo
 
 void h2_send_waiting(struct h2_conn *conn)
 {
-    LIST_EACH_SAFE(node, after, &conn->waiting)
-    {
+    LIST_EACH_SAFE (node, after, &conn->waiting) {
         struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, told);
         list_remove(&stream->told);
         stream->waits_settings = false;
@@ -214,7 +221,8 @@ static bool length_is_wrong(struct h2_stream *stream, size_t length, bool last)
 {
     if (stream->send_left < 0)
         return false;
-    if ((uint64_t)length > (uint64_t)stream->send_left || (last && (uint64_t)length != (uint64_t)stream->send_left))
+    if ((uint64_t)length > (uint64_t)stream->send_left ||
+        (last && (uint64_t)length != (uint64_t)stream->send_left))
         return true;
     stream->send_left -= (int64_t)length;
     return false;
@@ -273,7 +281,8 @@ void h2_uncredit(struct h2_stream *stream, size_t bytes)
     }
 }
 
-/* A window that was used up while its bytes were passed on at once is what holds the peer back: it doubles, up to the cap (limits.stream_window). */
+/* A window that was used up while its bytes were passed on at once is what holds the peer back: it doubles,
+ * up to the cap (limits.stream_window). */
 static void grow_window(struct h2_stream *stream, size_t bytes)
 {
     size_t most = stream->conn->settings->limits->stream_window;
@@ -282,7 +291,8 @@ static void grow_window(struct h2_stream *stream, size_t bytes)
         return;
     stream->grown = 0;
     stream->window = stream->window > most / 2 ? most : stream->window * 2;
-    (void)nghttp2_session_set_local_window_size(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id, (int32_t)stream->window);
+    (void)nghttp2_session_set_local_window_size(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id,
+                                                (int32_t)stream->window);
 }
 
 static void h2_credit(struct stream *waist, size_t bytes)

@@ -1,14 +1,15 @@
 /*
- * Looks at the head of each frame before the library does: counts what the guard bounds, and finds frames of streams that have ended, which the library, keeping
- * no closed streams (they cost 240 bytes each), would take for late ones and ignore.
+ * Looks at the head of each frame before the library does: counts what the guard bounds, and finds frames of
+ * streams that have ended, which the library, keeping no closed streams (they cost 240 bytes each), would
+ * take for late ones and ignore.
  */
 #include "config/config.h"
 #include "http/h2.h"
 
-#define FRAME_HEAD 9u          /* RFC 9113 4.1 */
-#define CLIENT_PREFACE 24u     /* RFC 9113 3.4; the library checks it */
-#define TINY_DATA 5u           /* bytes: the least that a gRPC message has */
-#define LATE_MS 30000u         /* frames may still be on their way for a stream that we have reset (RFC 9113 5.1) */
+#define FRAME_HEAD 9u      /* RFC 9113 4.1 */
+#define CLIENT_PREFACE 24u /* RFC 9113 3.4; the library checks it */
+#define TINY_DATA 5u       /* bytes: the least that a gRPC message has */
+#define LATE_MS 30000u /* frames may still be on their way for a stream that we have reset (RFC 9113 5.1) */
 
 struct frame_head {
     uint32_t length;
@@ -27,7 +28,8 @@ static struct frame_head parse(const uint8_t bytes[FRAME_HEAD])
         .length = (uint32_t)bytes[0] << 16 | (uint32_t)bytes[1] << 8 | bytes[2],
         .type = bytes[3],
         .flags = bytes[4],
-        .id = (int32_t)((uint32_t)(bytes[5] & 0x7f) << 24 | (uint32_t)bytes[6] << 16 | (uint32_t)bytes[7] << 8 | bytes[8]),
+        .id = (int32_t)((uint32_t)(bytes[5] & 0x7f) << 24 | (uint32_t)bytes[6] << 16 |
+                        (uint32_t)bytes[7] << 8 | bytes[8]),
     };
 }
 
@@ -68,7 +70,8 @@ static void note_head(struct h2_conn *conn, const struct frame_head *frame)
         conn->since_head = 0;
 }
 
-/* Since when a request's head is under way: the rest of a frame may be long in coming, and so may CONTINUATION frames. */
+/* Since when a request's head is under way: the rest of a frame may be long in coming, and so may
+ * CONTINUATION frames. */
 static void watch_head(struct h2_conn *conn)
 {
     bool waits = conn->walk.in_head && (conn->walk.skip != 0 || !conn->walk.head_ends);
@@ -93,7 +96,8 @@ static bool stream_is_fine(struct h2_conn *conn, const struct frame_head *frame)
 {
     struct h2_walk *walk = &conn->walk;
     bool odd = (frame->id & 1) != 0;
-    if (conn->conn.role != HTTP_SERVER || !odd || (frame->type != NGHTTP2_HEADERS && frame->type != NGHTTP2_DATA))
+    if (conn->conn.role != HTTP_SERVER || !odd ||
+        (frame->type != NGHTTP2_HEADERS && frame->type != NGHTTP2_DATA))
         return true;
     if (frame->id > walk->last_id) {
         if (frame->type == NGHTTP2_HEADERS)
@@ -124,13 +128,14 @@ static int feed(struct h2_conn *conn, const void *from, const void *to)
 {
     if (from == to || conn->finishing || conn->closing)
         return 0;
-    ssize_t taken = nghttp2_session_mem_recv(conn->session, from, (size_t)((const uint8_t *)to - (const uint8_t *)from));
+    ssize_t taken =
+        nghttp2_session_mem_recv(conn->session, from, (size_t)((const uint8_t *)to - (const uint8_t *)from));
     return taken < 0 ? (int)taken : 0;
 }
 
 /*
- * What stands before a frame is the library's before the frame is looked at: it knows the streams. A frame's head is given to it whole, since it counts a
- * CONTINUATION each time that it gets a piece of its head.
+ * What stands before a frame is the library's before the frame is looked at: it knows the streams. A frame's
+ * head is given to it whole, since it counts a CONTINUATION each time that it gets a piece of its head.
  */
 static int walk_frames(struct h2_conn *conn, const char *bytes, size_t length)
 {

@@ -71,7 +71,8 @@ const struct span field_names[FIELD_ID_COUNT] = {
     [FIELD_GRPC_MESSAGE] = {"grpc-message", 12},
 };
 
-/* Where field_hash() sends each name of the table; found by trying multipliers (a unit test holds that every name is found). */
+/* Where field_hash() sends each name of the table; found by trying multipliers (a unit test holds that every
+ * name is found). */
 #define HASH_MULTIPLIER 0xaab50e77u
 #define HASH_SHIFT 25
 static const uint8_t hash_slots[128] = {
@@ -121,13 +122,14 @@ static const uint8_t hash_slots[128] = {
     [124] = FIELD_GRPC_STATUS,
 };
 
-/* Length, the last two characters, and the middle one mixed with the first: differs for every name of the table. Setting bit 5 is lower case for letters and
- * changes no digit or '-'. */
+/* Length, the last two characters, and the middle one mixed with the first: differs for every name of the
+ * table. Setting bit 5 is lower case for letters and changes no digit or '-'. */
 static unsigned field_hash(struct span name)
 {
     const unsigned char *at = (const unsigned char *)name.at;
     uint32_t middle = (at[name.length / 2] | 0x20u) ^ ((at[0] | 0x20u) << 2 & 255u);
-    uint32_t key = (at[name.length - 2] | 0x20u) | (at[name.length - 1] | 0x20u) << 8 | middle << 16 | (uint32_t)name.length << 24;
+    uint32_t key = (at[name.length - 2] | 0x20u) | (at[name.length - 1] | 0x20u) << 8 | middle << 16 |
+                   (uint32_t)name.length << 24;
     return (uint32_t)(key * HASH_MULTIPLIER) >> HASH_SHIFT;
 }
 
@@ -147,8 +149,8 @@ static uint32_t four_lower(const char *at)
     return word | (uint32_t)ALL_BIT_5;
 }
 
-/* Eight (or four) characters at a time, the last overlapping. A byte that bit 5 makes '-' or a digit without its being one is a control, which no name has that
- * was let in. */
+/* Eight (or four) characters at a time, the last overlapping. A byte that bit 5 makes '-' or a digit without
+ * its being one is a control, which no name has that was let in. */
 static bool is_known(struct span name, struct span lower)
 {
     if (name.length != lower.length)
@@ -257,9 +259,11 @@ static const struct {
     enum method method;
     bool idempotent; /* RFC 9110 9.2.2 */
 } methods[] = {
-    {{"GET", 3}, METHOD_GET, true},         {{"HEAD", 4}, METHOD_HEAD, true},       {{"POST", 4}, METHOD_POST, false},
-    {{"PUT", 3}, METHOD_PUT, true},         {{"DELETE", 6}, METHOD_DELETE, true},   {{"CONNECT", 7}, METHOD_CONNECT, false},
-    {{"OPTIONS", 7}, METHOD_OPTIONS, true}, {{"PATCH", 5}, METHOD_PATCH, false},    {{"TRACE", 5}, METHOD_TRACE, true},
+    {{"GET", 3}, METHOD_GET, true},         {{"HEAD", 4}, METHOD_HEAD, true},
+    {{"POST", 4}, METHOD_POST, false},      {{"PUT", 3}, METHOD_PUT, true},
+    {{"DELETE", 6}, METHOD_DELETE, true},   {{"CONNECT", 7}, METHOD_CONNECT, false},
+    {{"OPTIONS", 7}, METHOD_OPTIONS, true}, {{"PATCH", 5}, METHOD_PATCH, false},
+    {{"TRACE", 5}, METHOD_TRACE, true},
 };
 
 enum method method_of(struct span name)
@@ -278,23 +282,62 @@ bool method_is_idempotent(enum method method)
     return false;
 }
 
-#define REASON(code, text) {code, {text, sizeof(text) - 1}}
+#define REASON(code, text)         \
+    {                              \
+        code,                      \
+        {                          \
+            text, sizeof(text) - 1 \
+        }                          \
+    }
 static const struct {
     unsigned status;
     struct span reason;
 } reasons[] = {
-    REASON(100, "Continue"), REASON(101, "Switching Protocols"), REASON(103, "Early Hints"),
-    REASON(200, "OK"), REASON(201, "Created"), REASON(202, "Accepted"), REASON(204, "No Content"), REASON(206, "Partial Content"),
-    REASON(301, "Moved Permanently"), REASON(302, "Found"), REASON(303, "See Other"), REASON(304, "Not Modified"),
-    REASON(307, "Temporary Redirect"), REASON(308, "Permanent Redirect"),
-    REASON(400, "Bad Request"), REASON(401, "Unauthorized"), REASON(403, "Forbidden"), REASON(404, "Not Found"), REASON(405, "Method Not Allowed"),
-    REASON(406, "Not Acceptable"), REASON(408, "Request Timeout"), REASON(409, "Conflict"), REASON(410, "Gone"), REASON(411, "Length Required"),
-    REASON(412, "Precondition Failed"), REASON(413, "Content Too Large"), REASON(414, "URI Too Long"), REASON(415, "Unsupported Media Type"),
-    REASON(416, "Range Not Satisfiable"), REASON(417, "Expectation Failed"), REASON(418, "I'm a teapot"), REASON(421, "Misdirected Request"),
-    REASON(422, "Unprocessable Content"), REASON(425, "Too Early"), REASON(426, "Upgrade Required"), REASON(428, "Precondition Required"),
-    REASON(429, "Too Many Requests"), REASON(431, "Request Header Fields Too Large"), REASON(451, "Unavailable For Legal Reasons"),
-    REASON(500, "Internal Server Error"), REASON(501, "Not Implemented"), REASON(502, "Bad Gateway"), REASON(503, "Service Unavailable"),
-    REASON(504, "Gateway Timeout"), REASON(505, "HTTP Version Not Supported"),
+    REASON(100, "Continue"),
+    REASON(101, "Switching Protocols"),
+    REASON(103, "Early Hints"),
+    REASON(200, "OK"),
+    REASON(201, "Created"),
+    REASON(202, "Accepted"),
+    REASON(204, "No Content"),
+    REASON(206, "Partial Content"),
+    REASON(301, "Moved Permanently"),
+    REASON(302, "Found"),
+    REASON(303, "See Other"),
+    REASON(304, "Not Modified"),
+    REASON(307, "Temporary Redirect"),
+    REASON(308, "Permanent Redirect"),
+    REASON(400, "Bad Request"),
+    REASON(401, "Unauthorized"),
+    REASON(403, "Forbidden"),
+    REASON(404, "Not Found"),
+    REASON(405, "Method Not Allowed"),
+    REASON(406, "Not Acceptable"),
+    REASON(408, "Request Timeout"),
+    REASON(409, "Conflict"),
+    REASON(410, "Gone"),
+    REASON(411, "Length Required"),
+    REASON(412, "Precondition Failed"),
+    REASON(413, "Content Too Large"),
+    REASON(414, "URI Too Long"),
+    REASON(415, "Unsupported Media Type"),
+    REASON(416, "Range Not Satisfiable"),
+    REASON(417, "Expectation Failed"),
+    REASON(418, "I'm a teapot"),
+    REASON(421, "Misdirected Request"),
+    REASON(422, "Unprocessable Content"),
+    REASON(425, "Too Early"),
+    REASON(426, "Upgrade Required"),
+    REASON(428, "Precondition Required"),
+    REASON(429, "Too Many Requests"),
+    REASON(431, "Request Header Fields Too Large"),
+    REASON(451, "Unavailable For Legal Reasons"),
+    REASON(500, "Internal Server Error"),
+    REASON(501, "Not Implemented"),
+    REASON(502, "Bad Gateway"),
+    REASON(503, "Service Unavailable"),
+    REASON(504, "Gateway Timeout"),
+    REASON(505, "HTTP Version Not Supported"),
 };
 
 struct span status_reason(unsigned status)
@@ -324,12 +367,14 @@ bool head_copy(struct head *to, const struct head *from, bool request, struct ar
         fits = fits && copy_span(&to->line.request.method_name, from->line.request.method_name, arena) &&
                copy_span(&to->line.request.scheme, from->line.request.scheme, arena) &&
                copy_span(&to->line.request.authority, from->line.request.authority, arena) &&
-               copy_span(&to->line.request.path, from->line.request.path, arena) && copy_span(&to->line.request.query, from->line.request.query, arena);
+               copy_span(&to->line.request.path, from->line.request.path, arena) &&
+               copy_span(&to->line.request.query, from->line.request.query, arena);
     else
         fits = fits && copy_span(&to->line.response.reason, from->line.response.reason, arena);
     for (uint16_t i = 0; fits && i < from->fields.count; i++) {
         struct span name, value;
-        fits = copy_span(&name, from->fields.items[i].name, arena) && copy_span(&value, from->fields.items[i].value, arena) &&
+        fits = copy_span(&name, from->fields.items[i].name, arena) &&
+               copy_span(&value, from->fields.items[i].value, arena) &&
                fields_add(&to->fields, arena, name, value, from->fields.items[i].id);
     }
     return fits;

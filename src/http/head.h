@@ -1,4 +1,5 @@
-/* The start line and fields of a request or a response, the same for HTTP/1 and HTTP/2. Spans point into the stream's arena. */
+/* The start line and fields of a request or a response, the same for HTTP/1 and HTTP/2. Spans point into the
+ * stream's arena. */
 #ifndef WEIR_HTTP_HEAD_H
 #define WEIR_HTTP_HEAD_H
 
@@ -11,7 +12,18 @@
 
 struct arena;
 
-enum method { METHOD_OTHER, METHOD_GET, METHOD_HEAD, METHOD_POST, METHOD_PUT, METHOD_DELETE, METHOD_CONNECT, METHOD_OPTIONS, METHOD_PATCH, METHOD_TRACE };
+enum method {
+    METHOD_OTHER,
+    METHOD_GET,
+    METHOD_HEAD,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_DELETE,
+    METHOD_CONNECT,
+    METHOD_OPTIONS,
+    METHOD_PATCH,
+    METHOD_TRACE
+};
 struct field {
     struct span name, value; /* the name keeps its case as received; the value is trimmed */
     uint16_t id;             /* enum field_id */
@@ -22,19 +34,21 @@ struct fields {
 };
 enum { BODY_NONE = 0, BODY_OF_UNKNOWN_LENGTH = -1 };
 /*
- * Framing belongs to the codec: a received head has no Content-Length and no Transfer-Encoding among its fields (body_length tells), and a
- * head that is sent gets them from body_length. Of a response to HEAD and of a 304, body_length is what Content-Length said (with
- * length_given), and the head comes with last = true.
+ * Framing belongs to the codec: a received head has no Content-Length and no Transfer-Encoding among its
+ * fields (body_length tells), and a head that is sent gets them from body_length. Of a response to HEAD and
+ * of a 304, body_length is what Content-Length said (with length_given), and the head comes with last = true.
  */
 struct head {
     union {
         struct {
             enum method method;
             struct span method_name;
-            struct span scheme;    /* of an absolute-form target, lower case; empty otherwise */
-            struct span authority; /* from Host or the absolute form, as received, with the port; Host is also removed from the fields: the codec writes it first from here */
-            struct span path;      /* as received, beginning with '/', or "*" */
-            struct span query;     /* without '?'; at == NULL: there is none ("/x?" has an empty one) */
+            struct span scheme; /* of an absolute-form target, lower case; empty otherwise */
+            /* from Host or the absolute form, as received, with the port; Host is also removed from the
+             * fields: the codec writes it first from here */
+            struct span authority;
+            struct span path;  /* as received, beginning with '/', or "*" */
+            struct span query; /* without '?'; at == NULL: there is none ("/x?" has an empty one) */
         } request;
         struct {
             uint16_t status;
@@ -42,26 +56,37 @@ struct head {
         } response;
     } line;
     struct fields fields;
-    int64_t body_length;      /* bytes, or BODY_OF_UNKNOWN_LENGTH */
-    bool length_given;        /* the peer said Content-Length */
-    bool close;               /* to be sent: say Connection: close and end the connection after this message (server role) */
-    bool expect_continue;     /* request with Expect: 100-continue (HTTP/1.1 and up; the field stays among the fields) */
-    bool accepts_trailers;    /* request with TE: trailers (TE itself is hop by hop) */
-    uint8_t minor_version;    /* of HTTP/1: 0 or 1; received heads only */
-    struct span upgrade;      /* received: value of Upgrade when Connection names it, HTTP/1.1. To be sent: the protocol of an Upgrade; empty otherwise */
+    int64_t body_length; /* bytes, or BODY_OF_UNKNOWN_LENGTH */
+    bool length_given;   /* the peer said Content-Length */
+    /* to be sent: say Connection: close and end the connection after this message (server role) */
+    bool close;
+    /* request with Expect: 100-continue (HTTP/1.1 and up; the field stays among the fields) */
+    bool expect_continue;
+    bool accepts_trailers; /* request with TE: trailers (TE itself is hop by hop) */
+    uint8_t minor_version; /* of HTTP/1: 0 or 1; received heads only */
+    /* received: value of Upgrade when Connection names it, HTTP/1.1. To be sent: the protocol of an Upgrade;
+     * empty otherwise */
+    struct span upgrade;
 };
-bool fields_add(struct fields *fields, struct arena *arena, struct span name, struct span value, uint16_t id) MUST_CHECK; /* false: arena cap */
-struct field *fields_find(const struct fields *fields, uint16_t id);                       /* the first */
-struct field *fields_find_name(const struct fields *fields, struct span name);             /* the first, without case */
-struct field *fields_next(const struct fields *fields, const struct field *after);         /* the next with the same name */
-unsigned fields_remove(struct fields *fields, uint16_t id);          /* all; order of the rest is kept */
+/* false: arena cap */
+bool fields_add(struct fields *fields, struct arena *arena, struct span name, struct span value,
+                uint16_t id) MUST_CHECK;
+struct field *fields_find(const struct fields *fields, uint16_t id); /* the first */
+/* the first, without case */
+struct field *fields_find_name(const struct fields *fields, struct span name);
+/* the next with the same name */
+struct field *fields_next(const struct fields *fields, const struct field *after);
+unsigned fields_remove(struct fields *fields, uint16_t id); /* all; order of the rest is kept */
 unsigned fields_remove_name(struct fields *fields, struct span name);
-uint16_t field_id(struct span name);                                 /* perfect hash over FIELDS, without case */
-extern const struct span field_names[FIELD_ID_COUNT];                /* canonical names to send, e.g. "X-Forwarded-For" */
+/* perfect hash over FIELDS, without case */
+uint16_t field_id(struct span name);
+/* canonical names to send, e.g. "X-Forwarded-For" */
+extern const struct span field_names[FIELD_ID_COUNT];
 bool field_is_hop(uint16_t id);
 enum method method_of(struct span name);
-bool method_is_idempotent(enum method method);                       /* RFC 9110 9.2.2: GET HEAD OPTIONS TRACE PUT DELETE */
-struct span status_reason(unsigned status);                          /* standard phrase, or empty */
+/* RFC 9110 9.2.2: GET HEAD OPTIONS TRACE PUT DELETE */
+bool method_is_idempotent(enum method method);
+struct span status_reason(unsigned status); /* standard phrase, or empty */
 /* Copies the head so that all spans live in `arena`; false at its cap. */
 bool head_copy(struct head *to, const struct head *from, bool request, struct arena *arena) MUST_CHECK;
 

@@ -122,7 +122,8 @@ bool head_check_note(struct head_check *check, const struct field *field, struct
         head->accepts_trailers = head->accepts_trailers || lists_trailers(field->value);
         return true;
     case FIELD_EXPECT:
-        head->expect_continue = head->expect_continue || span_equal_nocase(field->value, SPAN("100-continue"));
+        head->expect_continue =
+            head->expect_continue || span_equal_nocase(field->value, SPAN("100-continue"));
         return true;
     default:
         return true;
@@ -136,7 +137,8 @@ static enum failure check_host(const struct head_check *check, struct head *head
     struct span host;
     uint16_t port;
     bool has_port;
-    if (check->host_count == 1 && check->host.length != 0 && !authority_split(check->host, &host, &port, &has_port))
+    if (check->host_count == 1 && check->host.length != 0 &&
+        !authority_split(check->host, &host, &port, &has_port))
         return FAILURE_BAD_HOST;
     if (head->line.request.authority.length == 0) /* an absolute form replaces Host (RFC 9112 3.2.2) */
         head->line.request.authority = check->host;
@@ -145,13 +147,16 @@ static enum failure check_host(const struct head_check *check, struct head *head
 
 static enum failure check_framing(const struct head_check *check, struct head *head)
 {
-    if (check->bad_length || check->bad_coding || (check->has_coding && (check->has_length || head->minor_version == 0)))
+    if (check->bad_length || check->bad_coding ||
+        (check->has_coding && (check->has_length || head->minor_version == 0)))
         return FAILURE_BAD_FRAMING;
     if (check->other_coding)
         return FAILURE_CODING_UNKNOWN;
     if (check->has_coding && !check->chunked)
         return FAILURE_BAD_FRAMING;
-    head->body_length = check->has_coding ? BODY_OF_UNKNOWN_LENGTH : check->has_length ? check->content_length : BODY_NONE;
+    head->body_length = check->has_coding   ? BODY_OF_UNKNOWN_LENGTH
+                        : check->has_length ? check->content_length
+                                            : BODY_NONE;
     head->length_given = check->has_length;
     return FAILURE_NONE;
 }

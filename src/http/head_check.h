@@ -1,6 +1,7 @@
 /*
- * The rules that both codecs hold a message to (protocol.md 6 to 12): what its framing fields say, one Host, Connection and Upgrade. A codec notes each field as it
- * parses, then asks for the verdict. Framing fields and Host never become fields of the head.
+ * The rules that both codecs hold a message to (protocol.md 6 to 12): what its framing fields say, one Host,
+ * Connection and Upgrade. A codec notes each field as it parses, then asks for the verdict. Framing fields
+ * and Host never become fields of the head.
  */
 #ifndef WEIR_HTTP_HEAD_CHECK_H
 #define WEIR_HTTP_HEAD_CHECK_H
@@ -17,7 +18,7 @@ struct head_check {
     unsigned host_count;
     struct span host;
     bool has_length, has_coding;
-    bool chunked;        /* seen in Transfer-Encoding */
+    bool chunked; /* seen in Transfer-Encoding */
     bool other_coding;
     bool bad_length, bad_coding;
     bool says_close, says_keep_alive, says_upgrade; /* options of Connection */
@@ -27,8 +28,10 @@ struct head_check {
 bool head_check_note(struct head_check *check, const struct field *field, struct head *head);
 /* Sets body_length, length_given, authority, expect, upgrade of the head. HTTP/1 requests. */
 enum failure head_check_request(struct head_check *check, struct head *head) MUST_CHECK;
-/* Sets body_length and length_given, but for what the request's method says about it. NONE or RESPONSE_INVALID. */
+/* Sets body_length and length_given, but for what the request's method says about it. NONE or
+ * RESPONSE_INVALID. */
 enum failure head_check_response(struct head_check *check, struct head *head) MUST_CHECK;
-bool name_is_plain(struct span name);  /* letters, digits and '-' only: what CGI-like servers do not fold together */
+/* letters, digits and '-' only: what CGI-like servers do not fold together */
+bool name_is_plain(struct span name);
 
 #endif

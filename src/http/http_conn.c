@@ -11,8 +11,9 @@ bool http_version_is_built(enum http_version version)
     return version == HTTP_1 || (version == HTTP_2 && WITH_HTTP2);
 }
 
-struct http_conn *http_conn_new(enum http_version version, enum http_role role, struct transport *transport, const struct http_settings *settings,
-                                struct buf *early, const struct http_conn_events *events, void *owner)
+struct http_conn *http_conn_new(enum http_version version, enum http_role role, struct transport *transport,
+                                const struct http_settings *settings, struct buf *early,
+                                const struct http_conn_events *events, void *owner)
 {
     if (version == HTTP_2)
         return h2_conn_new(role, transport, settings, early, events, owner);

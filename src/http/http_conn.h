@@ -1,6 +1,7 @@
 /*
- * One codec over one transport, in server or client role. It takes the transport over (sets its events and owner) and closes it.
- * Server role keeps its own timers: request head, keep-alive, body idle and least rate, writing, linger (all from http_settings).
+ * One codec over one transport, in server or client role. It takes the transport over (sets its events and
+ * owner) and closes it. Server role keeps its own timers: request head, keep-alive, body idle and least rate,
+ * writing, linger (all from http_settings).
  */
 #ifndef WEIR_HTTP_HTTP_CONN_H
 #define WEIR_HTTP_HTTP_CONN_H
@@ -20,19 +21,25 @@ struct timeouts_config;
 
 enum http_version { HTTP_1, HTTP_2, HTTP_RAW };
 enum http_role { HTTP_SERVER, HTTP_CLIENT };
-/* What a codec obeys; lives at least as long as every conn that was made with it (it belongs to a snapshot; http_conn_settings() moves a conn to a newer one). */
+/* What a codec obeys; lives at least as long as every conn that was made with it (it belongs to a snapshot;
+ * http_conn_settings() moves a conn to a newer one). */
 struct http_settings {
     const struct limits_config *limits;
     const struct timeouts_config *timeouts;
     const char *scheme_default; /* of requests in origin form on this listener: "http" or "https" */
 };
 struct http_conn_events {
-    void (*opened)(struct http_conn *conn, struct stream *stream); /* server role: a new request begins; owner sets the stream's events */
-    void (*idle)(struct http_conn *conn);  /* client role: the last stream has ended and a new one may be opened (kept alive). Server role: between two requests; the owner may change settings */
-    /* Client role, HTTP/2 only; may be NULL: how many streams may be opened has changed (http_conn_room()): one of several has ended, or the peer has set or
-     * lowered its limit, or will take no more (GOAWAY). idle() comes besides when none is left. */
+    /* server role: a new request begins; owner sets the stream's events */
+    void (*opened)(struct http_conn *conn, struct stream *stream);
+    /* client role: the last stream has ended and a new one may be opened (kept alive). Server role: between
+     * two requests; the owner may change settings */
+    void (*idle)(struct http_conn *conn);
+    /* Client role, HTTP/2 only; may be NULL: how many streams may be opened has changed (http_conn_room()):
+     * one of several has ended, or the peer has set or lowered its limit, or will take no more (GOAWAY).
+     * idle() comes besides when none is left. */
     void (*room)(struct http_conn *conn);
-    void (*closed)(struct http_conn *conn, enum failure why); /* once, and last; streams have had their closed() */
+    /* once, and last; streams have had their closed() */
+    void (*closed)(struct http_conn *conn, enum failure why);
 };
 struct http_conn {
     const struct http_conn_events *events;
@@ -52,19 +59,23 @@ struct http_conn_ops {
 };
 /* Whether this weir was built with that codec. */
 bool http_version_is_built(enum http_version version);
-/* The transport is open (handshake done). early: bytes already read (behind a PROXY preface), taken; or NULL. */
-struct http_conn *http_conn_new(enum http_version version, enum http_role role, struct transport *transport, const struct http_settings *settings,
-                                struct buf *early, const struct http_conn_events *events, void *owner) MUST_CHECK;
+/* The transport is open (handshake done). early: bytes already read (behind a PROXY preface), taken; or NULL.
+ */
+struct http_conn *http_conn_new(enum http_version version, enum http_role role, struct transport *transport,
+                                const struct http_settings *settings, struct buf *early,
+                                const struct http_conn_events *events, void *owner) MUST_CHECK;
 static inline struct stream *http_conn_open(struct http_conn *conn) /* client role; room must not be 0 */
 {
     return conn->ops->open(conn);
 }
-static inline unsigned http_conn_room(const struct http_conn *conn) /* streams it can still open; 0 also when the peer closed or said close */
+static inline unsigned http_conn_room(
+    const struct http_conn *conn) /* streams it can still open; 0 also when the peer closed or said close */
 {
     return conn->ops->room(conn);
 }
-/* Finish what runs, take no more. Server role, HTTP/1: a quiet connection answers one more with Connection: close, or closes when it stays quiet
- * (for 1 s); the response in progress says Connection: close if its head has not gone. HTTP/2: GOAWAY in two steps (RFC 9113 6.8), then it closes with its last stream. */
+/* Finish what runs, take no more. Server role, HTTP/1: a quiet connection answers one more with Connection:
+ * close, or closes when it stays quiet (for 1 s); the response in progress says Connection: close if its head
+ * has not gone. HTTP/2: GOAWAY in two steps (RFC 9113 6.8), then it closes with its last stream. */
 static inline void http_conn_drain(struct http_conn *conn)
 {
     conn->ops->drain(conn);

@@ -1,4 +1,5 @@
-/* Request targets for routing. What is forwarded stays as it was received; this is the one reading of it that weir itself acts upon. */
+/* Request targets for routing. What is forwarded stays as it was received; this is the one reading of it that
+ * weir itself acts upon. */
 #include "http/target.h"
 
 #include <arpa/inet.h>
@@ -17,12 +18,14 @@ static int hex_digit(char c)
 /* RFC 3986 2.3 */
 static bool is_unreserved(unsigned c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
 }
 
 /* ---- authority ---- */
 
-/* reg-name or IPv4 (RFC 3986 3.2.2), but for what two readers may take for two hosts: ',' lists them and '%' hides them. */
+/* reg-name or IPv4 (RFC 3986 3.2.2), but for what two readers may take for two hosts: ',' lists them and '%'
+ * hides them. */
 static bool host_is_name(struct span host)
 {
     for (size_t i = 0; i < host.length; i++) {
@@ -37,7 +40,8 @@ static bool host_is_v6(struct span host)
 {
     char text[INET6_ADDRSTRLEN];
     struct in6_addr address;
-    if (host.length < 4 || host.length - 2 >= sizeof text || host.at[host.length - 1] != ']' || memchr(host.at, '\0', host.length) != NULL)
+    if (host.length < 4 || host.length - 2 >= sizeof text || host.at[host.length - 1] != ']' ||
+        memchr(host.at, '\0', host.length) != NULL)
         return false;
     memcpy(text, host.at + 1, host.length - 2);
     text[host.length - 2] = '\0';
@@ -104,7 +108,8 @@ static bool host_prepare(struct target *target, struct span host, struct arena *
 
 /* ---- path ---- */
 
-/* True when the path is its own normal form: no escapes, no dot segments, no empty segments that rules merge, no backslash. */
+/* True when the path is its own normal form: no escapes, no dot segments, no empty segments that rules merge,
+ * no backslash. */
 static bool path_is_plain(struct span path, const struct target_rules *rules)
 {
     for (size_t i = 0; i < path.length; i++) {
@@ -118,14 +123,16 @@ static bool path_is_plain(struct span path, const struct target_rules *rules)
     return true;
 }
 
-/* Writes the decoded form of the escape at `at` (three bytes); how many bytes it takes, 0: refused. Escapes stay but for unreserved characters. */
+/* Writes the decoded form of the escape at `at` (three bytes); how many bytes it takes, 0: refused. Escapes
+ * stay but for unreserved characters. */
 static size_t decode_escape(char *to, const char *at, const struct target_rules *rules)
 {
     int high = hex_digit(at[1]), low = hex_digit(at[2]);
     if (high < 0 || low < 0)
         return 0;
     unsigned value = (unsigned)(high * 16 + low);
-    if (value == 0 || (value == '/' && !rules->allow_encoded_slash) || (value == '\\' && !rules->allow_encoded_backslash))
+    if (value == 0 || (value == '/' && !rules->allow_encoded_slash) ||
+        (value == '\\' && !rules->allow_encoded_backslash))
         return 0;
     if (is_unreserved(value)) {
         to[0] = (char)value;
@@ -158,16 +165,19 @@ static size_t path_decode(char *to, struct span path, const struct target_rules 
     return length;
 }
 
-/* A dot segment that an encoded slash or backslash hides ("..%2Fsecret") would climb in a server that decodes it. */
+/* A dot segment that an encoded slash or backslash hides ("..%2Fsecret") would climb in a server that decodes
+ * it. */
 static bool hides_dots(struct span segment)
 {
     for (size_t i = 0; i < segment.length;) {
         size_t end = i;
         while (end < segment.length && segment.at[end] != '%')
             end++;
-        bool separator = end + 2 < segment.length && (memcmp(segment.at + end, "%2F", 3) == 0 || memcmp(segment.at + end, "%5C", 3) == 0);
+        bool separator = end + 2 < segment.length &&
+                         (memcmp(segment.at + end, "%2F", 3) == 0 || memcmp(segment.at + end, "%5C", 3) == 0);
         bool dots = end - i == 2 && segment.at[i] == '.' && segment.at[i + 1] == '.';
-        bool at_start = i == 0 || (i >= 3 && (memcmp(segment.at + i - 3, "%2F", 3) == 0 || memcmp(segment.at + i - 3, "%5C", 3) == 0));
+        bool at_start = i == 0 || (i >= 3 && (memcmp(segment.at + i - 3, "%2F", 3) == 0 ||
+                                              memcmp(segment.at + i - 3, "%5C", 3) == 0));
         if (dots && at_start && (separator || (end == segment.length && i != 0)))
             return true;
         i = end < segment.length ? end + (separator ? 3 : 1) : end;
@@ -175,7 +185,8 @@ static bool hides_dots(struct span segment)
     return false;
 }
 
-/* Removes dot segments in place (RFC 3986 5.2.4) and, if asked, empty ones; the length, or 0 when it climbs above the root. */
+/* Removes dot segments in place (RFC 3986 5.2.4) and, if asked, empty ones; the length, or 0 when it climbs
+ * above the root. */
 static size_t path_remove_dots(char *path, size_t length, bool merge)
 {
     size_t out = 0;
@@ -208,7 +219,8 @@ static size_t path_remove_dots(char *path, size_t length, bool merge)
     return out;
 }
 
-static enum failure path_prepare(struct target *target, struct span path, const struct target_rules *rules, struct arena *arena)
+static enum failure path_prepare(struct target *target, struct span path, const struct target_rules *rules,
+                                 struct arena *arena)
 {
     target->path = path;
     if (path_is_plain(path, rules))
@@ -223,7 +235,8 @@ static enum failure path_prepare(struct target *target, struct span path, const 
     return length != 0 ? FAILURE_NONE : FAILURE_BAD_TARGET;
 }
 
-enum failure target_prepare(struct target *target, struct span authority, struct span path, struct span query, const struct target_rules *rules, struct arena *arena)
+enum failure target_prepare(struct target *target, struct span authority, struct span path, struct span query,
+                            const struct target_rules *rules, struct arena *arena)
 {
     *target = (struct target){.query = query};
     struct span host;

@@ -1,4 +1,5 @@
-/* Templates: compiled into pieces of text and named values; filled by concatenation into the exchange's arena. */
+/* Templates: compiled into pieces of text and named values; filled by concatenation into the exchange's
+ * arena. */
 #include "http/template.h"
 
 #include <stdio.h>
@@ -168,10 +169,11 @@ static bool unknown_name(struct span name, struct error *error)
         }
     }
     if (nearest != NULL)
-        return error_set(error, "unknown name \"${%.*s}\"; did you mean \"${%s}\"?", (int)name.length, name.at,
-                         nearest);
+        return error_set(error, "unknown name \"${%.*s}\"; did you mean \"${%s}\"?", (int)name.length,
+                         name.at, nearest);
     return error_set(
-        error, "unknown name \"${%.*s}\"; names are request.id, request.path, client.ip and others of weir.yaml(5)",
+        error,
+        "unknown name \"${%.*s}\"; names are request.id, request.path, client.ip and others of weir.yaml(5)",
         (int)name.length, name.at);
 }
 
@@ -179,7 +181,8 @@ static bool piece_named(struct piece *piece, struct span name, struct error *err
 {
     for (size_t i = 0; i < COUNT_OF(values); i++) {
         struct span known = span_of(values[i].name);
-        if (values[i].prefix ? span_starts(name, known) && name.length > known.length : span_equal(name, known)) {
+        if (values[i].prefix ? span_starts(name, known) && name.length > known.length
+                             : span_equal(name, known)) {
             piece->text = values[i].prefix ? span_skip(name, known.length) : SPAN_NONE;
             piece->value = values[i].value;
             return true;

@@ -1,7 +1,7 @@
 /*
- * `${...}` in values of the file, compiled once, filled per request. Names: request.id, request.method, request.host,
- * request.path, request.query, request.uri, request.scheme, request.header.NAME, client.ip, client.port, peer.ip,
- * route, tls.version, tls.sni, server, status. What is not there, or not yet, is empty.
+ * `${...}` in values of the file, compiled once, filled per request. Names: request.id, request.method,
+ * request.host, request.path, request.query, request.uri, request.scheme, request.header.NAME, client.ip,
+ * client.port, peer.ip, route, tls.version, tls.sni, server, status. What is not there, or not yet, is empty.
  */
 #ifndef WEIR_HTTP_TEMPLATE_H
 #define WEIR_HTTP_TEMPLATE_H
@@ -20,8 +20,8 @@ struct template;
 struct template *template_new(const char *text, struct error *error) MUST_CHECK;
 void template_free(struct template *template);
 bool template_is_constant(const struct template *template, struct span *text);
-/* Into the exchange's arena (no copy when constant). Control bytes never come out: CR, LF, NUL are dropped. at == NULL:
- * arena cap. */
+/* Into the exchange's arena (no copy when constant). Control bytes never come out: CR, LF, NUL are dropped.
+ * at == NULL: arena cap. */
 struct span template_fill(const struct template *template, struct exchange *exchange) MUST_CHECK;
 
 #endif

@@ -1,4 +1,5 @@
-/* Addresses and networks: parse, resolve, print, compare. IPv4 is held v4-mapped in ip_address and network, so one comparison serves both. */
+/* Addresses and networks: parse, resolve, print, compare. IPv4 is held v4-mapped in ip_address and network,
+ * so one comparison serves both. */
 #include "net/address.h"
 
 #include <arpa/inet.h>
@@ -58,14 +59,17 @@ static bool host_has_ipv6(void)
     return true;
 }
 
-static void address_set(struct address *address, int family, const struct in_addr *v4, const struct in6_addr *v6, uint16_t port)
+static void address_set(struct address *address, int family, const struct in_addr *v4,
+                        const struct in6_addr *v6, uint16_t port)
 {
     memset(address, 0, sizeof *address);
     if (family == AF_INET) {
-        address->socket.v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = *v4};
+        address->socket.v4 =
+            (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port), .sin_addr = *v4};
         address->length = sizeof address->socket.v4;
     } else {
-        address->socket.v6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = *v6};
+        address->socket.v6 =
+            (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = *v6};
         address->length = sizeof address->socket.v6;
     }
 }
@@ -74,7 +78,8 @@ static bool parse_unix(struct address *address, const char *path, struct error *
 {
     size_t length = strlen(path);
     if (length == 0 || length >= sizeof address->socket.local.sun_path)
-        return error_set(error, "the path of a unix socket has 1 to %zu bytes", sizeof address->socket.local.sun_path - 1);
+        return error_set(error, "the path of a unix socket has 1 to %zu bytes",
+                         sizeof address->socket.local.sun_path - 1);
     memset(address, 0, sizeof *address);
     address->socket.local.sun_family = AF_UNIX;
     memcpy(address->socket.local.sun_path, path, length + 1);
@@ -92,7 +97,8 @@ bool address_parse(struct address *address, const char *text, struct error *erro
     struct in6_addr v6 = in6addr_any;
     int family;
     if (!split_host_port(span_of(text), &host, &port))
-        return error_set(error, "\"%s\" is not an address; write host:port, [v6]:port, :port or unix:/path", text);
+        return error_set(error, "\"%s\" is not an address; write host:port, [v6]:port, :port or unix:/path",
+                         text);
     if (host.length == 0)
         family = host_has_ipv6() ? AF_INET6 : AF_INET;
     else if (!parse_ip(host, &v4, &v6, &family))
@@ -133,7 +139,8 @@ size_t address_resolve(struct address *addresses, size_t most, const char *text,
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV}, *found = NULL;
     int code = getaddrinfo(name, service, &hints, &found);
     if (code != 0) {
-        error_set(error, "can't resolve \"%s\": %s", name, code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
+        error_set(error, "can't resolve \"%s\": %s", name,
+                  code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
         return 0;
     }
     size_t count = copy_results(addresses, most, found);
@@ -147,9 +154,11 @@ bool address_equal(const struct address *a, const struct address *b)
         return false;
     switch (a->socket.any.sa_family) {
     case AF_INET:
-        return a->socket.v4.sin_port == b->socket.v4.sin_port && a->socket.v4.sin_addr.s_addr == b->socket.v4.sin_addr.s_addr;
+        return a->socket.v4.sin_port == b->socket.v4.sin_port &&
+               a->socket.v4.sin_addr.s_addr == b->socket.v4.sin_addr.s_addr;
     case AF_INET6:
-        return a->socket.v6.sin6_port == b->socket.v6.sin6_port && memcmp(&a->socket.v6.sin6_addr, &b->socket.v6.sin6_addr, 16) == 0;
+        return a->socket.v6.sin6_port == b->socket.v6.sin6_port &&
+               memcmp(&a->socket.v6.sin6_addr, &b->socket.v6.sin6_addr, 16) == 0;
     default:
         return strcmp(a->socket.local.sun_path, b->socket.local.sun_path) == 0;
     }
@@ -161,10 +170,12 @@ struct span address_print(const struct address *address, char text[ADDRESS_TEXT_
     char ip[INET6_ADDRSTRLEN];
     switch (address->socket.any.sa_family) {
     case AF_INET:
-        text_print(&out, "%s:%u", inet_ntop(AF_INET, &address->socket.v4.sin_addr, ip, sizeof ip), ntohs(address->socket.v4.sin_port));
+        text_print(&out, "%s:%u", inet_ntop(AF_INET, &address->socket.v4.sin_addr, ip, sizeof ip),
+                   ntohs(address->socket.v4.sin_port));
         break;
     case AF_INET6:
-        text_print(&out, "[%s]:%u", inet_ntop(AF_INET6, &address->socket.v6.sin6_addr, ip, sizeof ip), ntohs(address->socket.v6.sin6_port));
+        text_print(&out, "[%s]:%u", inet_ntop(AF_INET6, &address->socket.v6.sin6_addr, ip, sizeof ip),
+                   ntohs(address->socket.v6.sin6_port));
         break;
     case AF_UNIX:
         text_print(&out, "unix:%s", address->socket.local.sun_path);
@@ -219,7 +230,8 @@ bool ip_address_parse(struct ip_address *ip, struct span text)
     struct span host = text;
     if (text.length >= 2 && text.at[0] == '[' && text.at[text.length - 1] == ']')
         host = span_make(text.at + 1, text.length - 2);
-    if (!parse_ip(host, &v4, &v6, &family) && !(split_host_port(text, &host, &ip->port) && parse_ip(host, &v4, &v6, &family)))
+    if (!parse_ip(host, &v4, &v6, &family) &&
+        !(split_host_port(text, &host, &ip->port) && parse_ip(host, &v4, &v6, &family)))
         return false;
     if (family == AF_INET)
         ip_set_v4(ip, &v4);
@@ -296,7 +308,10 @@ bool network_parse(struct network *network, const char *text, struct error *erro
     struct in6_addr v6;
     int family;
     if (!parse_ip(span_first(whole, slash), &v4, &v6, &family))
-        return error_set(error, "\"%s\" is not an address or a network; write 10.0.0.0/8, 2001:db8::/32 or a single address", text);
+        return error_set(
+            error,
+            "\"%s\" is not an address or a network; write 10.0.0.0/8, 2001:db8::/32 or a single address",
+            text);
     unsigned most = family == AF_INET ? 32 : 128;
     uint64_t bits = most;
     if (slash != whole.length && !text_to_number(span_skip(whole, slash + 1), most, &bits))
@@ -328,7 +343,8 @@ bool networks_contain(const struct networks *networks, const struct ip_address *
         const struct network *network = &networks->items[i];
         bool same_kind = (network->family == AF_UNIX) == (ip->family == AF_UNIX) && ip->family != 0;
         /* ::/0 covers IPv6 only: a v4-mapped address is an IPv4 one. */
-        if (same_kind && (network->family == AF_UNIX || (network->family == ip->family && network_contains(network, ip))))
+        if (same_kind &&
+            (network->family == AF_UNIX || (network->family == ip->family && network_contains(network, ip))))
             return true;
     }
     return false;

@@ -1,4 +1,5 @@
-/* Accepts in batches. Out of descriptors: it pauses for a moment instead of spinning; one reserve descriptor lets it turn a client away at once. */
+/* Accepts in batches. Out of descriptors: it pauses for a moment instead of spinning; one reserve descriptor
+ * lets it turn a client away at once. */
 #include "net/listener.h"
 
 #include <errno.h>
@@ -72,7 +73,8 @@ static void listener_ready(void *owner, unsigned bits)
     }
 }
 
-struct listener *listener_new(struct loop *loop, int fd, void (*accepted)(void *owner, int fd, const struct address *peer), void *owner)
+struct listener *listener_new(struct loop *loop, int fd,
+                              void (*accepted)(void *owner, int fd, const struct address *peer), void *owner)
 {
     struct listener *listener = xcalloc(1, sizeof *listener);
     listener->loop = loop;

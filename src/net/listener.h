@@ -1,6 +1,7 @@
 /*
- * Accepting on one listening socket of one worker: up to a batch a turn (accept4), a reserve descriptor and back-off at EMFILE,
- * caps asked from the owner. The socket itself belongs to control, which keeps it across reloads.
+ * Accepting on one listening socket of one worker: up to a batch a turn (accept4), a reserve descriptor and
+ * back-off at EMFILE, caps asked from the owner. The socket itself belongs to control, which keeps it across
+ * reloads.
  */
 #ifndef WEIR_NET_LISTENER_H
 #define WEIR_NET_LISTENER_H
@@ -9,7 +10,8 @@
 
 struct listener;
 struct loop;
-struct listener *listener_new(struct loop *loop, int fd, void (*accepted)(void *owner, int fd, const struct address *peer), void *owner);
+struct listener *listener_new(struct loop *loop, int fd,
+                              void (*accepted)(void *owner, int fd, const struct address *peer), void *owner);
 void listener_free(struct listener *listener); /* stops accepting; does not close the socket */
 
 #endif

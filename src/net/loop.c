@@ -1,6 +1,7 @@
 /*
- * Turns: events by libevent, then tasks, then frees. Deadlines are on a hashed timing wheel of 4 ms ticks with one libevent timer,
- * which stands at the next tick that has anything filed, and is not touched while a sooner one stands.
+ * Turns: events by libevent, then tasks, then frees. Deadlines are on a hashed timing wheel of 4 ms ticks
+ * with one libevent timer, which stands at the next tick that has anything filed, and is not touched while a
+ * sooner one stands.
  */
 #include "net/loop.h"
 
@@ -13,20 +14,21 @@
 #include "base/error.h"
 
 #define TICK_MS 4u
-#define WHEEL_SLOTS 4096u /* 16 s a round; later deadlines are filed again when their slot comes by */
+#define WHEEL_SLOTS 4096u   /* 16 s a round; later deadlines are filed again when their slot comes by */
 #define TASKS_A_TURN 10000u /* fairness: the rest wakes the next turn at once */
 
 struct loop {
     struct event_base *base;
     struct event timer;
     uint64_t now_us;
-    uint64_t tick;          /* all slots up to this tick were looked at */
-    uint64_t timer_tick;    /* where the timer stands; 0: nowhere */
+    uint64_t tick;       /* all slots up to this tick were looked at */
+    uint64_t timer_tick; /* where the timer stands; 0: nowhere */
     struct task *first_task, *last_task;
     struct retired *retired;
     bool stopping;
-    bool awake;             /* the clock was read in this turn */
-    struct list wheel[WHEEL_SLOTS]; /* a list once its slot is occupied: most of these pages are never touched */
+    bool awake; /* the clock was read in this turn */
+    /* a list once its slot is occupied: most of these pages are never touched */
+    struct list wheel[WHEEL_SLOTS];
     uint64_t occupied[WHEEL_SLOTS / 64];
 };
 
@@ -241,7 +243,8 @@ struct loop *loop_new(void)
 {
     struct loop *loop = xcalloc(1, sizeof *loop);
     struct event_config *config = event_config_new();
-    if (config == NULL || event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV) != 0)
+    if (config == NULL ||
+        event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_IGNORE_ENV) != 0)
         die("event loop: libevent refuses its settings");
     loop->base = event_base_new_with_config(config);
     event_config_free(config);
@@ -329,7 +332,8 @@ static void watch_register(struct watch *watch, int fd, unsigned bits)
         die("event loop: no memory to watch a descriptor");
 }
 
-struct watch *watch_new(struct loop *loop, int fd, unsigned bits, void (*ready)(void *owner, unsigned bits), void *owner)
+struct watch *watch_new(struct loop *loop, int fd, unsigned bits, void (*ready)(void *owner, unsigned bits),
+                        void *owner)
 {
     struct watch *watch = xcalloc(1, sizeof *watch);
     watch->loop = loop;

@@ -1,7 +1,7 @@
 /*
- * One thread's event loop. It runs a turn at a time: events, then tasks until none is left (bounded), then frees what was
- * retired in the turn. From this follow the turn rules: no callback inside a call, `closed` once and last, nothing freed in
- * the turn in which it dies.
+ * One thread's event loop. It runs a turn at a time: events, then tasks until none is left (bounded), then
+ * frees what was retired in the turn. From this follow the turn rules: no callback inside a call, `closed`
+ * once and last, nothing freed in the turn in which it dies.
  */
 #ifndef WEIR_NET_LOOP_H
 #define WEIR_NET_LOOP_H
@@ -15,7 +15,8 @@
 struct event_base;
 struct loop;
 
-/* Work put off to the end of the turn. Zeroed is idle. Queued at most once: a second loop_later() before it ran changes nothing. */
+/* Work put off to the end of the turn. Zeroed is idle. Queued at most once: a second loop_later() before it
+ * ran changes nothing. */
 struct task {
     void (*run)(struct task *task);
     struct task *next; /* NULL: not queued; the last one's is a mark */
@@ -25,8 +26,9 @@ struct retired {
     void (*free)(struct retired *self);
     struct retired *next;
 };
-/* A timer that costs nothing to push back: kept on the loop's timing wheel; when it comes up early it is filed again. Zeroed
- * is unset. Ticks are 4 ms; it passes at the due time or up to two ticks after, never before. */
+/* A timer that costs nothing to push back: kept on the loop's timing wheel; when it comes up early it is
+ * filed again. Zeroed is unset. Ticks are 4 ms; it passes at the due time or up to two ticks after, never
+ * before. */
 struct deadline {
     struct list at;
     uint64_t due; /* loop_now() milliseconds; 0: unset */
@@ -39,23 +41,26 @@ void loop_free(struct loop *loop);
 void loop_run(struct loop *loop);  /* until loop_stop() */
 void loop_stop(struct loop *loop); /* from its own thread */
 void loop_later(struct loop *loop, struct task *task);
-void loop_cancel(struct loop *loop, struct task *task);      /* harmless when not queued */
+void loop_cancel(struct loop *loop, struct task *task); /* harmless when not queued */
 void loop_retire(struct loop *loop, struct retired *self);
 uint64_t loop_now(const struct loop *loop);    /* monotonic milliseconds, one clock reading a turn */
 uint64_t loop_now_us(const struct loop *loop); /* the same reading in microseconds */
 struct event_base *loop_base(struct loop *loop);
 
-void deadline_set(struct deadline *deadline, struct loop *loop, uint64_t milliseconds); /* from now; moves it when already set */
+/* from now; moves it when already set */
+void deadline_set(struct deadline *deadline, struct loop *loop, uint64_t milliseconds);
 void deadline_clear(struct deadline *deadline); /* harmless when not set; from its own passed() too */
 static inline bool deadline_is_set(const struct deadline *deadline)
 {
     return deadline->due != 0;
 }
 
-/* A descriptor on the loop: registered once for its life for reading; writing only while wanted. For listeners, transports, probes. */
+/* A descriptor on the loop: registered once for its life for reading; writing only while wanted. For
+ * listeners, transports, probes. */
 struct watch;
 enum watch_bit { WATCH_READ = 1, WATCH_WRITE = 2 };
-struct watch *watch_new(struct loop *loop, int fd, unsigned bits, void (*ready)(void *owner, unsigned bits), void *owner);
+struct watch *watch_new(struct loop *loop, int fd, unsigned bits, void (*ready)(void *owner, unsigned bits),
+                        void *owner);
 void watch_change(struct watch *watch, unsigned bits);
 void watch_free(struct watch *watch); /* does not close the descriptor; safe inside its own ready() */
 

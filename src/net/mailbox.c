@@ -1,4 +1,5 @@
-/* Posting pushes onto an atomic list; the reader takes the whole list and turns it round. The eventfd is written only when the list was empty. */
+/* Posting pushes onto an atomic list; the reader takes the whole list and turns it round. The eventfd is
+ * written only when the list was empty. */
 #include "net/mailbox.h"
 
 #include <stdatomic.h>
@@ -66,7 +67,8 @@ void mailbox_post(struct mailbox *mailbox, struct letter *letter)
     do {
         letter->next = last;
         /* Release: pairs with the reader's acquire. */
-    } while (!atomic_compare_exchange_weak_explicit(&mailbox->last, &last, letter, memory_order_release, memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(&mailbox->last, &last, letter, memory_order_release,
+                                                    memory_order_relaxed));
     if (last != NULL)
         return;
     uint64_t one = 1;

@@ -1,10 +1,12 @@
-/* Letters between threads: a lock-free list and an eventfd; the wake-up write is skipped when the list was not empty. */
+/* Letters between threads: a lock-free list and an eventfd; the wake-up write is skipped when the list was
+ * not empty. */
 #ifndef WEIR_NET_MAILBOX_H
 #define WEIR_NET_MAILBOX_H
 
 struct loop;
 struct mailbox;
-/* What to do; opened once on the reader's thread, in order of posting. The letter frees itself in open() if it is on the heap. */
+/* What to do; opened once on the reader's thread, in order of posting. The letter frees itself in open() if
+ * it is on the heap. */
 struct letter {
     void (*open)(struct letter *letter, void *reader);
     struct letter *next;

@@ -1,4 +1,5 @@
-/* Reads a PROXY preface. Version 1 is a line of at most 107 bytes, version 2 a binary header with a length (proxy-protocol.txt 2.1, 2.2). */
+/* Reads a PROXY preface. Version 1 is a line of at most 107 bytes, version 2 a binary header with a length
+ * (proxy-protocol.txt 2.1, 2.2). */
 #include "net/proxy_protocol.h"
 
 #include <string.h>
@@ -21,7 +22,8 @@ static struct span next_word(struct span *rest)
 static bool v1_address(struct ip_address *ip, struct span address, struct span port, uint8_t family)
 {
     uint64_t number;
-    if (span_find(address, '[') != address.length || !ip_address_parse(ip, address) || !text_to_number(port, 65535, &number))
+    if (span_find(address, '[') != address.length || !ip_address_parse(ip, address) ||
+        !text_to_number(port, 65535, &number))
         return false;
     bool mapped = family == AF_INET6 && ip->family == AF_INET && span_find(address, ':') != address.length;
     ip->port = (uint16_t)number;
@@ -44,7 +46,8 @@ static enum proxy_protocol_step v1_read(struct proxy_protocol *result, struct sp
     if (!span_is(kind, "TCP4") && !span_is(kind, "TCP6"))
         return PROXY_PROTOCOL_BAD;
     uint8_t family = span_is(kind, "TCP4") ? AF_INET : AF_INET6;
-    struct span source = next_word(&line), destination = next_word(&line), source_port = next_word(&line), destination_port = next_word(&line);
+    struct span source = next_word(&line), destination = next_word(&line), source_port = next_word(&line),
+                destination_port = next_word(&line);
     bool good = line.length == 0 && v1_address(&result->source, source, source_port, family) &&
                 v1_address(&result->destination, destination, destination_port, family);
     return good ? PROXY_PROTOCOL_DONE : PROXY_PROTOCOL_BAD;

@@ -8,10 +8,15 @@
 #include "base/span.h"
 #include "net/address.h"
 
-enum proxy_protocol_step { PROXY_PROTOCOL_MORE, PROXY_PROTOCOL_DONE, PROXY_PROTOCOL_ABSENT, PROXY_PROTOCOL_BAD };
+enum proxy_protocol_step {
+    PROXY_PROTOCOL_MORE,
+    PROXY_PROTOCOL_DONE,
+    PROXY_PROTOCOL_ABSENT,
+    PROXY_PROTOCOL_BAD
+};
 struct proxy_protocol {
-    size_t length;              /* bytes the preface takes, when DONE */
-    bool local;                 /* LOCAL / UNKNOWN: keep the socket's own addresses */
+    size_t length; /* bytes the preface takes, when DONE */
+    bool local;    /* LOCAL / UNKNOWN: keep the socket's own addresses */
     struct ip_address source;
     struct ip_address destination;
 };

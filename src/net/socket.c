@@ -47,7 +47,8 @@ static bool bind_to(int fd, const struct address *address)
         errno = EADDRINUSE;
         return false;
     }
-    return unlink(address->socket.local.sun_path) == 0 && bind(fd, &address->socket.any, address->length) == 0;
+    return unlink(address->socket.local.sun_path) == 0 &&
+           bind(fd, &address->socket.any, address->length) == 0;
 }
 
 int socket_listen(const struct address *address, int backlog, unsigned unix_mode, struct error *error)
@@ -66,7 +67,9 @@ int socket_listen(const struct address *address, int backlog, unsigned unix_mode
     }
     if (family == AF_INET6)
         set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-    bool done = bind_to(fd, address) && (family != AF_UNIX || chmod(address->socket.local.sun_path, (mode_t)unix_mode) == 0) && listen(fd, backlog) == 0;
+    bool done = bind_to(fd, address) &&
+                (family != AF_UNIX || chmod(address->socket.local.sun_path, (mode_t)unix_mode) == 0) &&
+                listen(fd, backlog) == 0;
     if (!done) {
         int number = errno;
         close(fd);

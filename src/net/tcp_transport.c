@@ -33,16 +33,19 @@ static enum transport_step tcp_open(struct transport *transport)
     return TRANSPORT_DONE;
 }
 
-static enum transport_step tcp_read(struct transport *transport, const struct iovec *vectors, int count, size_t *got)
+static enum transport_step tcp_read(struct transport *transport, const struct iovec *vectors, int count,
+                                    size_t *got)
 {
-    ssize_t bytes = count == 1 ? recv(transport->fd, vectors[0].iov_base, vectors[0].iov_len, 0) : readv(transport->fd, vectors, count);
+    ssize_t bytes = count == 1 ? recv(transport->fd, vectors[0].iov_base, vectors[0].iov_len, 0)
+                               : readv(transport->fd, vectors, count);
     if (bytes < 0)
         return step_of_errno(transport, TRANSPORT_WANTS_READ);
     *got = (size_t)bytes;
     return bytes == 0 ? TRANSPORT_ENDED : TRANSPORT_DONE;
 }
 
-static enum transport_step tcp_write(struct transport *transport, const struct iovec *vectors, int count, size_t *sent)
+static enum transport_step tcp_write(struct transport *transport, const struct iovec *vectors, int count,
+                                     size_t *sent)
 {
     ssize_t bytes;
     if (count == 1) {
@@ -57,7 +60,8 @@ static enum transport_step tcp_write(struct transport *transport, const struct i
     return TRANSPORT_DONE;
 }
 
-static enum transport_step tcp_read_pipe(struct transport *transport, struct pipe *pipe, size_t most, size_t *got)
+static enum transport_step tcp_read_pipe(struct transport *transport, struct pipe *pipe, size_t most,
+                                         size_t *got)
 {
     ssize_t bytes = pipe_fill(pipe, transport->fd, most);
     if (bytes < 0)
@@ -66,7 +70,8 @@ static enum transport_step tcp_read_pipe(struct transport *transport, struct pip
     return bytes == 0 ? TRANSPORT_ENDED : TRANSPORT_DONE;
 }
 
-static enum transport_step tcp_write_pipe(struct transport *transport, struct pipe *pipe, size_t most, bool more, size_t *sent)
+static enum transport_step tcp_write_pipe(struct transport *transport, struct pipe *pipe, size_t most,
+                                          bool more, size_t *sent)
 {
     ssize_t bytes = pipe_drain(pipe, transport->fd, most, more);
     if (bytes < 0)
@@ -97,7 +102,8 @@ static const struct transport_kind tcp_kind = {
     .free = tcp_free,
 };
 
-struct transport *transport_new_plain(struct loop *loop, int fd, bool pending, const struct transport_events *events, void *owner)
+struct transport *transport_new_plain(struct loop *loop, int fd, bool pending,
+                                      const struct transport_events *events, void *owner)
 {
     struct transport *transport = xcalloc(1, sizeof *transport);
     transport->connecting = pending;

@@ -1,6 +1,6 @@
 /*
- * What all kinds of transport share: the out-queue that leaves once at the end of the turn, reading into blocks until a
- * short read, pause, half-close and death. A kind only moves bytes and shakes hands.
+ * What all kinds of transport share: the out-queue that leaves once at the end of the turn, reading into
+ * blocks until a short read, pause, half-close and death. A kind only moves bytes and shakes hands.
  */
 #include "net/transport.h"
 
@@ -105,11 +105,13 @@ static void transport_end(struct transport *transport)
     transport->events->ended(transport);
 }
 
-/* Bytes that a kind has read ahead (TLS) do not wake the loop: whoever stops before they are used up looks again by a
- * task. Not after a read that found no whole record: then more has to come, which the loop will tell. */
+/* Bytes that a kind has read ahead (TLS) do not wake the loop: whoever stops before they are used up looks
+ * again by a task. Not after a read that found no whole record: then more has to come, which the loop will
+ * tell. */
 static void transport_look_later(struct transport *transport)
 {
-    if (!transport->closing && transport->kind->has_pending != NULL && transport->kind->has_pending(transport))
+    if (!transport->closing && transport->kind->has_pending != NULL &&
+        transport->kind->has_pending(transport))
         loop_later(transport->loop, &transport->look);
 }
 
@@ -125,7 +127,10 @@ static enum transport_step transport_read_memory(struct transport *transport, st
     struct block *blocks[BLOCKS_AT_ONCE];
     struct iovec vectors[BLOCKS_AT_ONCE];
     unsigned count = transport->read_size / BLOCK_ROOM;
-    unsigned taken = take_blocks(blocks, vectors, count == 0 ? 1 : count < BLOCKS_AT_ONCE ? count : BLOCKS_AT_ONCE);
+    unsigned taken = take_blocks(blocks, vectors,
+                                 count == 0               ? 1
+                                 : count < BLOCKS_AT_ONCE ? count
+                                                          : BLOCKS_AT_ONCE);
     reading->starved = taken == 0;
     if (taken == 0)
         return TRANSPORT_FAILED;
@@ -135,8 +140,9 @@ static enum transport_step transport_read_memory(struct transport *transport, st
     return step;
 }
 
-/* A pipe that has bytes and takes no more may be full, which the kernel tells like a socket that is empty: then memory takes what there is. So a full
- * pipe stops nothing, and the order is kept, since slices leave in order. */
+/* A pipe that has bytes and takes no more may be full, which the kernel tells like a socket that is empty:
+ * then memory takes what there is. So a full pipe stops nothing, and the order is kept, since slices leave in
+ * order. */
 static enum transport_step transport_read_pipe(struct transport *transport, struct reading *reading)
 {
     struct pipe *pipe = transport->pipe;
@@ -160,7 +166,8 @@ static void transport_read(struct transport *transport)
     size_t total = 0;
     while (total < READ_A_TURN && !transport->paused && !transport->closing && !transport->ended) {
         struct reading reading = {.got = 0};
-        enum transport_step step = transport->pipe != NULL ? transport_read_pipe(transport, &reading) : transport_read_memory(transport, &reading);
+        enum transport_step step = transport->pipe != NULL ? transport_read_pipe(transport, &reading)
+                                                           : transport_read_memory(transport, &reading);
         if (reading.starved) {
             buf_clear(&reading.in);
             transport_starve(transport);
@@ -240,8 +247,8 @@ static void transport_ready(void *owner, unsigned bits)
 
 /* ---- writing ---- */
 
-/* The peer does not take bytes any more; what it said before may still be readable (an early answer), so that is heard
- * first. */
+/* The peer does not take bytes any more; what it said before may still be readable (an early answer), so that
+ * is heard first. */
 static void transport_write_failed(struct transport *transport)
 {
     int error = transport->error;
@@ -266,7 +273,8 @@ static enum transport_step transport_write_pipe(struct transport *transport, siz
 {
     struct slice *front = transport->out.first;
     size_t sent = 0, asked = front->length;
-    enum transport_step step = transport->kind->write_pipe(transport, front->pipe, asked, transport->out.length > asked, &sent);
+    enum transport_step step =
+        transport->kind->write_pipe(transport, front->pipe, asked, transport->out.length > asked, &sent);
     buf_skip(&transport->out, sent);
     *total += sent;
     return step == TRANSPORT_DONE && sent < asked ? TRANSPORT_WANTS_WRITE : step;
@@ -371,7 +379,8 @@ void transport_expect(struct transport *transport, size_t bytes)
 
 void transport_pipe(struct transport *transport, uint64_t bytes)
 {
-    if (transport->closing || transport->pipe != NULL || !transport_has_pipes(transport) || (transport->pipe = pipe_take()) == NULL)
+    if (transport->closing || transport->pipe != NULL || !transport_has_pipes(transport) ||
+        (transport->pipe = pipe_take()) == NULL)
         return;
     transport->pipe->left = bytes;
 }

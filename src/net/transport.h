@@ -1,6 +1,7 @@
 /*
- * A byte pipe to one peer, TCP, TLS, or a script in tests: an out-queue flushed once at the end of the turn, reads into
- * counted blocks, pause, half-close. Events come from the loop, never from inside a transport_*() call.
+ * A byte pipe to one peer, TCP, TLS, or a script in tests: an out-queue flushed once at the end of the turn,
+ * reads into counted blocks, pause, half-close. Events come from the loop, never from inside a transport_*()
+ * call.
  */
 #ifndef WEIR_NET_TRANSPORT_H
 #define WEIR_NET_TRANSPORT_H
@@ -18,31 +19,48 @@
 struct transport;
 /* What a transport tells its owner. */
 struct transport_events {
-    void (*opened)(struct transport *transport);                      /* connected, and for TLS shaken hands */
-    void (*received)(struct transport *transport, struct buf *bytes); /* the owner takes all of it (moves it out) */
-    void (*sent)(struct transport *transport, size_t bytes); /* bytes of transport_send() that the socket took */
-    void (*ended)(struct transport *transport);              /* the peer will send no more (EOF, close_notify) */
+    /* connected, and for TLS shaken hands */
+    void (*opened)(struct transport *transport);
+    /* the owner takes all of it (moves it out) */
+    void (*received)(struct transport *transport, struct buf *bytes);
+    /* bytes of transport_send() that the socket took */
+    void (*sent)(struct transport *transport, size_t bytes);
+    /* the peer will send no more (EOF, close_notify) */
+    void (*ended)(struct transport *transport);
     void (*closed)(struct transport *transport,
-                   int error); /* once, and last; an errno, 0 after transport_close(), or a TRANSPORT_ERROR_* */
+                   /* once, and last; an errno, 0 after transport_close(), or a TRANSPORT_ERROR_* */
+                   int error);
 };
 enum {
     TRANSPORT_ERROR_TLS = 10001,
     TRANSPORT_ERROR_VERIFY,
     TRANSPORT_ERROR_TRUNCATED
 }; /* beyond errno values; text by transport_error_text() */
-enum transport_step { TRANSPORT_DONE, TRANSPORT_WANTS_READ, TRANSPORT_WANTS_WRITE, TRANSPORT_ENDED, TRANSPORT_FAILED };
+enum transport_step {
+    TRANSPORT_DONE,
+    TRANSPORT_WANTS_READ,
+    TRANSPORT_WANTS_WRITE,
+    TRANSPORT_ENDED,
+    TRANSPORT_FAILED
+};
 /* How bytes reach the socket. */
 struct transport_kind {
     const char *name;
-    enum transport_step (*open)(struct transport *transport); /* connect or handshake, called again when ready */
-    /* Into the vectors; *got bytes. DONE with fewer than asked means a short read: nothing more is there now. */
-    enum transport_step (*read)(struct transport *transport, const struct iovec *vectors, int count, size_t *got);
-    enum transport_step (*write)(struct transport *transport, const struct iovec *vectors, int count, size_t *sent);
+    /* connect or handshake, called again when ready */
+    enum transport_step (*open)(struct transport *transport);
+    /* Into the vectors; *got bytes. DONE with fewer than asked means a short read: nothing more is there now.
+     */
+    enum transport_step (*read)(struct transport *transport, const struct iovec *vectors, int count,
+                                size_t *got);
+    enum transport_step (*write)(struct transport *transport, const struct iovec *vectors, int count,
+                                 size_t *sent);
     enum transport_step (*finish)(struct transport *transport); /* shutdown(SHUT_WR), close_notify */
     void (*free)(struct transport *transport);
     /* The same by way of a pipe, at most `most` bytes; NULL: this kind has to look at its bytes. */
-    enum transport_step (*read_pipe)(struct transport *transport, struct pipe *pipe, size_t most, size_t *got);
-    enum transport_step (*write_pipe)(struct transport *transport, struct pipe *pipe, size_t most, bool more, size_t *sent);
+    enum transport_step (*read_pipe)(struct transport *transport, struct pipe *pipe, size_t most,
+                                     size_t *got);
+    enum transport_step (*write_pipe)(struct transport *transport, struct pipe *pipe, size_t most, bool more,
+                                      size_t *sent);
     /* True when bytes were read ahead that no event will tell of; NULL: never. */
     bool (*has_pending)(const struct transport *transport);
 };
@@ -53,7 +71,7 @@ struct transport {
     void *owner;
     struct loop *loop;
     struct watch *watch;
-    struct buf out; /* waits for the socket */
+    struct buf out;    /* waits for the socket */
     struct pipe *pipe; /* the next pipe->left bytes come by it; NULL: by memory */
     struct task flush;
     union {
@@ -61,28 +79,31 @@ struct transport {
         struct retired retired; /* once it is closed */
     };
     int fd;
-    int error;          /* of the failure, until closed() tells it */
-    uint32_t read_size; /* bytes to ask for at once: one block for heads, more for bodies (transport_expect()) */
-    unsigned opened : 1, paused : 1, finishing : 1, finished : 1, ended : 1, closing : 1, closed : 1, wants_write : 1,
-        read_wants_write : 1,
+    int error; /* of the failure, until closed() tells it */
+    /* bytes to ask for at once: one block for heads, more for bodies (transport_expect()) */
+    uint32_t read_size;
+    unsigned opened : 1, paused : 1, finishing : 1, finished : 1, ended : 1, closing : 1, closed : 1,
+        wants_write : 1, read_wants_write : 1,
         connecting : 1; /* of the kind: the socket is not connected yet */
 };
 
-/* An accepted socket, or one that socket_connect() began; takes the descriptor. Plain TCP or unix. Opened is told in a
- * later step of this turn at the soonest. */
-struct transport *transport_new_plain(struct loop *loop, int fd, bool pending, const struct transport_events *events,
-                                      void *owner);
+/* An accepted socket, or one that socket_connect() began; takes the descriptor. Plain TCP or unix. Opened is
+ * told in a later step of this turn at the soonest. */
+struct transport *transport_new_plain(struct loop *loop, int fd, bool pending,
+                                      const struct transport_events *events, void *owner);
 /* For kinds outside (tls, tests): fills a zeroed struct that the kind allocated, and registers it. */
 void transport_init(struct transport *transport, const struct transport_kind *kind, struct loop *loop, int fd,
                     const struct transport_events *events, void *owner);
 void transport_send(struct transport *transport,
-                    struct buf *bytes);            /* takes all bytes; leaves at the end of the turn */
-void transport_pause(struct transport *transport); /* stop reading (level: received may come once more this turn: no) */
+                    struct buf *bytes); /* takes all bytes; leaves at the end of the turn */
+/* stop reading (level: received may come once more this turn: no) */
+void transport_pause(struct transport *transport);
 void transport_resume(struct transport *transport);
 void transport_expect(struct transport *transport,
-                      size_t bytes);                /* how much may be read at once, in whole blocks, 1 to 8; 0: one */
-/* The next `bytes` may come by way of a pipe (buf_add_pipe()), where that can be had: the owner passes them on unseen to a transport that can write them
- * (transport_has_pipes()). */
+                      /* how much may be read at once, in whole blocks, 1 to 8; 0: one */
+                      size_t bytes);
+/* The next `bytes` may come by way of a pipe (buf_add_pipe()), where that can be had: the owner passes them
+ * on unseen to a transport that can write them (transport_has_pipes()). */
 void transport_pipe(struct transport *transport, uint64_t bytes);
 static inline bool transport_has_pipes(const struct transport *transport)
 {
@@ -90,15 +111,16 @@ static inline bool transport_has_pipes(const struct transport *transport)
 }
 void transport_finish(struct transport *transport); /* end our side once all is sent */
 void transport_close(
-    struct transport *transport); /* now, unsent bytes are lost; closed(…, 0) comes in this turn's tasks; freed after */
+    /* now, unsent bytes are lost; closed(…, 0) comes in this turn's tasks; freed after */
+    struct transport *transport);
 void transport_reset(
     struct transport *transport); /* the same with RST (SO_LINGER 0), so that the peer learns it was cut */
 static inline size_t transport_unsent(const struct transport *transport)
 {
     return transport->out.length;
 }
-/* True when the kernel already shows EOF or bytes on an idle connection (protocol.md 29). One recv(MSG_PEEK), only for
- * connections the loop has not read this turn. */
+/* True when the kernel already shows EOF or bytes on an idle connection (protocol.md 29). One recv(MSG_PEEK),
+ * only for connections the loop has not read this turn. */
 bool transport_is_stale(struct transport *transport) MUST_CHECK;
 const char *transport_error_text(int error);
 

@@ -1,6 +1,7 @@
 /*
- * One line an exchange. access_rows[] says what stands in it and in which order; a row that has nothing to say is left out. What clients
- * send is escaped and cut, so a line is one line and never longer than ACCESS_LINE_MAX. No allocation for a line; writing is the log thread's.
+ * One line an exchange. access_rows[] says what stands in it and in which order; a row that has nothing to
+ * say is left out. What clients send is escaped and cut, so a line is one line and never longer than
+ * ACCESS_LINE_MAX. No allocation for a line; writing is the log thread's.
  */
 #include "proxy/access_log.h"
 
@@ -18,7 +19,15 @@
 #include "proxy/snapshot.h"
 
 /* Bytes a value may take once escaped. Together with the rest they stay under ACCESS_LINE_MAX. */
-enum { ROOM_NAME = 128, ROOM_TOKEN = 192, ROOM_HOST = 272, ROOM_AGENT = 512, ROOM_REFERER = 1024, ROOM_PATH = 1536, ROOM_QUERY = 1536 };
+enum {
+    ROOM_NAME = 128,
+    ROOM_TOKEN = 192,
+    ROOM_HOST = 272,
+    ROOM_AGENT = 512,
+    ROOM_REFERER = 1024,
+    ROOM_PATH = 1536,
+    ROOM_QUERY = 1536
+};
 
 struct access_line {
     struct text text;
@@ -43,7 +52,8 @@ static void value_json(struct text *to, struct span value)
 static bool is_plain(struct span value)
 {
     for (size_t i = 0; i < value.length; i++)
-        if (value.at[i] <= ' ' || value.at[i] > '~' || value.at[i] == '"' || value.at[i] == '=' || value.at[i] == '\\')
+        if (value.at[i] <= ' ' || value.at[i] > '~' || value.at[i] == '"' || value.at[i] == '=' ||
+            value.at[i] == '\\')
             return false;
     return value.length != 0;
 }
@@ -59,7 +69,8 @@ static void value_logfmt(struct text *to, struct span value)
     text_char(to, '"');
 }
 
-/* A value in at most `room` bytes. One that does not fit is cut so far that it fits even if each byte takes six (\u00XX). */
+/* A value in at most `room` bytes. One that does not fit is cut so far that it fits even if each byte takes
+ * six (\u00XX). */
 static void line_value(struct access_line *line, struct span value, size_t room)
 {
     void (*print)(struct text *, struct span) = line->json ? value_json : value_logfmt;
@@ -101,7 +112,8 @@ static void line_time(struct access_line *line, uint64_t from, uint64_t to)
     if (from == 0 || to < from)
         return;
     uint64_t took = to - from;
-    char decimals[4] = {'.', (char)('0' + took / 100 % 10), (char)('0' + took / 10 % 10), (char)('0' + took % 10)};
+    char decimals[4] = {'.', (char)('0' + took / 100 % 10), (char)('0' + took / 10 % 10),
+                        (char)('0' + took % 10)};
     line_number(line, took / 1000);
     text_add(&line->text, span_make(decimals, sizeof(decimals)));
 }
@@ -154,7 +166,8 @@ static void write_method(struct access_line *line)
 static void write_host(struct access_line *line)
 {
     const struct exchange *x = line->exchange;
-    line_string(line, x->target.host.length != 0 ? x->target.host : x->request.line.request.authority, ROOM_HOST);
+    line_string(line, x->target.host.length != 0 ? x->target.host : x->request.line.request.authority,
+                ROOM_HOST);
 }
 
 /* As it was routed: filters may have rewritten the request's own path meanwhile. */
@@ -167,7 +180,8 @@ static void write_path(struct access_line *line)
 static void write_query(struct access_line *line)
 {
     const struct exchange *x = line->exchange;
-    line_string(line, x->target.path.length != 0 ? x->target.query : x->request.line.request.query, ROOM_QUERY);
+    line_string(line, x->target.path.length != 0 ? x->target.query : x->request.line.request.query,
+                ROOM_QUERY);
 }
 
 static void write_protocol(struct access_line *line)
@@ -175,7 +189,11 @@ static void write_protocol(struct access_line *line)
     const struct head *request = &line->exchange->request;
     if (request->line.request.method_name.length == 0)
         return;
-    line_string(line, line->exchange->http2 ? SPAN("HTTP/2") : request->minor_version == 0 ? SPAN("HTTP/1.0") : SPAN("HTTP/1.1"), ROOM_TOKEN);
+    line_string(line,
+                line->exchange->http2         ? SPAN("HTTP/2")
+                : request->minor_version == 0 ? SPAN("HTTP/1.0")
+                                              : SPAN("HTTP/1.1"),
+                ROOM_TOKEN);
 }
 
 static void write_status(struct access_line *line)
@@ -244,7 +262,8 @@ static void write_failed(struct access_line *line)
     text_add(&line->text, line->key);
     text_char(&line->text, line->json ? '[' : '"');
     for (unsigned i = 0; i < facts->attempts_count; i++) {
-        struct span server = span_of(facts->attempts[i].server), failure = span_of(facts->attempts[i].failure);
+        struct span server = span_of(facts->attempts[i].server),
+                    failure = span_of(facts->attempts[i].failure);
         if (i != 0)
             text_char(&line->text, ',');
         if (line->json) {
@@ -254,7 +273,8 @@ static void write_failed(struct access_line *line)
             line_value(line, failure, ROOM_NAME);
             text_char(&line->text, '}');
         } else {
-            text_escaped(&line->text, span_first(server, server.length < ROOM_NAME / 4 ? server.length : ROOM_NAME / 4));
+            text_escaped(&line->text,
+                         span_first(server, server.length < ROOM_NAME / 4 ? server.length : ROOM_NAME / 4));
             text_char(&line->text, ':');
             text_add(&line->text, failure);
         }
@@ -283,7 +303,11 @@ static void write_failure_of(struct access_line *line)
     if (line->exchange->failure == FAILURE_NONE)
         return;
     char whose = failure_info[line->exchange->failure].whose;
-    line_string(line, whose == 'C' ? SPAN("client") : whose == 'S' ? SPAN("server") : SPAN("weir"), ROOM_TOKEN);
+    line_string(line,
+                whose == 'C'   ? SPAN("client")
+                : whose == 'S' ? SPAN("server")
+                               : SPAN("weir"),
+                ROOM_TOKEN);
 }
 
 /* From the beginning of the request until its route was found. */
@@ -367,7 +391,8 @@ static const struct access_row access_rows[] = {
 
 struct access_log {
     bool json;
-    struct span keys[COUNT_OF(access_rows)]; /* each with what stands before and after it in its format, in `memory` */
+    /* each with what stands before and after it in its format, in `memory` */
+    struct span keys[COUNT_OF(access_rows)];
     struct text memory;
 };
 
@@ -397,8 +422,8 @@ void access_log_free(struct access_log *log)
     free(log);
 }
 
-struct span access_log_print(const struct access_log *log, struct exchange *exchange, const struct access_facts *facts,
-                             uint64_t wall_us, char memory[ACCESS_LINE_MAX])
+struct span access_log_print(const struct access_log *log, struct exchange *exchange,
+                             const struct access_facts *facts, uint64_t wall_us, char memory[ACCESS_LINE_MAX])
 {
     (void)exchange_request_id(exchange);
     struct access_line line = {.text = text_over(memory, ACCESS_LINE_MAX),
@@ -415,7 +440,8 @@ struct span access_log_print(const struct access_log *log, struct exchange *exch
     return text_span(&line.text);
 }
 
-void access_log_write(const struct access_log *log, struct exchange *exchange, const struct access_facts *facts)
+void access_log_write(const struct access_log *log, struct exchange *exchange,
+                      const struct access_facts *facts)
 {
     char memory[ACCESS_LINE_MAX];
     /* A full ring drops the line; the log counts it. */

@@ -1,4 +1,5 @@
-/* weir's own responses: configured ones, redirects, and the page of a failure. A page says the status and the request id, nothing internal. */
+/* weir's own responses: configured ones, redirects, and the page of a failure. A page says the status and the
+ * request id, nothing internal. */
 #include <string.h>
 
 #include "base/arena.h"
@@ -12,10 +13,12 @@
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
 
-/* After these the connection ends (protocol.md, "What each bad input gets"): where the next request would begin is not sure, or the peer is too slow or too much. */
+/* After these the connection ends (protocol.md, "What each bad input gets"): where the next request would
+ * begin is not sure, or the peer is too slow or too much. */
 static bool status_closes(unsigned status)
 {
-    return status == 400 || status == 405 || status == 408 || status == 413 || status == 414 || status == 431 || status == 501 || status == 505;
+    return status == 400 || status == 405 || status == 408 || status == 413 || status == 414 ||
+           status == 431 || status == 501 || status == 505;
 }
 
 static bool wants_json(const struct exchange *x)
@@ -38,10 +41,10 @@ static struct span page_body(struct exchange *x, unsigned status, enum failure w
     struct span reason = status_reason(status);
     struct span id = exchange_request_id(x);
     if (wants_json(x))
-        return arena_print(x->arena, "{\"status\":%u,\"error\":\"%.*s\",\"request_id\":\"%.*s\"}\n", status, (int)reason.length, reason.at,
-                           (int)id.length, id.length != 0 ? id.at : "");
-    return arena_print(x->arena, "%u %.*s\n%srequest id: %.*s\n", status, (int)reason.length, reason.at, page_hint(why), (int)id.length,
-                       id.length != 0 ? id.at : "");
+        return arena_print(x->arena, "{\"status\":%u,\"error\":\"%.*s\",\"request_id\":\"%.*s\"}\n", status,
+                           (int)reason.length, reason.at, (int)id.length, id.length != 0 ? id.at : "");
+    return arena_print(x->arena, "%u %.*s\n%srequest id: %.*s\n", status, (int)reason.length, reason.at,
+                       page_hint(why), (int)id.length, id.length != 0 ? id.at : "");
 }
 
 static bool response_add(struct exchange *x, uint16_t id, struct span value)
@@ -52,7 +55,8 @@ static bool response_add(struct exchange *x, uint16_t id, struct span value)
 static bool response_add_all(struct exchange *x, const struct fields *fields)
 {
     for (uint16_t i = 0; i < fields->count; i++)
-        if (!fields_add(&x->response.fields, x->arena, fields->items[i].name, fields->items[i].value, fields->items[i].id))
+        if (!fields_add(&x->response.fields, x->arena, fields->items[i].name, fields->items[i].value,
+                        fields->items[i].id))
             return false;
     return true;
 }
@@ -69,21 +73,24 @@ static bool response_begin(struct exchange *x, unsigned status)
 }
 
 /*
- * A gRPC client takes no pages: a response of trailers only says the status and, as the message, what went wrong (PROTOCOL-HTTP2.md, "Responses"). Those
- * that the file configures stay what it says.
+ * A gRPC client takes no pages: a response of trailers only says the status and, as the message, what went
+ * wrong (PROTOCOL-HTTP2.md, "Responses"). Those that the file configures stay what it says.
  */
 static bool wants_grpc_status(const struct exchange *x)
 {
-    return x->answer.failure != FAILURE_NONE && x->answer.body.at == NULL && grpc_kind(&x->request.fields, NULL) == GRPC_PLAIN;
+    return x->answer.failure != FAILURE_NONE && x->answer.body.at == NULL &&
+           grpc_kind(&x->request.fields, NULL) == GRPC_PLAIN;
 }
 
 static bool grpc_fields(struct exchange *x, struct fields *fields, enum failure why)
 {
     struct span status = arena_print(x->arena, "%d", (int)failure_info[why].grpc);
     struct span id = exchange_request_id(x);
-    struct span text = arena_print(x->arena, "%s (request id %.*s)", failure_info[why].text, (int)id.length, id.length != 0 ? id.at : "");
+    struct span text = arena_print(x->arena, "%s (request id %.*s)", failure_info[why].text, (int)id.length,
+                                   id.length != 0 ? id.at : "");
     struct span message = text.at != NULL ? grpc_message(text, x->arena) : SPAN_NONE;
-    return status.at != NULL && message.at != NULL && fields_add(fields, x->arena, field_names[FIELD_GRPC_STATUS], status, FIELD_GRPC_STATUS) &&
+    return status.at != NULL && message.at != NULL &&
+           fields_add(fields, x->arena, field_names[FIELD_GRPC_STATUS], status, FIELD_GRPC_STATUS) &&
            fields_add(fields, x->arena, field_names[FIELD_GRPC_MESSAGE], message, FIELD_GRPC_MESSAGE);
 }
 
@@ -92,14 +99,17 @@ static bool describe_grpc(struct exchange_run *run, struct buf *bytes)
     struct exchange *x = &run->exchange;
     struct fields trailers = {0};
     if (run->bridge != NULL)
-        return grpc_fields(x, &trailers, x->answer.failure) && grpc_bridge_answer(run, &trailers, bytes) == FAILURE_NONE;
-    return response_add(x, FIELD_CONTENT_TYPE, SPAN("application/grpc")) && grpc_fields(x, &x->response.fields, x->answer.failure);
+        return grpc_fields(x, &trailers, x->answer.failure) &&
+               grpc_bridge_answer(run, &trailers, bytes) == FAILURE_NONE;
+    return response_add(x, FIELD_CONTENT_TYPE, SPAN("application/grpc")) &&
+           grpc_fields(x, &x->response.fields, x->answer.failure);
 }
 
 static void answer_write(struct exchange_run *run, struct buf *bytes)
 {
     struct exchange *x = &run->exchange;
-    bool no_body = bytes->length == 0 || x->request.line.request.method == METHOD_HEAD || run->status == 204 || run->status == 304;
+    bool no_body = bytes->length == 0 || x->request.line.request.method == METHOD_HEAD ||
+                   run->status == 204 || run->status == 304;
     x->response.body_length = (int64_t)bytes->length;
     x->response.length_given = run->status != 204 && run->status != 304;
     x->times.answered = loop_now_us(x->loop);
@@ -125,12 +135,14 @@ static bool describe(struct exchange_run *run, struct buf *bytes)
     struct exchange *x = &run->exchange;
     const struct answer *answer = &x->answer;
     bool page = answer->failure != FAILURE_NONE && answer->body.at == NULL;
-    struct span type = page ? (wants_json(x) ? SPAN("application/json") : SPAN("text/plain; charset=utf-8")) : answer->content_type;
+    struct span type = page ? (wants_json(x) ? SPAN("application/json") : SPAN("text/plain; charset=utf-8"))
+                            : answer->content_type;
     struct span body = page ? page_body(x, answer->status, answer->failure) : answer->body;
     if ((page && body.at == NULL) || (body.length != 0 && !buf_add_span(bytes, body)))
         return false;
     return (type.length == 0 || body.length == 0 || response_add(x, FIELD_CONTENT_TYPE, type)) &&
-           (answer->status != 503 || answer->failure == FAILURE_NONE || response_add(x, FIELD_RETRY_AFTER, retry_after(run)));
+           (answer->status != 503 || answer->failure == FAILURE_NONE ||
+            response_add(x, FIELD_RETRY_AFTER, retry_after(run)));
 }
 
 void answer_send(struct exchange_run *run)
@@ -141,7 +153,8 @@ void answer_send(struct exchange_run *run)
     struct buf bytes = {0};
     exchange_enter(run, EXCHANGE_ANSWERING);
     run->status = grpc ? 200 : answer->status;
-    bool fits = response_begin(x, run->status) && (grpc ? describe_grpc(run, &bytes) : describe(run, &bytes)) &&
+    bool fits = response_begin(x, run->status) &&
+                (grpc ? describe_grpc(run, &bytes) : describe(run, &bytes)) &&
                 response_add_all(x, &answer->fields) && response_add_all(x, &x->response_fields);
     if (!fits) {
         buf_clear(&bytes);

@@ -1,6 +1,7 @@
 /*
- * A client's connection from accept to closed: caps, the PROXY preface, TLS, then the codec. Its exchanges are exchange_run's; it only
- * counts them, and moves to the current snapshot between them. What only the beginning needs lives in client_setup and goes with it.
+ * A client's connection from accept to closed: caps, the PROXY preface, TLS, then the codec. Its exchanges
+ * are exchange_run's; it only counts them, and moves to the current snapshot between them. What only the
+ * beginning needs lives in client_setup and goes with it.
  */
 #include "proxy/client_conn.h"
 
@@ -29,26 +30,31 @@
 #include "proxy/worker.h"
 #include "tls/tls.h"
 
-#define SHED_LOOKS 16    /* connections looked at to find an idle one that may go for a new one */
-#define CHOOSE_DRAINING_MS 1000u /* what a client that has not shown its version is given once weir drains */
-#define SHED_QUIET_MS 250 /* how long it must have been idle: who has just come or just been answered is about to ask */
+#define SHED_LOOKS 16 /* connections looked at to find an idle one that may go for a new one */
+#define CHOOSE_DRAINING_MS                                                          \
+    1000u /* what a client that has not shown its version is given once weir drains \
+           */
+#define SHED_QUIET_MS \
+    250 /* how long it must have been idle: who has just come or just been answered is about to ask */
 
 struct client_setup {
     struct client_conn *conn;
     struct deadline deadline; /* of the preface, then of the handshake */
     struct retired retired;
-    struct watch *watch;      /* while the preface is read */
-    struct buf early;         /* bytes already read: a beginning of a preface, or what turned out to be none */
-    int fd;                   /* until a transport has it; then -1 */
+    struct watch *watch; /* while the preface is read */
+    /* bytes already read: a beginning of a preface, or what turned out to be none */
+    struct buf early;
+    int fd; /* until a transport has it; then -1 */
     bool timed_out;
-    bool choosing;            /* the transport is open, and its first bytes have not yet told the version */
+    bool choosing; /* the transport is open, and its first bytes have not yet told the version */
 };
 
 /* All workers together, for limits.connections: one change for each connection, none for a request. */
 static struct {
     _Alignas(CACHE_LINE) _Atomic uint64_t value;
 } client_conn_count; /* alone on its line, since a struct is as long as its alignment */
-_Static_assert(sizeof client_conn_count == CACHE_LINE, "what is beside a count that all workers write would be slow to read");
+_Static_assert(sizeof client_conn_count == CACHE_LINE,
+               "what is beside a count that all workers write would be slow to read");
 
 /* ---- the end ---- */
 
@@ -194,8 +200,9 @@ static void refused_closed(struct stream *stream, enum failure why)
 static const struct stream_events refused_events = {.closed = refused_closed};
 
 /*
- * A client that resets its requests makes room for others by HTTP/2's count, while ours still let go of their servers (CVE-2023-44487): streams past
- * what such a connection may leave behind are refused before they cost more than this, told as not processed (RFC 9113 8.7).
+ * A client that resets its requests makes room for others by HTTP/2's count, while ours still let go of their
+ * servers (CVE-2023-44487): streams past what such a connection may leave behind are refused before they cost
+ * more than this, told as not processed (RFC 9113 8.7).
  */
 static void stream_refuse(struct client_conn *conn, struct stream *stream)
 {
@@ -264,8 +271,10 @@ static void count_handshake(const struct transport *transport)
 
 static void http_begin(struct client_conn *conn, enum http_version version)
 {
-    struct buf *early = conn->setup != NULL && !buf_is_empty(&conn->setup->early) ? &conn->setup->early : NULL;
-    conn->http = http_conn_new(version, HTTP_SERVER, conn->transport, &conn->site->http, early, &http_events, conn);
+    struct buf *early =
+        conn->setup != NULL && !buf_is_empty(&conn->setup->early) ? &conn->setup->early : NULL;
+    conn->http =
+        http_conn_new(version, HTTP_SERVER, conn->transport, &conn->site->http, early, &http_events, conn);
     if (conn->http == NULL) {
         transport_close(conn->transport);
         return;
@@ -278,14 +287,16 @@ static void http_begin(struct client_conn *conn, enum http_version version)
     }
 }
 
-/* A client of HTTP/1 where there is only HTTP/2: told in words it can read. What it sends is thrown away until it has read them. */
+/* A client of HTTP/1 where there is only HTTP/2: told in words it can read. What it sends is thrown away
+ * until it has read them. */
 static void refuse_http_1(struct client_conn *conn)
 {
     struct buf bytes = {0};
     char peer[ADDRESS_TEXT_MAX];
     uint64_t linger = conn->lease->snapshot->config->timeouts.linger;
     counter_add(COUNTER_connections_refused, 1);
-    log_debug("listener", "HTTP/1 was sent where only HTTP/2 is spoken", KV_SPAN("client", ip_address_print(&conn->peer, peer)),
+    log_debug("listener", "HTTP/1 was sent where only HTTP/2 is spoken",
+              KV_SPAN("client", ip_address_print(&conn->peer, peer)),
               KV("listener", conn->site->config->name));
     conn->setup->choosing = false;
     buf_clear(&conn->setup->early);
@@ -308,7 +319,8 @@ static void choose_by_bytes(struct client_conn *conn)
         http_begin(conn, version == CLIENT_VERSION_2 ? HTTP_2 : HTTP_1);
 }
 
-/* What has been agreed on, or is all that there is; else the first bytes tell. A client that offered no ALPN speaks what is left. */
+/* What has been agreed on, or is all that there is; else the first bytes tell. A client that offered no ALPN
+ * speaks what is left. */
 static bool version_is_known(const struct client_conn *conn, enum http_version *version)
 {
     unsigned bits = conn->site->config->protocol_bits;
@@ -415,11 +427,12 @@ static void log_refused(const struct site *site, const char *limit)
 static bool is_quiet(const struct client_conn *conn)
 {
     uint32_t quiet = (uint32_t)loop_now(conn->worker->loop) - conn->quiet_since;
-    return (conn->http != NULL || is_choosing(conn)) && conn->exchanges == 0 && !conn->draining && quiet >= SHED_QUIET_MS;
+    return (conn->http != NULL || is_choosing(conn)) && conn->exchanges == 0 && !conn->draining &&
+           quiet >= SHED_QUIET_MS;
 }
 
-/* At the cap the first to go is a connection that asks for nothing, an old one first. Those looked at in vain go behind the others, so that the
- * next look sees new ones and none costs more than a few. */
+/* At the cap the first to go is a connection that asks for nothing, an old one first. Those looked at in vain
+ * go behind the others, so that the next look sees new ones and none costs more than a few. */
 static bool shed_idle(struct worker *worker)
 {
     for (unsigned i = 0; i < SHED_LOOKS && !list_is_empty(&worker->clients); i++) {
@@ -501,8 +514,8 @@ static bool preface_consume(struct client_setup *setup, char *bytes, size_t leng
     return length == 0 || recv(setup->fd, bytes, length, 0) == (ssize_t)length;
 }
 
-/* Looks without taking, since what follows the preface is for TLS to read from the socket itself. Only the bytes of a preface that is not yet
- * whole are taken, or a level-triggered loop would spin. */
+/* Looks without taking, since what follows the preface is for TLS to read from the socket itself. Only the
+ * bytes of a preface that is not yet whole are taken, or a level-triggered loop would spin. */
 static void preface_ready(void *owner, unsigned bits)
 {
     struct client_conn *conn = owner;

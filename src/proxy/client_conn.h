@@ -1,4 +1,5 @@
-/* One accepted connection: PROXY preface, TLS, codec, and the exchanges on it. Separate from the upstream side in every field. */
+/* One accepted connection: PROXY preface, TLS, codec, and the exchanges on it. Separate from the upstream
+ * side in every field. */
 #ifndef WEIR_PROXY_CLIENT_CONN_H
 #define WEIR_PROXY_CLIENT_CONN_H
 
@@ -23,23 +24,27 @@ struct client_conn {
         struct retired retired; /* once it is gone */
     };
     struct worker *worker;
-    struct lease *lease;        /* of the snapshot its site belongs to; moved to the current one by client_conn_refresh() (an exchange holds its own: lease_hold) */
+    /* of the snapshot its site belongs to; moved to the current one by client_conn_refresh() (an exchange
+     * holds its own: lease_hold) */
+    struct lease *lease;
     const struct site *site;
     struct transport *transport; /* until the codec has it */
     struct http_conn *http;
-    struct client_setup *setup; /* PROXY preface, handshake, choice of version; NULL once the codec has the connection */
+    /* PROXY preface, handshake, choice of version; NULL once the codec has the connection */
+    struct client_setup *setup;
     struct ip_address peer;
-    uint32_t exchanges;         /* in progress */
-    uint32_t quiet_since;       /* loop_now(), its low bits: when it was accepted or its last request ended */
+    uint32_t exchanges;   /* in progress */
+    uint32_t quiet_since; /* loop_now(), its low bits: when it was accepted or its last request ended */
     bool tls;
     /* this file's own */
-    bool counted_client;        /* in listener_counts, by its address */
-    bool draining;              /* takes no request after the one in progress */
-    bool gone;                  /* the codec has said closed; only exchanges that end still know it */
+    bool counted_client; /* in listener_counts, by its address */
+    bool draining;       /* takes no request after the one in progress */
+    bool gone;           /* the codec has said closed; only exchanges that end still know it */
 };
 /* Takes the descriptor. The site is of the lease's snapshot; over a cap the connection is closed at once. */
 void client_conn_accept(struct lease *lease, const struct site *site, int fd, const struct address *peer);
-/* A new snapshot is current: moves the connection to it, or drains it when its listener is no more. HTTP/1: not while a request is in progress. */
+/* A new snapshot is current: moves the connection to it, or drains it when its listener is no more. HTTP/1:
+ * not while a request is in progress. */
 void client_conn_refresh(struct client_conn *conn);
 void client_conn_drain(struct client_conn *conn);
 void client_conn_close(struct client_conn *conn);

@@ -8,8 +8,9 @@
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 #define PREFACE_LENGTH (sizeof preface - 1)
 #define PAGE "505 HTTP Version Not Supported\nThis port speaks HTTP/2 only.\n"
-static const char refusal[] = "HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Type: text/plain; charset=utf-8\r\n"
-                              "Content-Length: 61\r\nConnection: close\r\n\r\n" PAGE;
+static const char refusal[] =
+    "HTTP/1.1 505 HTTP Version Not Supported\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    "Content-Length: 61\r\nConnection: close\r\n\r\n" PAGE;
 _Static_assert(sizeof PAGE - 1 == 61, "as Content-Length says");
 const struct span client_version_refusal = {refusal, sizeof refusal - 1};
 

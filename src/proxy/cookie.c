@@ -1,6 +1,7 @@
 /*
- * Splits rank the pools of a route for each client by weighted rendezvous (Thaler, Ravishankar 1998; weights by -w/ln u): when a weight grows,
- * only clients that move to that pool move, and no table is kept. A pool is known by its name, so the order in the file does not matter.
+ * Splits rank the pools of a route for each client by weighted rendezvous (Thaler, Ravishankar 1998; weights
+ * by -w/ln u): when a weight grows, only clients that move to that pool move, and no table is kept. A pool is
+ * known by its name, so the order in the file does not matter.
  */
 #include "proxy/cookie.h"
 
@@ -25,12 +26,14 @@
 
 static bool came_by_tls(const struct exchange *x)
 {
-    const struct field *proto = x->peer_trusted ? fields_find(&x->request.fields, FIELD_X_FORWARDED_PROTO) : NULL;
+    const struct field *proto =
+        x->peer_trusted ? fields_find(&x->request.fields, FIELD_X_FORWARDED_PROTO) : NULL;
     return proto != NULL ? span_equal_nocase(proto->value, SPAN("https")) : x->tls;
 }
 
 /* The value of Set-Cookie; at == NULL: the arena is full. */
-static struct span cookie_print(const struct exchange *x, const struct cookie_config *config, struct span name, struct span value)
+static struct span cookie_print(const struct exchange *x, const struct cookie_config *config,
+                                struct span name, struct span value)
 {
     static const char *const sites[] = {"Lax", "Strict", "None"};
     char room[COOKIE_ROOM];
@@ -51,10 +54,12 @@ static struct span cookie_print(const struct exchange *x, const struct cookie_co
     return text.cut ? SPAN_NONE : arena_copy(x->arena, text_span(&text));
 }
 
-static bool cookie_give(struct exchange *x, struct fields *fields, const struct cookie_config *config, struct span name, struct span value)
+static bool cookie_give(struct exchange *x, struct fields *fields, const struct cookie_config *config,
+                        struct span name, struct span value)
 {
     struct span cookie = cookie_print(x, config, name, value);
-    return cookie.at != NULL && fields_add(fields, x->arena, field_names[FIELD_SET_COOKIE], cookie, FIELD_SET_COOKIE);
+    return cookie.at != NULL &&
+           fields_add(fields, x->arena, field_names[FIELD_SET_COOKIE], cookie, FIELD_SET_COOKIE);
 }
 
 /* ---- sticky sessions ---- */
@@ -83,7 +88,8 @@ bool sticky_end(struct exchange_run *run)
     const struct sticky *sticky = run->pool->sticky;
     char word[STICKY_LENGTH];
     return sticky_write(sticky, x->server, clock_wall_us(), word) &&
-           cookie_give(x, &x->response.fields, &run->pool->config->sticky->cookie, sticky_cookie(sticky), span_make(word, sizeof word));
+           cookie_give(x, &x->response.fields, &run->pool->config->sticky->cookie, sticky_cookie(sticky),
+                       span_make(word, sizeof word));
 }
 
 /* ---- splits ---- */
@@ -100,7 +106,8 @@ static const struct pool *pool_ranked(const struct plan *plan, uint64_t key)
     const struct pool *best = NULL;
     double best_rank = -1;
     for (uint32_t i = 0; i < plan->pools_count; i++) {
-        double rank = plan->weights[i] == 0 ? -1 : -(double)plan->weights[i] / log(draw(key, plan->pools[i]->name));
+        double rank =
+            plan->weights[i] == 0 ? -1 : -(double)plan->weights[i] / log(draw(key, plan->pools[i]->name));
         if (rank > best_rank) {
             best = plan->pools[i];
             best_rank = rank;

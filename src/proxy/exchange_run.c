@@ -1,6 +1,7 @@
 /*
- * The life of an exchange. The client stream's events drive it from the head of the request to both sides closed; forward.c carries it to a server,
- * answer_page.c answers where weir itself does. exchange_enter() is the only writer of the state.
+ * The life of an exchange. The client stream's events drive it from the head of the request to both sides
+ * closed; forward.c carries it to a server, answer_page.c answers where weir itself does. exchange_enter() is
+ * the only writer of the state.
  */
 #include "proxy/exchange_run.h"
 
@@ -85,19 +86,19 @@ void exchange_wait_for(struct exchange_run *run, enum exchange_wait wait)
 static enum failure wait_failure(enum exchange_wait wait)
 {
     static const enum failure failures[] = {
-        [WAIT_NOTHING] = FAILURE_INTERNAL,
-        [WAIT_RESPONSE] = FAILURE_RESPONSE_TIMEOUT,
-        [WAIT_BODY] = FAILURE_RESPONSE_STALLED,
-        [WAIT_TUNNEL] = FAILURE_TUNNEL_IDLE,
+        [WAIT_NOTHING] = FAILURE_INTERNAL,      [WAIT_RESPONSE] = FAILURE_RESPONSE_TIMEOUT,
+        [WAIT_BODY] = FAILURE_RESPONSE_STALLED, [WAIT_TUNNEL] = FAILURE_TUNNEL_IDLE,
         [WAIT_RETRY] = FAILURE_INTERNAL,
     };
     return failures[wait];
 }
 
-/* The server is not late while the client keeps it from sending, or while the client's body is still on its way; of a conversation either side's bytes count. */
+/* The server is not late while the client keeps it from sending, or while the client's body is still on its
+ * way; of a conversation either side's bytes count. */
 static bool wait_is_excused(const struct exchange_run *run)
 {
-    return (run->wait == WAIT_BODY && relay_is_blocked(&run->down)) || (run->wait == WAIT_RESPONSE && !run->up.ended && !run->patient);
+    return (run->wait == WAIT_BODY && relay_is_blocked(&run->down)) ||
+           (run->wait == WAIT_RESPONSE && !run->up.ended && !run->patient);
 }
 
 /* Deadlines are not pushed back at each byte: they come early, look, and sleep on. */
@@ -153,7 +154,9 @@ static void exchange_free(struct retired *retired)
 
 static void exchange_count(const struct exchange_run *run)
 {
-    static const enum counter_id classes[] = {COUNTER_responses_1xx, COUNTER_responses_2xx, COUNTER_responses_3xx, COUNTER_responses_4xx, COUNTER_responses_5xx};
+    static const enum counter_id classes[] = {COUNTER_responses_1xx, COUNTER_responses_2xx,
+                                              COUNTER_responses_3xx, COUNTER_responses_4xx,
+                                              COUNTER_responses_5xx};
     if (run->status == 101)
         counter_add(COUNTER_responses_1xx, 1);
     else if (run->status >= 200 && run->status < 600)
@@ -182,7 +185,9 @@ static void exchange_log(struct exchange_run *run)
         .plan = run->plan,
         .pool = run->pool != NULL ? run->pool->name : NULL,
         .server = run->exchange.server != NULL ? run->exchange.server->name : NULL,
-        .server_protocol = run->exchange.server == NULL ? NULL : run->server_http2 ? "HTTP/2" : "HTTP/1.1",
+        .server_protocol = run->exchange.server == NULL ? NULL
+                           : run->server_http2          ? "HTTP/2"
+                                                        : "HTTP/1.1",
         .attempts = run->failed,
         .attempts_count = run->failed_count,
         .status = run->status,
@@ -259,14 +264,16 @@ static void exchange_act(struct exchange_run *run)
     }
 }
 
-/* A route that does not allow encoded slashes must not be reached with them, though the listener lets them into its paths for others. */
+/* A route that does not allow encoded slashes must not be reached with them, though the listener lets them
+ * into its paths for others. */
 static bool encoding_is_allowed(const struct exchange_run *run)
 {
     if (!run->site->allow_encoded_slash && !run->site->allow_encoded_backslash)
         return true;
     const struct texts *allowed = &run->plan->config->allow_encoded;
     struct span path = run->exchange.target.path;
-    bool slash = memmem(path.at, path.length, "%2F", 3) != NULL, backslash = memmem(path.at, path.length, "%5C", 3) != NULL;
+    bool slash = memmem(path.at, path.length, "%2F", 3) != NULL,
+         backslash = memmem(path.at, path.length, "%5C", 3) != NULL;
     for (size_t i = 0; i < allowed->count; i++) {
         slash = slash && strcmp(allowed->items[i], "%2F") != 0;
         backslash = backslash && strcmp(allowed->items[i], "%5C") != 0;
@@ -302,7 +309,8 @@ static enum failure prepare_target(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
     const struct head *request = &x->request;
-    enum failure why = request->line.request.method == METHOD_CONNECT ? websocket_take_connect(run) : FAILURE_NONE;
+    enum failure why =
+        request->line.request.method == METHOD_CONNECT ? websocket_take_connect(run) : FAILURE_NONE;
     if (why != FAILURE_NONE)
         return why;
     struct target_rules rules = {
@@ -310,10 +318,12 @@ static enum failure prepare_target(struct exchange_run *run)
         .allow_encoded_slash = run->site->allow_encoded_slash,
         .allow_encoded_backslash = run->site->allow_encoded_backslash,
     };
-    return target_prepare(&x->target, request->line.request.authority, request->line.request.path, request->line.request.query, &rules, x->arena);
+    return target_prepare(&x->target, request->line.request.authority, request->line.request.path,
+                          request->line.request.query, &rules, x->arena);
 }
 
-/* Client certificates are asked for by the TLS name: a request for a name that the handshake did not cover must not profit (protocol.md 37). */
+/* Client certificates are asked for by the TLS name: a request for a name that the handshake did not cover
+ * must not profit (protocol.md 37). */
 static bool is_misdirected(const struct exchange_run *run)
 {
     const struct listener_config *listener = run->site->config;
@@ -321,7 +331,8 @@ static bool is_misdirected(const struct exchange_run *run)
            !tls_store_covers(run->site->tls, run->exchange.server_name, run->exchange.target.host);
 }
 
-/* How long the whole exchange may take, in ms; 0: as long as it will. A gRPC client says itself for how long it waits. */
+/* How long the whole exchange may take, in ms; 0: as long as it will. A gRPC client says itself for how long
+ * it waits. */
 static uint64_t time_left(const struct exchange_run *run)
 {
     uint64_t most = run->plan->timeout, asked;
@@ -364,7 +375,8 @@ static void client_head(struct stream *stream, struct head *head, bool last)
 static bool takes_body(const struct exchange_run *run)
 {
     enum exchange_state state = run->exchange.state;
-    return state == EXCHANGE_CHOOSING || ((state == EXCHANGE_FORWARDING || state == EXCHANGE_TUNNEL) && run->attempt != NULL);
+    return state == EXCHANGE_CHOOSING ||
+           ((state == EXCHANGE_FORWARDING || state == EXCHANGE_TUNNEL) && run->attempt != NULL);
 }
 
 static void client_body(struct stream *stream, struct buf *bytes, bool last)

@@ -1,4 +1,5 @@
-/* What the files of this room share about an exchange in progress: exchange_run.c leads, forward.c and answer_page.c serve. */
+/* What the files of this room share about an exchange in progress: exchange_run.c leads, forward.c and
+ * answer_page.c serve. */
 #ifndef WEIR_PROXY_EXCHANGE_STATE_H
 #define WEIR_PROXY_EXCHANGE_STATE_H
 
@@ -42,19 +43,20 @@ struct exchange_run {
     struct lease *lease;
     const struct snapshot *snapshot;
     const struct site *site;
-    const struct plan *plan;      /* NULL: no route yet, or none */
-    const struct pool *pool;      /* NULL: weir answers itself */
-    struct attempt *attempt;      /* current, or NULL */
-    struct attempt *leftover;     /* its answer is dropped, and its connection kept if it soon ends; NULL: none */
-    struct hedge *hedge;          /* NULL: there is none */
-    unsigned attempts_open;       /* not yet ended, the current one among them */
-    struct relay up, down;        /* request body, response body */
+    const struct plan *plan; /* NULL: no route yet, or none */
+    const struct pool *pool; /* NULL: weir answers itself */
+    struct attempt *attempt; /* current, or NULL */
+    /* its answer is dropped, and its connection kept if it soon ends; NULL: none */
+    struct attempt *leftover;
+    struct hedge *hedge;    /* NULL: there is none */
+    unsigned attempts_open; /* not yet ended, the current one among them */
+    struct relay up, down;  /* request body, response body */
     struct replay replay;
-    struct mirror_body *mirror;   /* while a body is kept to be copied; else NULL */
-    struct deadline deadline;     /* of what is waited for now */
-    struct deadline total;        /* of the whole exchange */
+    struct mirror_body *mirror; /* while a body is kept to be copied; else NULL */
+    struct deadline deadline;   /* of what is waited for now */
+    struct deadline total;      /* of the whole exchange */
     enum exchange_wait wait;
-    uint64_t progress;            /* ms: last sign of life that `wait` looks at */
+    uint64_t progress; /* ms: last sign of life that `wait` looks at */
     struct attempt_record failed[TRIES_MOST];
     struct server *tried[TRIES_MOST]; /* of failed[] */
     unsigned failed_count;
@@ -65,23 +67,25 @@ struct exchange_run {
     unsigned refusals;            /* sent anew after the server had refused the stream */
     enum failure first_failure;   /* of a try, to be told when no other try can be made */
     unsigned filter_index;
-    unsigned status;              /* final status sent to the client */
+    unsigned status; /* final status sent to the client */
     unsigned interim_count;
-    bool head_sent;               /* the final response head went to the client */
-    bool continue_sent;           /* a 100 went to the client */
+    bool head_sent;     /* the final response head went to the client */
+    bool continue_sent; /* a 100 went to the client */
     bool client_closed;
-    bool upgrading;               /* Upgrade: websocket is asked and allowed */
-    bool extended_connect;        /* and asked for as HTTP/2 does (RFC 8441): to this client a 2xx would be the tunnel */
-    bool sticky_renew;            /* its cookie is good but to be given anew */
-    bool is_retry;                /* the request came as one, see retry_tell() */
-    bool told_attempt;            /* the request tells the server which attempt it is */
-    bool replayed;                /* sent anew after a stale connection, once */
-    bool reused;                  /* last attempt went over a kept connection */
-    bool grpc;                    /* of gRPC or gRPC-Web, by its Content-Type */
-    bool patient;                 /* a conversation: both sides may be quiet, each as long as the other is not */
-    struct grpc_bridge *bridge;   /* of gRPC-Web, on a route that translates it; else NULL */
-    struct span grpc_status;      /* of the response's trailers, for the log */
-    bool server_http2;            /* last attempt that had a connection: over HTTP/2 */
+    bool upgrading; /* Upgrade: websocket is asked and allowed */
+    /* and asked for as HTTP/2 does (RFC 8441): to this client a 2xx would be the tunnel */
+    bool extended_connect;
+    bool sticky_renew; /* its cookie is good but to be given anew */
+    bool is_retry;     /* the request came as one, see retry_tell() */
+    bool told_attempt; /* the request tells the server which attempt it is */
+    bool replayed;     /* sent anew after a stale connection, once */
+    bool reused;       /* last attempt went over a kept connection */
+    bool grpc;         /* of gRPC or gRPC-Web, by its Content-Type */
+    /* a conversation: both sides may be quiet, each as long as the other is not */
+    bool patient;
+    struct grpc_bridge *bridge; /* of gRPC-Web, on a route that translates it; else NULL */
+    struct span grpc_status;    /* of the response's trailers, for the log */
+    bool server_http2;          /* last attempt that had a connection: over HTTP/2 */
     bool ended;
     struct retired retired;
 };
@@ -89,7 +93,8 @@ struct exchange_run {
 /* exchange_run.c */
 void exchange_enter(struct exchange_run *run, enum exchange_state state);
 void exchange_wait_for(struct exchange_run *run, enum exchange_wait wait);
-/* The exchange can't be carried through: gives the server up, and tells the client by an answer, or by a cut when its response has begun. */
+/* The exchange can't be carried through: gives the server up, and tells the client by an answer, or by a cut
+ * when its response has begun. */
 void exchange_fail(struct exchange_run *run, enum failure why);
 /* Ends it when both sides are over. */
 void exchange_settle(struct exchange_run *run);
@@ -101,10 +106,13 @@ void forward_body(struct exchange_run *run, struct buf *bytes, size_t taken, boo
 void forward_trailers(struct exchange_run *run, struct fields *trailers);
 void forward_abandon(struct exchange_run *run, enum failure why);
 void forward_timed_out(struct exchange_run *run, enum failure why);
-/* For hedges. The same once more, to a server that run->attempt is not at; not current, NULL: the arena is full. */
+/* For hedges. The same once more, to a server that run->attempt is not at; not current, NULL: the arena is
+ * full. */
 struct attempt *forward_copy(struct exchange_run *run);
-void forward_take(struct exchange_run *run);                         /* run->attempt has become the current one */
-void forward_drop(struct exchange_run *run, struct attempt *attempt); /* its answer is not wanted; not the current one */
+/* run->attempt has become the current one */
+void forward_take(struct exchange_run *run);
+/* its answer is not wanted; not the current one */
+void forward_drop(struct exchange_run *run, struct attempt *attempt);
 void forward_resume(struct exchange_run *run); /* WAIT_RETRY has passed */
 
 /* answer_page.c: weir's own response, from exchange->answer or, without one, the page of a failure. */

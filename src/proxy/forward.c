@@ -1,6 +1,7 @@
 /*
- * From a pool to a response: tries servers, one after another where the retry rules allow it (protocol.md 30 to 32, balancing.md 7), and carries the
- * response head back. What the heads become at the border is forwarded.c's, which server is the upstream room's.
+ * From a pool to a response: tries servers, one after another where the retry rules allow it (protocol.md 30
+ * to 32, balancing.md 7), and carries the response head back. What the heads become at the border is
+ * forwarded.c's, which server is the upstream room's.
  */
 #include <assert.h>
 #include <string.h>
@@ -41,7 +42,9 @@ static void forward_try(struct exchange_run *run, struct try_place place);
 /* Gives up for good: tells what went wrong first, which a later "no other server" would hide. */
 static void forward_gave_up(struct exchange_run *run, enum failure why)
 {
-    bool nobody_else = run->first_failure != FAILURE_NONE && (why == FAILURE_NO_SERVER || why == FAILURE_QUEUE_FULL || why == FAILURE_QUEUE_TIMEOUT);
+    bool nobody_else =
+        run->first_failure != FAILURE_NONE &&
+        (why == FAILURE_NO_SERVER || why == FAILURE_QUEUE_FULL || why == FAILURE_QUEUE_TIMEOUT);
     exchange_fail(run, nobody_else ? run->first_failure : why);
 }
 
@@ -63,8 +66,10 @@ void forward_resume(struct exchange_run *run)
     forward_try(run, (struct try_place){.only = NULL});
 }
 
-/* Not the server's failure and not a retry: the same request goes to it once more, over another connection. */
-static bool forward_again(struct exchange_run *run, const struct attempt *attempt, enum failure why, const struct stream *stream)
+/* Not the server's failure and not a retry: the same request goes to it once more, over another connection.
+ */
+static bool forward_again(struct exchange_run *run, const struct attempt *attempt, enum failure why,
+                          const struct stream *stream)
 {
     struct try_place place = {.only = attempt->waiter.server};
     if (!retry_same_server(run, why, stream))
@@ -79,7 +84,8 @@ static bool forward_again(struct exchange_run *run, const struct attempt *attemp
 }
 
 /* A try ended without a response. stream: NULL when none was had. */
-static void forward_failed(struct exchange_run *run, struct attempt *attempt, enum failure why, const struct stream *stream)
+static void forward_failed(struct exchange_run *run, struct attempt *attempt, enum failure why,
+                           const struct stream *stream)
 {
     struct server *server = attempt->waiter.server;
     run->attempt = NULL;
@@ -119,11 +125,13 @@ static void forward_upgrade(struct exchange_run *run)
     exchange_wait_for(run, WAIT_TUNNEL);
 }
 
-/* 1xx: relayed to HTTP/1.1 and up; one 100 at most, and only to those who wait for it (protocol.md 20, 21). */
+/* 1xx: relayed to HTTP/1.1 and up; one 100 at most, and only to those who wait for it (protocol.md 20, 21).
+ */
 static void forward_interim(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
-    if (x->request.minor_version == 0 || ++run->interim_count > run->snapshot->config->limits.interim_responses)
+    if (x->request.minor_version == 0 ||
+        ++run->interim_count > run->snapshot->config->limits.interim_responses)
         return;
     if (x->response.line.response.status == 100) {
         if (!x->request.expect_continue || run->continue_sent)
@@ -142,7 +150,8 @@ static void forward_final(struct exchange_run *run, bool last)
     replay_drop(&run->replay);
     struct buf bytes = {0}; /* that the head alone becomes */
     enum failure why = run->bridge != NULL ? grpc_bridge_head(run, last, &bytes) : FAILURE_NONE;
-    bool fits = why == FAILURE_NONE && forwarded_add_response(x) && (run->pool->sticky == NULL || sticky_end(run));
+    bool fits =
+        why == FAILURE_NONE && forwarded_add_response(x) && (run->pool->sticky == NULL || sticky_end(run));
     if (run->plan != NULL)
         filters_response(&run->plan->filters, x);
     for (uint16_t i = 0; fits && i < x->response_fields.count; i++) {
@@ -156,7 +165,8 @@ static void forward_final(struct exchange_run *run, bool last)
     }
     run->head_sent = true;
     run->down.ended = last;
-    x->upstream->takes_pipes = !x->tls && !x->http2 && x->response.body_length > 0; /* nobody here looks at a body of known length */
+    /* nobody here looks at a body of known length */
+    x->upstream->takes_pipes = !x->tls && !x->http2 && x->response.body_length > 0;
     x->bytes_out += bytes.length;
     x->client_stream->ops->send_head(x->client_stream, &x->response, last && buf_is_empty(&bytes));
     if (!buf_is_empty(&bytes))
@@ -172,16 +182,19 @@ static void forward_drop_leftover(struct exchange_run *run)
         attempt->stream->ops->reset(attempt->stream, FAILURE_NONE);
 }
 
-/* A connection of HTTP/1 is worth more than the few bytes that end a small answer; over HTTP/2 it is not at stake. */
+/* A connection of HTTP/1 is worth more than the few bytes that end a small answer; over HTTP/2 it is not at
+ * stake. */
 static bool answer_is_small(const struct exchange *x, const struct stream *stream, bool last)
 {
-    return last || (!stream->http2 && x->response.body_length >= 0 && x->response.body_length <= LEFTOVER_MOST);
+    return last ||
+           (!stream->http2 && x->response.body_length >= 0 && x->response.body_length <= LEFTOVER_MOST);
 }
 
 /* The server answered with a status that the pool retries: its answer is dropped. */
 static void forward_other_server(struct exchange_run *run, struct attempt *attempt, bool last)
 {
-    struct span status = arena_print(run->exchange.arena, "status_%u", (unsigned)run->exchange.response.line.response.status);
+    struct span status =
+        arena_print(run->exchange.arena, "status_%u", (unsigned)run->exchange.response.line.response.status);
     retry_record(run, attempt->waiter.server, status.at != NULL ? status.at : "status");
     run->attempt = NULL;
     run->exchange.upstream = NULL;
@@ -199,7 +212,8 @@ static uint64_t waited_since(const struct exchange_run *run)
     return run->up.ended && x->times.sent >= x->times.connected ? x->times.sent : 0;
 }
 
-/* What an answer says of its server. A gRPC server that fails at once says so in a head that is all there is, with status 200. */
+/* What an answer says of its server. A gRPC server that fails at once says so in a head that is all there is,
+ * with status 200. */
 static unsigned status_of_server(const struct exchange_run *run, const struct head *head)
 {
     unsigned status = head->line.response.status;
@@ -227,7 +241,8 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
         forward_interim(run);
         return;
     }
-    upstream_answered(run->worker->upstreams, &attempt->waiter, status_of_server(run, head), waited_since(run));
+    upstream_answered(run->worker->upstreams, &attempt->waiter, status_of_server(run, head),
+                      waited_since(run));
     if (run->extended_connect && status < 300) {
         exchange_fail(run, FAILURE_UPGRADE_INVALID);
         return;
@@ -362,7 +377,8 @@ static void attempt_is_current(struct exchange_run *run, const struct attempt *a
     x->times.connected = attempt->waiter.opened_us;
     run->reused = attempt->waiter.reused;
     run->server_http2 = stream->http2;
-    run->patient = run->grpc && stream->http2; /* not towards servers of HTTP/1, whom a slow body costs more */
+    /* not towards servers of HTTP/1, whom a slow body costs more */
+    run->patient = run->grpc && stream->http2;
     x->client_stream->patient = run->patient;
     relay_init(&run->down, stream, stream->window);
     run->down.to = x->client_stream;
@@ -510,7 +526,9 @@ struct attempt *forward_copy(struct exchange_run *run)
 static uint64_t balance_key(const struct hash_config *config, const struct exchange *x)
 {
     uint64_t hash;
-    return key_hash_fixed(config->parts, config->parts_count, (unsigned)config->ipv6_prefix, x, &hash) ? hash | 1 : 0;
+    return key_hash_fixed(config->parts, config->parts_count, (unsigned)config->ipv6_prefix, x, &hash)
+               ? hash | 1
+               : 0;
 }
 
 void forward_begin(struct exchange_run *run, const struct pool *pool)
@@ -533,14 +551,16 @@ void forward_body(struct exchange_run *run, struct buf *bytes, size_t taken, boo
     if (run->up.to != NULL && run->exchange.state != EXCHANGE_TUNNEL)
         replay_keep(&run->replay, bytes);
     if (last && run->attempt != NULL && run->attempt->stream == NULL)
-        run->attempt->waiter.uploading = false; /* no matter when it is chosen already: attempt_ready() tells */
+        /* no matter when it is chosen already: attempt_ready() tells */
+        run->attempt->waiter.uploading = false;
     relay_push(&run->up, bytes, taken, last);
 }
 
 void forward_trailers(struct exchange_run *run, struct fields *trailers)
 {
     forwarded_strip_trailers(trailers);
-    /* A later try may need them: the codec's own go when this call returns, the fields themselves live in the arena. */
+    /* A later try may need them: the codec's own go when this call returns, the fields themselves live in the
+     * arena. */
     struct fields *kept = arena_get(run->exchange.arena, sizeof *kept);
     if (kept == NULL) {
         exchange_fail(run, FAILURE_OVERLOADED);

@@ -1,4 +1,5 @@
-/* Fields at the border. First everything hop by hop goes, only then weir adds its own: so a client can strip nothing that weir asserts. */
+/* Fields at the border. First everything hop by hop goes, only then weir adds its own: so a client can strip
+ * nothing that weir asserts. */
 #include "proxy/forwarded.h"
 
 #include <string.h>
@@ -10,7 +11,9 @@
 #include "net/address.h"
 #include "proxy/snapshot.h"
 
-#define NAMED_MOST 32 /* names that a Connection field may list; a client that lists more is not worth serving precisely: the rest is ignored */
+#define NAMED_MOST                                                                                         \
+    32 /* names that a Connection field may list; a client that lists more is not worth serving precisely: \
+          the rest is ignored */
 
 /* What Connection can't name away: framing, Host, and what weir or an earlier trusted hop asserts. */
 static bool field_is_protected(uint16_t id)
@@ -42,7 +45,8 @@ static unsigned named_by_connection(const struct fields *fields, struct span nam
         struct span rest = fields->items[i].value, name;
         while (span_next_element(&rest, &name) && count < NAMED_MOST) {
             uint16_t id = field_id(name);
-            if (name.length == 0 || field_is_hop(id) || field_is_protected(id) || span_equal_nocase(name, SPAN("close")))
+            if (name.length == 0 || field_is_hop(id) || field_is_protected(id) ||
+                span_equal_nocase(name, SPAN("close")))
                 continue;
             names[count++] = name;
         }
@@ -84,8 +88,9 @@ void forwarded_strip_trailers(struct fields *trailers)
     uint16_t kept = 0;
     for (uint16_t i = 0; i < trailers->count; i++) {
         uint16_t id = trailers->items[i].id;
-        if (field_is_hop(id) || field_is_protected(id) || id == FIELD_AUTHORIZATION || id == FIELD_COOKIE || id == FIELD_SET_COOKIE ||
-            id == FIELD_EXPECT || id == FIELD_TRAILER || id == FIELD_CONTENT_ENCODING || id == FIELD_CONTENT_TYPE || id == FIELD_CONTENT_RANGE)
+        if (field_is_hop(id) || field_is_protected(id) || id == FIELD_AUTHORIZATION || id == FIELD_COOKIE ||
+            id == FIELD_SET_COOKIE || id == FIELD_EXPECT || id == FIELD_TRAILER ||
+            id == FIELD_CONTENT_ENCODING || id == FIELD_CONTENT_TYPE || id == FIELD_CONTENT_RANGE)
             continue;
         trailers->items[kept++] = trailers->items[i];
     }
@@ -127,7 +132,8 @@ static struct span cut_last(struct span *list)
     return last;
 }
 
-/* Walks the lines of one field from the last to the first, each from the right, while the address found is trusted. */
+/* Walks the lines of one field from the last to the first, each from the right, while the address found is
+ * trusted. */
 static void walk_client(struct exchange *exchange, const struct snapshot *snapshot, uint16_t id)
 {
     const struct fields *fields = &exchange->request.fields;
@@ -184,7 +190,8 @@ static struct span join_values(struct exchange *exchange, uint16_t id, struct sp
 
 static bool add(struct exchange *exchange, uint16_t id, struct span value)
 {
-    return value.at != NULL && fields_add(&exchange->request.fields, exchange->arena, field_names[id], value, id);
+    return value.at != NULL &&
+           fields_add(&exchange->request.fields, exchange->arena, field_names[id], value, id);
 }
 
 static bool field_is_claim(const struct field *field)
@@ -194,15 +201,18 @@ static bool field_is_claim(const struct field *field)
         return true;
     if ((name.at[0] | 0x20) != 'x' || name.length < 9)
         return false;
-    return (name.length > 12 && span_equal_nocase(span_first(name, 12), SPAN("x-forwarded-"))) || forwarded_is_attempt(name);
+    return (name.length > 12 && span_equal_nocase(span_first(name, 12), SPAN("x-forwarded-"))) ||
+           forwarded_is_attempt(name);
 }
 
 bool forwarded_is_attempt(struct span name)
 {
-    return span_equal_nocase(name, SPAN("x-attempt")) || span_equal_nocase(name, SPAN("x-envoy-attempt-count"));
+    return span_equal_nocase(name, SPAN("x-attempt")) ||
+           span_equal_nocase(name, SPAN("x-envoy-attempt-count"));
 }
 
-/* An untrusted peer's word is dropped on who it speaks for (the known names and everything that begins with X-Forwarded-), and on how often. */
+/* An untrusted peer's word is dropped on who it speaks for (the known names and everything that begins with
+ * X-Forwarded-), and on how often. */
 static void remove_claims(struct fields *fields)
 {
     uint16_t kept = 0;
@@ -217,8 +227,9 @@ static void remove_claims(struct fields *fields)
     fields->count = kept;
 }
 
-/* for=1.2.3.4;proto=https;host="a.test:8443" (RFC 7239 4: IPv6 in brackets and quotes). The host is quoted: it may hold a colon. Once a request, so without
- * printf, which costs a tenth of all that a request does here. */
+/* for=1.2.3.4;proto=https;host="a.test:8443" (RFC 7239 4: IPv6 in brackets and quotes). The host is quoted:
+ * it may hold a colon. Once a request, so without printf, which costs a tenth of all that a request does
+ * here. */
 static struct span forwarded_entry(struct exchange *exchange, struct span ip, struct span scheme)
 {
     struct span host = exchange->request.line.request.authority;
@@ -274,12 +285,15 @@ bool forwarded_add(struct exchange *exchange)
         remove_claims(fields);
     }
     struct span host = exchange->request.line.request.authority;
-    return add(exchange, FIELD_X_FORWARDED_FOR, own_ip) && (known_proto || add(exchange, FIELD_X_FORWARDED_PROTO, scheme)) &&
-           (known_host || host.length == 0 || add(exchange, FIELD_X_FORWARDED_HOST, host)) && add(exchange, FIELD_FORWARDED, entry) &&
-           add(exchange, FIELD_X_REQUEST_ID, id) && add(exchange, FIELD_VIA, via_entry(exchange->http2));
+    return add(exchange, FIELD_X_FORWARDED_FOR, own_ip) &&
+           (known_proto || add(exchange, FIELD_X_FORWARDED_PROTO, scheme)) &&
+           (known_host || host.length == 0 || add(exchange, FIELD_X_FORWARDED_HOST, host)) &&
+           add(exchange, FIELD_FORWARDED, entry) && add(exchange, FIELD_X_REQUEST_ID, id) &&
+           add(exchange, FIELD_VIA, via_entry(exchange->http2));
 }
 
 bool forwarded_add_response(struct exchange *exchange)
 {
-    return fields_add(&exchange->response.fields, exchange->arena, field_names[FIELD_VIA], via_entry(exchange->upstream->http2), FIELD_VIA);
+    return fields_add(&exchange->response.fields, exchange->arena, field_names[FIELD_VIA],
+                      via_entry(exchange->upstream->http2), FIELD_VIA);
 }

@@ -1,4 +1,5 @@
-/* Fields at the border: hop-by-hop removal, Via, X-Forwarded-*, Forwarded, and who the client is (protocol.md 16, 17; RFC 9110 7.6, RFC 7239). */
+/* Fields at the border: hop-by-hop removal, Via, X-Forwarded-*, Forwarded, and who the client is (protocol.md
+ * 16, 17; RFC 9110 7.6, RFC 7239). */
 #ifndef WEIR_PROXY_FORWARDED_H
 #define WEIR_PROXY_FORWARDED_H
 
@@ -12,13 +13,15 @@ struct fields;
 struct head;
 struct snapshot;
 
-/* Removes what must not go on: all that Connection names (but never what weir asserts) and the hop-by-hop fields. Request or response. */
+/* Removes what must not go on: all that Connection names (but never what weir asserts) and the hop-by-hop
+ * fields. Request or response. */
 void forwarded_strip(struct head *head);
 /* From trailers also: framing, Host, Authorization, Cookie, Set-Cookie, forwarding fields. */
 void forwarded_strip_trailers(struct fields *trailers);
 /* exchange->peer_trusted and exchange->client, from the peer, the trusted networks and the fields. */
 void forwarded_find_client(struct exchange *exchange, const struct snapshot *snapshot);
-/* Replaces (untrusted peer) or extends (trusted) the forwarding fields of the request, and adds Via. False: arena cap. */
+/* Replaces (untrusted peer) or extends (trusted) the forwarding fields of the request, and adds Via. False:
+ * arena cap. */
 bool forwarded_add(struct exchange *exchange) MUST_CHECK;
 /* A field that tells which attempt a request is: ours, or Envoy's. */
 bool forwarded_is_attempt(struct span name);

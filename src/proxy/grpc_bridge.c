@@ -1,6 +1,7 @@
 /*
- * What a browser can't do in gRPC, since it sees neither frames nor trailers, gRPC-Web writes into bodies; bytes are http/grpc_web.c's, here are the heads and
- * when what is changed. Cross-origin rules (CORS) are the file's to say, by response fields and a route for OPTIONS.
+ * What a browser can't do in gRPC, since it sees neither frames nor trailers, gRPC-Web writes into bodies;
+ * bytes are http/grpc_web.c's, here are the heads and when what is changed. Cross-origin rules (CORS) are the
+ * file's to say, by response fields and a route for OPTIONS.
  */
 #include "proxy/grpc_bridge.h"
 
@@ -20,7 +21,7 @@ struct grpc_bridge {
     struct grpc_web_writer writer; /* of the response */
     struct span subtype;           /* of the request, for weir's own answers: "+proto" */
     bool text_request, text_response;
-    bool is_grpc;                  /* the response is */
+    bool is_grpc; /* the response is */
 };
 
 /* Its own wish, or the same as it sent. */
@@ -35,7 +36,8 @@ static bool wants_text(const struct fields *fields, enum grpc_kind kind)
 
 static struct span media_type(struct exchange_run *run, struct span subtype)
 {
-    return arena_print(run->exchange.arena, "application/grpc-web%s%.*s", run->bridge->text_response ? "-text" : "", (int)subtype.length,
+    return arena_print(run->exchange.arena, "application/grpc-web%s%.*s",
+                       run->bridge->text_response ? "-text" : "", (int)subtype.length,
                        subtype.length != 0 ? subtype.at : "");
 }
 
@@ -47,7 +49,8 @@ enum failure grpc_bridge_begin(struct exchange_run *run)
     enum grpc_kind kind = grpc_kind(&request->fields, &subtype);
     if (kind != GRPC_WEB && kind != GRPC_WEB_TEXT)
         return FAILURE_NONE;
-    struct span type = arena_print(x->arena, "application/grpc%.*s", (int)subtype.length, subtype.length != 0 ? subtype.at : "");
+    struct span type = arena_print(x->arena, "application/grpc%.*s", (int)subtype.length,
+                                   subtype.length != 0 ? subtype.at : "");
     run->bridge = arena_get_zeroed(x->arena, sizeof *run->bridge);
     if (run->bridge == NULL || type.at == NULL)
         return FAILURE_OVERLOADED;
@@ -78,7 +81,8 @@ enum failure grpc_bridge_request(struct exchange_run *run, struct buf *bytes, bo
 
 static bool is_status(const struct field *field)
 {
-    return field->id == FIELD_GRPC_STATUS || field->id == FIELD_GRPC_MESSAGE || span_equal_nocase(field->name, SPAN("grpc-status-details-bin"));
+    return field->id == FIELD_GRPC_STATUS || field->id == FIELD_GRPC_MESSAGE ||
+           span_equal_nocase(field->name, SPAN("grpc-status-details-bin"));
 }
 
 /* Takes gRPC's status out of a head that is all there is. */
@@ -102,7 +106,8 @@ enum failure grpc_bridge_head(struct exchange_run *run, bool last, struct buf *b
 {
     struct head *response = &run->exchange.response;
     struct span subtype = SPAN_NONE;
-    run->bridge->is_grpc = grpc_kind(&response->fields, &subtype) == GRPC_PLAIN && response->line.response.status == 200;
+    run->bridge->is_grpc =
+        grpc_kind(&response->fields, &subtype) == GRPC_PLAIN && response->line.response.status == 200;
     if (!run->bridge->is_grpc)
         return FAILURE_NONE;
     struct span type = media_type(run, subtype);
@@ -135,7 +140,8 @@ enum failure grpc_bridge_trailers(struct exchange_run *run, const struct fields 
     if (status != NULL)
         run->grpc_status = status->value;
     /* A body that was cut inside a message has a group of base64 begun. */
-    enum failure why = bridge->text_response ? grpc_web_encode(&bridge->writer, &none, true, bytes) : FAILURE_NONE;
+    enum failure why =
+        bridge->text_response ? grpc_web_encode(&bridge->writer, &none, true, bytes) : FAILURE_NONE;
     return why == FAILURE_NONE ? grpc_web_trailers(trailers, bridge->text_response, bytes) : why;
 }
 
@@ -143,7 +149,8 @@ enum failure grpc_bridge_answer(struct exchange_run *run, const struct fields *t
 {
     struct exchange *x = &run->exchange;
     struct span type = media_type(run, run->bridge->subtype);
-    if (type.at == NULL || !fields_add(&x->response.fields, x->arena, field_names[FIELD_CONTENT_TYPE], type, FIELD_CONTENT_TYPE))
+    if (type.at == NULL ||
+        !fields_add(&x->response.fields, x->arena, field_names[FIELD_CONTENT_TYPE], type, FIELD_CONTENT_TYPE))
         return FAILURE_OVERLOADED;
     run->bridge->is_grpc = true;
     return grpc_bridge_trailers(run, trailers, bytes);

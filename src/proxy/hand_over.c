@@ -1,7 +1,8 @@
 /*
- * A worker's `load` is the clients it has and those that are on their way to it, so that nobody is handed more than his share. Who is `shut` (drains or stops) gets no
- * more: giver and taker each write their side before they look at the other's (sequentially consistent), so that either the giver sees that the taker is shut, or the
- * taker sees that a letter is coming and waits for it.
+ * A worker's `load` is the clients it has and those that are on their way to it, so that nobody is handed
+ * more than his share. Who is `shut` (drains or stops) gets no more: giver and taker each write their side
+ * before they look at the other's (sequentially consistent), so that either the giver sees that the taker is
+ * shut, or the taker sees that a letter is coming and waits for it.
  */
 #include "proxy/hand_over.h"
 
@@ -12,7 +13,9 @@
 #include "proxy/snapshot.h"
 
 #define LOOKS 4u /* other workers whose load is looked at: a cache line of another core each */
-#define LEAN 8   /* 1/LEAN more clients than another has, and one, are let be: an even spread of short connections is not worth a letter each */
+#define LEAN                                                                                               \
+    8 /* 1/LEAN more clients than another has, and one, are let be: an even spread of short connections is \
+         not worth a letter each */
 
 struct handed {
     struct letter letter;
@@ -33,7 +36,8 @@ static void open_handed(struct letter *letter, void *reader)
     worker_load_less(worker);
 }
 
-static void post(const struct worker *worker, struct worker *to, int fd, const struct address *peer, const char *address)
+static void post(const struct worker *worker, struct worker *to, int fd, const struct address *peer,
+                 const char *address)
 {
     size_t size = strlen(address) + 1;
     struct handed *handed = xcalloc(1, sizeof(*handed) + size);

@@ -1,6 +1,7 @@
 /*
- * The kernel spreads connections over the workers' sockets by a hash, which is even only in the long run, and connections can live long. So a worker that has more
- * clients than another hands a new one over, before anything was read from it.
+ * The kernel spreads connections over the workers' sockets by a hash, which is even only in the long run, and
+ * connections can live long. So a worker that has more clients than another hands a new one over, before
+ * anything was read from it.
  */
 #ifndef WEIR_PROXY_HAND_OVER_H
 #define WEIR_PROXY_HAND_OVER_H

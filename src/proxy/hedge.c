@@ -1,4 +1,5 @@
-/* When the second attempt is made, and which of both is the exchange's. What an attempt is, forward.c knows. */
+/* When the second attempt is made, and which of both is the exchange's. What an attempt is, forward.c knows.
+ */
 #include "proxy/hedge.h"
 
 #include <assert.h>
@@ -19,12 +20,14 @@
 
 #define LEAST_MS 2u /* sooner than this there is nothing to win */
 
-/* After how long the answer is late, in ms: a percentile of a lognormal distribution with the pool's median and standard deviation. 0: not known. */
+/* After how long the answer is late, in ms: a percentile of a lognormal distribution with the pool's median
+ * and standard deviation. 0: not known. */
 static uint64_t late_after(const struct pool *pool, const struct hedge_config *config)
 {
     static const float deviations[] = {[HEDGE_P90] = 1.2816f, [HEDGE_P95] = 1.6449f, [HEDGE_P99] = 2.3263f};
     float median_us = (float)atomic_load_explicit(&pool->shared->median_us, memory_order_relaxed);
-    float most_us = (float)atomic_load_explicit(&pool->shared->silence_us, memory_order_relaxed); /* one deviation above */
+    /* one deviation above */
+    float most_us = (float)atomic_load_explicit(&pool->shared->silence_us, memory_order_relaxed);
     if (config->after != 0 || median_us < 1 || most_us < 1)
         return config->after;
     uint64_t late = (uint64_t)(median_us * powf(most_us / median_us, deviations[config->at]) / 1000) + 1;
@@ -45,7 +48,8 @@ static bool hedge_is_wise(const struct exchange_run *run)
     memcpy(waiter.tried, run->tried, sizeof run->tried);
     bool full = atomic_load_explicit(&pool->shared->queues, memory_order_relaxed) ||
                 atomic_load_explicit(&pool->shared->waiting, memory_order_relaxed) > 0;
-    if (full || retry_came_so(run) || !upstream_has_other(upstreams, &waiter, run->attempt->waiter.server, true))
+    if (full || retry_came_so(run) ||
+        !upstream_has_other(upstreams, &waiter, run->attempt->waiter.server, true))
         return refuse(COUNTER_hedges_gated);
     return upstream_hedge_spend(upstreams, pool) || refuse(COUNTER_hedges_out_of_budget);
 }
@@ -54,7 +58,8 @@ static void hedge_passed(struct deadline *deadline)
 {
     struct hedge *hedge = CONTAINER_OF(deadline, struct hedge, deadline);
     struct exchange_run *run = hedge->run;
-    bool awaits = run->attempt != NULL && run->attempt->stream != NULL && run->exchange.state == EXCHANGE_FORWARDING && !run->head_sent;
+    bool awaits = run->attempt != NULL && run->attempt->stream != NULL &&
+                  run->exchange.state == EXCHANGE_FORWARDING && !run->head_sent;
     if (!awaits || run->client_closed || run->failed_count >= TRIES_MOST - 2 || !hedge_is_wise(run))
         return;
     hedge->copy = forward_copy(run);
@@ -66,8 +71,8 @@ void hedge_begin(struct exchange_run *run)
 {
     const struct exchange *x = &run->exchange;
     const struct hedge_config *config = run->plan->config->hedge;
-    bool may = method_is_idempotent(x->request.line.request.method) && x->request.body_length == BODY_NONE && run->up.ended && !run->upgrading &&
-               run->sticky_server == NULL && run->pool->servers_count > 1;
+    bool may = method_is_idempotent(x->request.line.request.method) && x->request.body_length == BODY_NONE &&
+               run->up.ended && !run->upgrading && run->sticky_server == NULL && run->pool->servers_count > 1;
     if (!may || run->hedge != NULL)
         return;
     upstream_hedge_earn(run->worker->upstreams, run->pool, (double)config->budget / 100);

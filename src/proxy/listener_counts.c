@@ -1,6 +1,6 @@
 /*
- * Connections by listener address and, where a cap asks for it, by client. One atomic for each connection that comes or goes, which is
- * no request; what is done about a full listener is client_conn's.
+ * Connections by listener address and, where a cap asks for it, by client. One atomic for each connection
+ * that comes or goes, which is no request; what is done about a full listener is client_conn's.
  */
 #include "proxy/listener_counts.h"
 
@@ -23,7 +23,8 @@ struct listener_counts {
     _Atomic int32_t references; /* sites of snapshots */
     _Atomic uint64_t connections;
     pthread_mutex_t lock;
-    struct map *by_client; /* client -> its count, kept in the pointer; as many entries as connections at most */
+    /* client -> its count, kept in the pointer; as many entries as connections at most */
+    struct map *by_client;
     char address[];
 };
 struct listener_counts_set {
@@ -60,7 +61,7 @@ void listener_counts_set_free(struct listener_counts_set *set)
 {
     if (set == NULL)
         return;
-    LIST_EACH_SAFE(node, after, &set->all)
+    LIST_EACH_SAFE (node, after, &set->all)
         listener_counts_free(CONTAINER_OF(node, struct listener_counts, at));
     free(set);
 }
@@ -68,7 +69,7 @@ void listener_counts_set_free(struct listener_counts_set *set)
 struct listener_counts *listener_counts_set_take(struct listener_counts_set *set, const char *address)
 {
     struct listener_counts *counts = NULL;
-    LIST_EACH(node, &set->all) {
+    LIST_EACH (node, &set->all) {
         struct listener_counts *other = CONTAINER_OF(node, struct listener_counts, at);
         if (strcmp(other->address, address) == 0)
             counts = other;
@@ -83,7 +84,7 @@ struct listener_counts *listener_counts_set_take(struct listener_counts_set *set
 
 void listener_counts_set_sweep(struct listener_counts_set *set)
 {
-    LIST_EACH_SAFE(node, after, &set->all) {
+    LIST_EACH_SAFE (node, after, &set->all) {
         struct listener_counts *counts = CONTAINER_OF(node, struct listener_counts, at);
         if (atomic_load_explicit(&counts->references, memory_order_acquire) == 0)
             listener_counts_free(counts);
@@ -118,7 +119,8 @@ static struct span client_key(struct ip_address *masked, const struct ip_address
     return span_make((const char *)masked->bytes, sizeof(masked->bytes));
 }
 
-bool listener_counts_enter_client(struct listener_counts *counts, const struct ip_address *client, uint64_t most)
+bool listener_counts_enter_client(struct listener_counts *counts, const struct ip_address *client,
+                                  uint64_t most)
 {
     struct ip_address masked;
     struct span key = client_key(&masked, client);

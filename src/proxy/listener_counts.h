@@ -1,6 +1,7 @@
 /*
- * How many connections a listener address has, over all workers and across reloads, and how many each client has there. Sets are for the
- * control thread; entering and leaving is for any thread. Caps come with each call: they belong to the snapshot.
+ * How many connections a listener address has, over all workers and across reloads, and how many each client
+ * has there. Sets are for the control thread; entering and leaving is for any thread. Caps come with each
+ * call: they belong to the snapshot.
  */
 #ifndef WEIR_PROXY_LISTENER_COUNTS_H
 #define WEIR_PROXY_LISTENER_COUNTS_H
@@ -19,13 +20,15 @@ void listener_counts_set_free(struct listener_counts_set *set);
 /* Finds or makes the counts of an address, and takes a reference. */
 struct listener_counts *listener_counts_set_take(struct listener_counts_set *set, const char *address);
 void listener_counts_set_sweep(struct listener_counts_set *set); /* drops those nobody refers to */
-void listener_counts_release(struct listener_counts *counts);   /* any thread; NULL allowed; memory goes with the next sweep */
+/* any thread; NULL allowed; memory goes with the next sweep */
+void listener_counts_release(struct listener_counts *counts);
 
 /* most: 0 for no cap. False: the cap is reached and nothing was counted. */
 bool listener_counts_enter(struct listener_counts *counts, uint64_t most) MUST_CHECK;
 void listener_counts_leave(struct listener_counts *counts);
 /* By the client's address, IPv6 by its /64. Only while a cap is configured: it takes a lock. */
-bool listener_counts_enter_client(struct listener_counts *counts, const struct ip_address *client, uint64_t most) MUST_CHECK;
+bool listener_counts_enter_client(struct listener_counts *counts, const struct ip_address *client,
+                                  uint64_t most) MUST_CHECK;
 void listener_counts_leave_client(struct listener_counts *counts, const struct ip_address *client);
 
 #endif

@@ -1,4 +1,5 @@
-/* Each copy is on its own: it has an arena, a hold on the snapshot, one connection to a server and one deadline, and is no exchange. */
+/* Each copy is on its own: it has an arena, a hold on the snapshot, one connection to a server and one
+ * deadline, and is no exchange. */
 #include "proxy/mirror.h"
 
 #include <assert.h>
@@ -143,8 +144,8 @@ static void mirror_timed_out(struct deadline *deadline)
 
 void mirrors_stop(struct worker *worker)
 {
-    LIST_EACH_SAFE(node, after, &worker->mirrors)
-    mirror_give_up(CONTAINER_OF(node, struct mirror, at), FAILURE_SHUTTING_DOWN);
+    LIST_EACH_SAFE (node, after, &worker->mirrors)
+        mirror_give_up(CONTAINER_OF(node, struct mirror, at), FAILURE_SHUTTING_DOWN);
 }
 
 static bool has_room(const struct exchange_run *run)

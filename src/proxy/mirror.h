@@ -1,6 +1,7 @@
 /*
- * Copies of requests for a shadow pool: sent once, their answers dropped. Nothing of the request that is copied waits for its copy, and what would
- * cost too much is not copied: a body over the pool's retry.buffer, more copies at once than the route allows, or any while the shadow pool has nobody well.
+ * Copies of requests for a shadow pool: sent once, their answers dropped. Nothing of the request that is
+ * copied waits for its copy, and what would cost too much is not copied: a body over the pool's retry.buffer,
+ * more copies at once than the route allows, or any while the shadow pool has nobody well.
  */
 #ifndef WEIR_PROXY_MIRROR_H
 #define WEIR_PROXY_MIRROR_H

@@ -1,11 +1,12 @@
-/* The credit rule (architecture: backpressure) and nothing else; who is joined with whom is the exchange's business. */
+/* The credit rule (architecture: backpressure) and nothing else; who is joined with whom is the exchange's
+ * business. */
 #include "proxy/relay.h"
 
 #include "base/block.h"
 #include "http/stream.h"
 
-/* Credits all that is owed when less than half a window waits: so a sender never stalls for bytes that have left, and what
- * waits here is never more than one and a half windows. */
+/* Credits all that is owed when less than half a window waits: so a sender never stalls for bytes that have
+ * left, and what waits here is never more than one and a half windows. */
 static void relay_settle(struct relay *relay)
 {
     if (relay->uncredited == 0 || relay->from == NULL || relay_is_blocked(relay))

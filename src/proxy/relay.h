@@ -1,6 +1,7 @@
 /*
- * One direction of an exchange: body bytes from one stream to the other, with backpressure by one rule: bytes are credited back to the
- * sender once they have left for the receiver. While there is no receiver yet the bytes are held here, and count as not having left.
+ * One direction of an exchange: body bytes from one stream to the other, with backpressure by one rule: bytes
+ * are credited back to the sender once they have left for the receiver. While there is no receiver yet the
+ * bytes are held here, and count as not having left.
  */
 #ifndef WEIR_PROXY_RELAY_H
 #define WEIR_PROXY_RELAY_H
@@ -14,13 +15,13 @@ struct fields;
 struct stream;
 
 struct relay {
-    struct stream *from, *to;      /* to: NULL until relay_attach() */
-    struct buf held;               /* waits for a receiver */
-    struct fields *trailers;       /* end of the message, when it ends with trailers */
-    size_t uncredited;             /* received, not yet credited to the sender */
-    size_t queued;                 /* handed on or held, not yet sent */
+    struct stream *from, *to; /* to: NULL until relay_attach() */
+    struct buf held;          /* waits for a receiver */
+    struct fields *trailers;  /* end of the message, when it ends with trailers */
+    size_t uncredited;        /* received, not yet credited to the sender */
+    size_t queued;            /* handed on or held, not yet sent */
     size_t window;
-    bool ended;                    /* the sender has ended its message */
+    bool ended; /* the sender has ended its message */
 };
 void relay_init(struct relay *relay, struct stream *from, size_t window);
 void relay_attach(struct relay *relay, struct stream *to); /* hands on what is held, and the end if it came */

@@ -1,6 +1,7 @@
 /*
- * The rules of retries. What can't be sent again without harm is not: of a request that is not idempotent no byte may have been given to a
- * connection. The rest is a matter of what it would cost: a budget, the time that is left, and no retries of retries.
+ * The rules of retries. What can't be sent again without harm is not: of a request that is not idempotent no
+ * byte may have been given to a connection. The rest is a matter of what it would cost: a budget, the time
+ * that is left, and no retries of retries.
  */
 #include "proxy/retry.h"
 
@@ -16,8 +17,9 @@
 #include "upstream/pool.h"
 #include "upstream/server.h"
 
-#define REFUSALS_MOST 2 /* streams that a server may refuse of one request before that is a failure of its own */
-#define PAUSE_MOST 25u  /* ms before the first retry of what was sent, twice as much before the next */
+#define REFUSALS_MOST \
+    2 /* streams that a server may refuse of one request before that is a failure of its own */
+#define PAUSE_MOST 25u /* ms before the first retry of what was sent, twice as much before the next */
 
 /* All body bytes that went to a server are still held, so that another can be given them. */
 static bool body_is_held(const struct exchange_run *run)
@@ -94,8 +96,8 @@ static bool time_is_left(const struct exchange_run *run)
     return left * 1000 > (uint64_t)run->retry_pause * 1000 + median_us;
 }
 
-/* The time until the next try: at once when no server has had work from this one, else any time up to a bound that doubles, so that the
- * requests that failed together do not come together again. */
+/* The time until the next try: at once when no server has had work from this one, else any time up to a bound
+ * that doubles, so that the requests that failed together do not come together again. */
 static uint32_t pause_before(struct exchange_run *run, enum retry_class class)
 {
     return class == RETRY_NEVER_SENT ? 0 : rng_below(&run->worker->rng, (PAUSE_MOST << run->retries) + 1);
@@ -107,13 +109,14 @@ static bool refuse(enum counter_id counter)
     return false;
 }
 
-/* One more server may be tried; spends the budget when it says yes. server: that answered; NULL: it is among the tried. */
+/* One more server may be tried; spends the budget when it says yes. server: that answered; NULL: it is among
+ * the tried. */
 static bool may_retry(struct exchange_run *run, enum retry_class class, const struct server *server)
 {
     struct upstream_waiter waiter = {.pool = run->pool, .tried_count = run->failed_count};
     memcpy(waiter.tried, run->tried, sizeof run->tried);
-    if (run->head_sent || run->client_closed || run->retries >= run->pool->config->retry.attempts || !body_is_held(run) ||
-        run->failed_count >= TRIES_MOST - 1)
+    if (run->head_sent || run->client_closed || run->retries >= run->pool->config->retry.attempts ||
+        !body_is_held(run) || run->failed_count >= TRIES_MOST - 1)
         return false;
     if (retry_came_so(run))
         return refuse(COUNTER_retries_of_retries);
@@ -146,7 +149,8 @@ bool retry_same_server(struct exchange_run *run, enum failure why, const struct 
             return false;
         run->replayed = true; /* protocol.md 31 */
     } else if (why == FAILURE_STREAM_REFUSED && run->refusals < REFUSALS_MOST) {
-        run->refusals++; /* it says that it will go (GOAWAY), or that this connection has enough: RFC 9113 8.7 */
+        /* it says that it will go (GOAWAY), or that this connection has enough: RFC 9113 8.7 */
+        run->refusals++;
     } else {
         return false;
     }
@@ -182,5 +186,6 @@ bool retry_tell(struct exchange_run *run)
         return true;
     struct span number = arena_print(x->arena, "%u", (unsigned)x->attempts);
     (void)fields_remove_name(&x->request.fields, SPAN("X-Attempt"));
-    return number.at != NULL && fields_add(&x->request.fields, x->arena, SPAN("X-Attempt"), number, FIELD_OTHER);
+    return number.at != NULL &&
+           fields_add(&x->request.fields, x->arena, SPAN("X-Attempt"), number, FIELD_OTHER);
 }

@@ -1,4 +1,5 @@
-/* Whether a request that came to nothing at a server goes to another one, and when (protocol.md 30 to 32, balancing.md 7). */
+/* Whether a request that came to nothing at a server goes to another one, and when (protocol.md 30 to 32,
+ * balancing.md 7). */
 #ifndef WEIR_PROXY_RETRY_H
 #define WEIR_PROXY_RETRY_H
 
@@ -13,7 +14,8 @@ struct stream;
 
 /* A try came to nothing at this server: for the log, and so that no other try goes there. */
 void retry_record(struct exchange_run *run, struct server *server, const char *why);
-/* The same server is to have the request once more, over another connection: that is no retry. stream: NULL when none was had. */
+/* The same server is to have the request once more, over another connection: that is no retry. stream: NULL
+ * when none was had. */
 bool retry_same_server(struct exchange_run *run, enum failure why, const struct stream *stream) MUST_CHECK;
 /* Another server is to have it; these spend the budget and set run->retry_pause when they say so. */
 bool retry_after_failure(struct exchange_run *run, enum failure why, const struct stream *stream) MUST_CHECK;

@@ -1,4 +1,5 @@
-/* What outlives snapshots: servers by pool and address, limiters by name, ticket keys, connections by listener. Control thread. */
+/* What outlives snapshots: servers by pool and address, limiters by name, ticket keys, connections by
+ * listener. Control thread. */
 #ifndef WEIR_PROXY_SHARED_STATE_H
 #define WEIR_PROXY_SHARED_STATE_H
 

@@ -1,6 +1,7 @@
 /*
- * Turns a checked configuration into what workers read: pools, limits, filters, actions, routers and certificates, each made by its own
- * room; here they are put together, and an error is told with the route, pool or listener it belongs to.
+ * Turns a checked configuration into what workers read: pools, limits, filters, actions, routers and
+ * certificates, each made by its own room; here they are put together, and an error is told with the route,
+ * pool or listener it belongs to.
  */
 #include "proxy/snapshot.h"
 
@@ -50,7 +51,8 @@ static bool build_trusted(struct building *building)
             snapshot->trust_unix = true;
             continue;
         }
-        if (!network_parse(&snapshot->trusted.items[snapshot->trusted.count], texts->items[i], building->error))
+        if (!network_parse(&snapshot->trusted.items[snapshot->trusted.count], texts->items[i],
+                           building->error))
             return error_wrap(building->error, "trusted_proxies");
         snapshot->trusted.count++;
     }
@@ -129,7 +131,8 @@ static bool plan_build(struct building *building, struct plan *plan, const struc
            action_new(&plan->action, route, building->error) && plan_take_pools(building, plan, route);
 }
 
-/* Plans and the router of one list of routes. What was made before an error hangs in *plans and *made for snapshot_free(). */
+/* Plans and the router of one list of routes. What was made before an error hangs in *plans and *made for
+ * snapshot_free(). */
 static bool build_routes(struct building *building, const struct route_config *routes, size_t count,
                          struct plan **plans, size_t *made, struct router **router)
 {
@@ -181,16 +184,16 @@ static bool site_build(struct building *building, struct site *site, const struc
         site->plans = building->snapshot->plans;
         site->plans_count = building->snapshot->plans_count;
         site->router = building->snapshot->router;
-    } else if (!build_routes(building, listener->routes, listener->routes_count, &site->plans, &site->plans_count,
-                             &site->router)) {
+    } else if (!build_routes(building, listener->routes, listener->routes_count, &site->plans,
+                             &site->plans_count, &site->router)) {
         return false;
     }
     site_allow_encoded(site);
     if ((listener->protocol_bits & PROTOCOLS_BUILT) == 0)
         return error_set(building->error, "none of its protocols is built in: this weir speaks http/1.1");
     if (listener->tls != NULL) {
-        site->tls = tls_store_new(listener->tls, listener->protocol_bits & PROTOCOLS_BUILT, building->shared->tickets,
-                                  building->error);
+        site->tls = tls_store_new(listener->tls, listener->protocol_bits & PROTOCOLS_BUILT,
+                                  building->shared->tickets, building->error);
         if (site->tls == NULL)
             return false;
     }
@@ -219,7 +222,8 @@ static bool build_all(struct building *building)
     snapshot->upstream_http.scheme_default = "http";
     if (config->access_log != NULL)
         snapshot->access_log = access_log_new(config->access_log);
-    return build_trusted(building) && build_pools(building) && build_common_routes(building) && build_sites(building);
+    return build_trusted(building) && build_pools(building) && build_common_routes(building) &&
+           build_sites(building);
 }
 
 struct snapshot *snapshot_new(struct config *config, struct shared_state *shared, struct error *error)
@@ -247,7 +251,8 @@ struct snapshot *snapshot_take(struct snapshot *snapshot)
 
 void snapshot_release(struct snapshot *snapshot)
 {
-    /* Release: what this thread read of the snapshot comes before its freeing. Acquire: the last one sees that of all. */
+    /* Release: what this thread read of the snapshot comes before its freeing. Acquire: the last one sees
+     * that of all. */
     if (atomic_fetch_sub_explicit(&snapshot->references, 1, memory_order_acq_rel) != 1)
         return;
     if (snapshot->last_release != NULL)

@@ -1,6 +1,6 @@
 /*
- * Everything one configuration means at run time. Built by control, never written after, counted: one reference for each worker's lease and
- * one for control; the last reference frees it (on control, by letter).
+ * Everything one configuration means at run time. Built by control, never written after, counted: one
+ * reference for each worker's lease and one for control; the last reference frees it (on control, by letter).
  */
 #ifndef WEIR_PROXY_SNAPSHOT_H
 #define WEIR_PROXY_SNAPSHOT_H
@@ -32,12 +32,12 @@ struct action;
 struct plan {
     const struct route_config *config;
     struct filters filters;
-    struct pool **pools;            /* the action, when it is pools */
+    struct pool **pools; /* the action, when it is pools */
     uint32_t *weights;
     uint32_t pools_count, weights_total;
-    struct pool *mirror;            /* gets copies of requests; NULL: none does */
-    struct action *action;          /* redirect or respond (filter/answer.h); NULL: pools */
-    uint64_t body_limit;            /* bytes, 0: none; the route's or the global one */
+    struct pool *mirror;                              /* gets copies of requests; NULL: none does */
+    struct action *action;                            /* redirect or respond (filter/answer.h); NULL: pools */
+    uint64_t body_limit;                              /* bytes, 0: none; the route's or the global one */
     uint32_t timeout, response_timeout, idle_timeout; /* ms; timeout 0: none */
     bool websocket, grpc_web, hedges;
     uint8_t priority; /* enum priority */
@@ -48,31 +48,33 @@ struct site {
     struct router *router;
     struct plan *plans;
     size_t plans_count;
-    bool own_routes;              /* else router and plans are shared with the other sites */
-    struct tls_store *tls;        /* NULL: plain */
+    bool own_routes;       /* else router and plans are shared with the other sites */
+    struct tls_store *tls; /* NULL: plain */
     struct http_settings http;
-    struct listener_counts *counts; /* of connections, shared with the sites of this address in other snapshots */
+    /* of connections, shared with the sites of this address in other snapshots */
+    struct listener_counts *counts;
     bool allow_encoded_slash, allow_encoded_backslash; /* any of its routes allows it */
 };
 struct snapshot {
     _Atomic int32_t references;
-    struct config *config;        /* owned */
-    struct arena *arena;          /* the arrays of plans, sites and pools */
-    struct router *router;        /* of the top-level routes; NULL when every listener has its own */
+    struct config *config; /* owned */
+    struct arena *arena;   /* the arrays of plans, sites and pools */
+    struct router *router; /* of the top-level routes; NULL when every listener has its own */
     struct plan *plans;
     size_t plans_count;
-    struct site *sites;           /* by the listener's place in config->listeners */
+    struct site *sites; /* by the listener's place in config->listeners */
     size_t sites_count;
-    struct pool **pools;          /* by pool->index */
+    struct pool **pools; /* by pool->index */
     size_t pools_count;
-    struct networks trusted;      /* trusted_proxies */
+    struct networks trusted; /* trusted_proxies */
     bool trust_unix;
     struct access_log *access_log; /* NULL: off */
     struct http_settings upstream_http;
     void (*last_release)(struct snapshot *snapshot); /* set by control: brings it home for freeing */
 };
 /* Takes the config over on success. False error: what could not be built, with the config's path. */
-struct snapshot *snapshot_new(struct config *config, struct shared_state *shared, struct error *error) MUST_CHECK;
+struct snapshot *snapshot_new(struct config *config, struct shared_state *shared,
+                              struct error *error) MUST_CHECK;
 struct snapshot *snapshot_take(struct snapshot *snapshot);
 void snapshot_release(struct snapshot *snapshot); /* any thread */
 void snapshot_free(struct snapshot *snapshot);    /* control thread */

@@ -1,6 +1,7 @@
 /*
- * The handshake of a WebSocket between any two versions (RFC 6455 4, RFC 8441). Inside weir it has HTTP/1's form, a GET with Upgrade: an extended CONNECT is made
- * one at the client's border, with a key of weir's own, and the codecs leave key and accept out on HTTP/2. The tunnel that follows is two relays, as everywhere.
+ * The handshake of a WebSocket between any two versions (RFC 6455 4, RFC 8441). Inside weir it has HTTP/1's
+ * form, a GET with Upgrade: an extended CONNECT is made one at the client's border, with a key of weir's own,
+ * and the codecs leave key and accept out on HTTP/2. The tunnel that follows is two relays, as everywhere.
  */
 #include "proxy/websocket.h"
 
@@ -23,7 +24,8 @@ static bool add_field(struct exchange *x, struct fields *fields, uint16_t id, st
     return value.at != NULL && fields_add(fields, x->arena, field_names[id], value, id);
 }
 
-/* A server of HTTP/1 asks for what HTTP/2 has no use for: a key to answer (never the client's own, who has sent none that means anything), and the version. */
+/* A server of HTTP/1 asks for what HTTP/2 has no use for: a key to answer (never the client's own, who has
+ * sent none that means anything), and the version. */
 static bool add_handshake(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
@@ -33,7 +35,8 @@ static bool add_handshake(struct exchange_run *run)
     struct span value = arena_copy(x->arena, span_make(key, base64_encode(bytes, sizeof bytes, key)));
     fields_remove(fields, FIELD_SEC_WEBSOCKET_KEY);
     return add_field(x, fields, FIELD_SEC_WEBSOCKET_KEY, value) &&
-           (fields_find(fields, FIELD_SEC_WEBSOCKET_VERSION) != NULL || add_field(x, fields, FIELD_SEC_WEBSOCKET_VERSION, SPAN("13")));
+           (fields_find(fields, FIELD_SEC_WEBSOCKET_VERSION) != NULL ||
+            add_field(x, fields, FIELD_SEC_WEBSOCKET_VERSION, SPAN("13")));
 }
 
 enum failure websocket_take_connect(struct exchange_run *run)
@@ -81,7 +84,8 @@ enum failure websocket_check(struct exchange_run *run)
         return FAILURE_NONE;
     const struct field *key = fields_find(&request->fields, FIELD_SEC_WEBSOCKET_KEY);
     char accept[WEBSOCKET_ACCEPT_LENGTH];
-    if (request->line.request.method != METHOD_GET || request->body_length != BODY_NONE || key == NULL || !websocket_accept(key->value, accept))
+    if (request->line.request.method != METHOD_GET || request->body_length != BODY_NONE || key == NULL ||
+        !websocket_accept(key->value, accept))
         return FAILURE_UPGRADE_REFUSED;
     request->upgrade = SPAN("websocket");
     run->upgrading = true;
@@ -94,15 +98,19 @@ enum failure websocket_switch(struct exchange_run *run)
     struct head *response = &x->response;
     const struct field *key = fields_find(&x->request.fields, FIELD_SEC_WEBSOCKET_KEY);
     char expected[WEBSOCKET_ACCEPT_LENGTH];
-    if (!run->upgrading || key == NULL || !websocket_accept(key->value, expected) || !span_equal_nocase(response->upgrade, SPAN("websocket")))
+    if (!run->upgrading || key == NULL || !websocket_accept(key->value, expected) ||
+        !span_equal_nocase(response->upgrade, SPAN("websocket")))
         return FAILURE_UPGRADE_INVALID;
     response->upgrade = SPAN("websocket");
     if (x->upstream->http2) {
         fields_remove(&response->fields, FIELD_SEC_WEBSOCKET_ACCEPT);
-        return add_field(x, &response->fields, FIELD_SEC_WEBSOCKET_ACCEPT, arena_copy(x->arena, span_make(expected, sizeof expected)))
+        return add_field(x, &response->fields, FIELD_SEC_WEBSOCKET_ACCEPT,
+                         arena_copy(x->arena, span_make(expected, sizeof expected)))
                    ? FAILURE_NONE
                    : FAILURE_OVERLOADED;
     }
     const struct field *accept = fields_find(&response->fields, FIELD_SEC_WEBSOCKET_ACCEPT);
-    return accept != NULL && span_equal(accept->value, span_make(expected, sizeof expected)) ? FAILURE_NONE : FAILURE_UPGRADE_INVALID;
+    return accept != NULL && span_equal(accept->value, span_make(expected, sizeof expected))
+               ? FAILURE_NONE
+               : FAILURE_UPGRADE_INVALID;
 }

@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include "base/block.h"
-#include "base/pipe.h"
 #include "base/counters.h"
 #include "base/log_writer.h"
+#include "base/pipe.h"
 #include "base/small.h"
 #include "config/config.h"
 #include "http/regex.h"
@@ -39,8 +39,9 @@ struct worker_listener {
     struct worker *worker;
     struct listener *listener;
     const struct site *site;
-    struct lease *lease; /* of the last snapshot that had this address, once the current one has not; else NULL */
-    int fd;              /* control's */
+    /* of the last snapshot that had this address, once the current one has not; else NULL */
+    struct lease *lease;
+    int fd; /* control's */
     char address[];
 };
 /* Any of control's letters. */
@@ -71,7 +72,8 @@ static void lease_free(struct retired *retired)
     free(lease);
 }
 
-/* The last that used it may still look at its snapshot in this turn; control may free it as soon as it is released. */
+/* The last that used it may still look at its snapshot in this turn; control may free it as soon as it is
+ * released. */
 static void lease_end(struct lease *lease)
 {
     lease->worker->old_leases--;
@@ -81,7 +83,8 @@ static void lease_end(struct lease *lease)
 
 static void worker_check_stop(struct worker *worker)
 {
-    if (worker->stopping && worker->old_leases == 0 && worker->lease->users == 0 && atomic_load(&worker->load) == 0)
+    if (worker->stopping && worker->old_leases == 0 && worker->lease->users == 0 &&
+        atomic_load(&worker->load) == 0)
         loop_later(worker->loop, &worker->stop);
 }
 
@@ -110,7 +113,8 @@ void lease_release(struct lease *lease)
 
 static void worker_accept(const struct worker_listener *listener, int fd, const struct address *peer)
 {
-    client_conn_accept(listener->lease != NULL ? listener->lease : listener->worker->lease, listener->site, fd, peer);
+    client_conn_accept(listener->lease != NULL ? listener->lease : listener->worker->lease, listener->site,
+                       fd, peer);
 }
 
 static void worker_accepted(void *owner, int fd, const struct address *peer)
@@ -155,11 +159,11 @@ static void worker_listener_free(struct worker_listener *listener)
     free(listener);
 }
 
-/* The sites of the new snapshot; where it has none, the listener stays on the old one until control takes it away. */
+/* The sites of the new snapshot; where it has none, the listener stays on the old one until control takes it
+ * away. */
 static void worker_move_listeners(struct worker *worker, struct lease *old)
 {
-    LIST_EACH(node, &worker->listeners)
-    {
+    LIST_EACH (node, &worker->listeners) {
         struct worker_listener *listener = CONTAINER_OF(node, struct worker_listener, at);
         const struct site *site = snapshot_site(worker->lease->snapshot, listener->address);
         if (site != NULL) {
@@ -216,8 +220,8 @@ static void open_snapshot(struct letter *letter, void *reader)
     worker->old_leases++;
     (void)lease_hold(old); /* so that it outlives the moving */
     worker_move_listeners(worker, old);
-    LIST_EACH_SAFE(node, after, &worker->clients)
-    client_conn_refresh(CONTAINER_OF(node, struct client_conn, at));
+    LIST_EACH_SAFE (node, after, &worker->clients)
+        client_conn_refresh(CONTAINER_OF(node, struct client_conn, at));
     lease_release(old);
 }
 
@@ -232,8 +236,7 @@ static void open_unlisten(struct letter *letter, void *reader)
 {
     struct worker_letter *mine = letter_of(letter);
     struct worker *worker = reader;
-    LIST_EACH_SAFE(node, after, &worker->listeners)
-    {
+    LIST_EACH_SAFE (node, after, &worker->listeners) {
         struct worker_listener *listener = CONTAINER_OF(node, struct worker_listener, at);
         if (listener->fd != mine->fd)
             continue;
@@ -247,7 +250,8 @@ static void open_unlisten(struct letter *letter, void *reader)
 
 static void worker_check_drained(struct worker *worker)
 {
-    if (!worker->draining || worker->clients_count != 0 || worker->told_drained || atomic_load(&worker->load) != 0)
+    if (!worker->draining || worker->clients_count != 0 || worker->told_drained ||
+        atomic_load(&worker->load) != 0)
         return;
     worker->told_drained = true;
     if (worker->drained != NULL)
@@ -262,14 +266,13 @@ static void open_drain(struct letter *letter, void *reader)
         return;
     worker->draining = true;
     atomic_store(&worker->shut, true);
-    LIST_EACH_SAFE(node, after, &worker->listeners)
-    {
+    LIST_EACH_SAFE (node, after, &worker->listeners) {
         struct worker_listener *listener = CONTAINER_OF(node, struct worker_listener, at);
         listener_take_backlog(listener);
         worker_listener_free(listener);
     }
-    LIST_EACH_SAFE(node, after, &worker->clients)
-    client_conn_drain(CONTAINER_OF(node, struct client_conn, at));
+    LIST_EACH_SAFE (node, after, &worker->clients)
+        client_conn_drain(CONTAINER_OF(node, struct client_conn, at));
     worker_check_drained(worker);
 }
 
@@ -281,10 +284,10 @@ static void open_stop(struct letter *letter, void *reader)
         return;
     worker->stopping = true;
     atomic_store(&worker->shut, true);
-    LIST_EACH_SAFE(node, after, &worker->listeners)
-    worker_listener_free(CONTAINER_OF(node, struct worker_listener, at));
-    LIST_EACH_SAFE(node, after, &worker->clients)
-    client_conn_close(CONTAINER_OF(node, struct client_conn, at));
+    LIST_EACH_SAFE (node, after, &worker->listeners)
+        worker_listener_free(CONTAINER_OF(node, struct worker_listener, at));
+    LIST_EACH_SAFE (node, after, &worker->clients)
+        client_conn_close(CONTAINER_OF(node, struct client_conn, at));
     mirrors_stop(worker);
     deadline_set(&worker->stop_at_the_latest, worker->loop, STOP_MOST);
     worker_check_stop(worker);
@@ -359,8 +362,7 @@ void worker_client_gone(struct worker *worker)
 
 static const struct worker_listener *listener_at(const struct worker *worker, const char *address)
 {
-    LIST_EACH(node, &worker->listeners)
-    {
+    LIST_EACH (node, &worker->listeners) {
         const struct worker_listener *listener = CONTAINER_OF(node, struct worker_listener, at);
         if (strcmp(listener->address, address) == 0)
             return listener;
@@ -369,7 +371,8 @@ static const struct worker_listener *listener_at(const struct worker *worker, co
 }
 
 /* A reload has taken the address away meanwhile: the client is served by what it was accepted with. */
-static void take_by_snapshot(struct worker *worker, struct snapshot *snapshot, const char *address, int fd, const struct address *peer)
+static void take_by_snapshot(struct worker *worker, struct snapshot *snapshot, const char *address, int fd,
+                             const struct address *peer)
 {
     bool current = snapshot == worker->lease->snapshot;
     struct lease *lease = current ? worker->lease : lease_new(worker, snapshot);
@@ -380,7 +383,8 @@ static void take_by_snapshot(struct worker *worker, struct snapshot *snapshot, c
     lease_release(lease);
 }
 
-void worker_take_client(struct worker *worker, struct snapshot *snapshot, const char *address, int fd, const struct address *peer)
+void worker_take_client(struct worker *worker, struct snapshot *snapshot, const char *address, int fd,
+                        const struct address *peer)
 {
     if (worker->stopping) {
         close(fd);

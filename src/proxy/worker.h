@@ -1,4 +1,5 @@
-/* A worker: a thread with a loop, its client connections, its upstream connections, its lease on the current snapshot.
+/* A worker: a thread with a loop, its client connections, its upstream connections, its lease on the current
+ * snapshot.
  */
 #ifndef WEIR_PROXY_WORKER_H
 #define WEIR_PROXY_WORKER_H
@@ -21,8 +22,8 @@ struct snapshot;
 struct upstreams;
 struct worker;
 
-/* A worker's hold on a snapshot. Exchanges are counted plainly; the snapshot's atomic count moves once per worker and
- * reload. */
+/* A worker's hold on a snapshot. Exchanges are counted plainly; the snapshot's atomic count moves once per
+ * worker and reload. */
 struct lease {
     struct snapshot *snapshot;
     struct worker *worker;
@@ -47,8 +48,8 @@ struct worker {
     struct deadline trim;          /* gives warm memory back when no request comes */
     uint64_t exchange_number_seen; /* at the last look */
     bool draining;
-    void (*drained)(struct worker *worker); /* to control: told once, on the worker's thread, when it drains and has no
-                                               client left */
+    void (*drained)(struct worker *worker); /* to control: told once, on the worker's thread, when it drains
+                                               and has no client left */
     void *control;
     _Atomic uint64_t turns; /* grows as long as the loop lives: for the watchdog */
     /* this file's own */
@@ -64,7 +65,8 @@ struct worker {
     _Alignas(CACHE_LINE) _Atomic int32_t load; /* clients it has, and those on their way to it */
     _Atomic bool shut;                         /* it drains or stops: no more */
 };
-_Static_assert(offsetof(struct worker, load) % CACHE_LINE == 0 && sizeof(struct worker) - offsetof(struct worker, load) == CACHE_LINE,
+_Static_assert(offsetof(struct worker, load) % CACHE_LINE == 0 &&
+                   sizeof(struct worker) - offsetof(struct worker, load) == CACHE_LINE,
                "what others write would slow down what a worker reads for each request");
 /* Makes the worker (not yet its thread). cap: blocks it may hold. */
 struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t block_cap);
@@ -74,10 +76,12 @@ bool worker_start(struct worker *worker, struct error *error) MUST_CHECK;
 void worker_join(struct worker *worker);
 void worker_free(struct worker *worker); /* after all have been joined: they write letters to each other */
 /* Letters, from control: */
-void worker_post_snapshot(struct worker *worker, struct snapshot *snapshot); /* takes a reference of its own */
+/* takes a reference of its own */
+void worker_post_snapshot(struct worker *worker, struct snapshot *snapshot);
 void worker_post_listen(struct worker *worker, int fd, const char *address); /* the socket stays control's */
 void worker_post_unlisten(struct worker *worker, int fd, void (*done)(void *),
-                          void *argument);     /* done is called on the worker once it no longer accepts there */
+                          /* done is called on the worker once it no longer accepts there */
+                          void *argument);
 void worker_post_drain(struct worker *worker); /* stop accepting, Connection: close, then drained() */
 void worker_post_stop(struct worker *worker);  /* close all, end the loop */
 void worker_post_ping(struct worker *worker);  /* bumps turns */
@@ -89,7 +93,8 @@ struct lease *lease_take(struct worker *worker); /* the current one */
 struct lease *lease_hold(struct lease *lease);   /* one more user of this one */
 void lease_release(struct lease *lease);         /* what it shows stays good until the end of the turn */
 /* One that another worker has accepted, at an address of that snapshot. */
-void worker_take_client(struct worker *worker, struct snapshot *snapshot, const char *address, int fd, const struct address *peer);
+void worker_take_client(struct worker *worker, struct snapshot *snapshot, const char *address, int fd,
+                        const struct address *peer);
 void worker_load_less(struct worker *worker); /* one that was on its way is there, or does not come */
 void worker_client_came(struct worker *worker);
 /* client_conn tells that one is over, after it has left worker->clients. */

@@ -1,6 +1,7 @@
 /*
- * Conditions are looked at on candidates only, so a plain walk over a handful is the fastest there is. Query parameters
- * are compared as they were received, like everything that weir does not decode before it forwards it.
+ * Conditions are looked at on candidates only, so a plain walk over a handful is the fastest there is. Query
+ * parameters are compared as they were received, like everything that weir does not decode before it forwards
+ * it.
  */
 #include "route/condition.h"
 
@@ -41,7 +42,8 @@ static bool test_new(struct test *test, const struct name_value *pair, struct er
     return true;
 }
 
-static bool tests_new(struct test **tests, size_t *count, const struct name_values *pairs, struct error *error)
+static bool tests_new(struct test **tests, size_t *count, const struct name_values *pairs,
+                      struct error *error)
 {
     *tests = pairs->count != 0 ? xcalloc(pairs->count, sizeof **tests) : NULL;
     for (*count = 0; *count < pairs->count; ++*count)
@@ -65,9 +67,11 @@ bool condition_new(struct condition **made, const struct match_config *match, st
     if (match->methods.count + match->header.count + match->query.count + match->client.count == 0)
         return true;
     struct condition *condition = xcalloc(1, sizeof *condition);
-    condition->methods = match->methods.count != 0 ? xcalloc(match->methods.count, sizeof *condition->methods) : NULL;
+    condition->methods =
+        match->methods.count != 0 ? xcalloc(match->methods.count, sizeof *condition->methods) : NULL;
     for (; condition->methods_count < match->methods.count; condition->methods_count++)
-        condition->methods[condition->methods_count] = span_of(match->methods.items[condition->methods_count]);
+        condition->methods[condition->methods_count] =
+            span_of(match->methods.items[condition->methods_count]);
     if (!tests_new(&condition->headers, &condition->headers_count, &match->header, error) ||
         !tests_new(&condition->queries, &condition->queries_count, &match->query, error) ||
         !clients_new(&condition->clients, &match->client, error)) {
@@ -161,12 +165,13 @@ static bool no_test(char *why, size_t room, const char *what, const struct test 
     if (test->kind == TEST_PRESENT)
         snprintf(at, left, "to be there");
     else
-        snprintf(at, left, test->kind == TEST_EQUAL ? "to be \"%.*s\"" : "to match \"%.*s\"", (int)test->value.length,
-                 test->value.at);
+        snprintf(at, left, test->kind == TEST_EQUAL ? "to be \"%.*s\"" : "to match \"%.*s\"",
+                 (int)test->value.length, test->value.at);
     return false;
 }
 
-bool condition_holds(const struct condition *condition, const struct exchange *exchange, char *why, size_t room)
+bool condition_holds(const struct condition *condition, const struct exchange *exchange, char *why,
+                     size_t room)
 {
     if (condition == NULL)
         return true;

@@ -1,5 +1,5 @@
-/* What a route asks for beside host and path: methods, fields, query parameters, client networks; and paths by regular
- * expression. Compiled once. */
+/* What a route asks for beside host and path: methods, fields, query parameters, client networks; and paths
+ * by regular expression. Compiled once. */
 #ifndef WEIR_ROUTE_CONDITION_H
 #define WEIR_ROUTE_CONDITION_H
 
@@ -14,9 +14,11 @@ struct exchange;
 struct match_config;
 
 /* *condition is NULL when the route asks for nothing of the kind. */
-bool condition_new(struct condition **condition, const struct match_config *match, struct error *error) MUST_CHECK;
+bool condition_new(struct condition **condition, const struct match_config *match,
+                   struct error *error) MUST_CHECK;
 void condition_free(struct condition *condition);
 /* why (NULL: not wanted) gets a sentence when it does not hold. */
-bool condition_holds(const struct condition *condition, const struct exchange *exchange, char *why, size_t room);
+bool condition_holds(const struct condition *condition, const struct exchange *exchange, char *why,
+                     size_t room);
 
 #endif

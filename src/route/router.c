@@ -1,14 +1,14 @@
 /*
- * One hash table for all hosts and paths: a slot is a host pattern with an exact path or a prefix of whole segments,
- * and holds its routes in the order of the file. A request looks up the few slots that could serve it and takes the
- * lowest route number whose conditions hold, so the file's order decides over all kinds of match, and the cost does not
- * grow with the file. How many slots it looks up is bounded by the patterns of the file (labels of the longest
- * wildcard, segments of the longest prefix), never by what a client sends.
+ * One hash table for all hosts and paths: a slot is a host pattern with an exact path or a prefix of whole
+ * segments, and holds its routes in the order of the file. A request looks up the few slots that could serve
+ * it and takes the lowest route number whose conditions hold, so the file's order decides over all kinds of
+ * match, and the cost does not grow with the file. How many slots it looks up is bounded by the patterns of
+ * the file (labels of the longest wildcard, segments of the longest prefix), never by what a client sends.
  */
 #include "route/router.h"
 
-#include <stdio.h>
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,7 +27,8 @@
 #define HOST_ROOM 512u   /* bytes; more than the file lets a name have */
 #define HOSTS_MOST (LABELS_MOST + 2u)
 
-/* A route in a slot's list, or in a host's list of the rest: regular expressions, and routes without a path. */
+/* A route in a slot's list, or in a host's list of the rest: regular expressions, and routes without a path.
+ */
 struct entry {
     uint32_t number, next;
     const struct regex *regex; /* the path must match it; NULL: the slot's path has decided */
@@ -93,7 +94,8 @@ static bool is_plain(char c)
     return c > ' ' && c < 0x7f;
 }
 
-/* Characters that can't stand in a request are taken for their escapes. Usually there are none: then the text of the configuration serves. */
+/* Characters that can't stand in a request are taken for their escapes. Usually there are none: then the text
+ * of the configuration serves. */
 static struct span path_escaped(const char *text, struct arena *arena)
 {
     static const char digits[] = "0123456789ABCDEF";
@@ -120,7 +122,8 @@ static struct span path_normal(const char *text, struct arena *arena)
     const struct target_rules rules = {.allow_encoded_slash = true, .allow_encoded_backslash = true};
     struct target target;
     struct span escaped = path_escaped(text, arena);
-    if (escaped.at == NULL || target_prepare(&target, SPAN_NONE, escaped, SPAN_NONE, &rules, arena) != FAILURE_NONE)
+    if (escaped.at == NULL ||
+        target_prepare(&target, SPAN_NONE, escaped, SPAN_NONE, &rules, arena) != FAILURE_NONE)
         return SPAN_NONE;
     return target.path;
 }
@@ -130,7 +133,8 @@ bool router_path_check(const char *pattern, struct error *error)
     struct arena *arena = arena_new_malloc();
     bool fine = path_normal(pattern, arena).at != NULL;
     arena_free(arena);
-    return fine || error_set(error, "no request has the path \"%s\"; it is not one, or climbs above \"/\"", pattern);
+    return fine ||
+           error_set(error, "no request has the path \"%s\"; it is not one, or climbs above \"/\"", pattern);
 }
 
 /* ---- the tables ---- */
@@ -156,7 +160,8 @@ static uint64_t slot_hash(uint32_t host, enum slot_kind kind, struct span path)
     return hash_keyed_seed(path, (uint64_t)host * 2 + kind);
 }
 
-static struct slot *slot_place(const struct router *router, uint32_t host, enum slot_kind kind, struct span path)
+static struct slot *slot_place(const struct router *router, uint32_t host, enum slot_kind kind,
+                               struct span path)
 {
     uint64_t hash = slot_hash(host, kind, path);
     for (size_t i = hash & (router->slots_room - 1);; i = (i + 1) & (router->slots_room - 1)) {
@@ -299,14 +304,16 @@ static size_t power_of_two(size_t least)
     return power;
 }
 
-/* Sizes everything once: the table of hosts, whose misses walk on, at most half full, that of paths at most three quarters. */
+/* Sizes everything once: the table of hosts, whose misses walk on, at most half full, that of paths at most
+ * three quarters. */
 static void router_size(struct router *router, const struct route_config *routes, size_t count)
 {
     size_t paths = 0, entries = 0;
     struct map *hosts = map_new(); /* large files name few hosts in many routes */
     for (size_t i = 0; i < count; i++) {
         const struct match_config *match = &routes[i].match;
-        size_t h = match->host.count != 0 ? match->host.count : 1, p = match->path.count != 0 ? match->path.count : 1;
+        size_t h = match->host.count != 0 ? match->host.count : 1,
+               p = match->path.count != 0 ? match->path.count : 1;
         for (size_t k = 0; k < match->host.count; k++)
             map_set(hosts, span_of(match->host.items[k]), router);
         paths += match->path.count;
@@ -472,7 +479,8 @@ static bool host_fits(const struct texts *patterns, struct span host)
         struct span pattern = host_normal(patterns->items[i], room);
         if (span_starts(pattern, SPAN("*."))) {
             struct span suffix = span_skip(pattern, 1);
-            if (host.length > suffix.length && span_equal(span_skip(host, host.length - suffix.length), suffix))
+            if (host.length > suffix.length &&
+                span_equal(span_skip(host, host.length - suffix.length), suffix))
                 return true;
         } else if (span_equal(pattern, host)) {
             return true;
@@ -516,7 +524,8 @@ bool router_explain(const struct router *router, uint32_t number, const struct e
     bool host_is = host_fits(&match->host, host), path_is = path_fits(&match->path, path, arena);
     arena_free(arena);
     if (!host_is)
-        snprintf(why, room, "it serves another host than \"%.*s\"", (int)host.length, host.length != 0 ? host.at : "");
+        snprintf(why, room, "it serves another host than \"%.*s\"", (int)host.length,
+                 host.length != 0 ? host.at : "");
     else if (!path_is)
         snprintf(why, room, "it serves other paths than \"%.*s\"", (int)path.length, path.at);
     return host_is && path_is && condition_holds(router->conditions[number], exchange, why, room);

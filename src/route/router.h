@@ -1,6 +1,6 @@
 /*
- * Which route serves a request: first match in the order of the file, found through indexes by host and path, never by
- * a scan that grows with the file. Read-only once built; shared by all workers.
+ * Which route serves a request: first match in the order of the file, found through indexes by host and path,
+ * never by a scan that grows with the file. Read-only once built; shared by all workers.
  */
 #ifndef WEIR_ROUTE_ROUTER_H
 #define WEIR_ROUTE_ROUTER_H
@@ -20,9 +20,10 @@ struct route {
     const struct route_config *config;
     uint32_t number; /* its place in the file, from 0: index of the snapshot's plan */
 };
-/* routes: of one listener or the top level. Regexes are compiled here (error tells route and offset). The error's
- * place: *bad is the index of the route. */
-struct router *router_new(const struct route_config *routes, size_t count, size_t *bad, struct error *error) MUST_CHECK;
+/* routes: of one listener or the top level. Regexes are compiled here (error tells route and offset). The
+ * error's place: *bad is the index of the route. */
+struct router *router_new(const struct route_config *routes, size_t count, size_t *bad,
+                          struct error *error) MUST_CHECK;
 void router_free(struct router *router);
 /* The first route that matches, or NULL. Reads exchange->target, request, client. */
 const struct route *router_find(const struct router *router, const struct exchange *exchange);

@@ -1,8 +1,8 @@
 /*
- * One table says what a section of the file is: each key is a row with its type, default, range and prose, and the
- * field of the plain struct it fills. From the rows come reading, messages, the effective configuration, the JSON
- * Schema and the list that the manual is held against. The key's name is the field's name, and a row does not compile
- * for a field of another type.
+ * One table says what a section of the file is: each key is a row with its type, default, range and prose,
+ * and the field of the plain struct it fills. From the rows come reading, messages, the effective
+ * configuration, the JSON Schema and the list that the manual is held against. The key's name is the field's
+ * name, and a row does not compile for a field of another type.
  */
 #ifndef WEIR_SCHEMA_SCHEMA_H
 #define WEIR_SCHEMA_SCHEMA_H
@@ -47,10 +47,11 @@ enum schema_flag {
     SCHEMA_SINGLE = 2,   /* one section may stand where the list is meant */
     SCHEMA_PRESENT = 4,  /* an optional section that is there with its defaults unless it is `false` */
     SCHEMA_OWN = 8,      /* can't be given by a section of defaults */
-    SCHEMA_PARTIAL = 16, /* a section of defaults: what it gives stands for every other section of its schema */
-    SCHEMA_SEEN = 32,    /* its keys are those of another place: lists and manual don't repeat them */
-    SCHEMA_MERGED = 64,  /* its effect is in other sections: not part of the effective configuration */
-    SCHEMA_SECRET = 128  /* its texts are not printed with the effective configuration */
+    /* a section of defaults: what it gives stands for every other section of its schema */
+    SCHEMA_PARTIAL = 16,
+    SCHEMA_SEEN = 32,   /* its keys are those of another place: lists and manual don't repeat them */
+    SCHEMA_MERGED = 64, /* its effect is in other sections: not part of the effective configuration */
+    SCHEMA_SECRET = 128 /* its texts are not printed with the effective configuration */
 };
 
 #define SCHEMA_NO_LIMIT UINT64_MAX
@@ -68,8 +69,9 @@ struct schema_key {
     enum schema_type item;      /* of texts and pairs: STRING, TEMPLATE, PATH or REFERENCE */
     const char *const *choices; /* ends with NULL */
     const char *word;           /* a word that stands for 0, such as auto */
-    const char *const *words;   /* others, ends with NULL: they stand for SCHEMA_WORD(0), SCHEMA_WORD(1) ... */
-    const char *refers;         /* key of the root */
+    /* others, ends with NULL: they stand for SCHEMA_WORD(0), SCHEMA_WORD(1) ... */
+    const char *const *words;
+    const char *refers; /* key of the root */
     const struct schema *section;
     /* What the type alone can't say about a value. False: why, as the rest of the sentence `"value" ...`. */
     bool (*check)(struct span value, struct error *error);
@@ -96,88 +98,94 @@ struct schema_alias {
 
 #define SCHEMA_MEMBER(section_, field_) (((section_ *)NULL)->field_)
 #define SCHEMA_AT(section_, field_, holds_) (offsetof(section_, field_) + 0 * sizeof(char[(holds_) ? 1 : -1]))
-#define SCHEMA_IS(section_, field_, ctype_)                                                                            \
+#define SCHEMA_IS(section_, field_, ctype_) \
     SCHEMA_AT(section_, field_, _Generic(SCHEMA_MEMBER(section_, field_), ctype_ : 1, default : 0))
-#define SCHEMA_IS_INT(section_, field_)                                                                                \
-    SCHEMA_AT(section_, field_, _Generic(SCHEMA_MEMBER(section_, field_), uint64_t : 1, int64_t : 1, default : 0))
-#define SCHEMA_IS_ENUM(section_, field_)                                                                               \
-    SCHEMA_AT(section_, field_,                                                                                        \
-              sizeof(SCHEMA_MEMBER(section_, field_)) == sizeof(unsigned) &&                                           \
-                  _Generic(SCHEMA_MEMBER(section_, field_), const char * : 0, uint64_t : 0, bool : 0, default : 1))
+#define SCHEMA_IS_INT(section_, field_) \
+    SCHEMA_AT(section_, field_,         \
+              _Generic(SCHEMA_MEMBER(section_, field_), uint64_t : 1, int64_t : 1, default : 0))
+#define SCHEMA_IS_ENUM(section_, field_)                                                              \
+    SCHEMA_AT(section_, field_,                                                                       \
+              sizeof(SCHEMA_MEMBER(section_, field_)) == sizeof(unsigned) &&                          \
+                  _Generic(SCHEMA_MEMBER(section_, field_), const char * : 0, uint64_t : 0, bool : 0, \
+                           default : 1))
 
 /* The last argument is the prose; more designated members may follow it. */
-#define KEY_BOOL(section_, field_, fallback_, ...) KEY_BOOL_AS(section_, field_, #field_, fallback_, __VA_ARGS__)
-#define KEY_BOOL_AS(section_, field_, name_, fallback_, ...)                                                           \
-    {                                                                                                                  \
-        .name = (name_), .type = SCHEMA_BOOL, .offset = SCHEMA_IS(section_, field_, bool), .fallback = (fallback_),    \
-        .text = __VA_ARGS__                                                                                            \
+#define KEY_BOOL(section_, field_, fallback_, ...) \
+    KEY_BOOL_AS(section_, field_, #field_, fallback_, __VA_ARGS__)
+#define KEY_BOOL_AS(section_, field_, name_, fallback_, ...)                               \
+    {                                                                                      \
+        .name = (name_), .type = SCHEMA_BOOL, .offset = SCHEMA_IS(section_, field_, bool), \
+        .fallback = (fallback_), .text = __VA_ARGS__                                       \
     }
-#define KEY_NUMBER(type_, section_, field_, fallback_, least_, most_, ...)                                             \
-    {                                                                                                                  \
-        .name = #field_, .type = (type_), .offset = SCHEMA_IS_INT(section_, field_), .fallback = (fallback_),          \
-        .least = (least_), .most = (most_), .text = __VA_ARGS__                                                        \
+#define KEY_NUMBER(type_, section_, field_, fallback_, least_, most_, ...)               \
+    {                                                                                    \
+        .name = #field_, .type = (type_), .offset = SCHEMA_IS_INT(section_, field_),     \
+        .fallback = (fallback_), .least = (least_), .most = (most_), .text = __VA_ARGS__ \
     }
 #define KEY_INT(...) KEY_NUMBER(SCHEMA_INT, __VA_ARGS__)
 #define KEY_SIZE(...) KEY_NUMBER(SCHEMA_SIZE, __VA_ARGS__)
 #define KEY_DURATION(...) KEY_NUMBER(SCHEMA_DURATION, __VA_ARGS__)
 #define KEY_PERCENT(...) KEY_NUMBER(SCHEMA_PERCENT, __VA_ARGS__)
-#define KEY_RATE(section_, field_, ...)                                                                                \
-    {                                                                                                                  \
-        .name = #field_, .type = SCHEMA_RATE, .offset = SCHEMA_IS(section_, field_, struct rate), .text = __VA_ARGS__  \
+#define KEY_RATE(section_, field_, ...)                                                           \
+    {                                                                                             \
+        .name = #field_, .type = SCHEMA_RATE, .offset = SCHEMA_IS(section_, field_, struct rate), \
+        .text = __VA_ARGS__                                                                       \
     }
-#define KEY_CHOICE(section_, field_, fallback_, choices_, ...)                                                         \
-    {                                                                                                                  \
-        .name = #field_, .type = SCHEMA_CHOICE, .offset = SCHEMA_IS_ENUM(section_, field_), .fallback = (fallback_),   \
-        .choices = (choices_), .text = __VA_ARGS__                                                                     \
+#define KEY_CHOICE(section_, field_, fallback_, choices_, ...)                              \
+    {                                                                                       \
+        .name = #field_, .type = SCHEMA_CHOICE, .offset = SCHEMA_IS_ENUM(section_, field_), \
+        .fallback = (fallback_), .choices = (choices_), .text = __VA_ARGS__                 \
     }
-#define KEY_CHARS(type_, section_, field_, fallback_, ...)                                                             \
-    {                                                                                                                  \
-        .name = #field_, .type = (type_), .offset = SCHEMA_IS(section_, field_, const char *),                         \
-        .fallback = (fallback_), .text = __VA_ARGS__                                                                   \
+#define KEY_CHARS(type_, section_, field_, fallback_, ...)                                     \
+    {                                                                                          \
+        .name = #field_, .type = (type_), .offset = SCHEMA_IS(section_, field_, const char *), \
+        .fallback = (fallback_), .text = __VA_ARGS__                                           \
     }
 #define KEY_STRING(...) KEY_CHARS(SCHEMA_STRING, __VA_ARGS__)
 #define KEY_TEMPLATE(...) KEY_CHARS(SCHEMA_TEMPLATE, __VA_ARGS__)
 #define KEY_PATH(...) KEY_CHARS(SCHEMA_PATH, __VA_ARGS__)
-#define KEY_REFERENCE(section_, field_, refers_, ...)                                                                  \
-    {                                                                                                                  \
-        .name = #field_, .type = SCHEMA_REFERENCE, .offset = SCHEMA_IS(section_, field_, const char *),                \
-        .refers = (refers_), .text = __VA_ARGS__                                                                       \
+#define KEY_REFERENCE(section_, field_, refers_, ...)                                                   \
+    {                                                                                                   \
+        .name = #field_, .type = SCHEMA_REFERENCE, .offset = SCHEMA_IS(section_, field_, const char *), \
+        .refers = (refers_), .text = __VA_ARGS__                                                        \
     }
-#define KEY_TEXTS(item_, section_, field_, fallback_, ...)                                                             \
-    {                                                                                                                  \
-        .name = #field_, .type = SCHEMA_TEXTS, .item = (item_), .offset = SCHEMA_IS(section_, field_, struct texts),   \
-        .fallback = (fallback_), .text = __VA_ARGS__                                                                   \
+#define KEY_TEXTS(item_, section_, field_, fallback_, ...)                                                \
+    {                                                                                                     \
+        .name = #field_, .type = SCHEMA_TEXTS, .item = (item_),                                           \
+        .offset = SCHEMA_IS(section_, field_, struct texts), .fallback = (fallback_), .text = __VA_ARGS__ \
     }
-#define KEY_PAIRS(item_, section_, field_, ...)                                                                        \
-    {                                                                                                                  \
-        .name = #field_, .type = SCHEMA_PAIRS, .item = (item_),                                                        \
-        .offset = SCHEMA_IS(section_, field_, struct name_values), .text = __VA_ARGS__                                 \
+#define KEY_PAIRS(item_, section_, field_, ...)                                        \
+    {                                                                                  \
+        .name = #field_, .type = SCHEMA_PAIRS, .item = (item_),                        \
+        .offset = SCHEMA_IS(section_, field_, struct name_values), .text = __VA_ARGS__ \
     }
-#define KEY_SECTION(section_, field_, ctype_, schema_, ...)                                                            \
-    {                                                                                                                  \
-        .name = #field_, .type = SCHEMA_SECTION, .offset = SCHEMA_IS(section_, field_, ctype_), .section = &(schema_), \
-        .text = __VA_ARGS__                                                                                            \
+#define KEY_SECTION(section_, field_, ctype_, schema_, ...)                                     \
+    {                                                                                           \
+        .name = #field_, .type = SCHEMA_SECTION, .offset = SCHEMA_IS(section_, field_, ctype_), \
+        .section = &(schema_), .text = __VA_ARGS__                                              \
     }
-#define KEY_OPTIONAL(section_, field_, ctype_, schema_, ...)                                                           \
-    {                                                                                                                  \
-        .name = #field_, .type = SCHEMA_OPTIONAL, .offset = SCHEMA_IS(section_, field_, ctype_ *),                     \
-        .section = &(schema_), .text = __VA_ARGS__                                                                     \
+#define KEY_OPTIONAL(section_, field_, ctype_, schema_, ...)                                       \
+    {                                                                                              \
+        .name = #field_, .type = SCHEMA_OPTIONAL, .offset = SCHEMA_IS(section_, field_, ctype_ *), \
+        .section = &(schema_), .text = __VA_ARGS__                                                 \
     }
-#define KEY_MANY(type_, section_, field_, ctype_, schema_, ...)                                                        \
-    {                                                                                                                  \
-        .name = #field_, .type = (type_), .offset = SCHEMA_IS(section_, field_, ctype_ *),                             \
-        .count_offset = SCHEMA_IS(section_, field_##_count, size_t), .section = &(schema_), .text = __VA_ARGS__        \
+#define KEY_MANY(type_, section_, field_, ctype_, schema_, ...)                             \
+    {                                                                                       \
+        .name = #field_, .type = (type_), .offset = SCHEMA_IS(section_, field_, ctype_ *),  \
+        .count_offset = SCHEMA_IS(section_, field_##_count, size_t), .section = &(schema_), \
+        .text = __VA_ARGS__                                                                 \
     }
 #define KEY_SECTIONS(...) KEY_MANY(SCHEMA_SECTIONS, __VA_ARGS__)
 #define KEY_MAP(...) KEY_MANY(SCHEMA_MAP, __VA_ARGS__)
-#define KEY_END                                                                                                        \
-    {                                                                                                                  \
-        .name = NULL                                                                                                   \
+#define KEY_END      \
+    {                \
+        .name = NULL \
     }
 
 /* ---- reading ---- */
 
-/* A document: the main file and those it includes, as a tree that knows its places. Nodes live as long as the document.
+/* A document: the main file and those it includes, as a tree that knows its places. Nodes live as long as the
+ * document.
  */
 struct schema_document *schema_document_new(struct schema_report *report);
 void schema_document_free(struct schema_document *document); /* NULL allowed */
@@ -188,15 +196,16 @@ bool schema_document_read_text(struct schema_document *document, const char *nam
                                size_t length) MUST_CHECK;
 
 /*
- * The tree as a struct of `root`, in memory of `arena`. Problems go to the report and the value falls back to its
- * default, so that reading goes on: the struct is whole only when the report has no errors.
+ * The tree as a struct of `root`, in memory of `arena`. Problems go to the report and the value falls back to
+ * its default, so that reading goes on: the struct is whole only when the report has no errors.
  */
-void *schema_load(struct schema_document *document, const struct schema *root, const struct schema_alias *aliases,
-                  struct arena *arena) MUST_CHECK;
+void *schema_load(struct schema_document *document, const struct schema *root,
+                  const struct schema_alias *aliases, struct arena *arena) MUST_CHECK;
 
 /* ---- places, for what a row can't say; good while the document lives ---- */
 
-/* Where the value of a field stands; nowhere when the file does not give it. Also for items of texts and pairs. */
+/* Where the value of a field stands; nowhere when the file does not give it. Also for items of texts and
+ * pairs. */
 struct schema_place schema_place(const struct schema_document *document, const void *field);
 /* Where the key of that value stands. */
 struct schema_place schema_place_key(const struct schema_document *document, const void *field);

@@ -1,7 +1,8 @@
 /*
- * YAML to a tree that knows its places, over the event interface of libyaml. What that library lets pass silently is
- * decided here: duplicate keys, undefined and endless aliases, merge keys, tags, several documents, depth and size.
- * What keys and values mean is left to schema_load.c, other files to schema_include.c.
+ * YAML to a tree that knows its places, over the event interface of libyaml. What that library lets pass
+ * silently is decided here: duplicate keys, undefined and endless aliases, merge keys, tags, several
+ * documents, depth and size. What keys and values mean is left to schema_load.c, other files to
+ * schema_include.c.
  */
 #include "schema/schema_document.h"
 
@@ -46,7 +47,8 @@ static const struct {
     {"mapping values are not allowed in this context",
      "\":\" cannot stand here; is the line indented like its neighbours, or does the value before it need quotes?"},
     {"could not find expected ':'", "\":\" is missing after the key"},
-    {"block sequence entries are not allowed in this context", "an item of a list (\"- \") cannot stand here"},
+    {"block sequence entries are not allowed in this context",
+     "an item of a list (\"- \") cannot stand here"},
     {"block mapping entries are not allowed in this context", "a key cannot stand here"},
     {"mapping keys are not allowed in this context", "a key cannot stand here"},
     {"did not find expected '-' indicator",
@@ -63,7 +65,8 @@ static const struct {
     {"found undefined tag handle", "tags such as !name are not supported"},
     {"found a tab character where an indentation space is expected", "a tab cannot indent; use spaces"},
     {"found a tab character that violates indentation", "a tab cannot indent; use spaces"},
-    {"did not find expected alphabetic or numeric character", "\"*\" and \"&\" cannot begin a value; put it in quotes"},
+    {"did not find expected alphabetic or numeric character",
+     "\"*\" and \"&\" cannot begin a value; put it in quotes"},
     {"found incompatible YAML document", "only YAML 1.1 and 1.2 are read"},
 };
 
@@ -149,7 +152,8 @@ static void syntax_error(struct reader *reader)
     if (strcmp(problem, "found character that cannot start any token") == 0) {
         char c = char_at(reader, mark);
         (void)snprintf(starts, sizeof(starts), "\"%c\" cannot begin a value; put the value in quotes", c);
-        reader_stop(reader, mark_place(reader, mark, 1), c == '\t' ? "a tab cannot indent; use spaces" : starts);
+        reader_stop(reader, mark_place(reader, mark, 1),
+                    c == '\t' ? "a tab cannot indent; use spaces" : starts);
         return;
     }
     bool quoted = parser->context != NULL && strstr(parser->context, "quoted scalar") != NULL;
@@ -200,8 +204,8 @@ static void anchor_set(struct reader *reader, const yaml_char_t *anchor, struct 
     struct span name = span_of((const char *)anchor);
     struct node *first = map_get(reader->anchors, name);
     if (first != NULL) {
-        schema_report_add(reader->document->report, SCHEMA_ERROR, event_place(reader), "anchor \"%s\" is set twice",
-                          name.at);
+        schema_report_add(reader->document->report, SCHEMA_ERROR, event_place(reader),
+                          "anchor \"%s\" is set twice", name.at);
         schema_report_add(reader->document->report, SCHEMA_NOTE, node_place(first), "it was set here first");
         return;
     }
@@ -212,11 +216,12 @@ static void tag_refuse(struct reader *reader, const yaml_char_t *tag)
 {
     if (tag != NULL)
         schema_report_add(reader->document->report, SCHEMA_ERROR, event_place(reader),
-                          "tags such as %s are not supported; the key decides what a value is", (const char *)tag);
+                          "tags such as %s are not supported; the key decides what a value is",
+                          (const char *)tag);
 }
 
-/* An alias is the node it names, not a copy: only what reads the tree pays for each use, and that is what the cap
- * counts. */
+/* An alias is the node it names, not a copy: only what reads the tree pays for each use, and that is what the
+ * cap counts. */
 static struct node *alias_read(struct reader *reader)
 {
     struct schema_document *document = reader->document;
@@ -228,8 +233,8 @@ static struct node *alias_read(struct reader *reader)
         return refused_new(reader);
     }
     if (node->open) {
-        schema_report_add(document->report, SCHEMA_ERROR, event_place(reader), "alias \"%s\" stands in its own anchor",
-                          name);
+        schema_report_add(document->report, SCHEMA_ERROR, event_place(reader),
+                          "alias \"%s\" stands in its own anchor", name);
         return refused_new(reader);
     }
     document->alias_nodes += node->expanded;
@@ -242,7 +247,8 @@ static struct node *alias_read(struct reader *reader)
 static struct node *scalar_read(struct reader *reader)
 {
     struct node *node = node_new(reader, NODE_SCALAR);
-    const struct span value = {(const char *)reader->event.data.scalar.value, reader->event.data.scalar.length};
+    const struct span value = {(const char *)reader->event.data.scalar.value,
+                               reader->event.data.scalar.length};
     node->as.text = arena_copy(reader->document->arena, value);
     assert(node->as.text.at != NULL);
     node->plain = reader->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
@@ -333,7 +339,8 @@ static struct node *collection_read(struct reader *reader, enum node_kind kind, 
     struct node *node = node_new(reader, kind);
     bool is_map = kind == NODE_MAP;
     tag_refuse(reader, is_map ? reader->event.data.mapping_start.tag : reader->event.data.sequence_start.tag);
-    anchor_set(reader, is_map ? reader->event.data.mapping_start.anchor : reader->event.data.sequence_start.anchor,
+    anchor_set(reader,
+               is_map ? reader->event.data.mapping_start.anchor : reader->event.data.sequence_start.anchor,
                node);
     if (reader->depth++ == DEPTH_MOST)
         reader_stop(reader, event_place(reader), "nested more than 64 deep");
@@ -423,7 +430,8 @@ static struct schema_source *source_add(struct schema_document *document, const 
 {
     if (document->sources_count == document->sources_room) {
         document->sources_room = document->sources_room != 0 ? document->sources_room * 2 : 8;
-        document->sources = xrealloc(document->sources, document->sources_room * sizeof(struct schema_source *));
+        document->sources =
+            xrealloc(document->sources, document->sources_room * sizeof(struct schema_source *));
     }
     struct schema_source *source = document_get(document, sizeof(*source));
     source->name = arena_text(document->arena, name);
@@ -460,7 +468,8 @@ static struct node *source_parse(struct schema_document *document, struct schema
     if (yaml_parser_initialize(&reader.parser) == 0)
         die("no memory to read %s", source->name);
     yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&reader.parser, (const unsigned char *)source->bytes.at, source->bytes.length);
+    yaml_parser_set_input_string(&reader.parser, (const unsigned char *)source->bytes.at,
+                                 source->bytes.length);
     struct node *root = stream_read(&reader);
     yaml_event_delete(&reader.event);
     yaml_parser_delete(&reader.parser);
@@ -469,8 +478,8 @@ static struct node *source_parse(struct schema_document *document, struct schema
     return reader.failed ? NULL : root;
 }
 
-/* All bytes of a descriptor, at most one more than a file may have, so that the parser's check sees that it is too
- * large. */
+/* All bytes of a descriptor, at most one more than a file may have, so that the parser's check sees that it
+ * is too large. */
 static bool bytes_read(int file, struct text *bytes)
 {
     char piece[16384];
@@ -549,12 +558,15 @@ static bool document_finish(struct schema_document *document, struct node *root,
 
 bool schema_document_read(struct schema_document *document, const char *path)
 {
-    return document_finish(document, document_read_file(document, path, NULL), strcmp(path, "-") != 0 ? path : NULL);
+    return document_finish(document, document_read_file(document, path, NULL),
+                           strcmp(path, "-") != 0 ? path : NULL);
 }
 
-bool schema_document_read_text(struct schema_document *document, const char *name, const char *text, size_t length)
+bool schema_document_read_text(struct schema_document *document, const char *name, const char *text,
+                               size_t length)
 {
-    struct schema_source *source = source_add(document, name, arena_copy(document->arena, span_make(text, length)));
+    struct schema_source *source =
+        source_add(document, name, arena_copy(document->arena, span_make(text, length)));
     source_locate(document, source, name);
     return document_finish(document, source_parse(document, source), NULL);
 }

@@ -47,22 +47,26 @@ struct schema_document {
     size_t sources_count, sources_room;
     size_t bytes; /* of all sources */
     uint32_t alias_nodes;
-    bool incomplete;            /* an included file could not be read: what seems to be missing may stand there */
+    /* an included file could not be read: what seems to be missing may stand there */
+    bool incomplete;
     struct places *places;
 };
 
 struct schema_place node_place(const struct node *node);
 bool node_is_null(const struct node *node);
 struct node *node_get(const struct node *map, const char *key);
-/* schema_document.c: reads one file as a tree, its includes not followed; NULL after an error. `from`: the value that
- * names it, or NULL. */
+/* schema_document.c: reads one file as a tree, its includes not followed; NULL after an error. `from`: the
+ * value that names it, or NULL. */
 struct node *document_read_file(struct schema_document *document, const char *path, const struct node *from);
-/* schema_include.c: merges what `include:` of the root names into it. `path` of the main file, NULL when there is none.
+/* schema_include.c: merges what `include:` of the root names into it. `path` of the main file, NULL when
+ * there is none.
  */
 void document_include(struct schema_document *document, const char *path);
 /* schema_place.c */
-void place_add(struct schema_document *document, const void *address, bool is_section, const struct node *key, const struct node *value);
-void place_break(struct schema_document *document, const void *section); /* something in it was refused; it has a place */
+void place_add(struct schema_document *document, const void *address, bool is_section, const struct node *key,
+               const struct node *value);
+/* something in it was refused; it has a place */
+void place_break(struct schema_document *document, const void *section);
 struct places *places_new(void);
 void places_free(struct places *places);
 

@@ -1,4 +1,5 @@
-/* Structs as YAML that reads back to the same: the effective configuration, defaults filled in and other files merged.
+/* Structs as YAML that reads back to the same: the effective configuration, defaults filled in and other
+ * files merged.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -60,12 +61,14 @@ static void texts_dump(const struct schema_key *key, const struct texts *texts, 
     text_print(to, " [");
     for (size_t i = 0; i < texts->count; i++) {
         text_print(to, "%s", i == 0 ? "" : ", ");
-        string_dump(key->flags & SCHEMA_SECRET ? SECRET_SHOWN : texts->items[i], key->item == SCHEMA_TEMPLATE, to);
+        string_dump(key->flags & SCHEMA_SECRET ? SECRET_SHOWN : texts->items[i], key->item == SCHEMA_TEMPLATE,
+                    to);
     }
     text_print(to, "]\n");
 }
 
-static void pairs_dump(const struct schema_key *key, const struct name_values *pairs, struct text *to, int indent)
+static void pairs_dump(const struct schema_key *key, const struct name_values *pairs, struct text *to,
+                       int indent)
 {
     if (pairs->count == 0)
         return;
@@ -79,7 +82,8 @@ static void pairs_dump(const struct schema_key *key, const struct name_values *p
     }
 }
 
-/* A section below its key. `empty` says what stands there when nothing in it is set; NULL: the key is left out. */
+/* A section below its key. `empty` says what stands there when nothing in it is set; NULL: the key is left
+ * out. */
 static void nested_dump(const char *name, const struct schema *schema, const char *section, const char *empty,
                         struct text *to, int indent)
 {
@@ -93,7 +97,8 @@ static void nested_dump(const char *name, const struct schema *schema, const cha
     text_free(&inside);
 }
 
-static void sections_dump(const struct schema_key *key, const char *items, size_t count, struct text *to, int indent)
+static void sections_dump(const struct schema_key *key, const char *items, size_t count, struct text *to,
+                          int indent)
 {
     if (count == 0)
         return;
@@ -108,7 +113,8 @@ static void sections_dump(const struct schema_key *key, const char *items, size_
     }
 }
 
-static void map_dump(const struct schema_key *key, const char *items, size_t count, struct text *to, int indent)
+static void map_dump(const struct schema_key *key, const char *items, size_t count, struct text *to,
+                     int indent)
 {
     if (count == 0)
         return;

@@ -65,7 +65,8 @@ static void schemas_collect(struct export *export, const struct schema *schema)
 }
 
 /* The noun, with a number when an earlier section has the same. */
-static void definition_name(const struct export *export, const struct schema *schema, bool partial, struct text *to)
+static void definition_name(const struct export *export, const struct schema *schema, bool partial,
+                            struct text *to)
 {
     unsigned same = 1;
     for (size_t i = 0; export->schemas[i] != schema; i++)
@@ -139,8 +140,8 @@ static void choice_members(struct json *json, const char *const *choices)
     json_end_array(json);
 }
 
-/* Members of the schema of one value. YAML readers take bare words for numbers and booleans, so texts may look like
- * these. */
+/* Members of the schema of one value. YAML readers take bare words for numbers and booleans, so texts may
+ * look like these. */
 static void scalar_members(struct json *json, const struct schema_key *key, enum schema_type type)
 {
     static const char *const patterns[] = {
@@ -154,7 +155,8 @@ static void scalar_members(struct json *json, const struct schema_key *key, enum
         member(json, "pattern", "^(true|false)$|\\$\\{env\\.");
     } else if (type == SCHEMA_INT) {
         number_members(json, key);
-    } else if (type == SCHEMA_SIZE || type == SCHEMA_DURATION || type == SCHEMA_PERCENT || type == SCHEMA_RATE) {
+    } else if (type == SCHEMA_SIZE || type == SCHEMA_DURATION || type == SCHEMA_PERCENT ||
+               type == SCHEMA_RATE) {
         char pattern[96];
         struct text text = text_over(pattern, sizeof(pattern));
         for (const char *const *word = key->words; word != NULL && *word != NULL; word++)

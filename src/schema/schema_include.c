@@ -1,7 +1,7 @@
 /*
- * `include:` of the root: other files, read and merged. Lists grow at their end, sections by the keys they lack; what
- * is given in two files is an error that shows both places. Files come in the order of the patterns, by name within a
- * pattern.
+ * `include:` of the root: other files, read and merged. Lists grow at their end, sections by the keys they
+ * lack; what is given in two files is an error that shows both places. Files come in the order of the
+ * patterns, by name within a pattern.
  */
 #include <assert.h>
 #include <glob.h>
@@ -14,8 +14,8 @@
 
 enum { FILES_MOST = 10000 };
 
-/* A map of the root, or the root itself, that grows: its own copy of the node (an alias may share it) and its keys by
- * name. */
+/* A map of the root, or the root itself, that grows: its own copy of the node (an alias may share it) and its
+ * keys by name. */
 struct merged {
     struct node *node;
     size_t room;
@@ -161,7 +161,8 @@ static void file_include(struct include *include, const char *path, const struct
         return;
     }
     if (document->sources_count >= FILES_MOST) {
-        schema_report_add(document->report, SCHEMA_ERROR, node_place(from), "more than 10,000 files are included");
+        schema_report_add(document->report, SCHEMA_ERROR, node_place(from),
+                          "more than 10,000 files are included");
         return;
     }
     struct node *included = document_read_file(document, path, from);
@@ -194,9 +195,11 @@ static void pattern_include(struct include *include, const struct node *pattern)
     glob_t found = {.gl_pathc = 0};
     int result = glob(path.at, 0, NULL, &found);
     if (result == GLOB_NOMATCH && strpbrk(text, "*?[") == NULL)
-        schema_report_add(document->report, SCHEMA_ERROR, node_place(pattern), "there is no file %s", path.at);
+        schema_report_add(document->report, SCHEMA_ERROR, node_place(pattern), "there is no file %s",
+                          path.at);
     else if (result != 0 && result != GLOB_NOMATCH)
-        schema_report_add(document->report, SCHEMA_ERROR, node_place(pattern), "cannot look for files %s", path.at);
+        schema_report_add(document->report, SCHEMA_ERROR, node_place(pattern), "cannot look for files %s",
+                          path.at);
     for (size_t i = 0; result == 0 && i < found.gl_pathc; i++)
         file_include(include, found.gl_pathv[i], pattern);
     globfree(&found);

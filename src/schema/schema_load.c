@@ -1,7 +1,7 @@
 /*
- * The tree as structs, row by row. A value that is refused leaves the default in its place, so that one run finds every
- * mistake. Numbers and words are read by schema_value.c, texts by schema_text.c, what to say about unknown keys is in
- * schema_unknown.c.
+ * The tree as structs, row by row. A value that is refused leaves the default in its place, so that one run
+ * finds every mistake. Numbers and words are read by schema_value.c, texts by schema_text.c, what to say
+ * about unknown keys is in schema_unknown.c.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -27,7 +27,8 @@ void *loader_get(struct loader *loader, size_t size)
 static const char *own_name(const struct node *node)
 {
     const struct node *name = node->kind == NODE_MAP ? node_get(node, "name") : NULL;
-    return name != NULL && name->kind == NODE_SCALAR && name->as.text.length <= NAME_MOST ? name->as.text.at : NULL;
+    return name != NULL && name->kind == NODE_SCALAR && name->as.text.length <= NAME_MOST ? name->as.text.at
+                                                                                          : NULL;
 }
 
 static void optional_load(struct loader *loader, const struct schema_key *key, const struct node_entry *entry,
@@ -50,8 +51,8 @@ static void many_store(const struct schema_key *key, char *section, void *items,
     memcpy(section + key->count_offset, &count, sizeof(count));
 }
 
-static void sections_load(struct loader *loader, const struct schema_key *key, const struct node *node, char *section,
-                          const struct context *up)
+static void sections_load(struct loader *loader, const struct schema_key *key, const struct node *node,
+                          char *section, const struct context *up)
 {
     bool is_list = node->kind == NODE_LIST;
     if (node->refused || node_is_null(node) || (!is_list && (key->flags & SCHEMA_SINGLE) == 0)) {
@@ -80,13 +81,14 @@ static void name_check(struct loader *loader, const struct schema_key *key, cons
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
     struct span text = name->as.text;
     if (text.length == 0 || text.length > NAME_MOST || strspn(text.at, allowed) < text.length)
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(name),
-                          "\"%s\" cannot name a %s; a name is up to 64 letters, digits, \"-\", \"_\" and \".\"",
-                          text.at, key->section->noun);
+        schema_report_add(
+            loader->report, SCHEMA_ERROR, node_place(name),
+            "\"%s\" cannot name a %s; a name is up to 64 letters, digits, \"-\", \"_\" and \".\"", text.at,
+            key->section->noun);
 }
 
-static void map_load(struct loader *loader, const struct schema_key *key, const struct node *node, char *section,
-                     const struct context *up)
+static void map_load(struct loader *loader, const struct schema_key *key, const struct node *node,
+                     char *section, const struct context *up)
 {
     if (node->kind != NODE_MAP) {
         if (!node->refused)
@@ -107,16 +109,18 @@ static void map_load(struct loader *loader, const struct schema_key *key, const 
     many_store(key, section, items, node->count);
 }
 
-static void value_load(struct loader *loader, const struct schema_key *key, const struct node *node, void *field)
+static void value_load(struct loader *loader, const struct schema_key *key, const struct node *node,
+                       void *field)
 {
     struct span value;
     struct error error = {""};
-    if (text_of(loader, key, node, key->type, &value) && !value_read(key, value, loader->aliases, field, &error))
+    if (text_of(loader, key, node, key->type, &value) &&
+        !value_read(key, value, loader->aliases, field, &error))
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s", error.text);
 }
 
-static void key_load(struct loader *loader, const struct schema_key *key, const struct node_entry *entry, char *section,
-                     const struct context *context)
+static void key_load(struct loader *loader, const struct schema_key *key, const struct node_entry *entry,
+                     char *section, const struct context *context)
 {
     void *field = section + key->offset;
     const struct node *node = entry->value;
@@ -207,7 +211,8 @@ static void kind_refuse(struct loader *loader, const struct node *node, const st
     context_print(context, &what);
     if (node_is_null(node))
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
-                          "%.*s has no keys; write {} for the defaults, or remove it", (int)what.length, what.at);
+                          "%.*s has no keys; write {} for the defaults, or remove it", (int)what.length,
+                          what.at);
     else
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
                           "%.*s takes keys such as \"%s: ...\", not a %s%s%s", (int)what.length, what.at,
@@ -221,7 +226,8 @@ static void missing_tell(struct loader *loader, const struct schema_key *key, st
 {
     struct text where = text_growing();
     context_print(context, &where);
-    schema_report_add(loader->report, SCHEMA_ERROR, place, "%.*s lacks \"%s\"", (int)where.length, where.at, key->name);
+    schema_report_add(loader->report, SCHEMA_ERROR, place, "%.*s lacks \"%s\"", (int)where.length, where.at,
+                      key->name);
     text_free(&where);
 }
 
@@ -273,7 +279,8 @@ static void section_load(struct loader *loader, const struct node *key, const st
     if (context->up == NULL)
         place.line = 0; /* what the file lacks has no place in it */
     for (size_t row = 0; schema->keys[row].name != NULL; row++) {
-        bool required = (schema->keys[row].flags & SCHEMA_REQUIRED) != 0 && !partial && !loader->document->incomplete;
+        bool required =
+            (schema->keys[row].flags & SCHEMA_REQUIRED) != 0 && !partial && !loader->document->incomplete;
         if (required && rows[row].value == NULL && (given >> row & 1) == 0)
             missing_tell(loader, &schema->keys[row], place, context);
     }
@@ -283,8 +290,8 @@ static void section_load(struct loader *loader, const struct node *key, const st
         place_break(loader->document, to);
 }
 
-void *schema_load(struct schema_document *document, const struct schema *root, const struct schema_alias *aliases,
-                  struct arena *arena)
+void *schema_load(struct schema_document *document, const struct schema *root,
+                  const struct schema_alias *aliases, struct arena *arena)
 {
     struct loader loader = {
         .document = document, .report = document->report, .arena = arena, .root = root, .aliases = aliases};

@@ -39,17 +39,21 @@ void *loader_get(struct loader *loader, size_t size);
 /* schema_prototype.c */
 struct prototype *prototype_of(struct loader *loader, const struct schema *schema);
 /* schema_text.c: a scalar as text with its variables filled in; false: the report says why. */
-bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type,
-             struct span *value) MUST_CHECK;
-/* The same, checked and stored as the row says: paths made absolute, references noted. NULL: the report says why. */
+bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node,
+             enum schema_type type, struct span *value) MUST_CHECK;
+/* The same, checked and stored as the row says: paths made absolute, references noted. NULL: the report says
+ * why. */
 const char *text_load(struct loader *loader, const struct schema_key *key, const struct node *node,
                       enum schema_type type) MUST_CHECK;
-void texts_load(struct loader *loader, const struct schema_key *key, const struct node *node, struct texts *to);
-void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node, struct name_values *to);
+void texts_load(struct loader *loader, const struct schema_key *key, const struct node *node,
+                struct texts *to);
+void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node,
+                struct name_values *to);
 /* schema_unknown.c: what to say about keys and names that do not exist. */
 /* What to write instead of a value that stands where the section's keys should; NULL: nothing is known. */
 const char *section_hint(const struct loader *loader, const struct schema *schema, const struct node *value);
-const struct schema_key *unknown_key_tell(struct loader *loader, const struct context *context, const struct node *key);
+const struct schema_key *unknown_key_tell(struct loader *loader, const struct context *context,
+                                          const struct node *key);
 void references_check(struct loader *loader, const void *root);
 void context_print(const struct context *context, struct text *to);
 

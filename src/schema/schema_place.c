@@ -1,6 +1,7 @@
 /*
- * Which field of which struct was given where, so that a check made later can point into the file. Few files have anything wrong with them, so places are only
- * written down one after the other, and become a table by address when the first is asked for.
+ * Which field of which struct was given where, so that a check made later can point into the file. Few files
+ * have anything wrong with them, so places are only written down one after the other, and become a table by
+ * address when the first is asked for.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -40,14 +41,17 @@ static struct place_entry *place_next(struct places *places)
     return &places->said[places->count++];
 }
 
-void place_add(struct schema_document *document, const void *address, bool is_section, const struct node *key, const struct node *value)
+void place_add(struct schema_document *document, const void *address, bool is_section, const struct node *key,
+               const struct node *value)
 {
-    *place_next(document->places) = (struct place_entry){.address = address, .key = key, .value = value, .is_section = is_section};
+    *place_next(document->places) =
+        (struct place_entry){.address = address, .key = key, .value = value, .is_section = is_section};
 }
 
 void place_break(struct schema_document *document, const void *section)
 {
-    *place_next(document->places) = (struct place_entry){.address = section, .is_section = true, .broken = true};
+    *place_next(document->places) =
+        (struct place_entry){.address = section, .is_section = true, .broken = true};
     document->places->any_broken = true;
 }
 
@@ -55,8 +59,10 @@ void place_break(struct schema_document *document, const void *section)
 
 static struct place_entry *place_slot(const struct places *places, const void *address, bool is_section)
 {
-    size_t mask = places->table_room - 1, at = (size_t)hash_mix((uint64_t)(uintptr_t)address * 2 + is_section) & mask;
-    while (places->table[at].address != NULL && (places->table[at].address != address || places->table[at].is_section != is_section))
+    size_t mask = places->table_room - 1,
+           at = (size_t)hash_mix((uint64_t)(uintptr_t)address * 2 + is_section) & mask;
+    while (places->table[at].address != NULL &&
+           (places->table[at].address != address || places->table[at].is_section != is_section))
         at = (at + 1) & mask;
     return &places->table[at];
 }
@@ -80,7 +86,8 @@ static void places_tabulate(struct places *places)
     places->tabulated = places->count;
 }
 
-static const struct place_entry *place_find(const struct schema_document *document, const void *address, bool is_section)
+static const struct place_entry *place_find(const struct schema_document *document, const void *address,
+                                            bool is_section)
 {
     struct places *places = document->places;
     if (places->tabulated != places->count)

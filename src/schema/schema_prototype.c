@@ -1,5 +1,5 @@
-/* Sections with nothing but their defaults, made once a load from the text in the rows, by the code that reads the
- * user's values. */
+/* Sections with nothing but their defaults, made once a load from the text in the rows, by the code that
+ * reads the user's values. */
 #include <assert.h>
 #include <string.h>
 

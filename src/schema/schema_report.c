@@ -14,7 +14,8 @@
 #include "base/json.h"
 #include "base/text.h"
 
-enum { LINE_SHOWN = 160 }; /* characters of a source line that are shown; a longer line is cut around the place */
+/* characters of a source line that are shown; a longer line is cut around the place */
+enum { LINE_SHOWN = 160 };
 
 struct message {
     enum schema_severity severity;
@@ -75,7 +76,8 @@ size_t schema_utf8_length(const unsigned char *at, size_t left)
     return bad ? 0 : length;
 }
 
-/* Length of the line break at `at`, or 0. The breaks are those of the YAML reader, or lines would be counted apart. */
+/* Length of the line break at `at`, or 0. The breaks are those of the YAML reader, or lines would be counted
+ * apart. */
 static size_t break_length(struct span bytes, size_t at)
 {
     const unsigned char *c = (const unsigned char *)bytes.at + at;
@@ -300,8 +302,8 @@ static void message_print(const struct message *message, struct text *to, bool c
     const char *tint = colour ? severity_colours[message->severity] : "";
     if (message->place != NULL)
         text_print(to, "%s%s:%s ", strong, message->place, plain);
-    text_print(to, "%s%s:%s %s%s%s\n", tint, severity_names[message->severity], plain, strong, message->sentence,
-               plain);
+    text_print(to, "%s%s:%s %s%s%s\n", tint, severity_names[message->severity], plain, strong,
+               message->sentence, plain);
     if (message->source_line == NULL)
         return;
     text_print(to, "%5u | %s\n", message->shown_line, message->source_line);

@@ -1,7 +1,7 @@
 /*
- * What is wrong with a file, told the way a good compiler tells it: place, sentence, source line, underline. Messages
- * are collected, so that one run tells all of them, and printed in the order of the file. A report needs nothing else
- * to stay alive.
+ * What is wrong with a file, told the way a good compiler tells it: place, sentence, source line, underline.
+ * Messages are collected, so that one run tells all of them, and printed in the order of the file. A report
+ * needs nothing else to stay alive.
  */
 #ifndef WEIR_SCHEMA_SCHEMA_REPORT_H
 #define WEIR_SCHEMA_SCHEMA_REPORT_H
@@ -26,7 +26,8 @@ struct schema_source {
     uint32_t *line_starts; /* made when the first message of this file needs it */
     size_t lines;
 };
-/* Line and column count from 1, columns and length in characters. Without a source: the problem has no place. */
+/* Line and column count from 1, columns and length in characters. Without a source: the problem has no place.
+ */
 struct schema_place {
     struct schema_source *source;
     uint32_t line, column, length;

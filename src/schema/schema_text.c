@@ -1,7 +1,7 @@
 /*
- * Values that stay text: variables of the environment are filled in, paths made absolute, names of other sections noted
- * for the check at the end. `$${` stands for `${` itself. In templates the rest of the `$` language is left for the
- * request, so there a
+ * Values that stay text: variables of the environment are filled in, paths made absolute, names of other
+ * sections noted for the check at the end. `$${` stands for `${` itself. In templates the rest of the `$`
+ * language is left for the request, so there a
  * `$` from the environment is doubled: a variable cannot bring in a template.
  */
 #include <assert.h>
@@ -60,8 +60,8 @@ static bool variable_fill(struct filling *filling, struct span inside, struct sp
     struct schema_report *report = filling->loader->report;
     if (!is_variable(name) || (colon < inside.length && !has_default)) {
         schema_report_add(report, SCHEMA_ERROR, part_place(filling->node, whole),
-                          "\"%.*s\" is not a variable; write ${env.NAME} or ${env.NAME:-default}", (int)whole.length,
-                          whole.at);
+                          "\"%.*s\" is not a variable; write ${env.NAME} or ${env.NAME:-default}",
+                          (int)whole.length, whole.at);
         return false;
     }
     char copy[256];
@@ -131,14 +131,15 @@ static bool text_fill(struct filling *filling, struct span value)
     return good;
 }
 
-bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node, enum schema_type type,
-             struct span *value)
+bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node,
+             enum schema_type type, struct span *value)
 {
     if (node->refused)
         return false;
     if (node->kind != NODE_SCALAR) {
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes a single value here, not a %s",
-                          key->name, node->kind == NODE_LIST ? "list" : "section");
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                          "%s takes a single value here, not a %s", key->name,
+                          node->kind == NODE_LIST ? "list" : "section");
         return false;
     }
     if (node_is_null(node)) {
@@ -191,9 +192,9 @@ static bool choice_check(struct loader *loader, const struct schema_key *key, co
     char range[256];
     struct text text = text_over(range, sizeof(range));
     value_range_print(key, &text);
-    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "\"%s\" is not known%s%s%s %s takes %s", value.at,
-                      meant != NULL ? "; did you mean \"" : ";", meant != NULL ? meant : "", meant != NULL ? "\"?" : "",
-                      key->name, range);
+    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "\"%s\" is not known%s%s%s %s takes %s",
+                      value.at, meant != NULL ? "; did you mean \"" : ";", meant != NULL ? meant : "",
+                      meant != NULL ? "\"?" : "", key->name, range);
     return false;
 }
 
@@ -217,7 +218,8 @@ const char *text_load(struct loader *loader, const struct schema_key *key, const
     return type == SCHEMA_PATH ? path_absolute(loader, key, node, value) : value.at;
 }
 
-void texts_load(struct loader *loader, const struct schema_key *key, const struct node *node, struct texts *to)
+void texts_load(struct loader *loader, const struct schema_key *key, const struct node *node,
+                struct texts *to)
 {
     bool is_list = node->kind == NODE_LIST;
     uint32_t count = is_list ? node->count : 1;
@@ -236,14 +238,15 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
         place_add(loader->document, &texts.items[texts.count++], false, NULL, item);
     }
     if (key->most != 0 && count > key->most)
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes at most %u values", key->name,
-                          (unsigned)key->most);
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes at most %u values",
+                          key->name, (unsigned)key->most);
     if (count < key->least)
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s cannot be empty", key->name);
     *to = texts;
 }
 
-void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node, struct name_values *to)
+void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node,
+                struct name_values *to)
 {
     if (node->kind != NODE_MAP && !node->refused)
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),

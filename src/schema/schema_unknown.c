@@ -1,4 +1,5 @@
-/* What to say about a key or a name that does not exist: which one was probably meant, or where the key belongs. */
+/* What to say about a key or a name that does not exist: which one was probably meant, or where the key
+ * belongs. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,17 +25,20 @@ void context_print(const struct context *context, struct text *to)
     }
 }
 
-static const struct schema_alias *alias_find(const struct loader *loader, const struct schema *schema, struct span word)
+static const struct schema_alias *alias_find(const struct loader *loader, const struct schema *schema,
+                                             struct span word)
 {
     for (const struct schema_alias *alias = loader->aliases; alias != NULL && alias->theirs != NULL; alias++)
-        if (span_is(word, alias->theirs) && (alias->section == NULL || strcmp(alias->section, schema->noun) == 0))
+        if (span_is(word, alias->theirs) &&
+            (alias->section == NULL || strcmp(alias->section, schema->noun) == 0))
             return alias;
     return NULL;
 }
 
 const char *section_hint(const struct loader *loader, const struct schema *schema, const struct node *value)
 {
-    const struct schema_alias *alias = value->kind == NODE_SCALAR ? alias_find(loader, schema, value->as.text) : NULL;
+    const struct schema_alias *alias =
+        value->kind == NODE_SCALAR ? alias_find(loader, schema, value->as.text) : NULL;
     return alias != NULL ? alias->hint : NULL;
 }
 
@@ -62,8 +66,8 @@ static const struct schema_key *key_near(const struct schema *schema, struct spa
 }
 
 /* The first section below `schema` that has a key of this name. */
-static const struct schema *schema_with(const struct schema *schema, const char *name, const struct schema **seen,
-                                        size_t *count)
+static const struct schema *schema_with(const struct schema *schema, const char *name,
+                                        const struct schema **seen, size_t *count)
 {
     for (size_t i = 0; i < *count; i++)
         if (seen[i] == schema)
@@ -81,7 +85,8 @@ static const struct schema *schema_with(const struct schema *schema, const char 
 }
 
 /* The sections right below come first: what is missing is most often one level of indentation. */
-static const struct schema *schema_elsewhere(const struct loader *loader, const struct schema *schema, const char *name)
+static const struct schema *schema_elsewhere(const struct loader *loader, const struct schema *schema,
+                                             const char *name)
 {
     const struct schema *seen[SCHEMAS_MOST];
     size_t count = 0;
@@ -89,12 +94,14 @@ static const struct schema *schema_elsewhere(const struct loader *loader, const 
     return found != NULL ? found : schema_with(loader->root, name, seen, &count);
 }
 
-const struct schema_key *unknown_key_tell(struct loader *loader, const struct context *context, const struct node *node)
+const struct schema_key *unknown_key_tell(struct loader *loader, const struct context *context,
+                                          const struct node *node)
 {
     const struct schema *schema = context->schema, *elsewhere = NULL;
     struct span word = node->as.text;
     const struct schema_alias *alias = alias_find(loader, schema, word);
-    const struct schema_key *meant = alias != NULL && alias->ours != NULL ? key_find(schema, alias->ours) : NULL;
+    const struct schema_key *meant =
+        alias != NULL && alias->ours != NULL ? key_find(schema, alias->ours) : NULL;
     if (meant == NULL)
         meant = key_near(schema, word, word.length > 3 ? 1 : 0);
     if (meant == NULL)
@@ -113,8 +120,8 @@ const struct schema_key *unknown_key_tell(struct loader *loader, const struct co
     else if (alias != NULL && alias->hint != NULL)
         text_print(&tail, "; %s", alias->hint);
     else if (elsewhere != NULL && elsewhere != loader->root)
-        text_print(&tail, "; \"%s\" is a key of %s", alias != NULL && alias->ours != NULL ? alias->ours : word.at,
-                   elsewhere->noun);
+        text_print(&tail, "; \"%s\" is a key of %s",
+                   alias != NULL && alias->ours != NULL ? alias->ours : word.at, elsewhere->noun);
     else if (elsewhere != NULL)
         text_print(&tail, "; \"%s\" stands at the top of the file",
                    alias != NULL && alias->ours != NULL ? alias->ours : word.at);
@@ -141,8 +148,8 @@ static size_t entry_count(const struct schema_key *key, const void *root)
     return count;
 }
 
-static void reference_tell(struct loader *loader, const struct schema_key *names, const struct reference *reference,
-                           const void *root)
+static void reference_tell(struct loader *loader, const struct schema_key *names,
+                           const struct reference *reference, const void *root)
 {
     const char *noun = names->section->noun, *found = NULL;
     size_t count = entry_count(names, root);
@@ -159,8 +166,8 @@ static void reference_tell(struct loader *loader, const struct schema_key *names
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(reference->node),
                           "there is no %s \"%s\"; did you mean \"%s\"?", noun, reference->name, found);
     else
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(reference->node), "there is no %s \"%s\" under %s",
-                          noun, reference->name, names->name);
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(reference->node),
+                          "there is no %s \"%s\" under %s", noun, reference->name, names->name);
 }
 
 /* All references to one map of the root. */
@@ -172,7 +179,8 @@ static void map_check(struct loader *loader, const struct schema_key *names, con
         map_set(known, span_of(entry_name(names, root, i)), loader);
     for (size_t i = 0; i < loader->references_count; i++) {
         const struct reference *reference = &loader->references[i];
-        if (strcmp(reference->key->refers, names->name) == 0 && map_get(known, span_of(reference->name)) == NULL)
+        if (strcmp(reference->key->refers, names->name) == 0 &&
+            map_get(known, span_of(reference->name)) == NULL)
             reference_tell(loader, names, reference, root);
     }
     map_free(known);

@@ -1,6 +1,6 @@
 /*
- * Values as text: booleans, whole numbers, sizes, durations, percents, rates and choices. A number that needs a unit
- * and has none is an error, so that nobody guesses. Texts, paths and lists are left to schema_load.c.
+ * Values as text: booleans, whole numbers, sizes, durations, percents, rates and choices. A number that needs
+ * a unit and has none is an error, so that nobody guesses. Texts, paths and lists are left to schema_load.c.
  */
 #include "schema/schema_value.h"
 
@@ -15,8 +15,9 @@ struct unit {
     uint64_t times;
 };
 static const struct unit duration_units[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}, {NULL, 0}};
-static const struct unit size_units[] = {{"GiB", 1 << 30}, {"GB", 1000000000}, {"MiB", 1 << 20}, {"MB", 1000000},
-                                         {"KiB", 1 << 10}, {"KB", 1000},       {"B", 1},         {NULL, 0}};
+static const struct unit size_units[] = {{"GiB", 1 << 30}, {"GB", 1000000000}, {"MiB", 1 << 20},
+                                         {"MB", 1000000},  {"KiB", 1 << 10},   {"KB", 1000},
+                                         {"B", 1},         {NULL, 0}};
 static const struct unit percent_units[] = {{"%", 1}, {NULL, 0}};
 static const struct unit rate_units[] = {{"/s", 1000}, {"/m", 60000}, {"/h", 3600000}, {NULL, 0}};
 
@@ -58,7 +59,8 @@ static bool range_error(const struct schema_key *key, struct span value, struct 
     char range[160];
     struct text text = text_over(range, sizeof(range));
     value_range_print(key, &text);
-    return error_set(error, "\"%.*s\" is out of range; %s takes %s", shown(value), value.at, key->name, range);
+    return error_set(error, "\"%.*s\" is out of range; %s takes %s", shown(value), value.at, key->name,
+                     range);
 }
 
 static bool number_store(const struct schema_key *key, struct span value, uint64_t number, void *to,
@@ -116,7 +118,8 @@ static bool int_read(const struct schema_key *key, struct span value, void *to, 
         const char *word;
         for (size_t i = 0; (word = number_word(key, i, &number)) != NULL; i++)
             text_print(&words, "%s%s", i == 0 ? " and not " : " or ", word);
-        return error_set(error, "\"%.*s\" is not a whole number%.*s", shown(value), value.at, (int)words.length, said);
+        return error_set(error, "\"%.*s\" is not a whole number%.*s", shown(value), value.at,
+                         (int)words.length, said);
     }
     if (!text_to_number(value, INT64_MAX, &number))
         return range_error(key, value, error);
@@ -124,8 +127,8 @@ static bool int_read(const struct schema_key *key, struct span value, void *to, 
 }
 
 /* A number with a unit: how many, and the unit. */
-static bool unit_read(const struct notation *notation, struct span value, uint64_t *number, const struct unit **unit,
-                      struct error *error)
+static bool unit_read(const struct notation *notation, struct span value, uint64_t *number,
+                      const struct unit **unit, struct error *error)
 {
     size_t digits = digits_in(value);
     if (digits != 0 && digits == value.length)
@@ -133,8 +136,8 @@ static bool unit_read(const struct notation *notation, struct span value, uint64
                          notation->units_said, notation->example);
     *unit = digits != 0 ? unit_find(notation->units, span_skip(value, digits)) : NULL;
     if (*unit == NULL)
-        return error_set(error, "\"%.*s\" is not %s; write a number and %s, such as %s", shown(value), value.at,
-                         notation->noun, notation->units_said, notation->example);
+        return error_set(error, "\"%.*s\" is not %s; write a number and %s, such as %s", shown(value),
+                         value.at, notation->noun, notation->units_said, notation->example);
     if (!text_to_number(span_first(value, digits), INT64_MAX, number))
         return error_set(error, "\"%.*s\" is too large", shown(value), value.at);
     return true;
@@ -176,7 +179,8 @@ static bool bool_read(const struct schema_key *key, struct span value, void *to,
 {
     bool is_true = span_is(value, "true");
     if (!is_true && !span_is(value, "false"))
-        return error_set(error, "\"%.*s\" is not a boolean; %s takes true or false", shown(value), value.at, key->name);
+        return error_set(error, "\"%.*s\" is not a boolean; %s takes true or false", shown(value), value.at,
+                         key->name);
     memcpy(to, &is_true, sizeof(is_true));
     return true;
 }
@@ -210,8 +214,8 @@ const char *value_suggest(const char *const *choices, struct span value, const s
     return found;
 }
 
-static bool choice_read(const struct schema_key *key, struct span value, const struct schema_alias *aliases, void *to,
-                        struct error *error)
+static bool choice_read(const struct schema_key *key, struct span value, const struct schema_alias *aliases,
+                        void *to, struct error *error)
 {
     unsigned which = 0;
     if (value_choice(key->choices, value, &which)) {
@@ -223,8 +227,8 @@ static bool choice_read(const struct schema_key *key, struct span value, const s
     value_range_print(key, &text);
     const char *meant = value_suggest(key->choices, value, aliases, key->name);
     if (meant != NULL)
-        return error_set(error, "\"%.*s\" is not known; did you mean \"%s\"? %s takes %s", shown(value), value.at,
-                         meant, key->name, range);
+        return error_set(error, "\"%.*s\" is not known; did you mean \"%s\"? %s takes %s", shown(value),
+                         value.at, meant, key->name, range);
     return error_set(error, "\"%.*s\" is not known; %s takes %s", shown(value), value.at, key->name, range);
 }
 
@@ -333,15 +337,16 @@ void value_range_print(const struct schema_key *key, struct text *to)
 
 const char *value_type_name(const struct schema_key *key)
 {
-    static const char *const names[] = {[SCHEMA_BOOL] = "bool",           [SCHEMA_INT] = "int",
-                                        [SCHEMA_SIZE] = "size",           [SCHEMA_DURATION] = "duration",
-                                        [SCHEMA_PERCENT] = "percent",     [SCHEMA_RATE] = "rate",
-                                        [SCHEMA_CHOICE] = "choice",       [SCHEMA_STRING] = "string",
-                                        [SCHEMA_TEMPLATE] = "template",   [SCHEMA_PATH] = "path",
-                                        [SCHEMA_REFERENCE] = "name",      [SCHEMA_TEXTS] = "list",
-                                        [SCHEMA_PAIRS] = "map",           [SCHEMA_SECTION] = "section",
-                                        [SCHEMA_OPTIONAL] = "section",    [SCHEMA_SECTIONS] = "list of sections",
-                                        [SCHEMA_MAP] = "map of sections", [SCHEMA_INCLUDE] = "list of paths"};
+    static const char *const names[] = {
+        [SCHEMA_BOOL] = "bool",           [SCHEMA_INT] = "int",
+        [SCHEMA_SIZE] = "size",           [SCHEMA_DURATION] = "duration",
+        [SCHEMA_PERCENT] = "percent",     [SCHEMA_RATE] = "rate",
+        [SCHEMA_CHOICE] = "choice",       [SCHEMA_STRING] = "string",
+        [SCHEMA_TEMPLATE] = "template",   [SCHEMA_PATH] = "path",
+        [SCHEMA_REFERENCE] = "name",      [SCHEMA_TEXTS] = "list",
+        [SCHEMA_PAIRS] = "map",           [SCHEMA_SECTION] = "section",
+        [SCHEMA_OPTIONAL] = "section",    [SCHEMA_SECTIONS] = "list of sections",
+        [SCHEMA_MAP] = "map of sections", [SCHEMA_INCLUDE] = "list of paths"};
     static const char *const lists[] = {[SCHEMA_STRING] = "list of strings",
                                         [SCHEMA_TEMPLATE] = "list of templates",
                                         [SCHEMA_PATH] = "list of paths",

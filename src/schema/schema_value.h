@@ -10,12 +10,12 @@
 
 struct text;
 
-/* Reads `value` as the row says and stores it at `to`; types of text are not stored here. False: the sentence is in
- * `error`. */
+/* Reads `value` as the row says and stores it at `to`; types of text are not stored here. False: the sentence
+ * is in `error`. */
 bool value_read(const struct schema_key *key, struct span value, const struct schema_alias *aliases, void *to,
                 struct error *error) MUST_CHECK;
-/* Writes what is stored at `from` as it would be written in the file, without quotes; types of text are not written
- * here. */
+/* Writes what is stored at `from` as it would be written in the file, without quotes; types of text are not
+ * written here. */
 void value_print(const struct schema_key *key, const void *from, struct text *to);
 /* "1s to 1h", "0 to 1000", "http, https or tcp"; nothing when all is allowed. */
 void value_range_print(const struct schema_key *key, struct text *to);

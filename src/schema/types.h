@@ -1,4 +1,5 @@
-/* The shapes that the engine stores besides plain numbers and texts. All memory belongs to the arena of the load. */
+/* The shapes that the engine stores besides plain numbers and texts. All memory belongs to the arena of the
+ * load. */
 #ifndef WEIR_SCHEMA_TYPES_H
 #define WEIR_SCHEMA_TYPES_H
 

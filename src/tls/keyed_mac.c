@@ -1,4 +1,5 @@
-/* The key is set up once and the context copied for each use: fetching and keying would cost more than the digest. */
+/* The key is set up once and the context copied for each use: fetching and keying would cost more than the
+ * digest. */
 #include "tls/keyed_mac.h"
 
 #include <openssl/core_names.h>
@@ -16,13 +17,14 @@ struct keyed_mac {
 struct keyed_mac *keyed_mac_new(struct span key)
 {
     OSSL_PARAM parameters[] = {
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)"SHA256", 0),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t) "SHA256", 0),
         OSSL_PARAM_construct_end(),
     };
     struct keyed_mac *mac = xcalloc(1, sizeof *mac);
     mac->kind = EVP_MAC_fetch(NULL, "HMAC", NULL);
     mac->keyed = mac->kind != NULL ? EVP_MAC_CTX_new(mac->kind) : NULL;
-    if (mac->keyed != NULL && EVP_MAC_init(mac->keyed, (const unsigned char *)key.at, key.length, parameters) == 1)
+    if (mac->keyed != NULL &&
+        EVP_MAC_init(mac->keyed, (const unsigned char *)key.at, key.length, parameters) == 1)
         return mac;
     keyed_mac_free(mac);
     return NULL;
@@ -37,7 +39,8 @@ void keyed_mac_free(struct keyed_mac *mac)
     free(mac);
 }
 
-bool keyed_mac_make(const struct keyed_mac *mac, const struct span *parts, unsigned count, unsigned char made[KEYED_MAC_LENGTH])
+bool keyed_mac_make(const struct keyed_mac *mac, const struct span *parts, unsigned count,
+                    unsigned char made[KEYED_MAC_LENGTH])
 {
     EVP_MAC_CTX *context = EVP_MAC_CTX_dup(mac->keyed);
     size_t length = 0;

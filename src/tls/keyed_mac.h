@@ -13,7 +13,8 @@ struct keyed_mac;
 struct keyed_mac *keyed_mac_new(struct span key); /* NULL: OpenSSL would not */
 void keyed_mac_free(struct keyed_mac *mac);       /* NULL allowed */
 /* Of the parts one behind another; any thread. False: out of memory. */
-bool keyed_mac_make(const struct keyed_mac *mac, const struct span *parts, unsigned count, unsigned char made[KEYED_MAC_LENGTH]) MUST_CHECK;
+bool keyed_mac_make(const struct keyed_mac *mac, const struct span *parts, unsigned count,
+                    unsigned char made[KEYED_MAC_LENGTH]) MUST_CHECK;
 /* In a time that tells nothing of where they differ. */
 bool keyed_mac_equal(const void *one, const void *other, size_t length) MUST_CHECK;
 

@@ -1,6 +1,7 @@
 /*
- * TLS as a kind of transport, and certificates by name. No other room sees OpenSSL. Contexts are made at load time, one per
- * listener; certificates are chosen in the certificate callback (exact name, wildcard, default), no SSL_CTX per name.
+ * TLS as a kind of transport, and certificates by name. No other room sees OpenSSL. Contexts are made at load
+ * time, one per listener; certificates are chosen in the certificate callback (exact name, wildcard,
+ * default), no SSL_CTX per name.
  */
 #ifndef WEIR_TLS_TLS_H
 #define WEIR_TLS_TLS_H
@@ -14,8 +15,8 @@
 #include "config/tls_config.h"
 #include "net/transport.h"
 
-struct tls_store;  /* what a listener needs to be a TLS server: counted, thread-safe */
-struct tls_client; /* what a pool needs to be a TLS client: counted, thread-safe */
+struct tls_store;   /* what a listener needs to be a TLS server: counted, thread-safe */
+struct tls_client;  /* what a pool needs to be a TLS client: counted, thread-safe */
 struct tls_tickets; /* ticket keys of the process, shared by all stores, rotated by age; outlives reloads */
 
 bool tls_begin(struct error *error) MUST_CHECK; /* once, at start */
@@ -24,31 +25,38 @@ struct tls_tickets *tls_tickets_new(void);
 void tls_tickets_free(struct tls_tickets *tickets);
 void tls_tickets_configure(struct tls_tickets *tickets, uint64_t lifetime_ms);
 
-/* Loads and checks certificates and keys (each with its file and reason in the error). protocol_bits: enum protocol_bit, for ALPN. */
-struct tls_store *tls_store_new(const struct tls_config *config, unsigned protocol_bits, struct tls_tickets *tickets, struct error *error) MUST_CHECK;
+/* Loads and checks certificates and keys (each with its file and reason in the error). protocol_bits: enum
+ * protocol_bit, for ALPN. */
+struct tls_store *tls_store_new(const struct tls_config *config, unsigned protocol_bits,
+                                struct tls_tickets *tickets, struct error *error) MUST_CHECK;
 struct tls_store *tls_store_take(struct tls_store *store);
 void tls_store_release(struct tls_store *store); /* NULL allowed */
-/* True when both names are served by the same certificate choice of this store, so that a request for `host` may come on a
- * connection whose SNI was `name` (else 421). With client_auth off every host is fine. */
+/* True when both names are served by the same certificate choice of this store, so that a request for `host`
+ * may come on a connection whose SNI was `name` (else 421). With client_auth off every host is fine. */
 bool tls_store_covers(const struct tls_store *store, struct span name, struct span host);
 
 /* protocol_bits: enum protocol_bit, what is offered by ALPN, h2 first. */
-struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsigned protocol_bits, struct error *error) MUST_CHECK;
+struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsigned protocol_bits,
+                                  struct error *error) MUST_CHECK;
 struct tls_client *tls_client_take(struct tls_client *client);
 void tls_client_release(struct tls_client *client);
 
-/* Server side over an accepted socket; takes the descriptor and a reference of the store. `early` may hold bytes already read (behind a PROXY preface); NULL: none.
- * A client that speaks plain HTTP on a TLS port gets a plain 400 that says so. */
-struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_store *store, struct buf *early, const struct transport_events *events, void *owner);
-/* Client side over a socket that socket_connect() began. name: SNI and the name to verify unless the config gives one; may be NULL (address is verified as IP). Sessions are resumed per client+name. */
-struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending, struct tls_client *client, const char *name, const struct transport_events *events, void *owner);
+/* Server side over an accepted socket; takes the descriptor and a reference of the store. `early` may hold
+ * bytes already read (behind a PROXY preface); NULL: none. A client that speaks plain HTTP on a TLS port gets
+ * a plain 400 that says so. */
+struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_store *store, struct buf *early,
+                                       const struct transport_events *events, void *owner);
+/* Client side over a socket that socket_connect() began. name: SNI and the name to verify unless the config
+ * gives one; may be NULL (address is verified as IP). Sessions are resumed per client+name. */
+struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending, struct tls_client *client,
+                                        const char *name, const struct transport_events *events, void *owner);
 
 /* Of a transport just begun by tls_transport_connect(): offers this instead of what its client says. */
 void tls_transport_offer(struct transport *transport, unsigned protocol_bits);
 
 /* Of an opened TLS transport; for a plain one: NONE values. */
 struct tls_facts {
-    const char *version;     /* "TLSv1.3" or NULL */
+    const char *version; /* "TLSv1.3" or NULL */
     const char *cipher;
     struct span server_name; /* SNI the client sent, lower case */
     struct span alpn;        /* "h2", "http/1.1" or empty */

@@ -1,4 +1,5 @@
-/* What every SSL_CTX of weir has in common, and the client side's context. OpenSSL's own defaults for ciphers stand unless the file says otherwise. */
+/* What every SSL_CTX of weir has in common, and the client side's context. OpenSSL's own defaults for ciphers
+ * stand unless the file says otherwise. */
 #include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,10 +28,13 @@ static int version_number(enum tls_version version)
 bool tls_context_prepare(SSL_CTX *context, enum tls_version least, enum tls_version most, struct error *error)
 {
     /* Partial and moving: we write from a queue. Released buffers: 14 KB an idle connection instead of 47. */
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                  SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(context, 1); /* one read a record instead of two */
-    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
-    if (SSL_CTX_set_min_proto_version(context, version_number(least)) != 1 || SSL_CTX_set_max_proto_version(context, version_number(most)) != 1)
+    SSL_CTX_set_options(context,
+                        SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    if (SSL_CTX_set_min_proto_version(context, version_number(least)) != 1 ||
+        SSL_CTX_set_max_proto_version(context, version_number(most)) != 1)
         return tls_error(error, "TLS versions are refused");
     return true;
 }
@@ -50,8 +54,10 @@ static bool client_trust(SSL_CTX *context, const struct upstream_tls_config *con
         return true;
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     if (config->ca != NULL)
-        return SSL_CTX_load_verify_file(context, config->ca) == 1 || tls_error(error, "can't read certificates of %s", config->ca);
-    return SSL_CTX_set_default_verify_paths(context) == 1 || tls_error(error, "can't read the system's certificates");
+        return SSL_CTX_load_verify_file(context, config->ca) == 1 ||
+               tls_error(error, "can't read certificates of %s", config->ca);
+    return SSL_CTX_set_default_verify_paths(context) == 1 ||
+           tls_error(error, "can't read the system's certificates");
 }
 
 static bool client_identity(SSL_CTX *context, const struct upstream_tls_config *config, struct error *error)
@@ -62,10 +68,12 @@ static bool client_identity(SSL_CTX *context, const struct upstream_tls_config *
         return tls_error(error, "can't read the certificate %s", config->cert);
     if (SSL_CTX_use_PrivateKey_file(context, config->key, SSL_FILETYPE_PEM) != 1)
         return tls_error(error, "can't read the key %s", config->key);
-    return SSL_CTX_check_private_key(context) == 1 || tls_error(error, "%s is not the key of %s", config->key, config->cert);
+    return SSL_CTX_check_private_key(context) == 1 ||
+           tls_error(error, "%s is not the key of %s", config->key, config->cert);
 }
 
-struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsigned protocol_bits, struct error *error)
+struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsigned protocol_bits,
+                                  struct error *error)
 {
     struct tls_client *client = xcalloc(1, sizeof *client);
     atomic_init(&client->references, 1);
@@ -73,9 +81,12 @@ struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsi
     client->server_name = config->server_name != NULL ? xstrdup(config->server_name) : NULL;
     client->context = SSL_CTX_new(TLS_client_method());
     struct span protocols = tls_protocols(protocol_bits);
-    bool fine = client->context != NULL && tls_context_prepare(client->context, config->min_version, TLS_VERSION_1_3, error) &&
-                client_trust(client->context, config, error) && client_identity(client->context, config, error) &&
-                SSL_CTX_set_alpn_protos(client->context, (const unsigned char *)protocols.at, (unsigned)protocols.length) == 0;
+    bool fine = client->context != NULL &&
+                tls_context_prepare(client->context, config->min_version, TLS_VERSION_1_3, error) &&
+                client_trust(client->context, config, error) &&
+                client_identity(client->context, config, error) &&
+                SSL_CTX_set_alpn_protos(client->context, (const unsigned char *)protocols.at,
+                                        (unsigned)protocols.length) == 0;
     if (!fine) {
         tls_client_release(client);
         return NULL;

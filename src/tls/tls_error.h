@@ -7,8 +7,10 @@
 #include "base/attributes.h"
 #include "base/error.h"
 
-/* The reason of the newest error in the queue, which is emptied; "unknown reason" when it is empty. Lives until the next call of this thread. */
+/* The reason of the newest error in the queue, which is emptied; "unknown reason" when it is empty. Lives
+ * until the next call of this thread. */
 const char *tls_reason(void);
-bool tls_error(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3); /* "format: reason"; returns false */
+/* "format: reason"; returns false */
+bool tls_error(struct error *error, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #endif

@@ -25,7 +25,7 @@ struct tls_store {
 };
 struct identity {
     X509 *leaf;
-    STACK_OF(X509) *chain;
+    STACK_OF(X509) * chain;
     EVP_PKEY *key;
 };
 struct tls_name {
@@ -43,10 +43,12 @@ struct tls_client {
 /* The entry for a name: exact, then wildcard; NULL: none. */
 const struct tls_name *tls_store_find(const struct tls_store *store, struct span name);
 /* Settings that both roles share: modes for our transports, versions. */
-bool tls_context_prepare(SSL_CTX *context, enum tls_version least, enum tls_version most, struct error *error) MUST_CHECK;
+bool tls_context_prepare(SSL_CTX *context, enum tls_version least, enum tls_version most,
+                         struct error *error) MUST_CHECK;
 /* Of enum protocol_bit, in the form of ALPN and in the order of preference; static. */
 struct span tls_protocols(unsigned protocol_bits);
-int tls_tickets_callback(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt);
+int tls_tickets_callback(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                         EVP_MAC_CTX *mac, int encrypt);
 void tls_tickets_use(struct tls_tickets *tickets, SSL_CTX *context);
 
 #endif

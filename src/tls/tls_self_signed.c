@@ -1,4 +1,5 @@
-/* Makes a certificate with OpenSSL. What real ones need (requests, authorities) is left to the tools that do that. */
+/* Makes a certificate with OpenSSL. What real ones need (requests, authorities) is left to the tools that do
+ * that. */
 #include "tls/tls_self_signed.h"
 
 #include <errno.h>
@@ -64,7 +65,8 @@ static FILE *self_signed_open(const char *path, unsigned mode, struct error *err
     return file;
 }
 
-static bool self_signed_write(const char *path, unsigned mode, X509 *certificate, EVP_PKEY *key, struct error *error)
+static bool self_signed_write(const char *path, unsigned mode, X509 *certificate, EVP_PKEY *key,
+                              struct error *error)
 {
     FILE *file = self_signed_open(path, mode, error);
     if (file == NULL)
@@ -77,7 +79,8 @@ static bool self_signed_write(const char *path, unsigned mode, X509 *certificate
     return true;
 }
 
-bool tls_self_signed(const char *certificate_path, const char *key_path, const char *names, struct error *error)
+bool tls_self_signed(const char *certificate_path, const char *key_path, const char *names,
+                     struct error *error)
 {
     EVP_PKEY *key = EVP_EC_gen("P-256");
     X509 *certificate = X509_new();

@@ -1,5 +1,6 @@
-/* The gathering place belongs to the thread and is used within one call; only what the socket did not take is kept by a connection. A thread that seals nothing has
- * none: as thread-local memory it would be cleared for each thread. */
+/* The gathering place belongs to the thread and is used within one call; only what the socket did not take is
+ * kept by a connection. A thread that seals nothing has none: as thread-local memory it would be cleared for
+ * each thread. */
 #include "tls/tls_socket.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ static void gathered_key_make(void)
 static void gathered_make(void)
 {
     struct gathered *made = malloc(sizeof *made);
-    if (made == NULL || pthread_once(&gathered_once, gathered_key_make) != 0 || pthread_setspecific(gathered_key, made) != 0)
+    if (made == NULL || pthread_once(&gathered_once, gathered_key_make) != 0 ||
+        pthread_setspecific(gathered_key, made) != 0)
         die("TLS: no memory for a thread");
     made->length = 0;
     gathered = made;
@@ -104,8 +106,8 @@ static const BIO_METHOD *bio_method(void)
     if (known != NULL)
         return known;
     BIO_METHOD *made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "weir socket");
-    if (made == NULL || BIO_meth_set_read(made, bio_read) != 1 || BIO_meth_set_write(made, bio_write) != 1 || BIO_meth_set_ctrl(made, bio_control) != 1 ||
-        BIO_meth_set_create(made, bio_create) != 1)
+    if (made == NULL || BIO_meth_set_read(made, bio_read) != 1 || BIO_meth_set_write(made, bio_write) != 1 ||
+        BIO_meth_set_ctrl(made, bio_control) != 1 || BIO_meth_set_create(made, bio_create) != 1)
         die("TLS: no memory for a connection");
     if (__atomic_compare_exchange_n(&method, &known, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return made;

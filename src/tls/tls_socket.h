@@ -1,6 +1,7 @@
 /*
- * The socket as OpenSSL sees it. OpenSSL writes each record by a call of its own; here the records of one turn are gathered and leave together. What the
- * socket does not take waits here, sealed, and goes before all else.
+ * The socket as OpenSSL sees it. OpenSSL writes each record by a call of its own; here the records of one
+ * turn are gathered and leave together. What the socket does not take waits here, sealed, and goes before all
+ * else.
  */
 #ifndef WEIR_TLS_TLS_SOCKET_H
 #define WEIR_TLS_TLS_SOCKET_H
@@ -26,7 +27,8 @@ BIO *tls_socket_bio(struct tls_socket *socket) MUST_CHECK;
 /* From here on records are gathered, as long as there is room for another; ends with tls_socket_send(). */
 void tls_socket_gather(struct tls_socket *socket);
 bool tls_socket_has_room(void);
-char *tls_socket_plain(void); /* TLS_RECORD_MOST bytes to put a record together in; good while records are gathered */
+/* TLS_RECORD_MOST bytes to put a record together in; good while records are gathered */
+char *tls_socket_plain(void);
 /* 1: all sealed bytes have left; 0: some wait in unsent; else -1 and errno. */
 int tls_socket_send(struct tls_socket *socket) MUST_CHECK;
 

@@ -1,6 +1,6 @@
 /*
- * Certificates by name. One SSL_CTX a listener; the certificate callback puts the chosen certificate and key into the connection's SSL, so thousands of
- * names cost their certificates and not thousands of contexts.
+ * Certificates by name. One SSL_CTX a listener; the certificate callback puts the chosen certificate and key
+ * into the connection's SSL, so thousands of names cost their certificates and not thousands of contexts.
  */
 #include <openssl/decoder.h>
 #include <openssl/err.h>
@@ -34,13 +34,15 @@ static bool load_chain(struct identity *identity, const char *path, struct error
     return true;
 }
 
-/* A key of the certificate's kind: asked for all kinds, OpenSSL sets a decoder up for each it knows, which takes three times as long. */
+/* A key of the certificate's kind: asked for all kinds, OpenSSL sets a decoder up for each it knows, which
+ * takes three times as long. */
 static EVP_PKEY *read_key_of_kind(BIO *file, const X509 *leaf)
 {
     EVP_PKEY *key = NULL;
     const char *kind = EVP_PKEY_get0_type_name(X509_get0_pubkey(leaf));
     OSSL_DECODER_CTX *decoder =
-        kind != NULL ? OSSL_DECODER_CTX_new_for_pkey(&key, "PEM", NULL, kind, EVP_PKEY_KEYPAIR, NULL, NULL) : NULL;
+        kind != NULL ? OSSL_DECODER_CTX_new_for_pkey(&key, "PEM", NULL, kind, EVP_PKEY_KEYPAIR, NULL, NULL)
+                     : NULL;
     if (decoder != NULL && OSSL_DECODER_from_bio(decoder, file) != 1)
         key = NULL;
     OSSL_DECODER_CTX_free(decoder);
@@ -54,12 +56,14 @@ static bool load_key(struct identity *identity, const struct certificate_config 
     if (file == NULL)
         return tls_error(error, "can't open the key %s", config->key);
     identity->key = read_key_of_kind(file, identity->leaf);
-    if (identity->key == NULL && BIO_reset(file) == 0) /* of another kind, or none: what is wrong with it is told below */
-        identity->key = PEM_read_bio_PrivateKey(file, NULL, NULL, (void *)(uintptr_t)"");
+    if (identity->key == NULL &&
+        BIO_reset(file) == 0) /* of another kind, or none: what is wrong with it is told below */
+        identity->key = PEM_read_bio_PrivateKey(file, NULL, NULL, (void *)(uintptr_t) "");
     BIO_free(file);
     if (identity->key == NULL)
         return tls_error(error, "%s holds no private key in PEM without a passphrase", config->key);
-    return X509_check_private_key(identity->leaf, identity->key) == 1 || tls_error(error, "%s is not the key of %s", config->key, config->cert);
+    return X509_check_private_key(identity->leaf, identity->key) == 1 ||
+           tls_error(error, "%s is not the key of %s", config->key, config->cert);
 }
 
 static void name_add(struct tls_store *store, struct span text, size_t identity)
@@ -82,8 +86,10 @@ static void name_add(struct tls_store *store, struct span text, size_t identity)
         return;
     }
     if ((store->names_count & (store->names_count - 1)) == 0)
-        store->names = xrealloc(store->names, (store->names_count == 0 ? 1 : store->names_count * 2) * sizeof *store->names);
-    store->names[store->names_count++] = (struct tls_name){.name = xstrdup(lower), .wildcard = wildcard, .identities = {identity, 0}, .count = 1};
+        store->names = xrealloc(store->names, (store->names_count == 0 ? 1 : store->names_count * 2) *
+                                                  sizeof *store->names);
+    store->names[store->names_count++] = (struct tls_name){
+        .name = xstrdup(lower), .wildcard = wildcard, .identities = {identity, 0}, .count = 1};
 }
 
 /* The names in the certificate: its SAN, or the common name when it has none (for home-made certificates). */
@@ -93,10 +99,14 @@ static void add_own_names(struct tls_store *store, X509 *leaf, size_t identity)
     for (int i = 0; names != NULL && i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
         if (name->type == GEN_DNS)
-            name_add(store, span_make((const char *)ASN1_STRING_get0_data(name->d.dNSName), (size_t)ASN1_STRING_length(name->d.dNSName)), identity);
+            name_add(store,
+                     span_make((const char *)ASN1_STRING_get0_data(name->d.dNSName),
+                               (size_t)ASN1_STRING_length(name->d.dNSName)),
+                     identity);
     }
     char common[NAME_MOST];
-    if (names == NULL && X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, common, sizeof common) > 0)
+    if (names == NULL &&
+        X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, common, sizeof common) > 0)
         name_add(store, span_of(common), identity);
     GENERAL_NAMES_free(names);
 }
@@ -125,13 +135,16 @@ static bool load_identities(struct tls_store *store, const struct tls_config *co
 static int name_order(const void *a, const void *b)
 {
     const struct tls_name *one = a, *other = b;
-    return one->wildcard != other->wildcard ? (int)one->wildcard - (int)other->wildcard : strcmp(one->name, other->name);
+    return one->wildcard != other->wildcard ? (int)one->wildcard - (int)other->wildcard
+                                            : strcmp(one->name, other->name);
 }
 
 static const struct tls_name *find_sorted(const struct tls_store *store, char *name, bool wildcard)
 {
     struct tls_name key = {.name = name, .wildcard = wildcard};
-    return store->names_count != 0 ? bsearch(&key, store->names, store->names_count, sizeof *store->names, name_order) : NULL;
+    return store->names_count != 0
+               ? bsearch(&key, store->names, store->names_count, sizeof *store->names, name_order)
+               : NULL;
 }
 
 const struct tls_name *tls_store_find(const struct tls_store *store, struct span name)
@@ -172,17 +185,21 @@ static int take_name(SSL *ssl, int *alert, void *argument)
 {
     (void)alert;
     (void)argument;
-    return SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != NULL ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
+    return SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != NULL ? SSL_TLSEXT_ERR_OK
+                                                                      : SSL_TLSEXT_ERR_NOACK;
 }
 
-/* The server's preference. Called only for a client that offers something; one that does not goes on without ALPN. */
-static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *length, const unsigned char *in, unsigned int in_length, void *argument)
+/* The server's preference. Called only for a client that offers something; one that does not goes on without
+ * ALPN. */
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *length,
+                           const unsigned char *in, unsigned int in_length, void *argument)
 {
     const struct tls_store *store = argument;
     struct span ours = tls_protocols(store->protocol_bits); /* what is chosen is a place in these */
     unsigned char *chosen;
     (void)ssl;
-    if (SSL_select_next_proto(&chosen, length, (const unsigned char *)ours.at, (unsigned)ours.length, in, in_length) != OPENSSL_NPN_NEGOTIATED)
+    if (SSL_select_next_proto(&chosen, length, (const unsigned char *)ours.at, (unsigned)ours.length, in,
+                              in_length) != OPENSSL_NPN_NEGOTIATED)
         return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2: no_application_protocol */
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
@@ -201,7 +218,10 @@ static bool client_certificates(SSL_CTX *context, const struct tls_config *confi
 {
     if (config->client_auth == CLIENT_AUTH_OFF)
         return true;
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (config->client_auth == CLIENT_AUTH_REQUIRED ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), NULL);
+    SSL_CTX_set_verify(
+        context,
+        SSL_VERIFY_PEER | (config->client_auth == CLIENT_AUTH_REQUIRED ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+        NULL);
     if (SSL_CTX_load_verify_file(context, config->client_ca) != 1)
         return tls_error(error, "can't read certificates of %s", config->client_ca);
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(config->client_ca);
@@ -220,7 +240,8 @@ static bool set_ciphers(SSL_CTX *context, const struct tls_config *config, struc
     return true;
 }
 
-struct tls_store *tls_store_new(const struct tls_config *config, unsigned protocol_bits, struct tls_tickets *tickets, struct error *error)
+struct tls_store *tls_store_new(const struct tls_config *config, unsigned protocol_bits,
+                                struct tls_tickets *tickets, struct error *error)
 {
     struct tls_store *store = xcalloc(1, sizeof *store);
     atomic_init(&store->references, 1);
@@ -228,17 +249,21 @@ struct tls_store *tls_store_new(const struct tls_config *config, unsigned protoc
     store->client_auth = config->client_auth != CLIENT_AUTH_OFF;
     store->protocol_bits = protocol_bits;
     store->context = SSL_CTX_new(TLS_server_method());
-    bool fine = store->context != NULL && tls_context_prepare(store->context, config->min_version, config->max_version, error) &&
-                load_identities(store, config, error) && client_certificates(store->context, config, error) && set_ciphers(store->context, config, error);
+    bool fine = store->context != NULL &&
+                tls_context_prepare(store->context, config->min_version, config->max_version, error) &&
+                load_identities(store, config, error) && client_certificates(store->context, config, error) &&
+                set_ciphers(store->context, config, error);
     if (!fine) {
         tls_store_release(store);
         return NULL;
     }
     if (store->names_count != 0)
         qsort(store->names, store->names_count, sizeof *store->names, name_order);
-    /* Sessions of one listener are not resumed on another whose client certificates are asked for by other rules. */
-    SSL_CTX_set_session_id_context(store->context, (const unsigned char *)(store->client_auth ? config->client_ca : "weir"),
-                                   (unsigned)(store->client_auth ? strnlen(config->client_ca, SSL_MAX_SID_CTX_LENGTH) : 4));
+    /* Sessions of one listener are not resumed on another whose client certificates are asked for by other
+     * rules. */
+    SSL_CTX_set_session_id_context(
+        store->context, (const unsigned char *)(store->client_auth ? config->client_ca : "weir"),
+        (unsigned)(store->client_auth ? strnlen(config->client_ca, SSL_MAX_SID_CTX_LENGTH) : 4));
     SSL_CTX_set_session_cache_mode(store->context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(store->context, 1);
     SSL_CTX_set_cert_cb(store->context, choose_certificate, store);

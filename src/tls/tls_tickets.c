@@ -1,6 +1,7 @@
 /*
- * Session ticket keys: shared by all listeners and workers, so that a session is resumed wherever the client comes back; rotated by age, the previous key still opens.
- * Tickets are AES-256-CBC with HMAC-SHA-256 (RFC 5077 4). The lock is taken once per handshake, never per request.
+ * Session ticket keys: shared by all listeners and workers, so that a session is resumed wherever the client
+ * comes back; rotated by age, the previous key still opens. Tickets are AES-256-CBC with HMAC-SHA-256 (RFC
+ * 5077 4). The lock is taken once per handshake, never per request.
  */
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -67,24 +68,30 @@ static void rotate(struct tls_tickets *tickets)
 }
 
 /* The key that made this ticket; NULL: none that is still good. *renew: it is the previous one. */
-static const struct ticket_key *key_of(const struct tls_tickets *tickets, const unsigned char *name, bool *renew)
+static const struct ticket_key *key_of(const struct tls_tickets *tickets, const unsigned char *name,
+                                       bool *renew)
 {
     *renew = false;
     if (memcmp(name, tickets->current.name, sizeof tickets->current.name) == 0)
         return &tickets->current;
-    bool good = tickets->previous.made_us != 0 && clock_monotonic_us() - tickets->previous.made_us < 2 * tickets->lifetime_us;
+    bool good = tickets->previous.made_us != 0 &&
+                clock_monotonic_us() - tickets->previous.made_us < 2 * tickets->lifetime_us;
     *renew = true;
-    return good && memcmp(name, tickets->previous.name, sizeof tickets->previous.name) == 0 ? &tickets->previous : NULL;
+    return good && memcmp(name, tickets->previous.name, sizeof tickets->previous.name) == 0
+               ? &tickets->previous
+               : NULL;
 }
 
-static bool use_key(const struct ticket_key *key, const EVP_CIPHER *kind, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
+static bool use_key(const struct ticket_key *key, const EVP_CIPHER *kind, unsigned char *iv,
+                    EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
 {
     OSSL_PARAM parameters[] = {
         OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, (void *)(uintptr_t)key->mac, sizeof key->mac),
-        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)"SHA256", 0),
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t) "SHA256", 0),
         OSSL_PARAM_construct_end(),
     };
-    return EVP_MAC_CTX_set_params(mac, parameters) == 1 && EVP_CipherInit_ex(cipher, kind, NULL, key->cipher, iv, encrypt) == 1;
+    return EVP_MAC_CTX_set_params(mac, parameters) == 1 &&
+           EVP_CipherInit_ex(cipher, kind, NULL, key->cipher, iv, encrypt) == 1;
 }
 
 static struct tls_tickets *tickets_of(SSL *ssl)
@@ -92,7 +99,8 @@ static struct tls_tickets *tickets_of(SSL *ssl)
     return SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 }
 
-int tls_tickets_callback(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, int encrypt)
+int tls_tickets_callback(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+                         EVP_MAC_CTX *mac, int encrypt)
 {
     struct tls_tickets *tickets = tickets_of(ssl);
     struct ticket_key key;
@@ -116,7 +124,8 @@ int tls_tickets_callback(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
     }
     bool fine = use_key(&key, kind, iv, cipher, mac, encrypt);
     OPENSSL_cleanse(&key, sizeof key);
-    /* A client of TLS 1.3 uses each ticket once (RFC 8446 C.4): it gets the next one with every connection. */
+    /* A client of TLS 1.3 uses each ticket once (RFC 8446 C.4): it gets the next one with every connection.
+     */
     renew = renew || (!encrypt && SSL_version(ssl) >= TLS1_3_VERSION);
     return !fine ? -1 : renew ? 2 : 1;
 }
@@ -127,6 +136,7 @@ void tls_tickets_use(struct tls_tickets *tickets, SSL_CTX *context)
         return;
     SSL_CTX_set_app_data(context, tickets);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(context, tls_tickets_callback);
-    /* How long a ticket opens is the age of its key; this only must not be shorter. RFC 8446 4.6.1: at most 7 days. */
+    /* How long a ticket opens is the age of its key; this only must not be shorter. RFC 8446 4.6.1: at most 7
+     * days. */
     SSL_CTX_set_timeout(context, 7L * 86400);
 }

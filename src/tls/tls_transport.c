@@ -1,6 +1,7 @@
 /*
- * TLS as a kind of transport: OpenSSL straight on the socket (tls_socket.c), with read-ahead. Reading goes on until WANT_READ, since bytes that OpenSSL has read ahead
- * never wake the loop; small pieces that are written together leave as one record, and large ones as several with one call.
+ * TLS as a kind of transport: OpenSSL straight on the socket (tls_socket.c), with read-ahead. Reading goes on
+ * until WANT_READ, since bytes that OpenSSL has read ahead never wake the loop; small pieces that are written
+ * together leave as one record, and large ones as several with one call.
  */
 #include <errno.h>
 #include <openssl/err.h>
@@ -24,13 +25,14 @@ struct tls_transport {
     struct tls_store *store;   /* server role */
     struct tls_client *client; /* client role */
     struct tls_socket socket;
-    size_t sealed;             /* bytes of `out` whose records wait in socket.unsent */
+    size_t sealed; /* bytes of `out` whose records wait in socket.unsent */
     bool shaken;
 };
 
 static _Thread_local char last_failure[REASON_MOST];
 
-/* What an error means is told by the queue, which must not have an older one. Emptying it goes through all of its places, looking at it does not. */
+/* What an error means is told by the queue, which must not have an older one. Emptying it goes through all of
+ * its places, looking at it does not. */
 static void forget_errors(void)
 {
     if (ERR_peek_error() != 0)
@@ -54,8 +56,9 @@ static enum transport_step tls_failed(struct tls_transport *tls, int error)
     return TRANSPORT_FAILED;
 }
 
-/* What an SSL call that did not succeed means. The end of the stream without close_notify is an end for a server, whose HTTP knows when a request is cut, but not
- * for a client: there a body may end with the connection. */
+/* What an SSL call that did not succeed means. The end of the stream without close_notify is an end for a
+ * server, whose HTTP knows when a request is cut, but not for a client: there a body may end with the
+ * connection. */
 static enum transport_step step_of(struct tls_transport *tls, int result)
 {
     int number = errno;
@@ -83,7 +86,8 @@ static enum transport_step step_of(struct tls_transport *tls, int result)
     return tls_failed(tls, TRANSPORT_ERROR_TLS);
 }
 
-/* True when the last read of the socket was short and nothing of it is left: then more has to come, which the loop will tell. */
+/* True when the last read of the socket was short and nothing of it is left: then more has to come, which the
+ * loop will tell. */
 static bool is_read_out(struct tls_transport *tls)
 {
     if (!tls->socket.drained || SSL_has_pending(tls->ssl) == 1)
@@ -97,8 +101,9 @@ static bool is_read_out(struct tls_transport *tls)
 /* Somebody speaks HTTP to the TLS port: told in words they can read. */
 static void answer_plainly(struct tls_transport *tls)
 {
-    static const char answer[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 48\r\nConnection: close\r\n\r\n"
-                                 "400 Bad Request\nThis port speaks TLS: use https\n";
+    static const char answer[] =
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 48\r\nConnection: close\r\n\r\n"
+        "400 Bad Request\nThis port speaks TLS: use https\n";
     (void)!send(tls->transport.fd, answer, sizeof answer - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)shutdown(tls->transport.fd, SHUT_WR);
     char rest[4096]; /* what is unread when the socket closes would reset it before the answer is read */
@@ -109,7 +114,8 @@ static void answer_plainly(struct tls_transport *tls)
 static bool looks_like_http(unsigned long code)
 {
     int reason = ERR_GET_REASON(code);
-    return ERR_GET_LIB(code) == ERR_LIB_SSL && (reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST);
+    return ERR_GET_LIB(code) == ERR_LIB_SSL &&
+           (reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST);
 }
 
 static enum transport_step shake(struct tls_transport *tls)
@@ -148,7 +154,8 @@ static enum transport_step tls_open(struct transport *transport)
 
 /* ---- bytes ---- */
 
-static enum transport_step tls_read(struct transport *transport, const struct iovec *vectors, int count, size_t *got)
+static enum transport_step tls_read(struct transport *transport, const struct iovec *vectors, int count,
+                                    size_t *got)
 {
     struct tls_transport *tls = tls_of(transport);
     for (int i = 0; i < count; i++) {
@@ -156,7 +163,8 @@ static enum transport_step tls_read(struct transport *transport, const struct io
         while (filled < vectors[i].iov_len) {
             size_t bytes = 0;
             forget_errors();
-            int result = SSL_read_ex(tls->ssl, (char *)vectors[i].iov_base + filled, vectors[i].iov_len - filled, &bytes);
+            int result = SSL_read_ex(tls->ssl, (char *)vectors[i].iov_base + filled,
+                                     vectors[i].iov_len - filled, &bytes);
             if (result == 1) {
                 filled += bytes;
                 *got += bytes;
@@ -182,7 +190,8 @@ static struct span next_record(const struct iovec *vectors, int count, size_t sk
         return SPAN_NONE;
     size_t first = vectors[i].iov_len - skip;
     if (first >= TLS_RECORD_MOST / 2 || i + 1 == count)
-        return span_make((char *)vectors[i].iov_base + skip, first < TLS_RECORD_MOST ? first : TLS_RECORD_MOST);
+        return span_make((char *)vectors[i].iov_base + skip,
+                         first < TLS_RECORD_MOST ? first : TLS_RECORD_MOST);
     char *plain = tls_socket_plain();
     size_t length = 0;
     for (; i < count && length < TLS_RECORD_MOST; i++, skip = 0) {
@@ -195,7 +204,8 @@ static struct span next_record(const struct iovec *vectors, int count, size_t sk
 }
 
 /* Records of what lies behind the first `skip` bytes, as many as leave together; *sealed of them. */
-static enum transport_step seal(struct tls_transport *tls, const struct iovec *vectors, int count, size_t skip, size_t *sealed)
+static enum transport_step seal(struct tls_transport *tls, const struct iovec *vectors, int count,
+                                size_t skip, size_t *sealed)
 {
     struct span record;
     tls_socket_gather(&tls->socket);
@@ -210,7 +220,8 @@ static enum transport_step seal(struct tls_transport *tls, const struct iovec *v
     return TRANSPORT_DONE;
 }
 
-static enum transport_step tls_write(struct transport *transport, const struct iovec *vectors, int count, size_t *sent)
+static enum transport_step tls_write(struct transport *transport, const struct iovec *vectors, int count,
+                                     size_t *sent)
 {
     struct tls_transport *tls = tls_of(transport);
     for (;;) {
@@ -287,7 +298,8 @@ static struct tls_transport *tls_new(SSL_CTX *context, int fd)
     return tls;
 }
 
-struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_store *store, struct buf *early, const struct transport_events *events, void *owner)
+struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_store *store, struct buf *early,
+                                       const struct transport_events *events, void *owner)
 {
     struct tls_transport *tls = tls_new(store->context, fd);
     if (early != NULL)
@@ -310,13 +322,15 @@ static void set_name(struct tls_transport *tls, const char *name)
     if (!tls->client->verify)
         return;
     X509_VERIFY_PARAM *wanted = SSL_get0_param(tls->ssl);
-    bool set = address ? X509_VERIFY_PARAM_set1_ip_asc(wanted, name) == 1 : SSL_set1_host(tls->ssl, name) == 1;
+    bool set =
+        address ? X509_VERIFY_PARAM_set1_ip_asc(wanted, name) == 1 : SSL_set1_host(tls->ssl, name) == 1;
     if (!set)
         SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, NULL);
     X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 }
 
-struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending, struct tls_client *client, const char *name, const struct transport_events *events, void *owner)
+struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending, struct tls_client *client,
+                                        const char *name, const struct transport_events *events, void *owner)
 {
     struct tls_transport *tls = tls_new(client->context, fd);
     tls->client = tls_client_take(client);
@@ -331,7 +345,8 @@ void tls_transport_offer(struct transport *transport, unsigned protocol_bits)
 {
     struct span protocols = tls_protocols(protocol_bits);
     /* Not 0: no memory; the client's own offer stands, and its answer is seen when the handshake is done. */
-    (void)SSL_set_alpn_protos(tls_of(transport)->ssl, (const unsigned char *)protocols.at, (unsigned)protocols.length);
+    (void)SSL_set_alpn_protos(tls_of(transport)->ssl, (const unsigned char *)protocols.at,
+                              (unsigned)protocols.length);
 }
 
 struct tls_facts tls_transport_facts(const struct transport *transport)
@@ -348,11 +363,14 @@ struct tls_facts tls_transport_facts(const struct transport *transport)
     facts.server_name = span_of(SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
     facts.alpn = span_make((const char *)alpn, length);
     facts.resumed = SSL_session_reused(ssl) == 1;
-    facts.client_verified = tls_of(transport)->store != NULL && SSL_get0_peer_certificate(ssl) != NULL && SSL_get_verify_result(ssl) == X509_V_OK;
+    facts.client_verified = tls_of(transport)->store != NULL && SSL_get0_peer_certificate(ssl) != NULL &&
+                            SSL_get_verify_result(ssl) == X509_V_OK;
     return facts;
 }
 
 const char *tls_transport_failure(const struct transport *transport)
 {
-    return transport->error == TRANSPORT_ERROR_TLS || transport->error == TRANSPORT_ERROR_VERIFY ? last_failure : transport_error_text(transport->error);
+    return transport->error == TRANSPORT_ERROR_TLS || transport->error == TRANSPORT_ERROR_VERIFY
+               ? last_failure
+               : transport_error_text(transport->error);
 }

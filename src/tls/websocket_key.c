@@ -19,7 +19,8 @@ bool websocket_accept(struct span key, char accept[WEBSOCKET_ACCEPT_LENGTH])
     for (size_t i = 0; i < 22; i++)
         if (!is_base64(key.at[i]))
             return false;
-    unsigned char input[KEY_LENGTH + sizeof guid - 1], digest[EVP_MAX_MD_SIZE], text[WEBSOCKET_ACCEPT_LENGTH + 1];
+    unsigned char input[KEY_LENGTH + sizeof guid - 1], digest[EVP_MAX_MD_SIZE],
+        text[WEBSOCKET_ACCEPT_LENGTH + 1];
     unsigned int length = 0;
     memcpy(input, key.at, KEY_LENGTH);
     memcpy(input + KEY_LENGTH, guid, sizeof guid - 1);

@@ -1,4 +1,5 @@
-/* The accept key of a WebSocket handshake: base64(SHA-1(key + GUID)), RFC 6455 4.2.2. Here because the digest is OpenSSL's. */
+/* The accept key of a WebSocket handshake: base64(SHA-1(key + GUID)), RFC 6455 4.2.2. Here because the digest
+ * is OpenSSL's. */
 #ifndef WEIR_TLS_WEBSOCKET_KEY_H
 #define WEIR_TLS_WEBSOCKET_KEY_H
 

@@ -35,8 +35,9 @@ void tiers_clear(struct tier tiers[TIER_COUNT])
         free(tiers[tier].members);
 }
 
-/* Backups take a share as soon as under 1 / SPILL_AT of the servers' weight is up: what is left could not carry more
- * than that share of the load (Envoy's overprovisioning factor of 1.4). True: this request goes to them. */
+/* Backups take a share as soon as under 1 / SPILL_AT of the servers' weight is up: what is left could not
+ * carry more than that share of the load (Envoy's overprovisioning factor of 1.4). True: this request goes to
+ * them. */
 static bool spills_over(const struct pool *pool, const struct choice *choice)
 {
     uint64_t up = 0, all = 0;

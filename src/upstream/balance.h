@@ -1,6 +1,6 @@
 /*
- * Balancers: a table of policies. prepare() builds an immutable plan once a snapshot, choose() reads it and the
- * servers' atomics.
+ * Balancers: a table of policies. prepare() builds an immutable plan once a snapshot, choose() reads it and
+ * the servers' atomics.
  */
 #ifndef WEIR_UPSTREAM_BALANCE_H
 #define WEIR_UPSTREAM_BALANCE_H
@@ -29,8 +29,8 @@ struct choice {
 struct balancer {
     const char *name; /* as in the file */
     bool (*prepare)(const struct pool *pool, void **plan, struct error *error);
-    /* Index into pool->servers, or -1: nobody. Only servers that are up, weight > 0, not tried, under their limit;
-     * backups only when no other is up and untried. */
+    /* Index into pool->servers, or -1: nobody. Only servers that are up, weight > 0, not tried, under their
+     * limit; backups only when no other is up and untried. */
     int (*choose)(const struct pool *pool, const void *plan, struct choice *choice);
     void (*dispose)(void *plan);
 };

@@ -3,8 +3,8 @@
  *
  *     slowness * silence * (requests in flight + 1) / weight  +  surcharge for errors
  *
- * with requests in flight of all workers; least_conn leaves slowness and silence out (balancing.md 5). Without news it
- * is an exact least_conn. Ties go to the first from a random place on.
+ * with requests in flight of all workers; least_conn leaves slowness and silence out (balancing.md 5).
+ * Without news it is an exact least_conn. Ties go to the first from a random place on.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -13,8 +13,8 @@
 #include "base/rng.h"
 #include "upstream/balance_tier.h"
 
-/* Up to here a scan of all costs less than a third of a microsecond; above, some lines of servers next to each other
- * stand for all. */
+/* Up to here a scan of all costs less than a third of a microsecond; above, some lines of servers next to
+ * each other stand for all. */
 #define SCAN_MOST 128u
 #define RUNS 8u
 #define RUN_LENGTH 4u
@@ -58,10 +58,11 @@ static bool cost_prepare(const struct pool *pool, void **plan, struct error *err
         made->members = xcalloc(made->count + 1, sizeof *made->members);
         for (uint32_t i = 0; i < made->count; i++) {
             const struct pool_server *member = &pool->servers[tiers[tier].members[i]];
-            made->members[i] = (struct cost_member){.server = member->server,
-                                                    .share = (member->far ? FAR_COST : 1.0f) / (float)member->weight,
-                                                    .most = member->max_connections,
-                                                    .index = tiers[tier].members[i]};
+            made->members[i] =
+                (struct cost_member){.server = member->server,
+                                     .share = (member->far ? FAR_COST : 1.0f) / (float)member->weight,
+                                     .most = member->max_connections,
+                                     .index = tiers[tier].members[i]};
         }
     }
     tiers_clear(tiers);
@@ -69,7 +70,8 @@ static bool cost_prepare(const struct pool *pool, void **plan, struct error *err
     return true;
 }
 
-/* 1 but for one that lets requests wait and has not been heard for longer than most answers of the pool take. */
+/* 1 but for one that lets requests wait and has not been heard for longer than most answers of the pool take.
+ */
 static inline float silence_of(const struct scan *scan, const struct server *server)
 {
     if (LIKELY(atomic_load_explicit(&server->awaiting, memory_order_relaxed) <= 0))
@@ -97,7 +99,8 @@ static void scan_range(struct scan *result, const struct cost_member *members, u
     const struct choice choice = *scan.choice;
     for (const struct cost_member *member = members; member < members + count; member++) {
         const struct server *server = member->server;
-        if (!LIKELY(server_is_eligible(server, &choice)) || (!LIKELY(!scan.tried) && choice_was_tried(&choice, server)))
+        if (!LIKELY(server_is_eligible(server, &choice)) ||
+            (!LIKELY(!scan.tried) && choice_was_tried(&choice, server)))
             continue;
         scan.any_up = true;
         if (!LIKELY(server_has_room(server, member->most, choice.now_us)))
@@ -125,8 +128,8 @@ static void scan_some(struct scan *scan, const struct cost_tier *tier)
         scan_circle(scan, tier, rng_below(scan->choice->rng, tier->count), RUN_LENGTH);
 }
 
-static int cost_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up,
-                     bool slowness)
+static int cost_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice,
+                     bool *any_up, bool slowness)
 {
     const struct cost_tier *members = &((const struct cost_plan *)plan)->tiers[tier];
     struct scan scan = {.pool = pool,
@@ -138,24 +141,28 @@ static int cost_pick(const struct pool *pool, const void *plan, unsigned tier, s
                         .tried = choice->tried_count != 0,
                         .best = -1,
                         .best_cost = INFINITY};
-    uint32_t silence_us = pool->shared != NULL ? atomic_load_explicit(&pool->shared->silence_us, memory_order_relaxed) : 0;
+    uint32_t silence_us =
+        pool->shared != NULL ? atomic_load_explicit(&pool->shared->silence_us, memory_order_relaxed) : 0;
     if (silence_us != 0)
         scan.silence_us = (int32_t)silence_us;
     if (members->count > SCAN_MOST)
         scan_some(&scan, members);
     if (scan.best < 0)
-        scan_circle(&scan, members, members->count > 1 ? rng_below(choice->rng, members->count) : 0, members->count);
+        scan_circle(&scan, members, members->count > 1 ? rng_below(choice->rng, members->count) : 0,
+                    members->count);
     *any_up = *any_up || scan.any_up;
     return scan.best;
 }
 
-static int adaptive_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up)
+static int adaptive_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice,
+                         bool *any_up)
 {
     /* Servers of sticky sessions do not see the same mix of requests: their times cannot be compared. */
     return cost_pick(pool, plan, tier, choice, any_up, pool->sticky == NULL);
 }
 
-static int least_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up)
+static int least_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice,
+                      bool *any_up)
 {
     return cost_pick(pool, plan, tier, choice, any_up, false);
 }

@@ -1,4 +1,5 @@
-/* first: the first server of the file that is up and has room, so that the others can rest. Wants max_connections. */
+/* first: the first server of the file that is up and has room, so that the others can rest. Wants
+ * max_connections. */
 #include <stdlib.h>
 
 #include "base/error.h"
@@ -17,7 +18,8 @@ static bool first_prepare(const struct pool *pool, void **plan, struct error *er
     return true;
 }
 
-static int first_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up)
+static int first_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice,
+                      bool *any_up)
 {
     const struct tier *members = &((const struct first_plan *)plan)->tiers[tier];
     for (uint32_t i = 0; i < members->count; i++)

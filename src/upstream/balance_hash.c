@@ -1,8 +1,8 @@
 /*
- * hash: requests of one key go to one server, by Maglev's table (Eisenbud and others, Maglev, NSDI 2016). The table is
- * built from the servers that the file names, whoever is up: a key whose server is down or over its share is hashed
- * again and again, so that a server that goes moves its own keys and no others, and gets them back. Slowness does not
- * count here, as servers get different requests by intention (balancing.md 5 and 10).
+ * hash: requests of one key go to one server, by Maglev's table (Eisenbud and others, Maglev, NSDI 2016). The
+ * table is built from the servers that the file names, whoever is up: a key whose server is down or over its
+ * share is hashed again and again, so that a server that goes moves its own keys and no others, and gets them
+ * back. Slowness does not count here, as servers get different requests by intention (balancing.md 5 and 10).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,19 +12,19 @@
 #include "base/rng.h"
 #include "upstream/balance_tier.h"
 
-#define SLOTS_LEAST 65537u    /* prime; shares of up to 655 servers differ by 1 % at most */
-#define SLOTS_EACH 100u       /* above that: the next prime over so many for each server */
-#define PROBES 8u             /* hashes tried before the least loaded serves: then most of the pool is down or full */
-#define SAMPLES 64u           /* members whose load stands for the mean of a larger pool */
+#define SLOTS_LEAST 65537u /* prime; shares of up to 655 servers differ by 1 % at most */
+#define SLOTS_EACH 100u    /* above that: the next prime over so many for each server */
+#define PROBES 8u   /* hashes tried before the least loaded serves: then most of the pool is down or full */
+#define SAMPLES 64u /* members whose load stands for the mean of a larger pool */
 #define UNUSED UINT32_MAX
 
 struct hash_plan {
     struct tier tiers[TIER_COUNT];
     uint32_t slots_count;
-    uint32_t *slots;     /* index into pool->servers */
-    uint64_t weights;    /* of the first tier */
-    unsigned bound;      /* percent of its share of the mean; 0: none */
-    void *least;         /* plan of least_conn, for what no probe finds */
+    uint32_t *slots;  /* index into pool->servers */
+    uint64_t weights; /* of the first tier */
+    unsigned bound;   /* percent of its share of the mean; 0: none */
+    void *least;      /* plan of least_conn, for what no probe finds */
 };
 /* One server's order of preference over all slots, while the table is filled. */
 struct preference {
@@ -147,10 +147,11 @@ static uint64_t load_sum(const struct pool *pool, const struct tier *tier, struc
     return sum * tier->count / SAMPLES;
 }
 
-/* With one more it is within the bound: so many percent of its share of all requests in flight (Mirrokni and others,
- * Consistent Hashing with Bounded Loads, 2018). *sum: worked out at the first need, as most servers are idle enough. */
-static bool within_bound(const struct pool *pool, const struct hash_plan *plan, const struct pool_server *member,
-                         struct choice *choice, uint64_t *sum)
+/* With one more it is within the bound: so many percent of its share of all requests in flight (Mirrokni and
+ * others, Consistent Hashing with Bounded Loads, 2018). *sum: worked out at the first need, as most servers
+ * are idle enough. */
+static bool within_bound(const struct pool *pool, const struct hash_plan *plan,
+                         const struct pool_server *member, struct choice *choice, uint64_t *sum)
 {
     uint64_t load = member_load(member);
     if (plan->bound == 0 || load == 0)
@@ -161,13 +162,15 @@ static bool within_bound(const struct pool *pool, const struct hash_plan *plan, 
 }
 
 /* Of a server that comes back always the same keys are the first, so that none goes to and fro. */
-static bool key_comes_back(const struct pool *pool, const struct server *server, const struct choice *choice, uint64_t hash)
+static bool key_comes_back(const struct pool *pool, const struct server *server, const struct choice *choice,
+                           uint64_t hash)
 {
     float ramp = server_ramp(pool, server, choice->now_us);
     return ramp >= 1 || (float)(hash_mix(hash) % 1024) < ramp * 1024;
 }
 
-static int hash_pick(const struct pool *pool, const void *data, unsigned tier, struct choice *choice, bool *any_up)
+static int hash_pick(const struct pool *pool, const void *data, unsigned tier, struct choice *choice,
+                     bool *any_up)
 {
     const struct hash_plan *plan = data;
     uint64_t sum = 0;

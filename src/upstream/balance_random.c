@@ -1,7 +1,7 @@
 /*
- * random: some servers drawn by weight, two by default, of which the one of the least cost is taken (Mitzenmacher, The
- * Power of Two Choices, 2001; the cost is that of adaptive). Costs the same in a pool of any size, while nobody is down
- * or full.
+ * random: some servers drawn by weight, two by default, of which the one of the least cost is taken
+ * (Mitzenmacher, The Power of Two Choices, 2001; the cost is that of adaptive). Costs the same in a pool of
+ * any size, while nobody is down or full.
  */
 #include <stdlib.h>
 
@@ -61,8 +61,8 @@ static int random_scan(const struct pool *pool, const struct tier *tier, struct 
     return -1;
 }
 
-static int random_one(const struct pool *pool, const struct tier *tier, const uint32_t *sums, struct choice *choice,
-                      int except, bool *any_up)
+static int random_one(const struct pool *pool, const struct tier *tier, const uint32_t *sums,
+                      struct choice *choice, int except, bool *any_up)
 {
     for (unsigned i = 0; i < DRAWS_MOST; i++) {
         int index = (int)random_draw(tier, sums, choice->rng);
@@ -81,7 +81,8 @@ static float member_cost(const struct pool_server *member)
            atomic_load_explicit(&member->server->surcharge, memory_order_relaxed);
 }
 
-static int random_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up)
+static int random_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice,
+                       bool *any_up)
 {
     const struct random_plan *random = plan;
     const struct tier *members = &random->tiers[tier];

@@ -1,8 +1,8 @@
 /*
- * round_robin, smooth and weighted: an order in which each server stands as often as its weight, spread out as evenly
- * as can be. The order is nginx's: each turn everybody gains its weight, the richest goes next and pays the sum. It is
- * computed once a snapshot; a worker walks it with a cursor of its own. Who can't be chosen is stepped over, which
- * leaves the shares of the others in proportion.
+ * round_robin, smooth and weighted: an order in which each server stands as often as its weight, spread out
+ * as evenly as can be. The order is nginx's: each turn everybody gains its weight, the richest goes next and
+ * pays the sum. It is computed once a snapshot; a worker walks it with a cursor of its own. Who can't be
+ * chosen is stepped over, which leaves the shares of the others in proportion.
  */
 #include <stdlib.h>
 
@@ -11,9 +11,11 @@
 #include "upstream/balance_tier.h"
 
 #define ORDER_MOST 65536u /* longest order: heavier weights are scaled down to fit */
-#define STEPS_MOST                                                                                                     \
-    (1ull << 22)        /* of the exact computation (length times servers): beyond it, an order by position is made */
-#define WALK_MOST 4096u /* steps of one choice: then nearly everybody is down or full, and any free one will do */
+#define STEPS_MOST \
+    (1ull          \
+     << 22) /* of the exact computation (length times servers): beyond it, an order by position is made */
+#define WALK_MOST \
+    4096u /* steps of one choice: then nearly everybody is down or full, and any free one will do */
 
 struct order {
     uint32_t length;
@@ -85,14 +87,16 @@ static int place_compare(const void *left, const void *right)
     return a->member < b->member ? -1 : a->member > b->member;
 }
 
-/* Each server's turns at even distances over the whole: nearly the smooth order, without its cost for large pools. */
+/* Each server's turns at even distances over the whole: nearly the smooth order, without its cost for large
+ * pools. */
 static void order_by_position(struct order *order, const struct tier *tier, const uint32_t *weights)
 {
     struct place *places = xcalloc(order->length, sizeof *places);
     uint32_t filled = 0;
     for (uint32_t i = 0; i < tier->count; i++)
         for (uint32_t turn = 0; turn < weights[i]; turn++)
-            places[filled++] = (struct place){(((uint64_t)turn * 2 + 1) << 31) / weights[i], tier->members[i]};
+            places[filled++] =
+                (struct place){(((uint64_t)turn * 2 + 1) << 31) / weights[i], tier->members[i]};
     qsort(places, order->length, sizeof *places, place_compare);
     for (uint32_t i = 0; i < order->length; i++)
         order->at[i] = places[i].member;

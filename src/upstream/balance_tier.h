@@ -1,4 +1,5 @@
-/* What the balancers share: the two tiers of a pool (its servers, its backups), and who of them may be chosen. */
+/* What the balancers share: the two tiers of a pool (its servers, its backups), and who of them may be
+ * chosen. */
 #ifndef WEIR_UPSTREAM_BALANCE_TIER_H
 #define WEIR_UPSTREAM_BALANCE_TIER_H
 
@@ -21,9 +22,11 @@ struct tier {
 void tiers_fill(struct tier tiers[TIER_COUNT], const struct pool *pool);
 void tiers_clear(struct tier tiers[TIER_COUNT]);
 
-/* Chooses within one tier: index or -1. *any_up is set when somebody is up and untried, though perhaps full. */
+/* Chooses within one tier: index or -1. *any_up is set when somebody is up and untried, though perhaps full.
+ */
 struct tier_picker {
-    int (*pick)(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice, bool *any_up);
+    int (*pick)(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice,
+                bool *any_up);
 };
 int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice, struct tier_picker picker);
 
@@ -69,13 +72,14 @@ static inline float server_ramp(const struct pool *pool, const struct server *se
 }
 
 /* Takes the turn of a server that comes back only as often as its ramp says. */
-static inline bool server_ramp_allows(const struct pool *pool, const struct server *server, struct choice *choice)
+static inline bool server_ramp_allows(const struct pool *pool, const struct server *server,
+                                      struct choice *choice)
 {
     float ramp = server_ramp(pool, server, choice->now_us);
     return ramp >= 1 || (float)rng_below(choice->rng, 1024) < ramp * 1024;
 }
 
-extern const struct balancer balance_adaptive, balance_first, balance_hash, balance_least_conn, balance_round_robin,
-    balance_random;
+extern const struct balancer balance_adaptive, balance_first, balance_hash, balance_least_conn,
+    balance_round_robin, balance_random;
 
 #endif

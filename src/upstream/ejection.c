@@ -1,6 +1,7 @@
 /*
- * Who is left out, for how long, and when so many are out that none is (panic). Workers come here after errors and at
- * ticks; a lock of the pool keeps two from ejecting more than may go at once. Choices read one word a server.
+ * Who is left out, for how long, and when so many are out that none is (panic). Workers come here after
+ * errors and at ticks; a lock of the pool keeps two from ejecting more than may go at once. Choices read one
+ * word a server.
  */
 #include "upstream/ejection.h"
 
@@ -49,8 +50,8 @@ static uint32_t weight_of(const struct pool *pool, const struct server *server)
 
 static void ejected_log(struct server *server, const char *why, uint64_t milliseconds)
 {
-    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV("why", why),
-                                     KV_NUMBER("for_ms", milliseconds), KV_NONE};
+    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
+                                     KV("why", why), KV_NUMBER("for_ms", milliseconds), KV_NONE};
     counter_add(COUNTER_ejections, 1);
     if (LOG_LEVEL_WARN >= log_level)
         log_write(&server->ejected_site, LOG_LEVEL_WARN, "balance", "server is ejected", pairs);

@@ -1,7 +1,7 @@
 /*
- * Ejection: a server whose traffic fails is left out for some seconds (balancing.md 7). Beside adaptive, which avoids it
- * anyway, this spares the requests that find that out anew, and it guards the policies that look at no errors. By
- * traffic only: who is down by probes or refused connections is health's.
+ * Ejection: a server whose traffic fails is left out for some seconds (balancing.md 7). Beside adaptive,
+ * which avoids it anyway, this spares the requests that find that out anew, and it guards the policies that
+ * look at no errors. By traffic only: who is down by probes or refused connections is health's.
  */
 #ifndef WEIR_UPSTREAM_EJECTION_H
 #define WEIR_UPSTREAM_EJECTION_H
@@ -15,8 +15,8 @@ struct server;
 void ejection_error(const struct pool *pool, struct server *server, uint64_t now_us);
 /* An attempt went well. */
 void ejection_success(struct server *server);
-/* The pool has been judged anew: who fails far more often than the others goes; and tells whether so few are left that
- * ejections do not count. */
+/* The pool has been judged anew: who fails far more often than the others goes; and tells whether so few are
+ * left that ejections do not count. */
 void ejection_judge(const struct pool *pool, uint64_t now_us);
 /* What was seen against it is void (probes that had failed as well pass again). */
 void ejection_end(struct server *server);

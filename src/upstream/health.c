@@ -1,8 +1,9 @@
 /*
- * Which servers are up: on the control thread, each server of a pool with `health` is probed in turns of its own,
- * spread by lot, and what `rise` or `fall` answers in a row say becomes the state that all workers read. Workers may
- * take a server down themselves (refused connects); it is noticed here, and probed soon and then ever more slowly until
- * it is back. What requests get counts as well (balancing.md 7): good answers spare probes, and outweigh failed ones.
+ * Which servers are up: on the control thread, each server of a pool with `health` is probed in turns of its
+ * own, spread by lot, and what `rise` or `fall` answers in a row say becomes the state that all workers read.
+ * Workers may take a server down themselves (refused connects); it is noticed here, and probed soon and then
+ * ever more slowly until it is back. What requests get counts as well (balancing.md 7): good answers spare
+ * probes, and outweigh failed ones.
  */
 #include "upstream/health.h"
 
@@ -24,12 +25,14 @@
 #define LOOK_EVERY 100    /* ms: for servers that workers took down */
 #define BACKOFF_FIRST 250 /* ms to the first probe after that, then twice as long each time, up to: */
 #define BACKOFF_MOST 2000
-#define GOOD_TO_SPARE 10  /* answers since the last probe was due, that make another needless; errors a twentieth of them */
-#define SPARED_MOST 9     /* in a row */
-#define KNOWN_ANSWERS 20.0 /* of about two seconds that may outweigh failed probes, with errors a twentieth of them */
+#define GOOD_TO_SPARE \
+    10 /* answers since the last probe was due, that make another needless; errors a twentieth of them */
+#define SPARED_MOST 9 /* in a row */
+#define KNOWN_ANSWERS \
+    20.0 /* of about two seconds that may outweigh failed probes, with errors a twentieth of them */
 #define GOOD_SHARE 20
 #define PASSES_TO_RETURN 2 /* of a server that was ejected while its checks failed */
-#define FIRST_WITHIN 1000 /* ms: the first probes are spread over this, or the interval if that is less */
+#define FIRST_WITHIN 1000  /* ms: the first probes are spread over this, or the interval if that is less */
 
 /* One server that is probed. */
 struct check {
@@ -39,11 +42,12 @@ struct check {
     const struct pool *pool;    /* of the current snapshot */
     struct health_probe *probe; /* NULL: none runs */
     struct deadline due;
-    uint64_t backoff;        /* ms to the next probe of one that workers took down; 0: as usual */
+    uint64_t backoff;         /* ms to the next probe of one that workers took down; 0: as usual */
     uint64_t answers, errors; /* of its traffic when a probe was last due */
     unsigned spared;          /* probes in a row */
     bool disagrees;           /* with what requests get, and that was told */
-    bool failed_ejected;      /* one failed while the server was ejected: its trouble was not with requests alone */
+    /* one failed while the server was ejected: its trouble was not with requests alone */
+    bool failed_ejected;
     uint32_t passed, failed; /* in a row */
     bool down;               /* what was last seen or decided here */
     bool kept;
@@ -87,7 +91,8 @@ static uint64_t next_interval(struct check *check)
 static void check_again(struct check *check)
 {
     struct health *health = check->health;
-    deadline_set(&check->due, health->loop, with_jitter(health, next_interval(check), config_of(check)->jitter));
+    deadline_set(&check->due, health->loop,
+                 with_jitter(health, next_interval(check), config_of(check)->jitter));
 }
 
 static void check_first(struct check *check)
@@ -130,7 +135,8 @@ static void check_passed(struct check *check)
     if (check->passed < config_of(check)->rise)
         return;
     server_was_reached(server); /* refusals of before do not count against it */
-    atomic_store_explicit(&server->joined_ms, server_clock(loop_now_us(check->health->loop)), memory_order_relaxed);
+    atomic_store_explicit(&server->joined_ms, server_clock(loop_now_us(check->health->loop)),
+                          memory_order_relaxed);
     server_becomes(check, SERVER_UP);
     const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
                                      KV_NUMBER("after", check->passed), KV_NONE};
@@ -138,8 +144,8 @@ static void check_passed(struct check *check)
         log_write(&server->up_site, LOG_LEVEL_INFO, "health", "server is up", pairs);
 }
 
-/* An answer by which a server says that it is not well, or takes itself out before it stops. Others may come from a check
- * that asks the wrong question, or too much. */
+/* An answer by which a server says that it is not well, or takes itself out before it stops. Others may come
+ * from a check that asks the wrong question, or too much. */
 static bool is_own_word(const char *why)
 {
     return strncmp(why, "status 5", 8) == 0 || strncmp(why, "service is ", 11) == 0 ||
@@ -158,11 +164,12 @@ static bool check_is_outweighed(struct check *check, const char *why)
     struct server *server = check->server;
     if (!config_of(check)->trust_traffic || is_own_word(why) || !traffic_is_good(check))
         return false;
-    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV("why", why),
-                                     KV_NUMBER("after", check->failed), KV_NONE};
+    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
+                                     KV("why", why), KV_NUMBER("after", check->failed), KV_NONE};
     counter_add(COUNTER_probes_outweighed, 1);
     if (LOG_LEVEL_WARN >= log_level && !check->disagrees)
-        log_write(&server->disagrees_site, LOG_LEVEL_WARN, "health", "check disagrees with traffic, server stays up", pairs);
+        log_write(&server->disagrees_site, LOG_LEVEL_WARN, "health",
+                  "check disagrees with traffic, server stays up", pairs);
     check->disagrees = true;
     return true;
 }
@@ -178,8 +185,8 @@ static void check_failed(struct check *check, const char *why)
     if (check->down || check->failed < config_of(check)->fall || check_is_outweighed(check, why))
         return;
     server_becomes(check, SERVER_DOWN);
-    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV("why", why),
-                                     KV_NUMBER("after", check->failed), KV_NONE};
+    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
+                                     KV("why", why), KV_NUMBER("after", check->failed), KV_NONE};
     if (LOG_LEVEL_WARN >= log_level)
         log_write(&server->down_site, LOG_LEVEL_WARN, "health", "server is down", pairs);
 }
@@ -208,8 +215,8 @@ static void check_done(void *owner, const char *why)
     check_again(check);
 }
 
-/* Requests since the last one was due have shown that the server is well. Now and then it is asked all the same, as only
- * a check learns that a server wants to be left alone. */
+/* Requests since the last one was due have shown that the server is well. Now and then it is asked all the
+ * same, as only a check learns that a server wants to be left alone. */
 static bool check_is_spared(struct check *check)
 {
     struct score_view view = score_view(check->server, loop_now_us(check->health->loop));
@@ -218,7 +225,8 @@ static bool check_is_spared(struct check *check)
     check->errors = view.all_errors;
     bool known = atomic_load_explicit(&check->server->health, memory_order_relaxed) == SERVER_UP;
     bool good = known && answers >= GOOD_TO_SPARE + errors && errors * GOOD_SHARE <= answers;
-    if (!good || check->down || check->failed != 0 || check->spared == SPARED_MOST || !config_of(check)->trust_traffic) {
+    if (!good || check->down || check->failed != 0 || check->spared == SPARED_MOST ||
+        !config_of(check)->trust_traffic) {
         check->spared = 0;
         return false;
     }
@@ -237,15 +245,15 @@ static void check_due(struct deadline *deadline)
         return;
     }
     counter_add(COUNTER_probes, 1);
-    check->probe = health_probe_start(check->health->loop, config_of(check), check->server, check->pool->protocol,
-                                      check->pool->probe_tls, check_done, check);
+    check->probe = health_probe_start(check->health->loop, config_of(check), check->server,
+                                      check->pool->protocol, check->pool->probe_tls, check_done, check);
 }
 
 static void health_look(struct deadline *deadline)
 {
     struct health *health = CONTAINER_OF(deadline, struct health, look);
-    LIST_EACH(node, &health->checks)
-    check_notice(CONTAINER_OF(node, struct check, at));
+    LIST_EACH (node, &health->checks)
+        check_notice(CONTAINER_OF(node, struct check, at));
     if (!list_is_empty(&health->checks))
         deadline_set(&health->look, health->loop, LOOK_EVERY);
 }
@@ -290,7 +298,8 @@ static void health_grow(struct health *health, uint32_t number)
     health->room = room;
 }
 
-/* A probe that runs has the old pool's settings, which the caller keeps only until we return: it is asked anew. */
+/* A probe that runs has the old pool's settings, which the caller keeps only until we return: it is asked
+ * anew. */
 static void check_move(struct check *check, const struct pool *pool)
 {
     uint64_t before = config_of(check)->interval;
@@ -330,13 +339,12 @@ struct health *health_new(struct loop *control_loop)
 
 void health_set_pools(struct health *health, struct pool *const *pools, size_t count)
 {
-    LIST_EACH(node, &health->checks)
-    CONTAINER_OF(node, struct check, at)->kept = false;
+    LIST_EACH (node, &health->checks)
+        CONTAINER_OF(node, struct check, at)->kept = false;
     for (size_t i = 0; i < count; i++)
         if (pools[i]->config->health != NULL)
             health_add_pool(health, pools[i]);
-    LIST_EACH_SAFE(node, after, &health->checks)
-    {
+    LIST_EACH_SAFE (node, after, &health->checks) {
         struct check *check = CONTAINER_OF(node, struct check, at);
         if (check->kept)
             continue;
@@ -352,8 +360,8 @@ void health_free(struct health *health)
 {
     if (health == NULL)
         return;
-    LIST_EACH_SAFE(node, after, &health->checks)
-    check_free(CONTAINER_OF(node, struct check, at));
+    LIST_EACH_SAFE (node, after, &health->checks)
+        check_free(CONTAINER_OF(node, struct check, at));
     deadline_clear(&health->look);
     free(health->by_server);
     free(health);

@@ -109,7 +109,8 @@ static bool read_answer(struct span message, uint64_t *serving)
         uint64_t tag;
         if (!take_varint(&message, &tag))
             return false;
-        bool read = tag == (1 << 3 | WIRE_VARINT) ? take_varint(&message, serving) : skip_field(&message, tag);
+        bool read =
+            tag == (1 << 3 | WIRE_VARINT) ? take_varint(&message, serving) : skip_field(&message, tag);
         if (!read)
             return false;
     }
@@ -122,7 +123,8 @@ const char *health_grpc_judge(struct span body, struct span status)
     if (status.at == NULL || !text_to_number(status, UINT32_MAX, &code))
         return "answer has no grpc-status";
     if (code != 0)
-        return code < sizeof status_texts / sizeof status_texts[0] ? status_texts[code] : "grpc status is not known";
+        return code < sizeof status_texts / sizeof status_texts[0] ? status_texts[code]
+                                                                   : "grpc status is not known";
     for (unsigned i = 1; i < PREFIX && body.length >= PREFIX; i++)
         length = length << 8 | (unsigned char)body.at[i];
     if (body.length < PREFIX || body.at[0] != 0 || length != body.length - PREFIX ||
@@ -130,5 +132,6 @@ const char *health_grpc_judge(struct span body, struct span status)
         return "answer is not a message of grpc.health.v1";
     if (serving == SERVING)
         return NULL;
-    return serving < sizeof serving_texts / sizeof serving_texts[0] ? serving_texts[serving] : serving_texts[0];
+    return serving < sizeof serving_texts / sizeof serving_texts[0] ? serving_texts[serving]
+                                                                    : serving_texts[0];
 }

@@ -1,6 +1,6 @@
 /*
- * The question and the answer of grpc.health.v1.Health/Check (github.com/grpc/grpc, doc/health-checking.md) as bytes:
- * two messages of one field each. Who sends and receives them is health_probe.c.
+ * The question and the answer of grpc.health.v1.Health/Check (github.com/grpc/grpc, doc/health-checking.md)
+ * as bytes: two messages of one field each. Who sends and receives them is health_probe.c.
  */
 #ifndef WEIR_UPSTREAM_HEALTH_GRPC_H
 #define WEIR_UPSTREAM_HEALTH_GRPC_H
@@ -17,8 +17,8 @@ struct buf;
 
 /* false: no memory. */
 bool health_grpc_ask(struct buf *bytes, struct span service) MUST_CHECK;
-/* body: all of it; status: of grpc-status, wherever it stood; at == NULL: there was none. NULL when the service is well,
- * else why it is not, as a static text. */
+/* body: all of it; status: of grpc-status, wherever it stood; at == NULL: there was none. NULL when the
+ * service is well, else why it is not, as a static text. */
 const char *health_grpc_judge(struct span body, struct span status);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * A probe connects, for HTTP sends a request and judges status and body, tells, and hangs up. When the head alone is
- * enough it is told at once, and the rest of a short body is read before hanging up, so that the server sees a clean
- * end. When to ask and what the answers mean is health.c's.
+ * A probe connects, for HTTP sends a request and judges status and body, tells, and hangs up. When the head
+ * alone is enough it is told at once, and the rest of a short body is read before hanging up, so that the
+ * server sees a clean end. When to ask and what the answers mean is health.c's.
  */
 #include "upstream/health_probe.h"
 
@@ -40,7 +40,7 @@ struct health_probe {
     struct http_conn *http;
     struct stream *stream; /* NULL when none is open */
     struct arena *arena;
-    struct text body; /* so far, when a text is looked for, or of gRPC */
+    struct text body;        /* so far, when a text is looked for, or of gRPC */
     struct span grpc_status; /* in the arena */
     size_t body_length;
     struct deadline deadline;
@@ -52,7 +52,8 @@ struct health_probe {
     char why[WHY_SIZE];
 };
 
-/* What a codec obeys when no snapshot says: the defaults of the file. Its waits are the probe's own deadline. */
+/* What a codec obeys when no snapshot says: the defaults of the file. Its waits are the probe's own deadline.
+ */
 static const struct limits_config probe_limits = {
     .request_head = 16384,
     .request_line = 8192,
@@ -304,7 +305,9 @@ static struct head probe_request(const struct health_probe *probe)
         path = span_first(path, mark);
     }
     bool local = probe->address.socket.any.sa_family == AF_UNIX;
-    const char *host = config->host != NULL ? config->host : local ? "localhost" : probe->server->address_text;
+    const char *host = config->host != NULL ? config->host
+                       : local              ? "localhost"
+                                            : probe->server->address_text;
     struct head head = {.body_length = grpc ? BODY_OF_UNKNOWN_LENGTH : BODY_NONE, .minor_version = 1};
     head.accepts_trailers = grpc;
     head.line.request.method_name = span_of(grpc ? "POST" : config->method);
@@ -320,7 +323,8 @@ static bool probe_add_fields(const struct health_probe *probe, struct fields *fi
     bool grpc = probe->config->type == PROBE_GRPC;
     struct span name = grpc ? SPAN("Content-Type") : SPAN("Accept");
     return fields_add(fields, probe->arena, SPAN("User-Agent"), SPAN("weir"), field_id(SPAN("User-Agent"))) &&
-           fields_add(fields, probe->arena, name, grpc ? SPAN("application/grpc") : SPAN("*/*"), field_id(name));
+           fields_add(fields, probe->arena, name, grpc ? SPAN("application/grpc") : SPAN("*/*"),
+                      field_id(name));
 }
 
 static void probe_ask(struct health_probe *probe)
@@ -403,17 +407,19 @@ static bool probe_connect(struct health_probe *probe)
             probe_why(probe, transport_error_text(number));
             continue;
         }
-        probe->transport = probe->tls != NULL
-                               ? tls_transport_connect(probe->loop, fd, pending, probe->tls, probe->server->host_name,
-                                                       &probe_transport_events, probe)
-                               : transport_new_plain(probe->loop, fd, pending, &probe_transport_events, probe);
+        probe->transport =
+            probe->tls != NULL
+                ? tls_transport_connect(probe->loop, fd, pending, probe->tls, probe->server->host_name,
+                                        &probe_transport_events, probe)
+                : transport_new_plain(probe->loop, fd, pending, &probe_transport_events, probe);
         return true;
     }
     return false;
 }
 
 /* What the pool speaks; gRPC is HTTP/2 alone. False: the server has not chosen it. */
-static bool probe_version(const struct health_probe *probe, struct transport *transport, enum http_version *version)
+static bool probe_version(const struct health_probe *probe, struct transport *transport,
+                          enum http_version *version)
 {
     bool grpc = probe->config->type == PROBE_GRPC;
     if (probe->tls == NULL) {
@@ -438,7 +444,8 @@ static void transport_opened(struct transport *transport)
         probe_fails(probe, "server does not choose h2 by ALPN");
         return;
     }
-    probe->http = http_conn_new(version, HTTP_CLIENT, transport, &probe_settings, NULL, &probe_http_events, probe);
+    probe->http =
+        http_conn_new(version, HTTP_CLIENT, transport, &probe_settings, NULL, &probe_http_events, probe);
     if (probe->http == NULL) {
         probe_fails(probe, "weir has no memory for the probe");
         return;

@@ -1,6 +1,6 @@
 /*
- * One question to one server: does it answer as it should? Over the same transports and codec as requests, on a
- * connection of its own.
+ * One question to one server: does it answer as it should? Over the same transports and codec as requests, on
+ * a connection of its own.
  */
 #ifndef WEIR_UPSTREAM_HEALTH_PROBE_H
 #define WEIR_UPSTREAM_HEALTH_PROBE_H
@@ -15,9 +15,9 @@ struct loop;
 struct server;
 struct tls_client;
 
-/* done() comes once, later, within config->timeout. why: NULL when the server passed, else a text that is good until it
- * returns. The config and server must live until then or health_probe_cancel(). protocol: of the pool; tls: for
- * PROBE_HTTPS, and for PROBE_GRPC where the pool has TLS. */
+/* done() comes once, later, within config->timeout. why: NULL when the server passed, else a text that is
+ * good until it returns. The config and server must live until then or health_probe_cancel(). protocol: of
+ * the pool; tls: for PROBE_HTTPS, and for PROBE_GRPC where the pool has TLS. */
 struct health_probe *health_probe_start(struct loop *loop, const struct health_config *config,
                                         const struct server *server, enum pool_protocol protocol,
                                         struct tls_client *tls, void (*done)(void *owner, const char *why),

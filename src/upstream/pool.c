@@ -1,5 +1,5 @@
-/* Builds pools from what the file says: names to addresses, servers with their state, the balancer's plan. Control
- * thread. */
+/* Builds pools from what the file says: names to addresses, servers with their state, the balancer's plan.
+ * Control thread. */
 #include "upstream/pool.h"
 
 #include <stdlib.h>
@@ -55,10 +55,11 @@ static enum pool_protocol protocol_spoken(const struct pool_config *config)
 }
 
 /* In the order of enum pool_protocol; h2c has no TLS but that of its probes. */
-static const unsigned offers[] = {PROTOCOL_HTTP_1, PROTOCOL_H2, PROTOCOL_H2 | PROTOCOL_HTTP_1, PROTOCOL_H2 | PROTOCOL_HTTP_1};
+static const unsigned offers[] = {PROTOCOL_HTTP_1, PROTOCOL_H2, PROTOCOL_H2 | PROTOCOL_HTTP_1,
+                                  PROTOCOL_H2 | PROTOCOL_HTTP_1};
 
-/* HTTPS probes use the pool's own TLS settings; without these, the defaults. gRPC is asked over TLS where the pool has it,
- * and then over HTTP/2 whatever its requests use. */
+/* HTTPS probes use the pool's own TLS settings; without these, the defaults. gRPC is asked over TLS where the
+ * pool has it, and then over HTTP/2 whatever its requests use. */
 static bool pool_add_tls(struct pool *pool, struct error *error)
 {
     const struct pool_config *config = pool->config;
@@ -72,7 +73,8 @@ static bool pool_add_tls(struct pool *pool, struct error *error)
     if (grpc && pool->protocol == POOL_HTTP_1)
         pool->probe_tls = tls_client_new(config->tls, PROTOCOL_H2, error);
     else
-        pool->probe_tls = pool->tls != NULL ? tls_client_take(pool->tls) : tls_client_new(&defaults, offer, error);
+        pool->probe_tls =
+            pool->tls != NULL ? tls_client_take(pool->tls) : tls_client_new(&defaults, offer, error);
     return pool->probe_tls != NULL || error_wrap(error, "pool \"%s\": health", pool->name);
 }
 
@@ -86,7 +88,8 @@ static uint32_t slow_start_ms(const struct pool_config *config)
     return config->balance < COUNT_OF(needed) ? needed[config->balance] : 0;
 }
 
-struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set, struct error *error)
+struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set,
+                      struct error *error)
 {
     struct pool *pool = xcalloc(1, sizeof *pool);
     pool->config = config;

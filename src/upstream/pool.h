@@ -1,4 +1,5 @@
-/* A named group of servers in a snapshot: read-only but for the atomics of its servers and of its shared part. */
+/* A named group of servers in a snapshot: read-only but for the atomics of its servers and of its shared
+ * part. */
 #ifndef WEIR_UPSTREAM_POOL_H
 #define WEIR_UPSTREAM_POOL_H
 
@@ -34,10 +35,10 @@ struct pool {
     /* What is spoken: of the file's `auto` and of HTTP/2 what this build and the lack of TLS leave. */
     enum pool_protocol protocol;
     struct pool_shared *shared;
-    uint32_t index; /* in the snapshot */
+    uint32_t index;         /* in the snapshot */
     uint32_t slow_start_ms; /* 0: none */
-    bool limited;   /* any server has a limit */
-    bool adapts;    /* any server has one that adapts */
+    bool limited;           /* any server has a limit */
+    bool adapts;            /* any server has one that adapts */
     bool has_backups;
 };
 /* Resolves names (control thread; may block), takes servers, loads certificates. NULL with error. */

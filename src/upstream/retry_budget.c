@@ -1,5 +1,5 @@
-/* The arithmetic of the retry budget (a token bucket of moving size); whose it is and what the time is, upstream.c
- * says. */
+/* The arithmetic of the retry budget (a token bucket of moving size); whose it is and what the time is,
+ * upstream.c says. */
 #include "upstream/retry_budget.h"
 
 #define BASE 10.0   /* tokens that fit in any case, and that a new bucket holds */
@@ -8,7 +8,8 @@
 #define SECOND_US 1000000u
 #define SMOOTHING 0.5 /* weight of the newest second in the rate */
 
-/* The second that is being counted may show more already than those before: a rate is not held down while it rises. */
+/* The second that is being counted may show more already than those before: a rate is not held down while it
+ * rises. */
 static void budget_cap(struct retry_budget *budget, double share)
 {
     double rate = budget->rate > budget->requests ? budget->rate : budget->requests;

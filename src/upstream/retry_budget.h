@@ -1,6 +1,6 @@
 /*
- * How many retries one worker may make for one pool: a bucket that requests fill and retries empty, so that a broken
- * pool is not hit twice as hard.
+ * How many retries one worker may make for one pool: a bucket that requests fill and retries empty, so that a
+ * broken pool is not hit twice as hard.
  */
 #ifndef WEIR_UPSTREAM_RETRY_BUDGET_H
 #define WEIR_UPSTREAM_RETRY_BUDGET_H

@@ -1,6 +1,7 @@
 /*
- * Servers and the shared parts of pools: made and found on the control thread, counted from any, freed by the sweep
- * after the last reference is gone. What is sent to a server is upstream.c's, what it is worth health.c's.
+ * Servers and the shared parts of pools: made and found on the control thread, counted from any, freed by the
+ * sweep after the last reference is gone. What is sent to a server is upstream.c's, what it is worth
+ * health.c's.
  */
 #include "upstream/server.h"
 
@@ -22,7 +23,8 @@ struct server_set {
 
 /* --- what workers do to a server --- */
 
-/* Silence counts from when the first begins to wait. Two workers may both be first: they store the same instant. */
+/* Silence counts from when the first begins to wait. Two workers may both be first: they store the same
+ * instant. */
 void server_awaited(struct server *server, uint64_t now_us)
 {
     if (atomic_fetch_add_explicit(&server->awaiting, 1, memory_order_relaxed) == 0)
@@ -69,7 +71,8 @@ bool server_was_refused(struct server *server, uint64_t now_us, uint64_t thresho
     /* Two workers may begin a new window at once and lose one refusal: the next one counts. */
     uint64_t since = atomic_load_explicit(&server->refused_at_us, memory_order_relaxed);
     uint32_t count = 1;
-    if (atomic_load_explicit(&server->refused_count, memory_order_relaxed) == 0 || now_us - since > REFUSED_WINDOW_US) {
+    if (atomic_load_explicit(&server->refused_count, memory_order_relaxed) == 0 ||
+        now_us - since > REFUSED_WINDOW_US) {
         atomic_store_explicit(&server->refused_at_us, now_us, memory_order_relaxed);
         atomic_store_explicit(&server->refused_count, 1, memory_order_relaxed);
     } else {

@@ -1,6 +1,6 @@
 /*
- * One member of a pool at run time. Lives in the shared state of the process and outlives reloads while pool, name and
- * addresses stay.
+ * One member of a pool at run time. Lives in the shared state of the process and outlives reloads while pool,
+ * name and addresses stay.
  */
 #ifndef WEIR_UPSTREAM_SERVER_H
 #define WEIR_UPSTREAM_SERVER_H
@@ -15,7 +15,8 @@
 #include "http/failure.h"
 #include "net/address.h"
 
-enum server_health { SERVER_UNKNOWN, SERVER_UP, SERVER_DOWN }; /* UNKNOWN counts as up (before the first probe) */
+/* UNKNOWN counts as up (before the first probe) */
+enum server_health { SERVER_UNKNOWN, SERVER_UP, SERVER_DOWN };
 
 #define SERVER_WORKERS_MOST 256 /* bits in waiting_workers */
 
@@ -23,76 +24,88 @@ enum server_health { SERVER_UNKNOWN, SERVER_UP, SERVER_DOWN }; /* UNKNOWN counts
 struct pool_shared {
     _Alignas(CACHE_LINE) _Atomic int32_t waiting; /* requests in its queues, all workers */
     _Atomic int32_t references;                   /* pools of snapshots */
-    uint32_t number;                              /* unique in the process, never used again: for per-worker tables */
-    const char *name;                             /* owned */
+    /* unique in the process, never used again: for per-worker tables */
+    uint32_t number;
+    const char *name; /* owned */
     /* of server_score.c, written once a tick and read by every choice */
-    _Alignas(CACHE_LINE) _Atomic uint64_t scored_us; /* when the last tick was; the worker that changes it does it */
-    _Atomic float normal_errors;                     /* share of errors that is usual in this pool */
-    _Atomic uint32_t silence_us;                     /* a server silent for longer is slow; 0: not known */
-    _Atomic uint32_t median_us;                      /* that half of the answers took; 0: not known */
-    _Atomic float best_log;                          /* least mean of ln(microseconds to the head) of late */
-    _Atomic uint64_t best_at_us;                     /* when that was looked at last; 0: never */
-    _Atomic bool queues;                             /* answers take longer than then, by more than a tenth */
-    _Atomic bool panic;                              /* so few are left that ejections do not count */
-    atomic_flag ejecting;                            /* held while somebody counts who is out */
+    /* when the last tick was; the worker that changes it does it */
+    _Alignas(CACHE_LINE) _Atomic uint64_t scored_us;
+    _Atomic float normal_errors; /* share of errors that is usual in this pool */
+    _Atomic uint32_t silence_us; /* a server silent for longer is slow; 0: not known */
+    _Atomic uint32_t median_us;  /* that half of the answers took; 0: not known */
+    _Atomic float best_log;      /* least mean of ln(microseconds to the head) of late */
+    _Atomic uint64_t best_at_us; /* when that was looked at last; 0: never */
+    _Atomic bool queues;         /* answers take longer than then, by more than a tenth */
+    _Atomic bool panic;          /* so few are left that ejections do not count */
+    atomic_flag ejecting;        /* held while somebody counts who is out */
 };
 /* What traffic has shown of a server, decaying (server_score.c). Not on the path of a choice. */
 struct server_score {
-    atomic_flag busy;        /* held for some additions */
-    double answers, errors;  /* errors are among the answers */
-    double logs, squares;    /* of ln(microseconds to the head), over the answers that were none */
-    uint64_t at_us;          /* decayed to here */
+    atomic_flag busy;                 /* held for some additions */
+    double answers, errors;           /* errors are among the answers */
+    double logs, squares;             /* of ln(microseconds to the head), over the answers that were none */
+    uint64_t at_us;                   /* decayed to here */
     uint64_t all_answers, all_errors; /* ever */
 };
-/* How many requests a server of max_connections: auto may be given at once (server_limit.c); guarded by the score's lock. */
+/* How many requests a server of max_connections: auto may be given at once (server_limit.c); guarded by the
+ * score's lock. */
 struct server_limit {
-    double answers, logs;  /* of ln(microseconds to the head), since the last judgement; timeouts are among them */
-    uint64_t since_us;     /* of the first of them */
-    double value;          /* server.limit before it was rounded */
-    double usual_us;       /* what the head takes when nobody has to wait; 0: not known */
+    /* of ln(microseconds to the head), since the last judgement; timeouts are among them */
+    double answers, logs;
+    uint64_t since_us; /* of the first of them */
+    double value;      /* server.limit before it was rounded */
+    double usual_us;   /* what the head takes when nobody has to wait; 0: not known */
     uint64_t usual_at_us, told_us;
-    uint64_t slow_at_us;   /* when answers last took too long; 0: not since the limit was opened */
+    uint64_t slow_at_us; /* when answers last took too long; 0: not since the limit was opened */
 };
-/* What a choice reads, and what workers write for each attempt, is one line: a scan takes one miss a server at most. */
+/* What a choice reads, and what workers write for each attempt, is one line: a scan takes one miss a server
+ * at most. */
 struct server {
     /* attempts sent and not finished, and reserved slots, of all workers */
     _Alignas(CACHE_LINE) _Atomic int32_t in_flight;
-    _Atomic int32_t awaiting;   /* those of them that wait for the server alone: sent whole, and no response head yet */
-    _Atomic uint32_t heard_us;  /* last head, or when the first began to wait; low bits of the clock */
-    _Atomic float slowness;     /* T of balancing.md 5; 1: as its pool */
-    _Atomic float surcharge;    /* E of balancing.md 5, in requests in flight; 0: fails no more than others */
+    /* those of them that wait for the server alone: sent whole, and no response head yet */
+    _Atomic int32_t awaiting;
+    _Atomic uint32_t heard_us; /* last head, or when the first began to wait; low bits of the clock */
+    _Atomic float slowness;    /* T of balancing.md 5; 1: as its pool */
+    _Atomic float surcharge;   /* E of balancing.md 5, in requests in flight; 0: fails no more than others */
     _Atomic uint32_t ejected_until_ms; /* low bits of the clock, see server_is_ejected(); 0: not ejected */
-    _Atomic uint32_t joined_ms; /* when it came back, for slow start; 0: it has always been there */
-    _Atomic uint16_t health;    /* enum server_health; written by control, and by workers on fast-down */
-    _Atomic uint16_t limit;     /* of max_connections: auto, see server_has_room() */
+    _Atomic uint32_t joined_ms;        /* when it came back, for slow start; 0: it has always been there */
+    _Atomic uint16_t health; /* enum server_health; written by control, and by workers on fast-down */
+    _Atomic uint16_t limit;  /* of max_connections: auto, see server_has_room() */
     /* bit by worker number: it has requests queued that this server could take */
     _Atomic uint64_t waiting_workers[SERVER_WORKERS_MOST / 64];
     /* from here on read mostly */
     _Alignas(CACHE_LINE) struct server_score score;
     struct server_limit limiting;
     _Atomic uint32_t errors_in_a_row;
-    uint32_t ejections;      /* not forgiven yet; this and the next under pool_shared.ejecting */
-    uint64_t ejected_at_us;  /* end of the last ejection */
-    _Atomic int32_t references;              /* pools of snapshots, tables and connections of workers */
-    _Atomic uint64_t refused_at_us;          /* first refused connect of the current second, for fast-down */
+    uint32_t ejections;             /* not forgiven yet; this and the next under pool_shared.ejecting */
+    uint64_t ejected_at_us;         /* end of the last ejection */
+    _Atomic int32_t references;     /* pools of snapshots, tables and connections of workers */
+    _Atomic uint64_t refused_at_us; /* first refused connect of the current second, for fast-down */
     _Atomic uint32_t refused_count;
     _Atomic uint32_t address_at;                 /* the address that last worked: index into addresses */
     _Atomic uint64_t served;                     /* attempts finished well; told about once a second */
     _Atomic uint64_t failed;                     /* attempts that were the server's failure */
     const char *pool_name, *name, *address_text; /* owned */
-    const char *host_name;     /* host part of the address when it is a name (SNI); NULL for an IP or unix socket */
-    struct address *addresses; /* owned; several when a name has several: when one can't be reached, the next may be */
+    /* host part of the address when it is a name (SNI); NULL for an IP or unix socket */
+    const char *host_name;
+    /* owned; several when a name has several: when one can't be reached, the next may be */
+    struct address *addresses;
     uint32_t addresses_count;
-    uint32_t number;                    /* unique in the process, never used again: for per-worker tables */
-    uint32_t pool_number;               /* pool_shared.number */
-    struct log_site down_site, up_site, ejected_site, limit_site, disagrees_site; /* lines about one server must not fold those about another */
-    struct server *next_same;           /* of the set */
+    uint32_t number;      /* unique in the process, never used again: for per-worker tables */
+    uint32_t pool_number; /* pool_shared.number */
+    /* lines about one server must not fold those about another */
+    struct log_site down_site, up_site, ejected_site, limit_site, disagrees_site;
+    struct server *next_same; /* of the set */
 };
 
-_Static_assert(offsetof(struct server, score) == CACHE_LINE, "what a choice reads is one line, and what is read mostly is not on it");
-_Static_assert(offsetof(struct pool_shared, scored_us) == CACHE_LINE, "what a request that waits writes would be read by each choice");
+_Static_assert(offsetof(struct server, score) == CACHE_LINE,
+               "what a choice reads is one line, and what is read mostly is not on it");
+_Static_assert(offsetof(struct pool_shared, scored_us) == CACHE_LINE,
+               "what a request that waits writes would be read by each choice");
 
-/* All servers of the process, found by pool name and address text; thread: control only, but for server_release(). */
+/* All servers of the process, found by pool name and address text; thread: control only, but for
+ * server_release(). */
 struct server_set;
 struct server_set *server_set_new(void);
 void server_set_free(struct server_set *set);
@@ -106,20 +119,24 @@ void server_set_sweep(struct server_set *set);        /* drops those nobody refe
 struct server *server_take(struct server *server);
 void server_release(struct server *server); /* any thread; memory goes with the next sweep */
 
-#define SERVER_ADAPTS UINT32_MAX /* as the most of a server: what server->limit says, of those that await a head */
+#define SERVER_ADAPTS \
+    UINT32_MAX /* as the most of a server: what server->limit says, of those that await a head */
 #define SERVER_LIMIT_FIRST 64
 #define SERVER_LIMIT_MOST 1000
-#define SERVER_LIMIT_OPEN 0x8000u     /* in server.limit: nothing speaks for holding it to that */
-#define SERVER_SILENT_US 1000000      /* for which a server with more than that has not been heard: it gets no more */
+#define SERVER_LIMIT_OPEN 0x8000u /* in server.limit: nothing speaks for holding it to that */
+#define SERVER_SILENT_US \
+    1000000 /* for which a server with more than that has not been heard: it gets no more */
 
-/* Takes one slot; false when `most` (0: no limit) are taken, by all workers together. A limit that adapts is not exact:
- * each worker may take one too many. */
+/* Takes one slot; false when `most` (0: no limit) are taken, by all workers together. A limit that adapts is
+ * not exact: each worker may take one too many. */
 bool server_reserve(struct server *server, uint32_t most) MUST_CHECK;
 void server_unreserve(struct server *server);
-void server_awaited(struct server *server, uint64_t now_us); /* a slot waits for the server alone from now on */
-void server_heard(struct server *server, uint64_t now_us);   /* it has its head */
-void server_unawaited(struct server *server);                /* it will not have one */
-/* A connect was refused. `threshold` of them in a second (0: never) take the server down: true when this one did. */
+/* a slot waits for the server alone from now on */
+void server_awaited(struct server *server, uint64_t now_us);
+void server_heard(struct server *server, uint64_t now_us); /* it has its head */
+void server_unawaited(struct server *server);              /* it will not have one */
+/* A connect was refused. `threshold` of them in a second (0: never) take the server down: true when this one
+ * did. */
 bool server_was_refused(struct server *server, uint64_t now_us, uint64_t threshold) MUST_CHECK;
 void server_was_reached(struct server *server); /* a connect went well: refusals before it no longer count */
 /* The address to try after `tries` others; NULL: no more. */
@@ -140,7 +157,8 @@ static inline bool server_is_ejected(const struct server *server, uint64_t now_u
 
 static inline void server_set_ejected(struct server *server, uint64_t now_us, uint64_t milliseconds)
 {
-    atomic_store_explicit(&server->ejected_until_ms, server_clock(now_us + milliseconds * 1000), memory_order_relaxed);
+    atomic_store_explicit(&server->ejected_until_ms, server_clock(now_us + milliseconds * 1000),
+                          memory_order_relaxed);
 }
 
 /* Sequentially consistent, which costs nothing on x86: who starts to wait sets his bit and then looks here
@@ -158,7 +176,8 @@ static inline bool server_limit_allows(const struct server *server, uint64_t now
         return true;
     if ((limit & SERVER_LIMIT_OPEN) == 0 || awaiting >= SERVER_LIMIT_MOST)
         return false;
-    return (int32_t)((uint32_t)now_us - atomic_load_explicit(&server->heard_us, memory_order_relaxed)) < SERVER_SILENT_US;
+    return (int32_t)((uint32_t)now_us - atomic_load_explicit(&server->heard_us, memory_order_relaxed)) <
+           SERVER_SILENT_US;
 }
 
 static inline bool server_has_room(const struct server *server, uint32_t most, uint64_t now_us)

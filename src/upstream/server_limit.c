@@ -1,10 +1,11 @@
 /*
- * The limit of max_connections: auto, server by server. The answers of a tenth of a second, or of as long as it takes to
- * have enough of them, give a geometric mean, which for times of servers is about the median. While it is within
- * PATIENCE times the usual, which is what it falls to when nobody waits, nothing speaks for a limit, and a burst may
- * have what it needs. Beyond, the limit falls in proportion, from what the server then had, and it is opened again after
- * a time without trouble. (A gradient limit as in Netflix's concurrency-limits; constants from simulations,
- * balancing.md 8, whose limit is never open: a pool of one server then refuses bursts that the server would have taken.)
+ * The limit of max_connections: auto, server by server. The answers of a tenth of a second, or of as long as
+ * it takes to have enough of them, give a geometric mean, which for times of servers is about the median.
+ * While it is within PATIENCE times the usual, which is what it falls to when nobody waits, nothing speaks
+ * for a limit, and a burst may have what it needs. Beyond, the limit falls in proportion, from what the
+ * server then had, and it is opened again after a time without trouble. (A gradient limit as in Netflix's
+ * concurrency-limits; constants from simulations, balancing.md 8, whose limit is never open: a pool of one
+ * server then refuses bursts that the server would have taken.)
  */
 #include "upstream/server_limit.h"
 
@@ -15,15 +16,16 @@
 #include "upstream/pool.h"
 #include "upstream/server_score.h"
 
-#define ANSWERS_LEAST 20.0     /* for one judgement; half as many when they leave no doubt: */
-#define NO_DOUBT 2.0           /* times what is a queue */
-#define STALE_US 30000000u     /* answers older than this are not judged with newer ones */
-#define PATIENCE 4.0           /* F: the usual time, times this, is not yet a queue */
-#define USUAL_FALLS 0.3        /* of the gap, at each judgement below it */
-#define USUAL_RISES_US 300e6   /* in which it rises by e: what a server became slower by for good is forgotten */
-#define STEP_LEAST 0.5         /* of the limit, in one judgement */
+#define ANSWERS_LEAST 20.0 /* for one judgement; half as many when they leave no doubt: */
+#define NO_DOUBT 2.0       /* times what is a queue */
+#define STALE_US 30000000u /* answers older than this are not judged with newer ones */
+#define PATIENCE 4.0       /* F: the usual time, times this, is not yet a queue */
+#define USUAL_FALLS 0.3    /* of the gap, at each judgement below it */
+#define USUAL_RISES_US \
+    300e6              /* in which it rises by e: what a server became slower by for good is forgotten */
+#define STEP_LEAST 0.5 /* of the limit, in one judgement */
 #define STEP_MOST 1.25
-#define LIMIT_LEAST 24.0 /* that wait for their head; balancing.md says 32, of all in flight */
+#define LIMIT_LEAST 24.0        /* that wait for their head; balancing.md says 32, of all in flight */
 #define OPENS_AFTER_US 1000000u /* without a judgement that answers take too long */
 #define TOLD_EVERY_US 10000000u
 
@@ -73,7 +75,9 @@ static bool limit_follow(struct server_limit *limit, double median_us, unsigned 
     if (ratio < 1)
         limit->slow_at_us = now_us;
     if (open)
-        limit->value = awaiting < SERVER_LIMIT_FIRST ? SERVER_LIMIT_FIRST : awaiting < SERVER_LIMIT_MOST ? awaiting : SERVER_LIMIT_MOST;
+        limit->value = awaiting < SERVER_LIMIT_FIRST  ? SERVER_LIMIT_FIRST
+                       : awaiting < SERVER_LIMIT_MOST ? awaiting
+                                                      : SERVER_LIMIT_MOST;
     if (limit->slow_at_us != 0)
         limit->value = limit_next(limit->value, ratio, awaiting);
     if (now_us > limit->slow_at_us + OPENS_AFTER_US)
@@ -93,16 +97,19 @@ static struct judgement judge(struct server *server, uint64_t now_us)
     if (limit->answers < ANSWERS_LEAST / 2)
         return found;
     found.median_us = exp(limit->logs / limit->answers);
-    if (limit->answers < ANSWERS_LEAST && (limit->usual_us == 0 || found.median_us < NO_DOUBT * PATIENCE * limit->usual_us))
+    if (limit->answers < ANSWERS_LEAST &&
+        (limit->usual_us == 0 || found.median_us < NO_DOUBT * PATIENCE * limit->usual_us))
         return found;
     limit->answers = limit->logs = 0;
     bool holds = limit_follow(limit, found.median_us, awaiting, now_us);
     found.after = (unsigned)limit->value;
     found.usual_us = limit->usual_us;
-    atomic_store_explicit(&server->limit, (uint16_t)(found.after | (holds ? 0 : SERVER_LIMIT_OPEN)), memory_order_relaxed);
+    atomic_store_explicit(&server->limit, (uint16_t)(found.after | (holds ? 0 : SERVER_LIMIT_OPEN)),
+                          memory_order_relaxed);
     found.lowered = holds && (open || found.after < found.before);
     /* Only one that is felt is worth a word. */
-    found.tell = found.lowered && awaiting >= found.after && (limit->told_us == 0 || now_us > limit->told_us + TOLD_EVERY_US);
+    found.tell = found.lowered && awaiting >= found.after &&
+                 (limit->told_us == 0 || now_us > limit->told_us + TOLD_EVERY_US);
     if (found.tell)
         limit->told_us = now_us;
     return found;

@@ -1,6 +1,7 @@
 /*
- * max_connections: auto. How many requests a server may be given at once follows from how long its answers take beside
- * the shortest they took (balancing.md 8): a server that lets requests wait gets fewer, those wait here.
+ * max_connections: auto. How many requests a server may be given at once follows from how long its answers
+ * take beside the shortest they took (balancing.md 8): a server that lets requests wait gets fewer, those
+ * wait here.
  */
 #ifndef WEIR_UPSTREAM_SERVER_LIMIT_H
 #define WEIR_UPSTREAM_SERVER_LIMIT_H

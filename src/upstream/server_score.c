@@ -1,7 +1,8 @@
 /*
- * The measure of servers. All of it is relative: a server is slow or failing when its pool is not. The formulas and
- * constants are those of balancing.md 5, where simulations and real runs chose them; sums decay, so that nothing needs
- * to be forgotten by a timer. The lock of a server is held for some additions, never by a choice.
+ * The measure of servers. All of it is relative: a server is slow or failing when its pool is not. The
+ * formulas and constants are those of balancing.md 5, where simulations and real runs chose them; sums decay,
+ * so that nothing needs to be forgotten by a timer. The lock of a server is held for some additions, never by
+ * a choice.
  */
 #include "upstream/server_score.h"
 
@@ -21,9 +22,10 @@
 #define SLOWNESS_LEAST (-2.0794)
 #define ERROR_WORTH 100.0 /* mean requests in flight; 30 and 300 do the same */
 #define DOUBT 2.0         /* standard errors that an excess of errors, or of time, has to exceed */
-#define BEST_RISES 0.1    /* a minute, of the least mean logarithm: what was once fast is forgotten (balancing.md 7) */
-#define QUEUES_AT 0.0953  /* ln 1.1 */
-#define KNOWN 1.0         /* answers from which on a server has a say in what is normal */
+#define BEST_RISES \
+    0.1 /* a minute, of the least mean logarithm: what was once fast is forgotten (balancing.md 7) */
+#define QUEUES_AT 0.0953 /* ln 1.1 */
+#define KNOWN 1.0        /* answers from which on a server has a say in what is normal */
 
 void score_lock(struct server_score *score)
 {
@@ -58,7 +60,8 @@ struct score_view score_view(struct server *server, uint64_t now_us)
     struct server_score *score = &server->score;
     score_lock(score);
     score_decay(score, now_us);
-    struct score_view view = {score->answers, score->errors, score->logs, score->squares, score->all_answers, score->all_errors};
+    struct score_view view = {score->answers, score->errors,      score->logs,
+                              score->squares, score->all_answers, score->all_errors};
     score_unlock(score);
     return view;
 }
@@ -76,8 +79,8 @@ void score_fold(struct score_cell *cell, struct server *server)
     score->squares += cell->squares;
     score->all_answers += (uint64_t)cell->answers;
     score->all_errors += (uint64_t)cell->errors;
-    limit_gather(&server->limiting, (double)(cell->answers - cell->errors + cell->timeouts), cell->logs + cell->timeout_logs,
-                 cell->last_us);
+    limit_gather(&server->limiting, (double)(cell->answers - cell->errors + cell->timeouts),
+                 cell->logs + cell->timeout_logs, cell->last_us);
     if (score->answers > ANSWERS_MOST)
         score_scale(score, ANSWERS_MOST / score->answers);
     score_unlock(score);
@@ -130,7 +133,8 @@ void score_timed_out(struct score_cell *cell, uint64_t waited_us)
     cell->timeout_logs += log(waited_us > 0 ? (double)waited_us : 1);
 }
 
-void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server, uint64_t now_us)
+void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server,
+                  uint64_t now_us)
 {
     cell->answers++;
     cell->errors++;
@@ -153,8 +157,9 @@ static int rate_compare(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-/* The median of the servers' error rates, of two in the middle the lower one: so a single bad server of two does not
- * define what is normal. (The mean of the better half, the other bound of balancing.md 5, is never above it.) */
+/* The median of the servers' error rates, of two in the middle the lower one: so a single bad server of two
+ * does not define what is normal. (The mean of the better half, the other bound of balancing.md 5, is never
+ * above it.) */
 static double errors_normal(const struct score_view *views, size_t count, double *rates)
 {
     size_t known = 0;
@@ -173,8 +178,9 @@ static uint32_t microseconds_of(double logarithm)
     return time < 1 ? 1 : time < 1e9 ? (uint32_t)time : 1000000000u;
 }
 
-/* Requests queue somewhere when answers take a tenth longer than in the best times. Both are means of so many answers,
- * and the best of many means is better than it was: `doubt` standard errors of each are allowed for. */
+/* Requests queue somewhere when answers take a tenth longer than in the best times. Both are means of so many
+ * answers, and the best of many means is better than it was: `doubt` standard errors of each are allowed for.
+ */
 static void queues_judge(struct pool_shared *shared, double mean, double doubt, uint64_t now_us)
 {
     uint64_t last = atomic_load_explicit(&shared->best_at_us, memory_order_relaxed);
@@ -187,9 +193,10 @@ static void queues_judge(struct pool_shared *shared, double mean, double doubt, 
     atomic_store_explicit(&shared->queues, mean - doubt > best + QUEUES_AT, memory_order_relaxed);
 }
 
-/* Mean of the logarithms, and times that half and most answers (a standard deviation above the mean: about the 84th of
- * 100) take; 0 while too few are known. */
-static double logs_mean(const struct score_view *views, size_t count, struct pool_shared *shared, uint64_t now_us)
+/* Mean of the logarithms, and times that half and most answers (a standard deviation above the mean: about
+ * the 84th of 100) take; 0 while too few are known. */
+static double logs_mean(const struct score_view *views, size_t count, struct pool_shared *shared,
+                        uint64_t now_us)
 {
     double good = 0, logs = 0, squares = 0;
     for (size_t i = 0; i < count; i++) {
@@ -205,7 +212,8 @@ static double logs_mean(const struct score_view *views, size_t count, struct poo
         double logarithm;
     } times[] = {{&shared->median_us, mean}, {&shared->silence_us, mean + deviation}};
     for (size_t i = 0; i < COUNT_OF(times); i++)
-        atomic_store_explicit(times[i].time, known ? microseconds_of(times[i].logarithm) : 0, memory_order_relaxed);
+        atomic_store_explicit(times[i].time, known ? microseconds_of(times[i].logarithm) : 0,
+                              memory_order_relaxed);
     if (known)
         queues_judge(shared, mean, DOUBT * deviation / sqrt(good), now_us);
     return mean;

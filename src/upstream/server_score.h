@@ -1,6 +1,7 @@
 /*
- * What traffic shows of servers: slowness and errors against the rest of their pool (balancing.md 5). Workers gather in
- * cells of their own; one of them folds and judges a pool ten times a second. What is made of it is the balancer's.
+ * What traffic shows of servers: slowness and errors against the rest of their pool (balancing.md 5). Workers
+ * gather in cells of their own; one of them folds and judges a pool ten times a second. What is made of it is
+ * the balancer's.
  */
 #ifndef WEIR_UPSTREAM_SERVER_SCORE_H
 #define WEIR_UPSTREAM_SERVER_SCORE_H
@@ -25,8 +26,10 @@ struct score_cell {
 };
 /* An answer's head came after so long. */
 void score_answered(struct score_cell *cell, uint64_t waited_us, uint64_t now_us);
-/* An attempt came to nothing by the server's doing: what its error costs in the next choice is told at once. */
-void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server, uint64_t now_us);
+/* An attempt came to nothing by the server's doing: what its error costs in the next choice is told at once.
+ */
+void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server,
+                  uint64_t now_us);
 /* Before score_failed(): it failed by not answering for so long. */
 void score_timed_out(struct score_cell *cell, uint64_t waited_us);
 void score_fold(struct score_cell *cell, struct server *server);

@@ -3,8 +3,8 @@
  *
  *     id of the server (8 bytes) | minute it was given (4) | signature (18)
  *
- * The id is a keyed digest of the names of pool and server, so nobody learns an address from it, and every weir with the same file and secret
- * understands it. The signature covers id, minute and pool.
+ * The id is a keyed digest of the names of pool and server, so nobody learns an address from it, and every
+ * weir with the same file and secret understands it. The signature covers id, minute and pool.
  */
 #include "upstream/sticky.h"
 
@@ -53,9 +53,11 @@ static int id_compare(const void *left, const void *right)
     return memcmp(((const struct sticky_id *)left)->id, ((const struct sticky_id *)right)->id, ID);
 }
 
-static bool id_make(const struct sticky *sticky, const struct keyed_mac *mac, const struct server *server, unsigned char id[ID])
+static bool id_make(const struct sticky *sticky, const struct keyed_mac *mac, const struct server *server,
+                    unsigned char id[ID])
 {
-    const struct span parts[] = {SPAN("weir server"), span_make("", 1), sticky->pool, span_make("", 1), span_of(server->name)};
+    const struct span parts[] = {SPAN("weir server"), span_make("", 1), sticky->pool, span_make("", 1),
+                                 span_of(server->name)};
     unsigned char made[KEYED_MAC_LENGTH];
     if (!keyed_mac_make(mac, parts, COUNT_OF(parts), made))
         return false;
@@ -74,7 +76,8 @@ static bool word_sign(const struct sticky *sticky, const struct keyed_mac *mac, 
     return true;
 }
 
-static bool secret_add(struct sticky *sticky, const struct pool *pool, struct span secret, struct error *error)
+static bool secret_add(struct sticky *sticky, const struct pool *pool, struct span secret,
+                       struct error *error)
 {
     if (secret.length < SECRET_LEAST)
         return error_set(error, "a secret has at least %u bytes", SECRET_LEAST);
@@ -95,7 +98,8 @@ static bool secret_add(struct sticky *sticky, const struct pool *pool, struct sp
     return true;
 }
 
-static bool secrets_read(struct sticky *sticky, const struct pool *pool, const char *path, struct error *error)
+static bool secrets_read(struct sticky *sticky, const struct pool *pool, const char *path,
+                         struct error *error)
 {
     char line[LINE_MOST];
     FILE *file = fopen(path, "re");
@@ -125,14 +129,16 @@ struct sticky *sticky_new(const struct pool *pool, struct error *error)
     if (config->cookie.name != NULL)
         (void)snprintf(sticky->cookie, sizeof sticky->cookie, "%s", config->cookie.name);
     else /* cookies of several pools of one host must not overwrite each other, nor tell the pools' names */
-        (void)snprintf(sticky->cookie, sizeof sticky->cookie, "weir_%08x", (unsigned)hash_sip13(key, sticky->pool));
+        (void)snprintf(sticky->cookie, sizeof sticky->cookie, "weir_%08x",
+                       (unsigned)hash_sip13(key, sticky->pool));
     bool good = true;
     for (size_t i = 0; good && i < config->secrets.count; i++)
         good = secret_add(sticky, pool, span_of(config->secrets.items[i]), error);
     if (good && config->secret_file != NULL)
         good = secrets_read(sticky, pool, config->secret_file, error);
     if (good && sticky->count == 0)
-        good = error_set(error, "%s has no secret", config->secret_file != NULL ? config->secret_file : "sticky");
+        good = error_set(error, "%s has no secret",
+                         config->secret_file != NULL ? config->secret_file : "sticky");
     if (good)
         return sticky;
     (void)error_wrap(error, "pool \"%s\": sticky", pool->name);
@@ -178,7 +184,8 @@ struct server *sticky_read(const struct sticky *sticky, struct span word, uint64
     struct base64_reader reader = {0};
     unsigned char bytes[BYTES + 1];
     size_t length = 0;
-    if (word.length != STICKY_LENGTH || !base64_read(&reader, word.at, word.length, bytes, &length) || length != BYTES)
+    if (word.length != STICKY_LENGTH || !base64_read(&reader, word.at, word.length, bytes, &length) ||
+        length != BYTES)
         return NULL;
     const struct sticky_secret *secret = secret_of(sticky, bytes);
     if (secret == NULL)
@@ -186,14 +193,17 @@ struct server *sticky_read(const struct sticky *sticky, struct span word, uint64
     struct sticky_id wanted;
     memcpy(wanted.id, bytes, ID);
     const struct sticky_id *found = bsearch(&wanted, secret->ids, sticky->servers, sizeof wanted, id_compare);
-    uint32_t now = (uint32_t)(wall_us / US_PER_MINUTE), given = minute_of(bytes), age = now > given ? now - given : 0;
+    uint32_t now = (uint32_t)(wall_us / US_PER_MINUTE), given = minute_of(bytes),
+             age = now > given ? now - given : 0;
     if (found == NULL || (sticky->minutes_most != 0 && age > sticky->minutes_most))
         return NULL;
-    *renew = secret != &sticky->secrets[0] || (sticky->minutes_most != 0 && age * UINT64_C(2) > sticky->minutes_most);
+    *renew = secret != &sticky->secrets[0] ||
+             (sticky->minutes_most != 0 && age * UINT64_C(2) > sticky->minutes_most);
     return found->server;
 }
 
-bool sticky_write(const struct sticky *sticky, const struct server *server, uint64_t wall_us, char word[STICKY_LENGTH])
+bool sticky_write(const struct sticky *sticky, const struct server *server, uint64_t wall_us,
+                  char word[STICKY_LENGTH])
 {
     const struct sticky_secret *secret = &sticky->secrets[0];
     unsigned char bytes[BYTES];

@@ -1,7 +1,8 @@
 /*
- * A worker's way to servers: chooses one, reserves its slot, hands out a connection, and takes the slot back when the
- * attempt is over. Everything is decided in a task of the same turn, after all events: so nothing calls back from
- * inside upstream_open(), and an idle connection that the peer has just closed is not handed out.
+ * A worker's way to servers: chooses one, reserves its slot, hands out a connection, and takes the slot back
+ * when the attempt is over. Everything is decided in a task of the same turn, after all events: so nothing
+ * calls back from inside upstream_open(), and an idle connection that the peer has just closed is not handed
+ * out.
  */
 #include "upstream/upstream.h"
 
@@ -19,9 +20,10 @@
 #include "upstream/upstream_conn.h"
 #include "upstream/upstream_state.h"
 
-#define FOLD_EVERY 1000   /* ms */
-#define HEDGES_MOST 10.0  /* that may be saved up */
-#define CLOSING_ROUNDS 64 /* of tasks that closing connections get at the end to say goodbye, and as many to be cut off */
+#define FOLD_EVERY 1000  /* ms */
+#define HEDGES_MOST 10.0 /* that may be saved up */
+#define CLOSING_ROUNDS \
+    64 /* of tasks that closing connections get at the end to say goodbye, and as many to be cut off */
 
 /* --- tables --- */
 
@@ -98,7 +100,8 @@ static void pool_entry_free(struct upstreams *upstreams, uint32_t number)
     free(entry);
 }
 
-/* What was served is told once a second: the cell is shared by all workers, and on the line that every choice reads. */
+/* What was served is told once a second: the cell is shared by all workers, and on the line that every choice
+ * reads. */
 static void upstreams_fold(struct deadline *deadline)
 {
     struct upstreams *upstreams = CONTAINER_OF(deadline, struct upstreams, fold);
@@ -156,7 +159,8 @@ static bool choose_preferred(struct upstream_waiter *waiter, const struct choice
 }
 
 /* In the order of enum balance_kind. */
-_Static_assert(COUNTER_picks_hash - COUNTER_picks_adaptive == BALANCE_HASH - BALANCE_ADAPTIVE, "a counter each policy");
+_Static_assert(COUNTER_picks_hash - COUNTER_picks_adaptive == BALANCE_HASH - BALANCE_ADAPTIVE,
+               "a counter each policy");
 
 static void pick_count(const struct pool *pool, const struct pool_server *member, bool panic)
 {
@@ -229,8 +233,8 @@ static bool status_is_error(unsigned status)
     return status == 429 || (status >= 500 && status != 501 && status != 505);
 }
 
-/* Of failures before the head those that tell something about the server: not a connection it had every right to
- * close, nor what it does not know how to do. */
+/* Of failures before the head those that tell something about the server: not a connection it had every right
+ * to close, nor what it does not know how to do. */
 static bool failure_is_error(enum failure why)
 {
     return failure_info[why].whose == 'S' && why != FAILURE_SERVER_STALE && why != FAILURE_STREAM_REFUSED &&
@@ -244,15 +248,14 @@ static void judge_pool(const struct pool *pool, uint64_t now_us)
     limit_judge(pool, now_us);
 }
 
-/* Ten times a second a worker gives what it gathered, and one of them judges. Driven by answers: no timer runs for a
- * pool without any. */
+/* Ten times a second a worker gives what it gathered, and one of them judges. Driven by answers: no timer
+ * runs for a pool without any. */
 static void pool_entry_score(struct pool_entry *entry, const struct pool *pool, uint64_t now_us)
 {
     if (now_us < entry->folded_us + SCORE_TICK_US)
         return;
     entry->folded_us = now_us;
-    LIST_EACH(node, &entry->servers)
-    {
+    LIST_EACH (node, &entry->servers) {
         struct server_entry *server = CONTAINER_OF(node, struct server_entry, of_pool);
         score_fold(&server->cell, server->server);
     }
@@ -260,7 +263,8 @@ static void pool_entry_score(struct pool_entry *entry, const struct pool *pool, 
         judge_pool(pool, now_us);
 }
 
-/* How long nothing came, where that is what failed; else 0. A refusal counts as the connection not being made in time. */
+/* How long nothing came, where that is what failed; else 0. A refusal counts as the connection not being made
+ * in time. */
 static uint64_t waited_in_vain_us(const struct upstream_waiter *waiter, enum failure why, uint64_t now_us)
 {
     if (why == FAILURE_CONNECT_REFUSED || why == FAILURE_CONNECT_TIMEOUT)
@@ -290,7 +294,8 @@ void upstream_sent_whole(struct upstreams *upstreams, struct upstream_waiter *wa
     server_awaited(waiter->server, loop_now_us(upstreams->loop));
 }
 
-void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status, uint64_t since_us)
+void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status,
+                       uint64_t since_us)
 {
     assert(waiter->phase == PHASE_READY && !waiter->answered);
     uint64_t now_us = loop_now_us(upstreams->loop);
@@ -320,12 +325,13 @@ static void server_refused(struct upstreams *upstreams, const struct pool *pool,
         !server_was_refused(server, loop_now_us(upstreams->loop), pool->config->fast_down))
         return;
     const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
-                                     KV("why", "connections refused"), KV_NUMBER("after", pool->config->fast_down),
-                                     KV_NONE};
+                                     KV("why", "connections refused"),
+                                     KV_NUMBER("after", pool->config->fast_down), KV_NONE};
     log_write(&server->down_site, LOG_LEVEL_WARN, "health", "server is down", pairs);
 }
 
-void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why, bool first)
+void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why,
+                           bool first)
 {
     struct server *server = waiter->server;
     waiter->conn = NULL;
@@ -469,11 +475,12 @@ void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, 
     slot_release(upstreams, waiter);
 }
 
-bool upstream_has_other(const struct upstreams *upstreams, const struct upstream_waiter *waiter, const struct server *also,
-                        bool free_now)
+bool upstream_has_other(const struct upstreams *upstreams, const struct upstream_waiter *waiter,
+                        const struct server *also, bool free_now)
 {
     const struct pool *pool = waiter->pool;
-    struct choice choice = {.now_us = loop_now_us(upstreams->loop), .tried = waiter->tried, .tried_count = waiter->tried_count};
+    struct choice choice = {
+        .now_us = loop_now_us(upstreams->loop), .tried = waiter->tried, .tried_count = waiter->tried_count};
     choice.panic = !free_now || atomic_load_explicit(&pool->shared->panic, memory_order_relaxed);
     for (size_t i = 0; i < pool->servers_count; i++) {
         const struct pool_server *member = &pool->servers[i];
@@ -532,8 +539,8 @@ struct upstreams *upstreams_new(struct loop *loop, unsigned number, struct mailb
     return upstreams;
 }
 
-void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailboxes, struct upstreams *const *others,
-                     unsigned count)
+void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailboxes,
+                     struct upstreams *const *others, unsigned count)
 {
     if (upstreams->peers != NULL)
         return; /* told by an earlier worker's call */
@@ -565,7 +572,8 @@ static void upstreams_mark(struct upstreams *upstreams, struct pool *const *pool
         if (upstreams->pools[i] != NULL)
             upstreams->pools[i]->kept = false;
     for (size_t i = 0; i < count; i++) {
-        if (pools[i]->shared->number < upstreams->pools_room && upstreams->pools[pools[i]->shared->number] != NULL)
+        if (pools[i]->shared->number < upstreams->pools_room &&
+            upstreams->pools[pools[i]->shared->number] != NULL)
             upstreams->pools[pools[i]->shared->number]->kept = true;
         for (size_t k = 0; k < pools[i]->servers_count; k++) {
             uint32_t number = pools[i]->servers[k].server->number;
@@ -595,7 +603,8 @@ void upstreams_keep_only(struct upstreams *upstreams, struct pool *const *pools,
     }
 }
 
-/* Ends the last turns as soon as every connection has said closed; who has not taken our goodbye by then is cut off. */
+/* Ends the last turns as soon as every connection has said closed; who has not taken our goodbye by then is
+ * cut off. */
 static void upstreams_last(struct task *task)
 {
     struct upstreams *upstreams = CONTAINER_OF(task, struct upstreams, last);

@@ -1,7 +1,8 @@
 /*
- * The upstream side of one worker: chooses a server, reserves its slot, finds or opens a connection, or waits in the
- * pool's queue. After upstream_open() comes ready() or failed(), never inside the call. After ready() the waiter owns
- * a stream in client role, and says upstream_done() exactly once when its attempt is over (stream closed).
+ * The upstream side of one worker: chooses a server, reserves its slot, finds or opens a connection, or waits
+ * in the pool's queue. After upstream_open() comes ready() or failed(), never inside the call. After ready()
+ * the waiter owns a stream in client role, and says upstream_done() exactly once when its attempt is over
+ * (stream closed).
  */
 #ifndef WEIR_UPSTREAM_UPSTREAM_H
 #define WEIR_UPSTREAM_UPSTREAM_H
@@ -28,31 +29,35 @@ struct upstream_conn;
 struct upstream_waiter {
     /* set by the caller before upstream_open() */
     void (*ready)(struct upstream_waiter *waiter, struct stream *stream);
-    /* CONNECT_*, TLS_*, NO_SERVER, QUEUE_*, OVERLOADED, SHUTTING_DOWN; waiter->server tells whom, or is NULL */
+    /* CONNECT_*, TLS_*, NO_SERVER, QUEUE_*, OVERLOADED, SHUTTING_DOWN; waiter->server tells whom, or is NULL
+     */
     void (*failed)(struct upstream_waiter *waiter, enum failure why);
     const struct pool *pool;
-    uint64_t hash;    /* for hash policies */
-    const char *host; /* of the request; may be NULL. No certificate is verified against it: that name is the file's */
-    bool fresh;       /* open a new connection, do not reuse (replay after a stale one) */
-    bool uploading;   /* its body still comes at the client's pace: the server is not waited for until upstream_sent_whole() */
-    uint8_t priority; /* enum priority: who is served first of those who wait */
-    bool upgrade;     /* the request asks for a WebSocket, which not every server of HTTP/2 knows */
+    uint64_t hash; /* for hash policies */
+    /* of the request; may be NULL. No certificate is verified against it: that name is the file's */
+    const char *host;
+    bool fresh; /* open a new connection, do not reuse (replay after a stale one) */
+    /* its body still comes at the client's pace: the server is not waited for until upstream_sent_whole() */
+    bool uploading;
+    uint8_t priority;         /* enum priority: who is served first of those who wait */
+    bool upgrade;             /* the request asks for a WebSocket, which not every server of HTTP/2 knows */
     struct server *preferred; /* this one if it is up and has room, whatever its weight; NULL: none */
-    struct server *only; /* not NULL: this server and no other (replay) */
-    uint32_t avoid;      /* the connection that refused it before, as `connection` told; 0: none */
+    struct server *only;      /* not NULL: this server and no other (replay) */
+    uint32_t avoid;           /* the connection that refused it before, as `connection` told; 0: none */
     struct server *tried[TRIES_MOST];
     unsigned tried_count;
     /* set by upstream */
-    struct server *server; /* chosen, also when it then failed; NULL: none. Held by the pool, which the caller keeps */
+    /* chosen, also when it then failed; NULL: none. Held by the pool, which the caller keeps */
+    struct server *server;
     struct upstreams *upstreams;
     struct upstream_conn *conn; /* that is being opened for it; NULL before and after */
     uint64_t opened_us;         /* when the connection was ready */
     uint32_t connection;        /* that it was given, by number */
     bool reused, answered;
     bool preferred_full; /* only for want of a place there another was chosen */
-    bool awaits;        /* counted among those that wait for the server */
-    struct list queued; /* in the pool's queue, or with the connection in the making */
-    uint64_t queued_us; /* since when it is in the queue */
+    bool awaits;         /* counted among those that wait for the server */
+    struct list queued;  /* in the pool's queue, or with the connection in the making */
+    uint64_t queued_us;  /* since when it is in the queue */
     struct deadline deadline;
     struct task task;
     uint8_t phase;
@@ -68,24 +73,27 @@ void upstreams_close_idle(struct upstreams *upstreams);
 /* A new snapshot: idle connections of servers that are in none of its pools close. */
 void upstreams_keep_only(struct upstreams *upstreams, struct pool *const *pools, size_t count);
 /* Tells whose mailbox is whose, by worker number, so that freed slots reach who waits; before workers run. */
-void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailboxes, struct upstreams *const *others,
-                     unsigned count);
+void upstreams_peers(struct upstreams *upstreams, struct mailbox *const *mailboxes,
+                     struct upstreams *const *others, unsigned count);
 
 void upstream_open(struct upstreams *upstreams, struct upstream_waiter *waiter);
 /* Before ready() and failed(): neither will come. */
 void upstream_give_up(struct upstreams *upstreams, struct upstream_waiter *waiter);
-/* The server has all of the request now. Needed only where `uploading` was set; harmless otherwise, and again. */
+/* The server has all of the request now. Needed only where `uploading` was set; harmless otherwise, and
+ * again. */
 void upstream_sent_whole(struct upstreams *upstreams, struct upstream_waiter *waiter);
-/* The head of its answer came (no 1xx), and with what status; since_us: when the server had all it needs to answer, 0: not
- * known, and no measure of its speed. Once an attempt, before upstream_done(). */
-void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status, uint64_t since_us);
-/* The attempt is over: releases the slot (wakes who waits, on any worker) and counts the result. Only what the failure
- * table calls the server's doing counts against it; SERVER_STALE and STREAM_REFUSED do not. */
+/* The head of its answer came (no 1xx), and with what status; since_us: when the server had all it needs to
+ * answer, 0: not known, and no measure of its speed. Once an attempt, before upstream_done(). */
+void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status,
+                       uint64_t since_us);
+/* The attempt is over: releases the slot (wakes who waits, on any worker) and counts the result. Only what
+ * the failure table calls the server's doing counts against it; SERVER_STALE and STREAM_REFUSED do not. */
 void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure result);
 
-/* Somebody of the pool is up who was not tried, and is not `also` (NULL: nobody); free_now: and well, and could begin at once. */
-bool upstream_has_other(const struct upstreams *upstreams, const struct upstream_waiter *waiter, const struct server *also,
-                        bool free_now);
+/* Somebody of the pool is up who was not tried, and is not `also` (NULL: nobody); free_now: and well, and
+ * could begin at once. */
+bool upstream_has_other(const struct upstreams *upstreams, const struct upstream_waiter *waiter,
+                        const struct server *also, bool free_now);
 
 /* Retry budget of a pool on this worker (balancing.md 7): a request earns, a retry spends. */
 void upstream_budget_earn(struct upstreams *upstreams, const struct pool *pool);

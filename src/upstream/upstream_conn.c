@@ -1,12 +1,12 @@
 /*
- * Connections to servers. Newest first when one is reused, so that those not needed grow old and end. What the peer
- * does to an idle connection (ends it, sends what nobody asked for) the loop tells and the codec closes it: reuse
- * happens in a task, after all events of the turn, and needs no system call to look. What still slips through is a
- * SERVER_STALE for the caller.
+ * Connections to servers. Newest first when one is reused, so that those not needed grow old and end. What
+ * the peer does to an idle connection (ends it, sends what nobody asked for) the loop tells and the codec
+ * closes it: reuse happens in a task, after all events of the turn, and needs no system call to look. What
+ * still slips through is a SERVER_STALE for the caller.
  *
- * An HTTP/2 connection is shared from the moment it begins to be made: who comes while it is waits for it, so that many
- * requests at once make few connections. The first is served as soon as it is open, the others once the server's
- * SETTINGS have told how many it takes.
+ * An HTTP/2 connection is shared from the moment it begins to be made: who comes while it is waits for it, so
+ * that many requests at once make few connections. The first is served as soon as it is open, the others once
+ * the server's SETTINGS have told how many it takes.
  */
 #include "upstream/upstream_conn.h"
 
@@ -32,22 +32,23 @@ struct upstream_conn {
     enum conn_state state;
     struct upstreams *upstreams;
     struct server_entry *entry;
-    struct tls_client *tls;         /* a reference; NULL: plain */
-    struct transport *transport;    /* until the codec takes it over */
-    struct http_conn *http;         /* NULL while connecting */
-    struct list waiters;            /* upstream_waiter.queued: while connecting; HTTP/2: until SETTINGS */
+    struct tls_client *tls;      /* a reference; NULL: plain */
+    struct transport *transport; /* until the codec takes it over */
+    struct http_conn *http;      /* NULL while connecting */
+    struct list waiters;         /* upstream_waiter.queued: while connecting; HTTP/2: until SETTINGS */
     uint32_t waiters_count;
-    enum pool_protocol protocol;    /* of the pool it was made for */
-    bool http1_only;                /* made for a WebSocket, or the pool speaks nothing else */
-    bool settled;                   /* HTTP/2: the server has said how many streams it takes */
-    bool last;                      /* serves nobody else, and ends when it is idle */
+    enum pool_protocol protocol; /* of the pool it was made for */
+    bool http1_only;             /* made for a WebSocket, or the pool speaks nothing else */
+    bool settled;                /* HTTP/2: the server has said how many streams it takes */
+    bool last;                   /* serves nobody else, and ends when it is idle */
     struct list of_all;
-    struct list place; /* HTTP/1: in entry->idle while idle; HTTP/2: in entry->shared while it may take more */
+    /* HTTP/1: in entry->idle while idle; HTTP/2: in entry->shared while it may take more */
+    struct list place;
     struct deadline deadline; /* to connect, or to stay idle; left alone while busy */
     struct retired retired;
     const struct address *address; /* that is tried or worked */
     uint32_t address_tries;
-    uint32_t number;        /* not 0 */
+    uint32_t number; /* not 0 */
     uint32_t requests;
     uint32_t losses_before; /* entry->losses when it began */
     /* of the pool that used it last */
@@ -189,9 +190,10 @@ static enum failure conn_try_addresses(struct upstream_conn *conn)
             continue;
         }
         struct loop *loop = conn->upstreams->loop;
-        conn->transport = conn->tls != NULL ? tls_transport_connect(loop, fd, pending, conn->tls, server->host_name,
-                                                                    &conn_transport_events, conn)
-                                            : transport_new_plain(loop, fd, pending, &conn_transport_events, conn);
+        conn->transport = conn->tls != NULL
+                              ? tls_transport_connect(loop, fd, pending, conn->tls, server->host_name,
+                                                      &conn_transport_events, conn)
+                              : transport_new_plain(loop, fd, pending, &conn_transport_events, conn);
         if (conn->tls != NULL && conn->http1_only && conn->protocol == POOL_AUTO)
             tls_transport_offer(conn->transport, PROTOCOL_HTTP_1);
         return FAILURE_NONE;
@@ -204,11 +206,11 @@ static void connect_failed_log(const struct upstream_conn *conn, enum failure wh
     const struct server *server = conn->entry->server;
     const bool tls = why == FAILURE_TLS_FAILED || why == FAILURE_TLS_UNVERIFIED;
     if (tls) /* a matter of configuration, and only told here what it is */
-        log_warn("upstream", "cannot connect to server", KV("pool", server->pool_name), KV("server", server->name),
-                 KV("why", failure_info[why].word), KV("reason", reason));
+        log_warn("upstream", "cannot connect to server", KV("pool", server->pool_name),
+                 KV("server", server->name), KV("why", failure_info[why].word), KV("reason", reason));
     else
-        log_debug("upstream", "cannot connect to server", KV("pool", server->pool_name), KV("server", server->name),
-                  KV("why", failure_info[why].word), KV("reason", reason));
+        log_debug("upstream", "cannot connect to server", KV("pool", server->pool_name),
+                  KV("server", server->name), KV("why", failure_info[why].word), KV("reason", reason));
 }
 
 static void conn_tell_waiters(struct upstream_conn *conn, enum failure why)
@@ -304,7 +306,8 @@ static void conn_serve_waiters(struct upstream_conn *conn)
 }
 
 /* False: the server has chosen what the pool does not speak, or nothing. */
-static bool conn_version(const struct upstream_conn *conn, struct transport *transport, enum http_version *version)
+static bool conn_version(const struct upstream_conn *conn, struct transport *transport,
+                         enum http_version *version)
 {
     *version = conn->protocol == POOL_H2C ? HTTP_2 : HTTP_1;
     if (conn->tls == NULL || conn->protocol == POOL_HTTP_1)
@@ -329,8 +332,8 @@ static void transport_opened(struct transport *transport)
     server_was_reached(conn->entry->server);
     server_address_worked(conn->entry->server, conn->address);
     counter_add(COUNTER_upstream_connects, 1);
-    conn->http =
-        http_conn_new(version, HTTP_CLIENT, transport, conn->upstreams->settings, NULL, &conn_http_events, conn);
+    conn->http = http_conn_new(version, HTTP_CLIENT, transport, conn->upstreams->settings, NULL,
+                               &conn_http_events, conn);
     if (conn->http == NULL) {
         conn_close(conn);
         conn_tell_failed(conn, FAILURE_OVERLOADED, "no memory for the codec");
@@ -400,7 +403,8 @@ static const struct transport_events conn_transport_events = {
 
 /* --- idle --- */
 
-/* Below what the server said it would wait (Keep-Alive: timeout), by a second for its answer to be on the way. */
+/* Below what the server said it would wait (Keep-Alive: timeout), by a second for its answer to be on the
+ * way. */
 static uint32_t idle_time(const struct upstream_conn *conn)
 {
     int hint = http_conn_keep_alive_hint(conn->http);
@@ -484,7 +488,8 @@ static bool conn_share(struct upstream_conn *conn, struct upstream_waiter *waite
         conn_serve(conn, waiter, true);
         return true;
     }
-    if (conn->requests + conn->waiters_count >= STREAMS_ASSUMED || (conn->http != NULL && !conn_may_serve(conn)))
+    if (conn->requests + conn->waiters_count >= STREAMS_ASSUMED ||
+        (conn->http != NULL && !conn_may_serve(conn)))
         return false;
     conn_add_waiter(conn, waiter);
     return true;
@@ -499,8 +504,7 @@ bool upstream_conn_share(struct server_entry *entry, struct upstream_waiter *wai
 {
     if (waiter->upgrade && waiter->pool->protocol == POOL_AUTO)
         return false;
-    LIST_EACH_SAFE(node, after, &entry->shared)
-    {
+    LIST_EACH_SAFE (node, after, &entry->shared) {
         struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, place);
         if (!conn_is_of(conn, waiter->pool))
             conn_close_when_idle(conn);
@@ -569,14 +573,12 @@ void upstream_conn_abandon(struct upstream_waiter *waiter)
 
 void upstream_conns_close_idle(struct server_entry *entry, const struct pool *keep)
 {
-    LIST_EACH_SAFE(node, after, &entry->idle)
-    {
+    LIST_EACH_SAFE (node, after, &entry->idle) {
         struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, place);
         if (keep == NULL || conn->tls != keep->tls)
             conn_close(conn);
     }
-    LIST_EACH_SAFE(node, after, &entry->shared)
-    {
+    LIST_EACH_SAFE (node, after, &entry->shared) {
         struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, place);
         if (keep == NULL ? conn->state == CONN_IDLE : !conn_is_of(conn, keep))
             conn_close_when_idle(conn);
@@ -585,14 +587,13 @@ void upstream_conns_close_idle(struct server_entry *entry, const struct pool *ke
 
 void upstream_conns_close(struct upstreams *upstreams)
 {
-    LIST_EACH_SAFE(node, after, &upstreams->conns)
-    conn_close(CONTAINER_OF(node, struct upstream_conn, of_all));
+    LIST_EACH_SAFE (node, after, &upstreams->conns)
+        conn_close(CONTAINER_OF(node, struct upstream_conn, of_all));
 }
 
 void upstream_conns_reset(struct upstreams *upstreams)
 {
-    LIST_EACH_SAFE(node, after, &upstreams->conns)
-    {
+    LIST_EACH_SAFE (node, after, &upstreams->conns) {
         struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, of_all);
         if (conn->http != NULL)
             http_conn_reset(conn->http);
@@ -603,8 +604,7 @@ void upstream_conns_reset(struct upstreams *upstreams)
 
 void upstream_conns_settings(struct upstreams *upstreams)
 {
-    LIST_EACH(node, &upstreams->conns)
-    {
+    LIST_EACH (node, &upstreams->conns) {
         struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, of_all);
         if (conn->http != NULL)
             http_conn_settings(conn->http, upstreams->settings);

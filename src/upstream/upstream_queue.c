@@ -1,10 +1,11 @@
 /*
- * Who waits for a server when all are at their max_connections: a queue a worker and pool, with one count over all
- * workers as its cap. Higher priorities are served first; among equals the oldest, until somebody has waited without a
- * break for so long that this is more than a burst: then old requests are those that nobody may be waiting for any more,
- * and `queue.discipline` decides (balancing.md 8). No wake-up is lost: a worker that waits first sets its bit at the servers
- * and then looks for room once more, and who frees a slot first frees it and then looks for bits (all sequentially
- * consistent). Who was woken and does not need the slot passes the word on.
+ * Who waits for a server when all are at their max_connections: a queue a worker and pool, with one count
+ * over all workers as its cap. Higher priorities are served first; among equals the oldest, until somebody
+ * has waited without a break for so long that this is more than a burst: then old requests are those that
+ * nobody may be waiting for any more, and `queue.discipline` decides (balancing.md 8). No wake-up is lost: a
+ * worker that waits first sets its bit at the servers and then looks for room once more, and who frees a slot
+ * first frees it and then looks for bits (all sequentially consistent). Who was woken and does not need the
+ * slot passes the word on.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@
 #include "base/error.h"
 #include "upstream/upstream_state.h"
 
-#define LOOK_EVERY 100         /* ms */
+#define LOOK_EVERY 100            /* ms */
 #define OVERLOAD_AFTER_US 100000u /* of a queue that is never empty */
 
 static uint64_t bit_of(unsigned number)
@@ -25,7 +26,8 @@ static uint64_t bit_of(unsigned number)
 static bool bit_clear(struct server *server, unsigned number)
 {
     _Atomic uint64_t *word = &server->waiting_workers[number / 64];
-    return (atomic_load(word) & bit_of(number)) != 0 && (atomic_fetch_and(word, ~bit_of(number)) & bit_of(number)) != 0;
+    return (atomic_load(word) & bit_of(number)) != 0 &&
+           (atomic_fetch_and(word, ~bit_of(number)) & bit_of(number)) != 0;
 }
 
 /* The next worker after this one, in a circle, whose bit is set; the worker's own number: none. */
@@ -88,14 +90,14 @@ void queue_slot_free(struct upstreams *upstreams, struct server *server)
     wake_other(upstreams, server);
 }
 
-/* The queue is empty, and perhaps it was woken for nothing: clears this worker's bits and passes the word on. */
+/* The queue is empty, and perhaps it was woken for nothing: clears this worker's bits and passes the word on.
+ */
 static void queue_pass_on(struct pool_entry *pool)
 {
     if (!pool->bits_set)
         return;
     pool->bits_set = false;
-    LIST_EACH(node, &pool->servers)
-    {
+    LIST_EACH (node, &pool->servers) {
         struct server *server = CONTAINER_OF(node, struct server_entry, of_pool)->server;
         (void)bit_clear(server, pool->upstreams->number);
         wake_other(pool->upstreams, server);
@@ -135,7 +137,8 @@ static void queue_remove(struct pool_entry *pool, struct upstream_waiter *waiter
 }
 
 /* What it comes to is told by a task of its own, so that the lists stand still while they are walked. */
-static void queue_take(struct pool_entry *pool, struct upstream_waiter *waiter, enum waiter_phase phase, enum failure why)
+static void queue_take(struct pool_entry *pool, struct upstream_waiter *waiter, enum waiter_phase phase,
+                       enum failure why)
 {
     queue_remove(pool, waiter);
     waiter->phase = (uint8_t)phase;
@@ -189,13 +192,13 @@ static void queue_serve(struct pool_entry *pool)
             return;
 }
 
-/* Sets the bits for all pools that are waited for: more than one only while an old snapshot's requests wait too. */
+/* Sets the bits for all pools that are waited for: more than one only while an old snapshot's requests wait
+ * too. */
 static void queue_set_all_bits(struct pool_entry *pool)
 {
     const struct pool *last = NULL;
     for (unsigned i = 0; i < PRIORITY_COUNT; i++) {
-        LIST_EACH(node, &pool->queues[i])
-        {
+        LIST_EACH (node, &pool->queues[i]) {
             const struct pool *waits_for = CONTAINER_OF(node, struct upstream_waiter, queued)->pool;
             if (waits_for != last)
                 queue_set_bits(pool, waits_for);
@@ -248,11 +251,13 @@ void pool_entry_init(struct pool_entry *pool, struct upstreams *upstreams)
     pool->kept = true;
 }
 
-/* Whom a newcomer to a full queue takes the place of: the one that has waited longest of the lowest priority, if that is
- * below its own, or where the newest are served first. Of this worker's queue: others' are theirs. */
+/* Whom a newcomer to a full queue takes the place of: the one that has waited longest of the lowest priority,
+ * if that is below its own, or where the newest are served first. Of this worker's queue: others' are theirs.
+ */
 static struct upstream_waiter *queue_victim(struct pool_entry *pool, const struct upstream_waiter *newcomer)
 {
-    bool newest_first = newcomer->pool->config->queue.discipline == QUEUE_ADAPTIVE && queue_is_overloaded(pool);
+    bool newest_first =
+        newcomer->pool->config->queue.discipline == QUEUE_ADAPTIVE && queue_is_overloaded(pool);
     for (unsigned i = PRIORITY_COUNT; i-- > newcomer->priority;)
         if (!list_is_empty(&pool->queues[i]) && (i > newcomer->priority || newest_first))
             return CONTAINER_OF(pool->queues[i].next, struct upstream_waiter, queued);
@@ -279,7 +284,8 @@ static bool queue_admits(struct pool_entry *pool, const struct upstream_waiter *
 /* How long it may wait, in ms. */
 static uint64_t queue_patience(const struct pool_entry *pool, const struct queue_config *config)
 {
-    bool hurry = config->discipline == QUEUE_CODEL && config->target < config->max_wait && queue_is_overloaded(pool);
+    bool hurry =
+        config->discipline == QUEUE_CODEL && config->target < config->max_wait && queue_is_overloaded(pool);
     return hurry ? config->target : config->max_wait;
 }
 

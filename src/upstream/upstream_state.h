@@ -1,6 +1,6 @@
 /*
- * What the files of a worker's upstream side share: upstream.c leads, upstream_queue.c keeps who waits, upstream_conn.c
- * keeps the connections.
+ * What the files of a worker's upstream side share: upstream.c leads, upstream_queue.c keeps who waits,
+ * upstream_conn.c keeps the connections.
  */
 #ifndef WEIR_UPSTREAM_UPSTREAM_STATE_H
 #define WEIR_UPSTREAM_UPSTREAM_STATE_H
@@ -18,42 +18,45 @@
 #include "upstream/server_score.h"
 #include "upstream/upstream.h"
 
-/* One worker's side of one server. Made at first use, ends when no pool has the server any more and no connection is
- * left. */
+/* One worker's side of one server. Made at first use, ends when no pool has the server any more and no
+ * connection is left. */
 struct server_entry {
     struct server *server; /* a reference */
     struct list idle;      /* upstream_conn.place of HTTP/1, newest first */
-    struct list shared;    /* upstream_conn.place of HTTP/2 that may take more, also those being made; newest first */
-    struct list of_pool;   /* pool_entry.servers */
+    /* upstream_conn.place of HTTP/2 that may take more, also those being made; newest first */
+    struct list shared;
+    struct list of_pool; /* pool_entry.servers */
     uint32_t idle_count, conns_count;
     struct score_cell cell;
-    uint32_t served; /* attempts not yet told to server->served */
-    uint32_t losses; /* of connections that ended otherwise than by us */
-    bool kept;       /* in the current snapshot */
+    uint32_t served;   /* attempts not yet told to server->served */
+    uint32_t losses;   /* of connections that ended otherwise than by us */
+    bool kept;         /* in the current snapshot */
     bool speaks_http1; /* what it chose last by ALPN */
 };
 /* One worker's side of one pool, over all snapshots that have it. */
 struct pool_entry {
     struct upstreams *upstreams;
-    struct list queues[PRIORITY_COUNT]; /* upstream_waiter.queued, oldest first; by priority, the highest first */
-    uint32_t queued;                    /* in all of them */
-    uint64_t filled_us;                 /* when they were last empty: since then somebody has always waited */
+    /* upstream_waiter.queued, oldest first; by priority, the highest first */
+    struct list queues[PRIORITY_COUNT];
+    uint32_t queued;      /* in all of them */
+    uint64_t filled_us;   /* when they were last empty: since then somebody has always waited */
     struct list servers;  /* server_entry.of_pool */
     struct task wake;     /* looks whom of the queue can be served */
     struct deadline look; /* the same now and then: servers come up without a word */
     uint32_t cursor;      /* of round_robin */
     struct retry_budget budget;
-    double hedges; /* that may be made now */
+    double hedges;      /* that may be made now */
     uint64_t folded_us; /* when the cells of its servers were last folded */
-    bool bits_set;    /* this worker's bit may stand at servers of the pool */
-    bool others_next; /* the last free slot went to this worker: the next goes to another that waits */
+    bool bits_set;      /* this worker's bit may stand at servers of the pool */
+    bool others_next;   /* the last free slot went to this worker: the next goes to another that waits */
     bool kept;
 };
 /* The letter that tells a worker to look at its queues. One a worker, posted once at a time. */
 struct upstream_bell {
     struct letter letter;
     _Atomic bool rung;
-    struct upstreams *upstreams; /* the reader's; gone after its loop has ended, when no letter is opened any more */
+    /* the reader's; gone after its loop has ended, when no letter is opened any more */
+    struct upstreams *upstreams;
     struct mailbox *mailbox;
 };
 /* All workers' bells: outlive each single worker's upstreams, as another may ring late. */
@@ -100,7 +103,8 @@ enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *w
 void waiter_fail(struct upstream_waiter *waiter, enum failure why);
 void waiter_ready(struct upstreams *upstreams, struct upstream_waiter *waiter, struct stream *stream);
 /* first: of those that waited for this connection; a refusal counts once. */
-void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why, bool first);
+void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why,
+                           bool first);
 /* The connection it waited for is not for it: finds another, in a task of its own. */
 void waiter_connect_later(struct upstreams *upstreams, struct upstream_waiter *waiter);
 /* Frees it when nobody needs it. */

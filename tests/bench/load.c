@@ -9,13 +9,11 @@
  *     -p N     POST N body bytes           -H N     N extra bytes of request headers
  *     -i       idle: open N connections, one request on each, print READY, hold them until stdin closes
  *
- * Prints one JSON line. In open loop a request's latency counts from the moment it was due, not from when a connection was free to
- * carry it, so a stall of the server shows in full. Errors are told apart:
- *   err_connect  connect or TLS handshake failed
- *   err_status   the answer was not 200
- *   err_stale    a reused connection was closed before any byte of the answer (the race every keep-alive client must retry)
- *   err_io       closed or broken mid-answer, or on a fresh connection
- *   unfinished   still unanswered 2 s after the end
+ * Prints one JSON line. In open loop a request's latency counts from the moment it was due, not from when a
+ * connection was free to carry it, so a stall of the server shows in full. Errors are told apart: err_connect
+ * connect or TLS handshake failed err_status   the answer was not 200 err_stale    a reused connection was
+ * closed before any byte of the answer (the race every keep-alive client must retry) err_io       closed or
+ * broken mid-answer, or on a fresh connection unfinished   still unanswered 2 s after the end
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -118,7 +116,9 @@ static void hang_up(struct conn *c)
 static int dial(struct conn *c)
 {
     static unsigned src; /* spread over source addresses: more ports */
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons(port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)},
                        b = a;
     b.sin_port = 0;
     b.sin_addr.s_addr = htonl(0x7f000002 + src++ % 16);
@@ -142,7 +142,8 @@ static int dial(struct conn *c)
     c->fresh = 1;
     c->shaking = tls;
     opened++;
-    epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &(struct epoll_event){EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {.ptr = c}});
+    epoll_ctl(ep, EPOLL_CTL_ADD, c->fd,
+              &(struct epoll_event){EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, {.ptr = c}});
     return 0;
 }
 /* Bytes moved; 0 would block, -1 gone. */
@@ -473,7 +474,7 @@ int main(int argc, char **argv)
     printf("{\"req\":%lu,\"secs\":%.3f,\"rps\":%.0f,\"bytes\":%lu,\"opened\":%lu,\"resumed\":%lu,"
            "\"err_connect\":%lu,\"err_status\":%lu,\"err_stale\":%lu,\"err_io\":%lu,\"unfinished\":%d,"
            "\"p50\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f}\n",
-           done, took, at_end / took, bytes, opened, resumed, err_connect, err_status, err_stale, err_io, inflight,
-           quantile(.5), quantile(.99), quantile(.999), maxlat / 1e3);
+           done, took, at_end / took, bytes, opened, resumed, err_connect, err_status, err_stale, err_io,
+           inflight, quantile(.5), quantile(.99), quantile(.999), maxlat / 1e3);
     return 0;
 }

@@ -1,6 +1,7 @@
 /*
- * Micro-benchmarks of what every request runs through: parser, writer, router, limiter, balancer, buffers. Each prints nanoseconds an operation,
- * the best of several rounds: for comparing two builds on one machine, not for comparing machines.
+ * Micro-benchmarks of what every request runs through: parser, writer, router, limiter, balancer, buffers.
+ * Each prints nanoseconds an operation, the best of several rounds: for comparing two builds on one machine,
+ * not for comparing machines.
  *
  *   micro [NAME...]
  */
@@ -34,7 +35,8 @@
 static const struct limits_config limits = {
     .request_head = 65536, .request_line = 8192, .fields = 100, .response_head = 65536};
 
-static const char short_head[] = "GET /b/1024 HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n\r\n";
+static const char short_head[] =
+    "GET /b/1024 HTTP/1.1\r\nHost: bench.test\r\nUser-Agent: bench/1.0\r\nAccept: */*\r\n\r\n";
 static const char browser_head[] =
     "GET /assets/site/main.css?version=20260101 HTTP/1.1\r\nHost: www.bench.test\r\nConnection: keep-alive\r\n"
     "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0 Safari/537.36\r\n"
@@ -112,7 +114,8 @@ static void routes_begin(struct routes *routes, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct span host = arena_print(arena, "host%zu.bench.test", i % HOSTS);
         struct span path = arena_print(arena, "/service%zu/", i / HOSTS);
-        const char **hosts = arena_get_zeroed(arena, 2 * sizeof *hosts), **paths = arena_get_zeroed(arena, 2 * sizeof *paths);
+        const char **hosts = arena_get_zeroed(arena, 2 * sizeof *hosts),
+                   **paths = arena_get_zeroed(arena, 2 * sizeof *paths);
         hosts[0] = host.at;
         paths[0] = path.at;
         routes->configs[i].match.host = (struct texts){.items = hosts, .count = 1};
@@ -120,7 +123,8 @@ static void routes_begin(struct routes *routes, size_t count)
         struct exchange *x = &routes->requests[i];
         x->arena = arena;
         x->request.line.request.method_name = SPAN("GET");
-        enum failure why = target_prepare(&x->target, host, arena_print(arena, "%sb/1024", path.at), SPAN_NONE, &rules, arena);
+        enum failure why = target_prepare(&x->target, host, arena_print(arena, "%sb/1024", path.at),
+                                          SPAN_NONE, &rules, arena);
         assert(why == FAILURE_NONE);
     }
     routes->router = router_new(routes->configs, count, &bad, &error);
@@ -179,7 +183,8 @@ static void balance(enum balance_kind kind, size_t servers_count, unsigned count
     for (size_t i = 0; i < servers_count; i++) {
         servers[i].slowness = 1;
         servers[i].limit = SERVER_LIMIT_FIRST | SERVER_LIMIT_OPEN;
-        members[i] = (struct pool_server){.server = &servers[i], .weight = 1, .max_connections = SERVER_ADAPTS};
+        members[i] =
+            (struct pool_server){.server = &servers[i], .weight = 1, .max_connections = SERVER_ADAPTS};
     }
     struct pool pool = {
         .servers = members, .servers_count = servers_count, .shared = &shared, .balancer = balancers[kind]};

@@ -1,5 +1,6 @@
 /*
- * A tiny keep-alive origin, made to cost less than any proxy before it: one thread serves every listed loopback port.
+ * A tiny keep-alive origin, made to cost less than any proxy before it: one thread serves every listed
+ * loopback port.
  *
  *   origin PORT...
  *
@@ -241,8 +242,9 @@ int main(int argc, char **argv)
             return 1;
     ep = epoll_create1(0);
     for (int i = 1; i < argc && nl < 64; i++) {
-        struct sockaddr_in a = {
-            .sin_family = AF_INET, .sin_port = htons(atoi(argv[i])), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in a = {.sin_family = AF_INET,
+                                .sin_port = htons(atoi(argv[i])),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
         if (bind(fd, (void *)&a, sizeof a) || listen(fd, 4096)) {

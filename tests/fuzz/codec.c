@@ -1,7 +1,9 @@
 /*
- * Fuzzes a codec (FUZZ_VERSION: HTTP_1 or HTTP_2), both roles, over a real loop and a socket pair. Of the input the first byte chooses the role, the next two
- * seed what the owner does (answers, credits, resets, drains, at some time or other) and where the rest, the peer's bytes, is cut into pieces. What holds: no
- * event inside a call, each stream is closed once and before its connection, and the connection ends when the peer has gone.
+ * Fuzzes a codec (FUZZ_VERSION: HTTP_1 or HTTP_2), both roles, over a real loop and a socket pair. Of the
+ * input the first byte chooses the role, the next two seed what the owner does (answers, credits, resets,
+ * drains, at some time or other) and where the rest, the peer's bytes, is cut into pieces. What holds: no
+ * event inside a call, each stream is closed once and before its connection, and the connection ends when the
+ * peer has gone.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -50,9 +52,16 @@ static struct limits_config limits = {.request_head = 4096,
                                       .stream_window = 128 << 10,
                                       .connection_window = 128 << 10,
                                       .interim_responses = 8};
-static struct timeouts_config timeouts = {
-    .request_head = 10000, .keep_alive = 60000, .request_idle = 30000, .write = 30000, .linger = 2000, .half_closed = 30000, .ping = 15000, .ping_answer = 5000};
-static const struct http_settings settings = {.limits = &limits, .timeouts = &timeouts, .scheme_default = "http"};
+static struct timeouts_config timeouts = {.request_head = 10000,
+                                          .keep_alive = 60000,
+                                          .request_idle = 30000,
+                                          .write = 30000,
+                                          .linger = 2000,
+                                          .half_closed = 30000,
+                                          .ping = 15000,
+                                          .ping_answer = 5000};
+static const struct http_settings settings = {
+    .limits = &limits, .timeouts = &timeouts, .scheme_default = "http"};
 static volatile unsigned char looked_at;
 
 static unsigned choose(unsigned most)
@@ -156,7 +165,8 @@ static void act_on(struct owned *owned)
     default:
         if (!owned->head_sent && (fuzz.role == HTTP_CLIENT || owned->head_told))
             send_head(owned);
-        else if (owned->head_sent && !owned->ended && (fuzz.role == HTTP_SERVER || !owned->upgrade || owned->head_told))
+        else if (owned->head_sent && !owned->ended &&
+                 (fuzz.role == HTTP_SERVER || !owned->upgrade || owned->head_told))
             send_more(owned);
         break;
     }
@@ -240,8 +250,12 @@ static void on_closed(struct stream *stream, enum failure why)
     owned->arena = NULL;
 }
 
-static const struct stream_events stream_events = {
-    .head = on_head, .body = on_body, .trailers = on_trailers, .sent = on_sent, .refused = on_refused, .closed = on_closed};
+static const struct stream_events stream_events = {.head = on_head,
+                                                   .body = on_body,
+                                                   .trailers = on_trailers,
+                                                   .sent = on_sent,
+                                                   .refused = on_refused,
+                                                   .closed = on_closed};
 
 static void take_stream(struct stream *stream)
 {
@@ -279,7 +293,8 @@ static void conn_closed(struct http_conn *conn, enum failure why)
     fuzz.conn = NULL;
 }
 
-static const struct http_conn_events conn_events = {.opened = conn_opened, .idle = conn_quiet, .room = conn_quiet, .closed = conn_closed};
+static const struct http_conn_events conn_events = {
+    .opened = conn_opened, .idle = conn_quiet, .room = conn_quiet, .closed = conn_closed};
 
 static void act(void)
 {

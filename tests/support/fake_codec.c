@@ -210,8 +210,8 @@ struct http_conn *http_conn_new(enum http_version version, enum http_role role, 
     struct fake_conn *fake = xcalloc(1, sizeof *fake);
     (void)settings;
     (void)early;
-    fake->conn =
-        (struct http_conn){.events = events, .owner = owner, .version = version, .role = role, .ops = &fake_ops};
+    fake->conn = (struct http_conn){
+        .events = events, .owner = owner, .version = version, .role = role, .ops = &fake_ops};
     fake->most = version == HTTP_2 ? 100 : 1;
     fake->transport = transport;
     fake->retired.free = fake_free;

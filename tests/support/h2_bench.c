@@ -131,7 +131,8 @@ static unsigned stream_begin(struct h2_bench *bench, struct stream *stream)
 {
     assert_true(bench->opened < H2_BENCH_STREAMS);
     struct h2_bench_stream *told = &bench->streams[++bench->opened];
-    *told = (struct h2_bench_stream){.bench = bench, .stream = stream, .arena = stream->arena, .number = bench->opened};
+    *told = (struct h2_bench_stream){
+        .bench = bench, .stream = stream, .arena = stream->arena, .number = bench->opened};
     stream->events = &stream_events;
     stream->owner = told;
     stream->window = bench->http.window;
@@ -180,8 +181,10 @@ static void conn_closed(struct http_conn *conn, enum failure why)
     bench->http.conn = NULL;
 }
 
-static const struct http_conn_events server_events = {.opened = conn_opened, .idle = conn_idle, .closed = conn_closed};
-static const struct http_conn_events client_events = {.opened = conn_opened, .idle = conn_idle, .room = conn_room, .closed = conn_closed};
+static const struct http_conn_events server_events = {
+    .opened = conn_opened, .idle = conn_idle, .closed = conn_closed};
+static const struct http_conn_events client_events = {
+    .opened = conn_opened, .idle = conn_idle, .room = conn_room, .closed = conn_closed};
 
 /* ---- begin and end ---- */
 
@@ -253,11 +256,13 @@ void h2_bench_end(struct h2_bench *bench)
 
 /* ---- the peer's frames ---- */
 
-void h2_frame(struct h2_frames *frames, uint8_t type, uint8_t flags, int32_t id, const void *payload, size_t length)
+void h2_frame(struct h2_frames *frames, uint8_t type, uint8_t flags, int32_t id, const void *payload,
+              size_t length)
 {
     assert_true(frames->length + 9 + length <= sizeof frames->bytes);
     const uint8_t head[9] = {
-        (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length, type, flags, (uint8_t)(id >> 24), (uint8_t)(id >> 16), (uint8_t)(id >> 8), (uint8_t)id};
+        (uint8_t)(length >> 16), (uint8_t)(length >> 8), (uint8_t)length,    type,       flags,
+        (uint8_t)(id >> 24),     (uint8_t)(id >> 16),    (uint8_t)(id >> 8), (uint8_t)id};
     memcpy(frames->bytes + frames->length, head, sizeof head);
     if (length != 0)
         memcpy(frames->bytes + frames->length + sizeof head, payload, length);
@@ -359,10 +364,12 @@ void h2_frame_names(struct h2_frames *frames, int32_t id, uint8_t flags, const c
     static char block[1 << 17];
     size_t length = put_block(block, sizeof block, names);
     size_t part = length < 16384 ? length : 16384;
-    h2_frame(frames, NGHTTP2_HEADERS, (uint8_t)(flags | (part == length ? NGHTTP2_FLAG_END_HEADERS : 0)), id, block, part);
+    h2_frame(frames, NGHTTP2_HEADERS, (uint8_t)(flags | (part == length ? NGHTTP2_FLAG_END_HEADERS : 0)), id,
+             block, part);
     for (size_t at = part; at < length; at += part) {
         part = length - at < 16384 ? length - at : 16384;
-        h2_frame(frames, NGHTTP2_CONTINUATION, at + part == length ? NGHTTP2_FLAG_END_HEADERS : 0, id, block + at, part);
+        h2_frame(frames, NGHTTP2_CONTINUATION, at + part == length ? NGHTTP2_FLAG_END_HEADERS : 0, id,
+                 block + at, part);
     }
 }
 
@@ -397,12 +404,14 @@ static void print_block(struct h2_bench *bench, struct text *text, const char *b
     for (;;) {
         nghttp2_nv field;
         int flags = 0;
-        ssize_t used = nghttp2_hd_inflate_hd2(bench->inflater, &field, &flags, (const uint8_t *)block, length, 1);
+        ssize_t used =
+            nghttp2_hd_inflate_hd2(bench->inflater, &field, &flags, (const uint8_t *)block, length, 1);
         assert_true(used >= 0);
         block += used;
         length -= (size_t)used;
         if ((flags & NGHTTP2_HD_INFLATE_EMIT) != 0) {
-            text_print(text, "%s%.*s=%.*s", first ? "" : ",", (int)field.namelen, (const char *)field.name, (int)field.valuelen, (const char *)field.value);
+            text_print(text, "%s%.*s=%.*s", first ? "" : ",", (int)field.namelen, (const char *)field.name,
+                       (int)field.valuelen, (const char *)field.value);
             first = false;
         }
         if ((flags & NGHTTP2_HD_INFLATE_FINAL) != 0)
@@ -514,7 +523,8 @@ void h2_bench_expect_told(struct h2_bench *bench, const char *text, const char *
 void h2_bench_wait_told(struct h2_bench *bench, const char *words, const char *file, int line)
 {
     for (unsigned i = 0; i < 1000; i++) {
-        if (strstr(bench->http.log.at != NULL && bench->http.log.length != 0 ? bench->http.log.at : "", words) != NULL) {
+        if (strstr(bench->http.log.at != NULL && bench->http.log.length != 0 ? bench->http.log.at : "",
+                   words) != NULL) {
             bench->http.log.length = 0;
             bench->in_body = 0;
             return;
@@ -606,7 +616,8 @@ unsigned h2_call_open(struct h2_bench *bench)
     return stream_begin(bench, stream);
 }
 
-unsigned h2_call_request(struct h2_bench *bench, const char *method, int64_t length, bool last, const char *upgrade)
+unsigned h2_call_request(struct h2_bench *bench, const char *method, int64_t length, bool last,
+                         const char *upgrade)
 {
     struct head head = {.body_length = length, .length_given = length > 0};
     head.line.request.method_name = span_of(method);

@@ -1,7 +1,8 @@
 /*
- * The clients of tests/integration/crossings: h2_load client PORT VERSION HOST REQUESTS CONNECTIONS STREAMS SEED SECONDS. Requests of random sizes, some of them
- * given up half-way, some read slowly; each byte of each answer is verified. Prints what came of them as JSON; exit code 1 when anything was wrong.
- *   h2_load origin PORT   is the server (h2_load_origin.c).
+ * The clients of tests/integration/crossings: h2_load client PORT VERSION HOST REQUESTS CONNECTIONS STREAMS
+ * SEED SECONDS. Requests of random sizes, some of them given up half-way, some read slowly; each byte of each
+ * answer is verified. Prints what came of them as JSON; exit code 1 when anything was wrong. h2_load origin
+ * PORT   is the server (h2_load_origin.c).
  */
 #include "support/h2_load.h"
 
@@ -73,8 +74,10 @@ static unsigned random_size(void)
 static void complain(const struct ask *ask, const char *what)
 {
     if (seen.wrong < COMPLAINTS)
-        snprintf(complaints[seen.wrong], sizeof complaints[0], "/%u: %s (status %u, sent %zu of %zu, got %zu of %zu, %llu ms)", ask->plan.id, what, ask->status,
-                 ask->up.at, ask->up.size, ask->down.at, ask->down.size, (unsigned long long)(load_now() - ask->began));
+        snprintf(complaints[seen.wrong], sizeof complaints[0],
+                 "/%u: %s (status %u, sent %zu of %zu, got %zu of %zu, %llu ms)", ask->plan.id, what,
+                 ask->status, ask->up.at, ask->up.size, ask->down.at, ask->down.size,
+                 (unsigned long long)(load_now() - ask->began));
     seen.wrong++;
 }
 
@@ -106,7 +109,8 @@ static void ask_plan(struct ask *ask)
 
 static void print_target(const struct ask *ask, char *at, size_t room)
 {
-    snprintf(at, room, "/%u?u=%u&d=%u&s=%u&l=%d&w=%u", ask->plan.id, ask->plan.up, ask->plan.down, ask->plan.seed, ask->plan.length, ask->plan.wait);
+    snprintf(at, room, "/%u?u=%u&d=%u&s=%u&l=%d&w=%u", ask->plan.id, ask->plan.up, ask->plan.down,
+             ask->plan.seed, ask->plan.length, ask->plan.wait);
 }
 
 static void ask_over(struct ask *ask)
@@ -176,8 +180,8 @@ static struct ask *ask_of(nghttp2_session *session, int32_t id)
     return nghttp2_session_get_stream_user_data(session, id);
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_length, const uint8_t *value, size_t value_length,
-                     uint8_t flags, void *user)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags, void *user)
 {
     struct ask *ask = ask_of(session, frame->hd.stream_id);
     (void)value_length;
@@ -192,7 +196,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length, void *user)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length,
+                   void *user)
 {
     struct ask *ask = ask_of(session, id);
     (void)flags;
@@ -221,7 +226,8 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
         return 0;
     if (frame->hd.type == NGHTTP2_HEADERS && !ask->head_came)
         head_came(ask);
-    if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+    if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+        (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
         ask->is_over = true;
     return 0;
 }
@@ -267,12 +273,14 @@ static void session_begin(struct conn *conn)
     nghttp2_session_client_new2(&conn->link.session, callbacks, conn, option);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
-    nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 256 << 10}};
+    nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
+                                         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 256 << 10}};
     nghttp2_submit_settings(conn->link.session, NGHTTP2_FLAG_NONE, settings, 2);
     nghttp2_session_set_local_window_size(conn->link.session, NGHTTP2_FLAG_NONE, 0, 16 << 20);
 }
 
-static ssize_t read_request(nghttp2_session *session, int32_t id, uint8_t *at, size_t room, uint32_t *flags, nghttp2_data_source *source, void *user)
+static ssize_t read_request(nghttp2_session *session, int32_t id, uint8_t *at, size_t room, uint32_t *flags,
+                            nghttp2_data_source *source, void *user)
 {
     struct ask *ask = source->ptr;
     size_t part = ask->up.size - ask->up.at < room ? ask->up.size - ask->up.at : room;
@@ -288,7 +296,8 @@ static ssize_t read_request(nghttp2_session *session, int32_t id, uint8_t *at, s
 
 static nghttp2_nv nv(const char *name, const char *value)
 {
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name), strlen(value), NGHTTP2_NV_FLAG_NONE};
+    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name), strlen(value),
+                        NGHTTP2_NV_FLAG_NONE};
 }
 
 static void begin_two(struct ask *ask)
@@ -297,10 +306,12 @@ static void begin_two(struct ask *ask)
     bool get = ask->plan.up == 0 && (ask->plan.seed & 1) != 0, body = ask->plan.up != 0;
     print_target(ask, target, sizeof target);
     snprintf(length, sizeof length, "%u", ask->plan.up);
-    nghttp2_nv fields[] = {nv(":method", get ? "GET" : "POST"), nv(":scheme", "http"), nv(":path", target), nv(":authority", load.host), nv("te", "trailers"),
-                           nv("content-length", length)};
+    nghttp2_nv fields[] = {
+        nv(":method", get ? "GET" : "POST"), nv(":scheme", "http"), nv(":path", target),
+        nv(":authority", load.host),         nv("te", "trailers"),  nv("content-length", length)};
     nghttp2_data_provider provider = {.source.ptr = ask, .read_callback = read_request};
-    ask->id = nghttp2_submit_request(ask->conn->link.session, NULL, fields, body && !ask->chunks_up ? 6 : 5, body ? &provider : NULL, ask);
+    ask->id = nghttp2_submit_request(ask->conn->link.session, NULL, fields, body && !ask->chunks_up ? 6 : 5,
+                                     body ? &provider : NULL, ask);
     if (ask->id < 0)
         load_die("submit_request");
 }
@@ -321,7 +332,8 @@ static void begin_one(struct ask *ask)
     char target[100];
     bool get = ask->plan.up == 0 && (ask->plan.seed & 1) != 0;
     print_target(ask, target, sizeof target);
-    bytes_print(out, "%s %s HTTP/1.1\r\nHost: %s\r\nTE: trailers\r\nConnection: TE, keep-alive\r\n", get ? "GET" : "POST", target, load.host);
+    bytes_print(out, "%s %s HTTP/1.1\r\nHost: %s\r\nTE: trailers\r\nConnection: TE, keep-alive\r\n",
+                get ? "GET" : "POST", target, load.host);
     if (ask->chunks_up)
         bytes_print(out, "Transfer-Encoding: chunked\r\n\r\n");
     else
@@ -346,7 +358,8 @@ static void send_more(struct ask *ask)
 static void read_head(struct ask *ask, size_t length)
 {
     struct conn *conn = ask->conn;
-    const char *head = (const char *)conn->link.in.at, *given = head_field(head, "content-length"), *connection = head_field(head, "connection");
+    const char *head = (const char *)conn->link.in.at, *given = head_field(head, "content-length"),
+               *connection = head_field(head, "connection");
     ask->status = (unsigned)atoi(head + 9);
     ask->is_chunked = head_field(head, "transfer-encoding") != NULL;
     conn->closes = connection != NULL && strncasecmp(connection, "close", 5) == 0;
@@ -407,9 +420,12 @@ static void conn_close(struct conn *conn, const char *why)
 
 static void conn_open(struct conn *conn)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)load.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)load.port),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int on = 1;
-    conn->link = (struct link){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .two = load.two, .watched = UINT32_MAX};
+    conn->link = (struct link){
+        .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .two = load.two, .watched = UINT32_MAX};
     if (connect(conn->link.fd, (struct sockaddr *)&address, sizeof address) != 0)
         load_die("connect");
     setsockopt(conn->link.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -551,9 +567,10 @@ static bool look(struct conn *conns, uint64_t now)
 
 static void report(uint64_t began)
 {
-    printf("{\"started\": %u, \"done\": %u, \"cancelled\": %u, \"wrong\": %u, \"connects\": %u, \"pauses\": %u, \"up\": %llu, \"down\": %llu, \"ms\": %llu, \"complaints\": [",
-           seen.started, seen.done, seen.cancelled, seen.wrong, seen.connects, seen.pauses, (unsigned long long)seen.up, (unsigned long long)seen.down,
-           (unsigned long long)(load_now() - began));
+    printf(
+        "{\"started\": %u, \"done\": %u, \"cancelled\": %u, \"wrong\": %u, \"connects\": %u, \"pauses\": %u, \"up\": %llu, \"down\": %llu, \"ms\": %llu, \"complaints\": [",
+        seen.started, seen.done, seen.cancelled, seen.wrong, seen.connects, seen.pauses,
+        (unsigned long long)seen.up, (unsigned long long)seen.down, (unsigned long long)(load_now() - began));
     for (unsigned i = 0; i < seen.wrong && i < COMPLAINTS; i++)
         printf("%s\"%s\"", i != 0 ? ", " : "", complaints[i]);
     printf("], \"given_up\": [");
@@ -608,6 +625,8 @@ int main(int argc, char **argv)
         return origin_main(argc, argv);
     if (argc == 10 && strcmp(argv[1], "client") == 0)
         return client_main(argv);
-    fprintf(stderr, "usage: h2_load origin PORT | client PORT VERSION HOST REQUESTS CONNECTIONS STREAMS SEED SECONDS\n");
+    fprintf(
+        stderr,
+        "usage: h2_load origin PORT | client PORT VERSION HOST REQUESTS CONNECTIONS STREAMS SEED SECONDS\n");
     return 2;
 }

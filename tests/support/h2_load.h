@@ -1,4 +1,5 @@
-/* What both sides of tests/integration/crossings share (h2_load.c, h2_load_origin.c): connections on one epoll, and bodies whose every byte both know. */
+/* What both sides of tests/integration/crossings share (h2_load.c, h2_load_origin.c): connections on one
+ * epoll, and bodies whose every byte both know. */
 #ifndef WEIR_TESTS_SUPPORT_H2_LOAD_H
 #define WEIR_TESTS_SUPPORT_H2_LOAD_H
 
@@ -13,8 +14,8 @@
 /* A request says in its target what it is: /ID?u=UP&d=DOWN&s=SEED&l=LENGTH&w=WAIT */
 struct plan {
     unsigned id, up, down, seed;
-    bool length;     /* the response: with Content-Length; else with trailers */
-    unsigned wait;   /* ms: the server pauses so long in reading the request */
+    bool length;   /* the response: with Content-Length; else with trailers */
+    unsigned wait; /* ms: the server pauses so long in reading the request */
 };
 /* One body on its way. */
 struct body {
@@ -28,16 +29,17 @@ struct bytes {
 /* A connection of either version; the rest belongs to who embeds it. */
 struct link {
     int fd;
-    bool two, ended, dead;   /* ended: the peer's EOF came */
-    bool deaf;               /* reads nothing until it is woken */
-    uint32_t watched;        /* epoll events */
+    bool two, ended, dead; /* ended: the peer's EOF came */
+    bool deaf;             /* reads nothing until it is woken */
+    uint32_t watched;      /* epoll events */
     struct bytes in, out;
     nghttp2_session *session;
 };
 
 void load_prepare(void);
 const uint8_t *load_content(unsigned seed);
-bool load_verify(struct body *body, const uint8_t *bytes, size_t length); /* false: other bytes, or too many */
+/* false: other bytes, or too many */
+bool load_verify(struct body *body, const uint8_t *bytes, size_t length);
 uint64_t load_now(void); /* ms */
 _Noreturn void load_die(const char *what);
 unsigned load_number(const char *text, char key, unsigned otherwise); /* of a query */
@@ -52,11 +54,12 @@ const char *head_field(const char *head, const char *name); /* its value, or NUL
 
 /* A chunked body being read: chunk_take() gives what may be taken of `bytes` as body; at the end *last. */
 struct chunked {
-    size_t left;     /* of the chunk */
-    int state;       /* of load_common.c */
-    bool trailers;   /* there was one */
+    size_t left;   /* of the chunk */
+    int state;     /* of load_common.c */
+    bool trailers; /* there was one */
 };
-bool chunked_take(struct chunked *chunked, struct bytes *bytes, struct body *body, bool *last); /* false: wrong bytes */
+/* false: wrong bytes */
+bool chunked_take(struct chunked *chunked, struct bytes *bytes, struct body *body, bool *last);
 
 void link_watch(int epoll, struct link *link, void *owner);
 bool link_read(struct link *link);  /* false: the connection is dead */

@@ -180,7 +180,8 @@ bool chunked_take(struct chunked *chunked, struct bytes *bytes, struct body *bod
 
 void link_watch(int epoll, struct link *link, void *owner)
 {
-    bool writes = link->out.length != 0 || (link->session != NULL && nghttp2_session_want_write(link->session) != 0);
+    bool writes =
+        link->out.length != 0 || (link->session != NULL && nghttp2_session_want_write(link->session) != 0);
     uint32_t wanted = (link->deaf || link->ended ? 0u : EPOLLIN) | (writes ? EPOLLOUT : 0u);
     struct epoll_event event = {.events = wanted, .data.ptr = owner};
     if (wanted == link->watched)
@@ -232,7 +233,8 @@ bool link_write(struct link *link)
         if (!make_frames(link))
             return false;
         if (link->out.length == 0)
-            return link->session == NULL || nghttp2_session_want_read(link->session) != 0 || nghttp2_session_want_write(link->session) != 0;
+            return link->session == NULL || nghttp2_session_want_read(link->session) != 0 ||
+                   nghttp2_session_want_write(link->session) != 0;
         ssize_t sent = send(link->fd, link->out.at, link->out.length, MSG_NOSIGNAL);
         if (sent < 0)
             return errno == EAGAIN || errno == EINTR;

@@ -1,6 +1,7 @@
 /*
- * The server behind weir in tests/integration/crossings: takes HTTP/1 and HTTP/2 (by its preface) on one port, verifies each byte of what it is sent, and
- * answers as its target says (struct plan). GET /stats tells what it saw.
+ * The server behind weir in tests/integration/crossings: takes HTTP/1 and HTTP/2 (by its preface) on one
+ * port, verifies each byte of what it is sent, and answers as its target says (struct plan). GET /stats tells
+ * what it saw.
  */
 #include "support/h2_load.h"
 
@@ -24,7 +25,7 @@ struct task {
     struct task *next, **at; /* peer->tasks */
     struct task *next_waiting;
     uint64_t wake;
-    size_t owed;      /* HTTP/2: received, and its window not given back while it waits */
+    size_t owed; /* HTTP/2: received, and its window not given back while it waits */
     int32_t id;
     bool wrong, waits, complete;
 };
@@ -125,12 +126,13 @@ static struct task *task_of(nghttp2_session *session, int32_t id)
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
-        nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, task_new(user, frame->hd.stream_id));
+        nghttp2_session_set_stream_user_data(session, frame->hd.stream_id,
+                                             task_new(user, frame->hd.stream_id));
     return 0;
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_length, const uint8_t *value, size_t value_length,
-                     uint8_t flags, void *user)
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags, void *user)
 {
     struct task *task = task_of(session, frame->hd.stream_id);
     (void)value_length;
@@ -141,7 +143,8 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     return 0;
 }
 
-static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length, void *user)
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length,
+                   void *user)
 {
     struct task *task = task_of(session, id);
     (void)flags;
@@ -157,7 +160,8 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     return 0;
 }
 
-static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *at, size_t room, uint32_t *flags, nghttp2_data_source *source, void *user)
+static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *at, size_t room, uint32_t *flags,
+                           nghttp2_data_source *source, void *user)
 {
     struct task *task = source->ptr;
     struct body *body = &task->down;
@@ -170,7 +174,8 @@ static ssize_t read_answer(nghttp2_session *session, int32_t id, uint8_t *at, si
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     task->complete = true;
     if (!task->plan.length) {
-        nghttp2_nv end = {(uint8_t *)(uintptr_t) "x-end", (uint8_t *)(uintptr_t) "1", 5, 1, NGHTTP2_NV_FLAG_NONE};
+        nghttp2_nv end = {(uint8_t *)(uintptr_t) "x-end", (uint8_t *)(uintptr_t) "1", 5, 1,
+                          NGHTTP2_NV_FLAG_NONE};
         *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
         nghttp2_submit_trailer(session, id, &end, 1);
     }
@@ -182,8 +187,10 @@ static void answer_two(nghttp2_session *session, struct task *task)
     char length[16];
     snprintf(length, sizeof length, "%zu", task->down.size);
     nghttp2_nv fields[] = {
-        {(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t)(task_is_right(task) ? "200" : "500"), 7, 3, NGHTTP2_NV_FLAG_NONE},
-        {(uint8_t *)(uintptr_t) "content-length", (uint8_t *)length, 14, strlen(length), NGHTTP2_NV_FLAG_NONE},
+        {(uint8_t *)(uintptr_t) ":status", (uint8_t *)(uintptr_t)(task_is_right(task) ? "200" : "500"), 7, 3,
+         NGHTTP2_NV_FLAG_NONE},
+        {(uint8_t *)(uintptr_t) "content-length", (uint8_t *)length, 14, strlen(length),
+         NGHTTP2_NV_FLAG_NONE},
     };
     nghttp2_data_provider provider = {.source.ptr = task, .read_callback = read_answer};
     if (nghttp2_submit_response(session, task->id, fields, task->plan.length ? 2 : 1, &provider) != 0)
@@ -193,7 +200,8 @@ static void answer_two(nghttp2_session *session, struct task *task)
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct task *task = frame->hd.stream_id != 0 ? task_of(session, frame->hd.stream_id) : NULL;
-    bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    bool ends = (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) &&
+                (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
     (void)user;
     if (task != NULL && ends)
         answer_two(session, task);
@@ -226,7 +234,8 @@ static void session_begin(struct peer *peer)
     nghttp2_session_server_new2(&peer->link.session, callbacks, peer, option);
     nghttp2_option_del(option);
     nghttp2_session_callbacks_del(callbacks);
-    nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 100}, {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 256 << 10}};
+    nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 100},
+                                         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 256 << 10}};
     nghttp2_submit_settings(peer->link.session, NGHTTP2_FLAG_NONE, settings, 2);
     nghttp2_session_set_local_window_size(peer->link.session, NGHTTP2_FLAG_NONE, 0, 4 << 20);
     peer->link.two = true;
@@ -299,9 +308,11 @@ static void answer_begin(struct peer *peer)
     peer->state = ANSWERS;
     if (peer->stats) {
         char text[200];
-        snprintf(text, sizeof text, "{\"active\": %u, \"served\": %u, \"cancelled\": %u, \"wrong\": %u, \"connections\": %u}", stats.active - 1, stats.served,
-                 stats.cancelled, stats.wrong, stats.connections - 1);
-        bytes_print(out, "HTTP/1.1 200 Fine\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", strlen(text), text);
+        snprintf(text, sizeof text,
+                 "{\"active\": %u, \"served\": %u, \"cancelled\": %u, \"wrong\": %u, \"connections\": %u}",
+                 stats.active - 1, stats.served, stats.cancelled, stats.wrong, stats.connections - 1);
+        bytes_print(out, "HTTP/1.1 200 Fine\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s",
+                    strlen(text), text);
         task->plan.length = true;
         answer_more(peer);
         return;
@@ -335,11 +346,13 @@ static void run_one(struct peer *peer)
 static void peer_serve(struct peer *peer, uint32_t events)
 {
     struct link *link = &peer->link;
-    if ((events & (EPOLLHUP | EPOLLERR)) != 0 || ((events & EPOLLIN) != 0 && !link->deaf && !link_read(link))) {
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0 ||
+        ((events & EPOLLIN) != 0 && !link->deaf && !link_read(link))) {
         peer_die(peer);
         return;
     }
-    if (!link->two && link->session == NULL && peer->task == NULL && link->in.length >= 4 && memcmp(link->in.at, "PRI ", 4) == 0) {
+    if (!link->two && link->session == NULL && peer->task == NULL && link->in.length >= 4 &&
+        memcmp(link->in.at, "PRI ", 4) == 0) {
         session_begin(peer);
         if (nghttp2_session_mem_recv(link->session, link->in.at, link->in.length) < 0) {
             peer_die(peer);
@@ -350,7 +363,8 @@ static void peer_serve(struct peer *peer, uint32_t events)
     if (!link->two)
         run_one(peer);
     for (;;) {
-        if (!link_write(link) || (link->ended && (peer->state == READS_BODY || (peer->task == NULL && link->out.length == 0)))) {
+        if (!link_write(link) ||
+            (link->ended && (peer->state == READS_BODY || (peer->task == NULL && link->out.length == 0)))) {
             peer_die(peer);
             return;
         }
@@ -409,7 +423,9 @@ static void take_peer(int listener)
 
 int origin_main(int argc, char **argv)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argc > 2 ? argv[2] : "0")), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)atoi(argc > 2 ? argv[2] : "0")),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 4096) != 0)

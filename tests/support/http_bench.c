@@ -145,7 +145,8 @@ static void conn_closed(struct http_conn *conn, enum failure why)
     bench->conn = NULL;
 }
 
-static const struct http_conn_events conn_events = {.opened = conn_opened, .idle = conn_idle, .closed = conn_closed};
+static const struct http_conn_events conn_events = {
+    .opened = conn_opened, .idle = conn_idle, .closed = conn_closed};
 
 static void early(struct transport *transport)
 {
@@ -198,18 +199,33 @@ static void conn_begin(struct http_bench *bench, enum http_role role)
     bench->peer = pair[1];
     struct transport *transport = transport_new_plain(bench->loop, pair[0], false, &early_events, bench);
     http_bench_turns(bench, 2);
-    bench->conn = http_conn_new(bench->version, role, transport, &bench->settings, NULL, bench->conn_events, bench);
+    bench->conn =
+        http_conn_new(bench->version, role, transport, &bench->settings, NULL, bench->conn_events, bench);
 }
 
-void http_bench_begin_as(struct http_bench *bench, enum http_role role, enum http_version version, const struct http_conn_events *events)
+void http_bench_begin_as(struct http_bench *bench, enum http_role role, enum http_version version,
+                         const struct http_conn_events *events)
 {
     *bench = (struct http_bench){.window = 65536, .version = version, .conn_events = events};
-    bench->limits = (struct limits_config){
-        .request_head = 16384, .request_line = 8192, .fields = 100, .response_head = 32768, .least_body_rate = 0, .window = 65536, .interim_responses = 8,
-        .streams = 100, .header_list = 16384, .stream_window = 1 << 20, .connection_window = 4 << 20};
-    bench->timeouts = (struct timeouts_config){
-        .request_head = 10000, .keep_alive = 60000, .request_idle = 30000, .write = 30000, .linger = 2000, .half_closed = 30000};
-    bench->settings = (struct http_settings){.limits = &bench->limits, .timeouts = &bench->timeouts, .scheme_default = "http"};
+    bench->limits = (struct limits_config){.request_head = 16384,
+                                           .request_line = 8192,
+                                           .fields = 100,
+                                           .response_head = 32768,
+                                           .least_body_rate = 0,
+                                           .window = 65536,
+                                           .interim_responses = 8,
+                                           .streams = 100,
+                                           .header_list = 16384,
+                                           .stream_window = 1 << 20,
+                                           .connection_window = 4 << 20};
+    bench->timeouts = (struct timeouts_config){.request_head = 10000,
+                                               .keep_alive = 60000,
+                                               .request_idle = 30000,
+                                               .write = 30000,
+                                               .linger = 2000,
+                                               .half_closed = 30000};
+    bench->settings = (struct http_settings){
+        .limits = &bench->limits, .timeouts = &bench->timeouts, .scheme_default = "http"};
     bench->loop = loop_new();
     bench->turns_fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
     bench->turns = watch_new(bench->loop, bench->turns_fd, WATCH_READ, turn_over, bench);

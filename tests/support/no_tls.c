@@ -1,6 +1,6 @@
 /* Stands in for the TLS client side in tests of what lies above it: connections are plain. */
-#include "net/transport.h"
 #include "support/no_tls.h"
+#include "net/transport.h"
 #include "tls/tls.h"
 
 struct tls_client *tls_client_take(struct tls_client *client)
@@ -42,7 +42,8 @@ const char *tls_transport_failure(const struct transport *transport)
 }
 
 /* Something to hold on to; its bytes are never looked at. */
-struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsigned protocol_bits, struct error *error)
+struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsigned protocol_bits,
+                                  struct error *error)
 {
     static char client;
     (void)config;

@@ -1,6 +1,6 @@
 /*
- * One worker's upstream side over a real loop, and servers that are listening sockets without anybody behind but the
- * test; with the codec of fake_codec.h.
+ * One worker's upstream side over a real loop, and servers that are listening sockets without anybody behind
+ * but the test; with the codec of fake_codec.h.
  */
 #ifndef WEIR_TESTS_UPSTREAM_BENCH_H
 #define WEIR_TESTS_UPSTREAM_BENCH_H

@@ -43,7 +43,8 @@ static void test_reading_at_every_split(void **state)
             assert_true(base64_read(&reader, vectors[i].text, split, bytes, &first));
             assert_true(first <= split * 3 / 4 + 1);
             assert_int_equal(base64_is_whole(&reader), split % 4 == 0);
-            assert_true(base64_read(&reader, vectors[i].text + split, length - split, bytes + first, &second));
+            assert_true(
+                base64_read(&reader, vectors[i].text + split, length - split, bytes + first, &second));
             assert_true(base64_is_whole(&reader));
             assert_int_equal(first + second, vectors[i].length);
             assert_memory_equal(bytes, vectors[i].bytes, vectors[i].length);
@@ -65,7 +66,8 @@ static void test_texts_one_behind_another(void **state)
 static void test_what_is_not_base64(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"Zm9 ", "Zm9\n", "Zm-v", "Zm_v", "=m9v", "Z===", "Zg=v", "Zh==", "Zm9=", "Zg=\xff"};
+    static const char *const wrong[] = {"Zm9 ", "Zm9\n", "Zm-v", "Zm_v", "=m9v",
+                                        "Z===", "Zg=v",  "Zh==", "Zm9=", "Zg=\xff"};
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         struct base64_reader reader = {0};
         char bytes[16];

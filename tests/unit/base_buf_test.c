@@ -1,4 +1,5 @@
-/* Blocks, bufs and arenas: counts come back to zero, caps hold, and bytes keep their order through every move. */
+/* Blocks, bufs and arenas: counts come back to zero, caps hold, and bytes keep their order through every
+ * move. */
 #include "base/arena.h"
 #include "base/block.h"
 #include "base/buf.h"
@@ -239,7 +240,8 @@ static void test_arena_gives_aligned_bytes_up_to_its_cap(void **state)
         ;
     assert_true(arena_size(arena) <= 100000);
     assert_null(arena_copy(arena, SPAN("a text that is a little longer than all that is left over here, "
-                                       "so that it cannot fit any more at all")).at);
+                                       "so that it cannot fit any more at all"))
+                    .at);
     arena_free(arena);
 }
 
@@ -298,10 +300,8 @@ static void test_arena_on_malloc(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(test_block_pool_is_last_in_first_out_with_a_cap,
-                                  check_nothing_out),
-        cmocka_unit_test_teardown(test_buf_add_fills_the_last_block_only_when_it_is_alone,
-                                  check_nothing_out),
+        cmocka_unit_test_teardown(test_block_pool_is_last_in_first_out_with_a_cap, check_nothing_out),
+        cmocka_unit_test_teardown(test_buf_add_fills_the_last_block_only_when_it_is_alone, check_nothing_out),
         cmocka_unit_test_teardown(test_buf_add_at_the_cap_adds_nothing, check_nothing_out),
         cmocka_unit_test_teardown(test_buf_reserve_and_commit, check_nothing_out),
         cmocka_unit_test_teardown(test_buf_moves_at_every_split, check_nothing_out),

@@ -1,4 +1,5 @@
-/* The log: rings between two threads, lines as they are written, folding, files that are reopened, readers that are stuck. */
+/* The log: rings between two threads, lines as they are written, folding, files that are reopened, readers
+ * that are stuck. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -161,7 +162,8 @@ static void test_json_lines_are_whole_however_long(void **state)
     size_t length = strlen(text);
     assert_true(length > 3000 && length < 4096);
     assert_memory_equal(text, "{\"time\":\"", 9);
-    assert_non_null(strstr(text, "\"level\":\"warn\",\"subject\":\"test\",\"message\":\"long\",\"a\":\"\\u0001"));
+    assert_non_null(
+        strstr(text, "\"level\":\"warn\",\"subject\":\"test\",\"message\":\"long\",\"a\":\"\\u0001"));
     assert_string_equal(text + length - 3, "\"}\n");
 }
 

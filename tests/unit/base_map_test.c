@@ -13,8 +13,8 @@ static void test_siphash_known_values(void **state)
     (void)state;
     /* SipHash-1-3 of 00 01 02 ... under the key 00 .. 0f, as other implementations give it. */
     const uint64_t key[2] = {0x0706050403020100ULL, 0x0f0e0d0c0b0a0908ULL};
-    static const uint64_t known[] = {0xabac0158050fc4dcULL, 0xc9f49bf37d57ca93ULL,
-                                     0x82cb9b024dc7d44dULL, 0x8bf80ab8e7ddf7fbULL};
+    static const uint64_t known[] = {0xabac0158050fc4dcULL, 0xc9f49bf37d57ca93ULL, 0x82cb9b024dc7d44dULL,
+                                     0x8bf80ab8e7ddf7fbULL};
     char bytes[16];
     for (unsigned i = 0; i < sizeof bytes; i++)
         bytes[i] = (char)i;
@@ -153,10 +153,8 @@ static void test_counters_sum_over_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_siphash_known_values),
-        cmocka_unit_test(test_hash_keyed_chains),
-        cmocka_unit_test(test_rng_is_even_and_repeatable),
-        cmocka_unit_test(test_map_against_a_model),
+        cmocka_unit_test(test_siphash_known_values),       cmocka_unit_test(test_hash_keyed_chains),
+        cmocka_unit_test(test_rng_is_even_and_repeatable), cmocka_unit_test(test_map_against_a_model),
         cmocka_unit_test(test_counters_sum_over_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

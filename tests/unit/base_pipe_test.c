@@ -1,4 +1,5 @@
-/* Bytes in pipes: they move, split and are dropped as others do, come out in order, and a pipe that lost some gives nothing more. */
+/* Bytes in pipes: they move, split and are dropped as others do, come out in order, and a pipe that lost some
+ * gives nothing more. */
 #include "base/pipe.h"
 
 #include <errno.h>

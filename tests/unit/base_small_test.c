@@ -1,4 +1,5 @@
-/* Pieces are aligned and apart, keep their bytes when they grow, come back newest first, and what is kept has an end. */
+/* Pieces are aligned and apart, keep their bytes when they grow, come back newest first, and what is kept has
+ * an end. */
 #include "base/small.h"
 
 #include <pthread.h>
@@ -104,8 +105,9 @@ static void another_thread_may_free(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces_are_apart),        cmocka_unit_test(growing_keeps_bytes),     cmocka_unit_test(the_newest_comes_first),
-        cmocka_unit_test(what_is_kept_has_an_end), cmocka_unit_test(another_thread_may_free),
+        cmocka_unit_test(pieces_are_apart),        cmocka_unit_test(growing_keeps_bytes),
+        cmocka_unit_test(the_newest_comes_first),  cmocka_unit_test(what_is_kept_has_an_end),
+        cmocka_unit_test(another_thread_may_free),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,8 +78,7 @@ static void test_text_to_number(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         uint64_t value = 0;
-        assert_int_equal(text_to_number(span_of(rows[i].digits), rows[i].most, &value),
-                         rows[i].good);
+        assert_int_equal(text_to_number(span_of(rows[i].digits), rows[i].most, &value), rows[i].good);
         assert_int_equal(value, rows[i].value);
     }
 }
@@ -138,9 +137,11 @@ static void test_json_strings_are_always_utf8(void **state)
         {"q\"b\\", "\"q\\\"b\\\\\""},
         {"\n\x01\x7f", "\"\\u000a\\u0001\\u007f\""},
         {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
-        {"a\xff" "b", "\"a\\ufffdb\""},
+        {"a\xff"
+         "b",
+         "\"a\\ufffdb\""},
         {"\xc3", "\"\\ufffd\""},
-        {"\xc0\xaf", "\"\\ufffd\\ufffd\""},         /* overlong */
+        {"\xc0\xaf", "\"\\ufffd\\ufffd\""},            /* overlong */
         {"\xed\xa0\x80", "\"\\ufffd\\ufffd\\ufffd\""}, /* surrogate */
         {"\xf4\x90\x80\x80", "\"\\ufffd\\ufffd\\ufffd\\ufffd\""},
         {"\xe0\x80\xaf", "\"\\ufffd\\ufffd\\ufffd\""},

@@ -1,5 +1,5 @@
-/* What the check derives and what defaults do: fields that other rooms read without knowing the file. What it refuses
- * is in tests/config/wrong. */
+/* What the check derives and what defaults do: fields that other rooms read without knowing the file. What it
+ * refuses is in tests/config/wrong. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,10 +76,11 @@ static void the_smallest_file_has_every_default(void **state)
 static void keys_and_retries_are_taken_apart(void **state)
 {
     (void)state;
-    struct config *config = load("listeners: [{ address: \":80\" }]\n"
-                                 "rate_limits: { r: { rate: 6000/m, key: [client.ip, \"header:x-a\", path] } }\n"
-                                 "routes: [{ rate_limit: r, in_flight: { limit: 3, key: \"cookie:c\" }, pool: a }]\n"
-                                 "pools: { a: { servers: \"h:1\", retry: { on: [\"503\", never_sent, \"500\"] } } }\n");
+    struct config *config =
+        load("listeners: [{ address: \":80\" }]\n"
+             "rate_limits: { r: { rate: 6000/m, key: [client.ip, \"header:x-a\", path] } }\n"
+             "routes: [{ rate_limit: r, in_flight: { limit: 3, key: \"cookie:c\" }, pool: a }]\n"
+             "pools: { a: { servers: \"h:1\", retry: { on: [\"503\", never_sent, \"500\"] } } }\n");
     const struct limiter_config *limit = config_rate_limit(config, "r");
     const struct in_flight_config *in_flight = config->routes[0].in_flight;
     const struct retry_config *retry = &config->pools[0].retry;
@@ -128,7 +129,8 @@ static void a_key_replaces_the_default_whole(void **state)
     assert_int_equal(pools[1].health->fall, 7);
     assert_int_equal(pools[1].health->type, PROBE_HTTPS);
     assert_null(pools[2].health);
-    assert_int_equal(pools[3].health->type, PROBE_HTTPS); /* the section is shared, what follows from tls is not */
+    /* the section is shared, what follows from tls is not */
+    assert_int_equal(pools[3].health->type, PROBE_HTTPS);
     assert_int_equal(pools[3].health->rise, 9);
     config_free(config);
 }
@@ -146,10 +148,11 @@ static bool certificate_refuse(const struct certificate_config *certificate, str
 static void what_rooms_above_refuse_is_told_at_its_place(void **state)
 {
     (void)state;
-    config_hooks =
-        (struct config_hooks){.regex = hook_refuse, .template = hook_refuse, .certificate = certificate_refuse};
-    assert_refused("listeners: [{ address: \":80\" }]\nroutes: [{ match: { path: \"~bad\" }, respond: 200 }]\n",
-                   "test.yaml:2:27: not this: bad");
+    config_hooks = (struct config_hooks){
+        .regex = hook_refuse, .template = hook_refuse, .certificate = certificate_refuse};
+    assert_refused(
+        "listeners: [{ address: \":80\" }]\nroutes: [{ match: { path: \"~bad\" }, respond: 200 }]\n",
+        "test.yaml:2:27: not this: bad");
     assert_refused(
         "listeners: [{ address: \":80\" }]\nroutes: [{ match: { header: { a: \"~bad\" } }, respond: 200 }]\n",
         "test.yaml:2:34: not this: bad");
@@ -178,7 +181,8 @@ static void a_file_that_is_not_there_is_an_error(void **state)
     schema_report_free(report);
 }
 
-/* A file of many routes takes time in proportion: four times the routes, far less than sixteen times the time. */
+/* A file of many routes takes time in proportion: four times the routes, far less than sixteen times the
+ * time. */
 static double seconds_for(size_t routes)
 {
     struct text text = text_growing();

@@ -1,7 +1,7 @@
 /*
- * Files as users write them: each of tests/config/wrong prints exactly what stands beside it, the examples are good and
- * read back to the same after a dump, and the JSON Schema that is committed is the one that the rows give.
- * UPDATE_EXPECTED=1 in the environment writes what is printed instead of comparing.
+ * Files as users write them: each of tests/config/wrong prints exactly what stands beside it, the examples
+ * are good and read back to the same after a dump, and the JSON Schema that is committed is the one that the
+ * rows give. UPDATE_EXPECTED=1 in the environment writes what is printed instead of comparing.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -197,12 +197,14 @@ static void the_json_schema_is_up_to_date(void **state)
         file_write(path, text_span(&made));
     struct text committed = file_read(path);
     if (strcmp(made.at, committed.at) != 0)
-        fail_msg("conf/weir.schema.json is out of date: UPDATE_EXPECTED=1 tests/unit/config_files_test writes it anew");
+        fail_msg(
+            "conf/weir.schema.json is out of date: UPDATE_EXPECTED=1 tests/unit/config_files_test writes it anew");
     text_free(&committed);
     text_free(&made);
 }
 
-/* One line for each key of the manual: path, type, and what it says of default and range, with tabs between. */
+/* One line for each key of the manual: path, type, and what it says of default and range, with tabs between.
+ */
 static struct text manual_keys(size_t *count)
 {
     char path[4096], section[1100] = "", name[128] = "", type[64] = "", line[1024];
@@ -217,7 +219,8 @@ static struct text manual_keys(size_t *count)
         if (strncmp(line, ".Sh ", 4) == 0)
             inside = strcmp(line, ".Sh KEYS") == 0;
         if (inside && strncmp(line, ".Ss ", 4) == 0)
-            (void)snprintf(section, sizeof(section), "%s%s", strcmp(line, ".Ss The file") == 0 ? "" : line + 4,
+            (void)snprintf(section, sizeof(section), "%s%s",
+                           strcmp(line, ".Ss The file") == 0 ? "" : line + 4,
                            strcmp(line, ".Ss The file") == 0 ? "" : ".");
         if (!inside || sscanf(line, ".It Ic %127s : Ar %*[\"]%63[^\"]", name, type) != 2) {
             if (!inside || sscanf(line, ".It Ic %127s : Ar %63[a-z]", name, type) != 2)
@@ -240,7 +243,8 @@ static void the_manual_has_every_key_and_no_other(void **state)
     for (char *row = list.at, *next; *row != '\0'; row = next, in_table++) {
         char path[128], type[64], fallback[128], range[128], expected[600];
         next = strchr(row, '\n') + 1;
-        assert_int_equal(sscanf(row, "%127[^\t]\t%63[^\t]\t%127[^\t]\t%127[^\t]", path, type, fallback, range), 4);
+        assert_int_equal(
+            sscanf(row, "%127[^\t]\t%63[^\t]\t%127[^\t]\t%127[^\t]", path, type, fallback, range), 4);
         bool required = strcmp(fallback, "required") == 0, none = strcmp(fallback, "-") == 0,
              all = strcmp(range, "-") == 0;
         (void)snprintf(expected, sizeof(expected), "\n%s\t%s\t%s%s%s%s.\n", path, type,

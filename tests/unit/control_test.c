@@ -107,7 +107,8 @@ static void test_service_manager_is_told(void **state)
 {
     (void)state;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "weir-notify-test-%d", (int)getpid());
+    int length =
+        snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "weir-notify-test-%d", (int)getpid());
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
     int reader = socket(AF_UNIX, SOCK_DGRAM, 0);
     assert_int_equal(bind(reader, (const struct sockaddr *)&address, size), 0);

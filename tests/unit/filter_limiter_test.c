@@ -1,5 +1,5 @@
-/* The rate limiter under a clock of the test: exact at every rate, in bursts, over threads, and under floods of other
- * keys. */
+/* The rate limiter under a clock of the test: exact at every rate, in bursts, over threads, and under floods
+ * of other keys. */
 #include <pthread.h>
 
 #include "unit.h"
@@ -25,7 +25,8 @@ static struct limiter *limiter_of(uint64_t count, uint64_t period, uint64_t burs
 }
 
 /* How many of a client that asks every `step` for `length` are admitted. */
-static uint64_t saturate(struct limiter *limiter, uint64_t hash, uint64_t from, uint64_t length, uint64_t step)
+static uint64_t saturate(struct limiter *limiter, uint64_t hash, uint64_t from, uint64_t length,
+                         uint64_t step)
 {
     uint64_t admitted = 0;
     for (uint64_t at = 0; at < length; at += step)
@@ -98,7 +99,8 @@ static void a_flood_does_not_reset_a_count(void **state)
     uint64_t own = hash_mix(99), admitted = 0;
     for (unsigned i = 0; i < 20000; i++) {
         admitted += limiter_admit(limiter, own, BEGAN + i).admitted;
-        (void)limiter_admit(limiter, hash_mix(1000 + i), BEGAN + i); /* each another key, all in the one bucket */
+        /* each another key, all in the one bucket */
+        (void)limiter_admit(limiter, hash_mix(1000 + i), BEGAN + i);
     }
     assert_true(admitted <= 21);
     limiter_release(limiter);

@@ -1,4 +1,5 @@
-/* The HTTP/2 codec as a client: what a server's frames become, at every split point, and what each end of a stream or a connection means for a request. */
+/* The HTTP/2 codec as a client: what a server's frames become, at every split point, and what each end of a
+ * stream or a connection means for a request. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +64,10 @@ static void responses_at_every_split(void **state)
     h2_frame(&frames, NGHTTP2_DATA, 0, 1, NULL, 0);
     h2_frame_data(&frames, 1, " you", false);
     h2_frame_head(&frames, 1, H2_END, "x-sum", "1", NULL);
-    expect_at_every_split(1, "head1:103:link=</a> head1:200:Content-Type=text/plain body1:hello you trailers1:x-sum=1 closed1:none room:" ROOM_ALL " idle");
+    expect_at_every_split(
+        1,
+        "head1:103:link=</a> head1:200:Content-Type=text/plain body1:hello you trailers1:x-sum=1 closed1:none room:" ROOM_ALL
+        " idle");
     size_t block = h2_block(payload + 1, sizeof payload - 10, ":status", "200", "content-length", "4", NULL);
     h2_frame(&frames, NGHTTP2_HEADERS, NGHTTP2_FLAG_PADDED, 1, payload, 1 + 8 + 7);
     h2_frame(&frames, NGHTTP2_CONTINUATION, 0, 1, payload + 9, 5);
@@ -84,9 +88,12 @@ static void requests_that_are_sent(void **state)
     h2_call_text(&bench, number, "more", false);
     h2_call_trailers(&bench, number, "x-sum", "2");
     http_bench_turns(&bench.http, 3);
-    expect_frames(&bench, "HEADERS1{:method=POST,:scheme=http,:authority=a.test,:path=/x,content-length=9} "
-                          "HEADERS3{:method=PUT,:scheme=http,:authority=a.test,:path=/x} DATA1:9:end DATA3:4 HEADERS3{x-sum=2}:end");
-    assert_true(bench.streams[1].stream->request_sent && bench.streams[1].stream->any_sent && !bench.streams[1].stream->any_received);
+    expect_frames(
+        &bench,
+        "HEADERS1{:method=POST,:scheme=http,:authority=a.test,:path=/x,content-length=9} "
+        "HEADERS3{:method=PUT,:scheme=http,:authority=a.test,:path=/x} DATA1:9:end DATA3:4 HEADERS3{x-sum=2}:end");
+    assert_true(bench.streams[1].stream->request_sent && bench.streams[1].stream->any_sent &&
+                !bench.streams[1].stream->any_received);
 }
 
 static void wrong_responses(void **state)
@@ -146,7 +153,9 @@ static void ends_of_streams(void **state)
     h2_frame_head(&frames, 7, 0, ":status", "103", NULL);
     h2_frame_number(&frames, NGHTTP2_RST_STREAM, 7, NGHTTP2_CANCEL);
     h2_peer_sends(&bench, &frames);
-    expect_told(&bench, "head3:200 head4:103 closed1:stream_refused closed2:server_closed closed3:response_cut closed4:server_closed room:4294967294");
+    expect_told(
+        &bench,
+        "head3:200 head4:103 closed1:stream_refused closed2:server_closed closed3:response_cut closed4:server_closed room:4294967294");
     (void)h2_peer_reads(&bench);
     h2_call_reset(&bench, 5, FAILURE_CLIENT_CLOSED);
     h2_frame_head(&frames, 9, H2_END, ":status", "200", NULL); /* crosses */
@@ -287,7 +296,8 @@ static void a_silent_server_is_asked(void **state)
     assert_null(bench.http.conn);
 }
 
-#define GRANTS (h2_frame_setting(&frames, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1), h2_peer_sends(&bench, &frames))
+#define GRANTS \
+    (h2_frame_setting(&frames, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1), h2_peer_sends(&bench, &frames))
 #define ASKED "{:method=CONNECT,:protocol=websocket,:scheme=http,:authority=a.test,:path=/x}"
 
 static void tunnels(void **state)
@@ -295,7 +305,8 @@ static void tunnels(void **state)
     (void)state;
     (void)h2_call_request(&bench, "GET", 0, true, "websocket");
     http_bench_turns(&bench.http, 3);
-    expect_told(&bench, "closed1:upgrade_unsupported room:" ROOM_ALL " idle"); /* its SETTINGS did not say so */
+    /* its SETTINGS did not say so */
+    expect_told(&bench, "closed1:upgrade_unsupported room:" ROOM_ALL " idle");
     h2_bench_again_silent(&bench, HTTP_CLIENT);
     (void)h2_call_request(&bench, "GET", 0, true, "websocket");
     http_bench_turns(&bench.http, 3);
@@ -322,7 +333,8 @@ static void tunnels(void **state)
     h2_peer_sends(&bench, &frames);
     expect_told(&bench, "head2:403 body2:no:last closed2:none room:" ROOM_ALL " idle");
     expect_frames(&bench, "HEADERS3" ASKED " DATA3:0:end");
-    (void)h2_call_request(&bench, "GET", 0, true, "websocket"); /* given up before it was sent, and before SETTINGS */
+    /* given up before it was sent, and before SETTINGS */
+    (void)h2_call_request(&bench, "GET", 0, true, "websocket");
     h2_call_reset(&bench, 3, FAILURE_CLIENT_CLOSED);
     http_bench_turns(&bench.http, 3);
     expect_told(&bench, "closed3:client_closed room:" ROOM_ALL " idle");
@@ -336,7 +348,8 @@ static void response_heads_without_end(void **state)
     memset(big, 'v', sizeof big - 1);
     get(1);
     (void)h2_peer_reads(&bench);
-    h2_frame_head(&frames, 1, H2_END, ":status", "200", "a", big, "b", big, "c", big, "d", big, "e", big, NULL);
+    h2_frame_head(&frames, 1, H2_END, ":status", "200", "a", big, "b", big, "c", big, "d", big, "e", big,
+                  NULL);
     h2_peer_sends(&bench, &frames);
     expect_told(&bench, "closed1:response_too_large room:" ROOM_ALL " idle");
     bench.http.limits.interim_responses = 8;

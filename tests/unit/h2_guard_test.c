@@ -20,7 +20,8 @@ static void each_kind_has_its_brim(void **state)
         assert_true(h2_guard_info[kind].brim >= h2_guard_info[kind].leak && h2_guard_info[kind].leak != 0);
         fill(&guard, kind, 0, 5000999);
         for (unsigned other = 0; other < H2_GUARD_COUNT; other++)
-            assert_int_equal(guard.levels[other], other == kind ? h2_guard_info[kind].brim : 0); /* kinds are counted apart */
+            /* kinds are counted apart */
+            assert_int_equal(guard.levels[other], other == kind ? h2_guard_info[kind].brim : 0);
     }
 }
 
@@ -38,7 +39,8 @@ static void a_bucket_leaks_by_the_second(void **state)
     }
 }
 
-/* The clock's seconds are kept in 32 bits, and a level in 16: a long sleep empties the bucket, it does not turn around. */
+/* The clock's seconds are kept in 32 bits, and a level in 16: a long sleep empties the bucket, it does not
+ * turn around. */
 static void a_long_sleep_empties(void **state)
 {
     (void)state;
@@ -51,7 +53,8 @@ static void a_long_sleep_empties(void **state)
     struct h2_guard guard = {.second = 0};
     uint64_t turn = ((uint64_t)UINT32_MAX + 1) * 1000; /* the kept second begins anew */
     fill(&guard, H2_GUARD_settings, 0, turn - 1000);
-    fill(&guard, H2_GUARD_settings, h2_guard_info[H2_GUARD_settings].brim - h2_guard_info[H2_GUARD_settings].leak, turn);
+    fill(&guard, H2_GUARD_settings,
+         h2_guard_info[H2_GUARD_settings].brim - h2_guard_info[H2_GUARD_settings].leak, turn);
 }
 
 static void what_is_earned_is_room(void **state)

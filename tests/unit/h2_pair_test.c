@@ -1,6 +1,7 @@
 /*
- * Client and server codec against each other, with a middle that passes their bytes on in pieces of random size: requests of random sizes, answered at random
- * times, credited late, some cancelled by either side, some drained. Every stream ends, on both sides; what was not cancelled arrives whole, byte for byte. The
+ * Client and server codec against each other, with a middle that passes their bytes on in pieces of random
+ * size: requests of random sizes, answered at random times, credited late, some cancelled by either side,
+ * some drained. Every stream ends, on both sides; what was not cancelled arrives whole, byte for byte. The
  * seed of what fails is printed: run the test with it as its argument.
  */
 #include <errno.h>
@@ -32,17 +33,17 @@
 struct half {
     struct stream *stream; /* NULL: not opened, or closed */
     struct arena *arena;
-    size_t sent, left;     /* given to the codec; told by sent() */
+    size_t sent, left; /* given to the codec; told by sent() */
     size_t received, uncredited;
     bool head_sent, out_ended, head_told, in_ended, trailers_told, closed;
     enum failure why;
 };
 struct request {
     struct half client, server;
-    size_t up, down;       /* bytes of the bodies */
+    size_t up, down;           /* bytes of the bodies */
     bool up_given, down_given; /* the lengths are announced */
     bool up_trailers, down_trailers;
-    bool early;            /* answered without waiting for its body */
+    bool early; /* answered without waiting for its body */
     bool cancelled;
     unsigned answer_at, cancel_at; /* steps; most are never cancelled: that would hide a stream that stalls */
 };
@@ -53,15 +54,23 @@ static struct pair {
     unsigned turns_left;
     uint64_t random;
     unsigned step, opened, finished;
-    int ends[2];           /* of the middle: the client's, the server's */
+    int ends[2]; /* of the middle: the client's, the server's */
     struct http_conn *client, *server;
     bool in_call, drained;
     struct request requests[REQUESTS];
 } pair;
 static uint64_t only_seed;
-static struct limits_config limits = {.header_list = 16384, .request_line = 8192, .fields = 100, .response_head = 32768, .streams = 100, .stream_window = 1 << 20, .connection_window = 4 << 20};
-static struct timeouts_config timeouts = {.request_head = 60000, .keep_alive = 60000, .request_idle = 60000, .write = 60000, .linger = 60000};
-static const struct http_settings settings = {.limits = &limits, .timeouts = &timeouts, .scheme_default = "http"};
+static struct limits_config limits = {.header_list = 16384,
+                                      .request_line = 8192,
+                                      .fields = 100,
+                                      .response_head = 32768,
+                                      .streams = 100,
+                                      .stream_window = 1 << 20,
+                                      .connection_window = 4 << 20};
+static struct timeouts_config timeouts = {
+    .request_head = 60000, .keep_alive = 60000, .request_idle = 60000, .write = 60000, .linger = 60000};
+static const struct http_settings settings = {
+    .limits = &limits, .timeouts = &timeouts, .scheme_default = "http"};
 
 static unsigned choose(unsigned most)
 {
@@ -122,7 +131,8 @@ static void send_piece(struct request *request, struct half *half, bool up)
 static void answer(struct request *request)
 {
     struct half *half = &request->server;
-    struct head head = {.body_length = request->down_given ? (int64_t)request->down : BODY_OF_UNKNOWN_LENGTH, .length_given = request->down_given};
+    struct head head = {.body_length = request->down_given ? (int64_t)request->down : BODY_OF_UNKNOWN_LENGTH,
+                        .length_given = request->down_given};
     head.line.response.status = 103;
     if (choose(5) == 0)
         half->stream->ops->send_head(half->stream, &head, false);
@@ -149,7 +159,8 @@ static void act_on(struct request *request)
         credit_some(client);
     }
     if (server->stream != NULL) {
-        if (server->head_told && !server->head_sent && pair.step >= request->answer_at && (request->early || server->in_ended))
+        if (server->head_told && !server->head_sent && pair.step >= request->answer_at &&
+            (request->early || server->in_ended))
             answer(request);
         send_piece(request, server, false);
         credit_some(server);
@@ -256,7 +267,8 @@ static void on_closed(struct stream *stream, enum failure why)
     if (request->cancelled)
         return;
     if (why == FAILURE_STREAM_REFUSED) {
-        assert_true(pair.drained && half == &request->client && request->server.stream == NULL && !request->server.closed);
+        assert_true(pair.drained && half == &request->client && request->server.stream == NULL &&
+                    !request->server.closed);
         return;
     }
     assert_int_equal(why, FAILURE_NONE);
@@ -268,8 +280,12 @@ static void on_closed(struct stream *stream, enum failure why)
     }
 }
 
-static const struct stream_events stream_events = {
-    .head = on_head, .body = on_body, .trailers = on_trailers, .sent = on_sent, .refused = on_refused, .closed = on_closed};
+static const struct stream_events stream_events = {.head = on_head,
+                                                   .body = on_body,
+                                                   .trailers = on_trailers,
+                                                   .sent = on_sent,
+                                                   .refused = on_refused,
+                                                   .closed = on_closed};
 
 static void conn_opened(struct http_conn *conn, struct stream *stream)
 {
@@ -295,7 +311,8 @@ static void conn_closed(struct http_conn *conn, enum failure why)
         pair.server = NULL;
 }
 
-static const struct http_conn_events conn_events = {.opened = conn_opened, .idle = conn_quiet, .room = conn_quiet, .closed = conn_closed};
+static const struct http_conn_events conn_events = {
+    .opened = conn_opened, .idle = conn_quiet, .room = conn_quiet, .closed = conn_closed};
 
 static void open_request(void)
 {
@@ -312,7 +329,8 @@ static void open_request(void)
                                 .answer_at = pair.step + choose(200),
                                 .cancel_at = choose(6) == 0 ? pair.step + choose(300) : UINT_MAX};
     struct half *half = &request->client;
-    struct head head = {.body_length = request->up_given ? (int64_t)request->up : BODY_OF_UNKNOWN_LENGTH, .length_given = request->up_given};
+    struct head head = {.body_length = request->up_given ? (int64_t)request->up : BODY_OF_UNKNOWN_LENGTH,
+                        .length_given = request->up_given};
     head.line.request.method = METHOD_POST;
     head.line.request.method_name = SPAN("POST");
     head.line.request.authority = SPAN("a.test");

@@ -1,4 +1,5 @@
-/* The HTTP/2 codec as a server: what a client's frames become, at every split point, and what is answered to wrong ones. */
+/* The HTTP/2 codec as a server: what a client's frames become, at every split point, and what is answered to
+ * wrong ones. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,12 +37,15 @@ static void expect_at_every_split(const char *told)
         peer_sends_bytes(&bench.http, frames.bytes + split, frames.length - split);
         expect_told(&bench, told);
     }
-    for (size_t step = 1; step < 8; step += 2) { /* and in many (of one byte: the library takes a CONTINUATION's head so for several frames) */
+    for (size_t step = 1; step < 8;
+         step +=
+         2) { /* and in many (of one byte: the library takes a CONTINUATION's head so for several frames) */
         if (step == 1 && strstr(told, "Cookie") != NULL)
             continue;
         h2_bench_again(&bench, HTTP_SERVER);
         for (size_t at = 0; at < frames.length; at += step)
-            peer_sends_bytes(&bench.http, frames.bytes + at, step < frames.length - at ? step : frames.length - at);
+            peer_sends_bytes(&bench.http, frames.bytes + at,
+                             step < frames.length - at ? step : frames.length - at);
         expect_told(&bench, told);
     }
     frames.length = 0;
@@ -54,8 +58,10 @@ static void requests_at_every_split(void **state)
     (void)state;
     char payload[256] = {5, 0, 0, 0, 0, 15}; /* of padding; depends on no stream; weight */
     h2_frame_get(&frames, 1, "accept", "*/*", NULL);
-    size_t block = h2_block(payload + 6, sizeof payload - 16, ":method", "POST", ":scheme", "https", ":authority", "a.test", ":path", "/y?z", "te", "trailers", NULL);
-    h2_frame(&frames, NGHTTP2_HEADERS, NGHTTP2_FLAG_PADDED | NGHTTP2_FLAG_PRIORITY | NGHTTP2_FLAG_END_HEADERS, 3, payload, 6 + block + 5);
+    size_t block = h2_block(payload + 6, sizeof payload - 16, ":method", "POST", ":scheme", "https",
+                            ":authority", "a.test", ":path", "/y?z", "te", "trailers", NULL);
+    h2_frame(&frames, NGHTTP2_HEADERS, NGHTTP2_FLAG_PADDED | NGHTTP2_FLAG_PRIORITY | NGHTTP2_FLAG_END_HEADERS,
+             3, payload, 6 + block + 5);
     h2_frame(&frames, NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 3, "\3hello\0\0\0", 9);
     h2_frame(&frames, NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, 3, "\3\0\0\0", 4); /* nothing but padding */
     h2_frame(&frames, NGHTTP2_DATA, 0, 3, NULL, 0);
@@ -63,15 +69,17 @@ static void requests_at_every_split(void **state)
     h2_frame(&frames, 0xfa, 0x55, 3, "unknown", 7);
     h2_frame_data(&frames, 3, " you", false);
     h2_frame_head(&frames, 3, H2_END, "x-sum", "1", NULL);
-    expect_at_every_split("head1:GET:/x:Accept=*/*:last head2:POST:/y:TE=trailers body2:hello you trailers2:x-sum=1");
+    expect_at_every_split(
+        "head1:GET:/x:Accept=*/*:last head2:POST:/y:TE=trailers body2:hello you trailers2:x-sum=1");
 }
 
 static void heads_in_pieces_at_every_split(void **state)
 {
     (void)state;
     char block[512];
-    size_t length = h2_block(block, sizeof block, ":method", "GET", ":scheme", "http", ":authority", "a.test", ":path", "/x", "cookie", "a=1", "x-y", "", "cookie", "b=2",
-                             "cookie", "c=3", NULL);
+    size_t length =
+        h2_block(block, sizeof block, ":method", "GET", ":scheme", "http", ":authority", "a.test", ":path",
+                 "/x", "cookie", "a=1", "x-y", "", "cookie", "b=2", "cookie", "c=3", NULL);
     h2_frame(&frames, NGHTTP2_HEADERS, H2_END, 1, block, 0);
     h2_frame(&frames, NGHTTP2_CONTINUATION, 0, 1, block, 20);
     h2_frame(&frames, NGHTTP2_CONTINUATION, 0, 1, block + 20, 0);
@@ -83,7 +91,8 @@ static void heads_in_pieces_at_every_split(void **state)
     expect_at_every_split("head1:POST:/x body1:abcd:last");
 }
 
-/* Nobody hears of a request whose reset was received with it (CVE-2023-44487); one that was told is told its end. */
+/* Nobody hears of a request whose reset was received with it (CVE-2023-44487); one that was told is told its
+ * end. */
 static void resets_behind_their_requests(void **state)
 {
     (void)state;
@@ -144,7 +153,9 @@ static void wrong_heads(void **state)
         {":method", "GET", ":authority", "a.test", ":path", "/x"},
         {":method", "GET", ":scheme", "http", ":authority", "a.test", ":path", ""},
         {":method", "G T", ":scheme", "http", ":authority", "a.test", ":path", "/x"},
-        {":method", "GET", ":scheme", "http", ":authority", "a.test", ":path", "/x", ":protocol", "websocket"}, /* without CONNECT */
+        /* without CONNECT */
+        {":method", "GET", ":scheme", "http", ":authority", "a.test", ":path", "/x", ":protocol",
+         "websocket"},
         {":method", "GET", ":scheme", "http", ":authority", "a test", ":path", "/x"},
     };
     for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
@@ -173,7 +184,8 @@ static void refused_heads(void **state)
         {{USUAL, "host", "b.test"}, "bad_host"},
         {{":method", "GET", ":scheme", "ftp", ":authority", "a.test", ":path", "/x"}, "bad_target"},
         {{":method", "GET", ":scheme", "http", ":authority", "a.test", ":path", "/x#y"}, "bad_target"},
-        {{":method", "GET", ":scheme", "http", ":authority", "a.test", ":path", long_path}, "target_too_long"},
+        {{":method", "GET", ":scheme", "http", ":authority", "a.test", ":path", long_path},
+         "target_too_long"},
         {{USUAL, "x", long_value}, "fields_too_large"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -215,7 +227,8 @@ static void header_list_bomb(void **state)
     (void)state;
     static char block[1 << 16], value[4000];
     memset(value, 'v', sizeof value - 1);
-    size_t length = h2_block(block, sizeof block, ":method", "GET", ":scheme", "http", ":authority", "a.test", ":path", "/x", NULL);
+    size_t length = h2_block(block, sizeof block, ":method", "GET", ":scheme", "http", ":authority", "a.test",
+                             ":path", "/x", NULL);
     block[length++] = 0x40; /* a literal that is indexed, and then named 9,000 times: 36 MB */
     block[length++] = 1;
     block[length++] = 'x';
@@ -240,7 +253,8 @@ static void answers(void **state)
     (void)state;
     h2_frame_get(&frames, 1, NULL);
     h2_frame_get(&frames, 3, NULL);
-    h2_frame_head(&frames, 5, H2_END, ":method", "HEAD", ":scheme", "http", ":authority", "a.test", ":path", "/x", NULL);
+    h2_frame_head(&frames, 5, H2_END, ":method", "HEAD", ":scheme", "http", ":authority", "a.test", ":path",
+                  "/x", NULL);
     h2_peer_sends(&bench, &frames);
     expect_told(&bench, "head1:GET:/x:last head2:GET:/x:last head3:HEAD:/x:last");
     h2_call_response(&bench, 1, 103, -1, false);
@@ -251,8 +265,10 @@ static void answers(void **state)
     h2_call_response(&bench, 3, 200, 1000, false);
     http_bench_turns(&bench.http, 3);
     expect_told(&bench, "closed3:none closed1:none");
-    expect_frames(&bench, "HEADERS1{:status=103} HEADERS1{:status=200,content-length=5} HEADERS3{:status=200} HEADERS5{:status=200,content-length=1000}:end "
-                          "DATA1:5:end DATA3:4");
+    expect_frames(
+        &bench,
+        "HEADERS1{:status=103} HEADERS1{:status=200,content-length=5} HEADERS3{:status=200} HEADERS5{:status=200,content-length=1000}:end "
+        "DATA1:5:end DATA3:4");
     h2_call_trailers(&bench, 2, "x-sum", "7");
     http_bench_turns(&bench.http, 3);
     expect_told(&bench, "closed2:none idle");
@@ -275,7 +291,8 @@ static void answers_of_wrong_length(void **state)
     assert_null(strstr(h2_peer_reads(&bench), "DATA"));
 }
 
-/* Answered before its body came: what comes of it is thrown away, and in the end it is reset without an error (RFC 9113 8.1). */
+/* Answered before its body came: what comes of it is thrown away, and in the end it is reset without an error
+ * (RFC 9113 8.1). */
 static void answered_early(void **state)
 {
     (void)state;
@@ -313,7 +330,8 @@ static void answered_between_trailers(void **state)
         h2_bench_again(&bench, HTTP_SERVER);
         h2_frame_post(&frames, 1, NULL);
         size_t length = h2_block(block, sizeof block, "x-one", "1", "x-two", "2", "x-three", "3", NULL);
-        h2_frame(&frames, NGHTTP2_HEADERS, H2_END | (split == 0 ? 0 : NGHTTP2_FLAG_END_HEADERS), 1, block, split == 0 ? 12 : length);
+        h2_frame(&frames, NGHTTP2_HEADERS, H2_END | (split == 0 ? 0 : NGHTTP2_FLAG_END_HEADERS), 1, block,
+                 split == 0 ? 12 : length);
         size_t kept = split == 0 ? 0 : length - 12;
         peer_sends_bytes(&bench.http, frames.bytes, frames.length - kept);
         h2_call_response(&bench, 1, 404, 0, true);
@@ -418,7 +436,8 @@ static void the_peers_window_is_kept(void **state)
     wait_told(&bench, "idle");
 }
 
-/* Requests without a window for their answers come one at a time, until the one before has been given some. */
+/* Requests without a window for their answers come one at a time, until the one before has been given some.
+ */
 static void answers_without_a_window(void **state)
 {
     (void)state;
@@ -451,7 +470,8 @@ static void windows_that_overflow(void **state)
     expect_frames(&bench, "GOAWAY:3:3 <end>");
     h2_bench_again(&bench, HTTP_SERVER);
     h2_frame_get(&frames, 1, NULL);
-    h2_frame_number(&frames, NGHTTP2_WINDOW_UPDATE, 1, 0); /* the library takes it for an error of the connection */
+    /* the library takes it for an error of the connection */
+    h2_frame_number(&frames, NGHTTP2_WINDOW_UPDATE, 1, 0);
     h2_peer_sends(&bench, &frames);
     expect_frames(&bench, "GOAWAY:1:1 <end>");
 }
@@ -504,7 +524,8 @@ static void windows_grow_to_the_cap(void **state)
     assert_int_equal(bench.streams[1].body_bytes, sent);
 }
 
-/* Bytes of streams that are cancelled, refused, answered early or whole: the connection's window comes back once, no more and no less. */
+/* Bytes of streams that are cancelled, refused, answered early or whole: the connection's window comes back
+ * once, no more and no less. */
 static void credit_comes_back_once(void **state)
 {
     (void)state;
@@ -558,12 +579,14 @@ static void credit_comes_back_once(void **state)
             h2_call_reset(&bench, number, FAILURE_INTERNAL);
     http_bench_turns(&bench.http, 5);
     given += sum_of(h2_peer_reads(&bench), "WINDOW0:");
-    assert_true(given - sent > window / 2 - 1 && given - sent <= window); /* the rest is told with the next bytes */
+    /* the rest is told with the next bytes */
+    assert_true(given - sent > window / 2 - 1 && given - sent <= window);
 }
 
 /* ---- extended CONNECT (RFC 8441) ---- */
 
-#define TUNNEL ":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "a.test", ":path", "/x"
+#define TUNNEL \
+    ":method", "CONNECT", ":protocol", "websocket", ":scheme", "http", ":authority", "a.test", ":path", "/x"
 
 static void tunnels(void **state)
 {
@@ -612,7 +635,8 @@ static void drained_in_two_steps(void **state)
     h2_peer_sends(&bench, &frames);
     http_conn_drain(bench.http.conn);
     http_bench_turns(&bench.http, 3);
-    expect_frames(&bench, "GOAWAY:2147483647:0 PING"); /* in this order: the answer tells that GOAWAY was seen */
+    /* in this order: the answer tells that GOAWAY was seen */
+    expect_frames(&bench, "GOAWAY:2147483647:0 PING");
     h2_frame_get(&frames, 3, NULL); /* was on its way */
     h2_frame(&frames, NGHTTP2_PING, NGHTTP2_FLAG_ACK, 0, "\0\0\0\0\0\0\0\0", 8);
     h2_peer_sends(&bench, &frames);
@@ -625,7 +649,9 @@ static void drained_in_two_steps(void **state)
     h2_call_response(&bench, 2, 200, 0, true);
     http_bench_turns(&bench.http, 3);
     expect_told(&bench, "closed1:none closed2:none idle");
-    expect_frames(&bench, "HEADERS1{:status=200,content-length=0}:end HEADERS3{:status=200,content-length=0}:end <end>");
+    expect_frames(
+        &bench,
+        "HEADERS1{:status=200,content-length=0}:end HEADERS3{:status=200,content-length=0}:end <end>");
     close(bench.http.peer);
     bench.http.peer = -1;
     http_bench_turns(&bench.http, 3);
@@ -659,7 +685,8 @@ static void the_last_answer_leaves_before_the_end(void **state)
     assert_true(total > 600000);
 }
 
-/* What a client's windows allow but its line does not take waits in the streams, where it is counted, and not in the transport. */
+/* What a client's windows allow but its line does not take waits in the streams, where it is counted, and not
+ * in the transport. */
 static void bodies_wait_in_their_streams(void **state)
 {
     (void)state;
@@ -688,7 +715,8 @@ static void bodies_wait_in_their_streams(void **state)
 
 /* ---- attackers ---- */
 
-/* A request head that does not come to its end, by CONTINUATION frames or within a frame: the time for heads is kept. */
+/* A request head that does not come to its end, by CONTINUATION frames or within a frame: the time for heads
+ * is kept. */
 static void slow_heads(void **state)
 {
     (void)state;
@@ -749,7 +777,8 @@ static void a_body_behind_a_held_window(void **state)
     wait_told(&bench, "refused4:body_timeout"); /* now it is its own doing */
 }
 
-/* Many answers over a thin line: each gets its turn, later than a client may stall; the client does not stall. */
+/* Many answers over a thin line: each gets its turn, later than a client may stall; the client does not
+ * stall. */
 static void a_slow_reader_of_many_streams(void **state)
 {
     (void)state;

@@ -15,7 +15,8 @@ static void add(struct buf *buf, struct span bytes)
 }
 
 /* Gives the reader the first `split` bytes, then the rest, taking at most `most` bytes of body a call. */
-static enum h1_step read_split(struct span raw, size_t split, size_t most, char body[BODY_MOST], size_t *length, size_t *rest)
+static enum h1_step read_split(struct span raw, size_t split, size_t most, char body[BODY_MOST],
+                               size_t *length, size_t *rest)
 {
     struct h1_chunked chunked = {.state = 0};
     struct buf in = {.first = NULL}, out = {.first = NULL};
@@ -63,12 +64,14 @@ static void good_bodies(void **state)
     (void)state;
     check_case("0\r\n", H1_DONE, "", "");
     check_case("5\r\nhello\r\n0\r\n\r\n", H1_DONE, "hello", "\r\n");
-    check_case("5\r\nhello\r\nA\r\n0123456789\r\n0\r\nX: y\r\n\r\n", H1_DONE, "hello0123456789", "X: y\r\n\r\n");
+    check_case("5\r\nhello\r\nA\r\n0123456789\r\n0\r\nX: y\r\n\r\n", H1_DONE, "hello0123456789",
+               "X: y\r\n\r\n");
     check_case("0005\r\nhello\r\n000\r\n", H1_DONE, "hello", "");
     check_case("0000000000000005\r\nhello\r\n0\r\n", H1_DONE, "hello", "");
     check_case("5;a=b;c\r\nhello\r\n0;d=e\r\n", H1_DONE, "hello", "");
     check_case("5;a=\"b;\\\"c\"\r\nhello\r\n0\r\n", H1_DONE, "hello", "");
-    check_case("5 ;a\r\nhello\r\n5\t ;\tb\r\nworld\r\n0\r\n", H1_DONE, "helloworld", ""); /* BWS, RFC 9112 7.1.1 */
+    /* BWS, RFC 9112 7.1.1 */
+    check_case("5 ;a\r\nhello\r\n5\t ;\tb\r\nworld\r\n0\r\n", H1_DONE, "helloworld", "");
     check_case("b\r\nhello\r\n0\r\n\r\r\n0\r\n", H1_DONE, "hello\r\n0\r\n\r", "");
     check_case("5\r\nhel", H1_MORE, "hel", "");
     check_case("5\r\nhello\r", H1_MORE, "hello", "");
@@ -79,10 +82,39 @@ static void bad_bodies(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "0x5\r\nhello\r\n0\r\n", "+5\r\nhello\r\n", "-5\r\nhello\r\n", "-0\r\n\r\n", "0_5\r\nhello\r\n", "\t5\r\nhello\r\n", " 5\r\nhello\r\n", "5g\r\nhello\r\n", "\r\nhello\r\n",
-        ";a=b\r\nhello\r\n", "5\x0b\r\nhello\r\n", "5.0\r\nhello\r\n", "\"5\"\r\nhello\r\n", "5;a\nhello\r\n0\r\n", "2;\nxx\r\n0\r\n", "5;a=\x01\r\nhello\r\n", "5;a=\x7f\r\nhello\r\n",
-        "5\rXhello\r\n0\r\n", "5\nhello\r\n0\r\n", "5\r\nhello\n0\r\n", "5\r\nhelloXX0\r\n", "5\r\nhelloworld\r\n", "5\r\nhello\rX0\r\n", "5\r\nhello\r\n\r\n0\r\n", "0\n\n", "5\r\nhello\r\n0\n",
-        "8000000000000000\r\nx", "ffffffffffffffff\r\nx", "10000000000000005\r\nhello\r\n", "00000000000000005\r\nhello\r\n", "5 \r\nhello\r\n0\r\n", "5 5\r\nhello\r\n", "5 \n",
+        "0x5\r\nhello\r\n0\r\n",
+        "+5\r\nhello\r\n",
+        "-5\r\nhello\r\n",
+        "-0\r\n\r\n",
+        "0_5\r\nhello\r\n",
+        "\t5\r\nhello\r\n",
+        " 5\r\nhello\r\n",
+        "5g\r\nhello\r\n",
+        "\r\nhello\r\n",
+        ";a=b\r\nhello\r\n",
+        "5\x0b\r\nhello\r\n",
+        "5.0\r\nhello\r\n",
+        "\"5\"\r\nhello\r\n",
+        "5;a\nhello\r\n0\r\n",
+        "2;\nxx\r\n0\r\n",
+        "5;a=\x01\r\nhello\r\n",
+        "5;a=\x7f\r\nhello\r\n",
+        "5\rXhello\r\n0\r\n",
+        "5\nhello\r\n0\r\n",
+        "5\r\nhello\n0\r\n",
+        "5\r\nhelloXX0\r\n",
+        "5\r\nhelloworld\r\n",
+        "5\r\nhello\rX0\r\n",
+        "5\r\nhello\r\n\r\n0\r\n",
+        "0\n\n",
+        "5\r\nhello\r\n0\n",
+        "8000000000000000\r\nx",
+        "ffffffffffffffff\r\nx",
+        "10000000000000005\r\nhello\r\n",
+        "00000000000000005\r\nhello\r\n",
+        "5 \r\nhello\r\n0\r\n",
+        "5 5\r\nhello\r\n",
+        "5 \n",
     };
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         check_case(bad[i], H1_FAILED, "", "");

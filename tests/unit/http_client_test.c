@@ -84,7 +84,9 @@ static void framing_of_requests(void **state)
     call_body(&bench, "hello", false);
     call_trailers(&bench, "X-T", "v");
     http_bench_turns(&bench, 3);
-    expect_output(&bench, "POST /x HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: v\r\n\r\n");
+    expect_output(
+        &bench,
+        "POST /x HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: v\r\n\r\n");
     peer_sends(&bench, OK5);
     bench.log.length = 0;
 }
@@ -100,12 +102,16 @@ static void responses_at_every_split(void **state)
         {"GET", OK5, 5, ":last closed:none idle"},
         {"GET", CHUNKS "5;x\r\nhello\r\n3\r\nabc\r\n0\r\n\r\n", 8, ":last closed:none idle"},
         {"GET", CHUNKS "0\r\nX-T: v\r\nContent-Length: 3\r\n\r\n", 0, "trailers:X-T:v closed:none idle"},
-        {"GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" OK5, 5, ":last closed:none idle"},
+        {"GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" OK5, 5,
+         ":last closed:none idle"},
         {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n", 0, "head:200:last closed:none idle"},
-        {"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0, "head:200:last closed:none idle"},
-        {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 0, "head:304:last closed:none idle"},
+        {"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0,
+         "head:200:last closed:none idle"},
+        {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", 0,
+         "head:304:last closed:none idle"},
         {"GET", "HTTP/1.1 204 No Content\r\n\r\n", 0, "head:204:last closed:none idle"},
-        {"GET", "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 5\r\n\r\nhello", 5, ":last closed:none idle"},
+        {"GET", "HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 5\r\n\r\nhello", 5,
+         ":last closed:none idle"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         size_t length = strlen(cases[i].raw);
@@ -129,15 +135,19 @@ static void connections_that_are_not_kept(void **state)
     static const struct {
         const char *method, *raw, *events;
     } cases[] = {
-        {"GET", "HTTP/1.1 200 OK\r\nConnection: x, close\r\nContent-Length: 5\r\n\r\nhello", "head:200 body:hello:last closed:none end"},
-        {"GET", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", "head:200 body:hello:last closed:none end"},
+        {"GET", "HTTP/1.1 200 OK\r\nConnection: x, close\r\nContent-Length: 5\r\n\r\nhello",
+         "head:200 body:hello:last closed:none end"},
+        {"GET", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+         "head:200 body:hello:last closed:none end"},
         /* Bytes behind a response are never the next one. */
         {"GET", OK5 "EXTRA", "head:200 body:hello:last closed:none end"},
         {"GET", OK5 OK5, "head:200 body:hello:last closed:none end"},
         {"HEAD", OK5, "head:200:last closed:none end"},
-        {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello", "head:304:last closed:none end"},
+        {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello",
+         "head:304:last closed:none end"},
         {"GET", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", "head:204:last closed:none end"},
-        {"GET", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", "head:204:last closed:none end"},
+        {"GET", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+         "head:204:last closed:none end"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         ask(cases[i].method);
@@ -205,7 +215,8 @@ static void invalid_responses(void **state)
     expect_events(&bench, "closed:upgrade_invalid end");
     again();
     /* In the middle of a body: cut. */
-    static const char *const bodies[] = {"5\r\nhelloXX", "zz\r\n", "8000000000000000\r\n", "5\nhello", "0\r\nX : y\r\n\r\n"};
+    static const char *const bodies[] = {"5\r\nhelloXX", "zz\r\n", "8000000000000000\r\n", "5\nhello",
+                                         "0\r\nX : y\r\n\r\n"};
     for (size_t i = 0; i < COUNT_OF(bodies); i++) {
         ask("GET");
         peer_sends(&bench, CHUNKS "3\r\nabc\r\n");
@@ -367,8 +378,10 @@ static void tunnels(void **state)
     http_bench_open(&bench);
     call_head(&bench, &head, true);
     http_bench_turns(&bench, 3);
-    expect_output(&bench, "GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
-    peer_sends(&bench, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nearly");
+    expect_output(&bench,
+                  "GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    peer_sends(&bench,
+               "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nearly");
     expect_events(&bench, "head:101 body:early");
     call_body(&bench, "up", false);
     http_bench_turns(&bench, 3);

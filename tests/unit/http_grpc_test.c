@@ -49,13 +49,18 @@ static void test_timeouts(void **state)
         uint64_t milliseconds;
         bool fine;
     } cases[] = {
-        {"1H", 3600000, true},   {"2M", 120000, true},          {"3S", 3000, true},    {"100m", 100, true}, {"1u", 1, true},
-        {"1500u", 2, true},      {"99999999n", 100, true},      {"0n", 0, true},       {"", 0, false},      {"S", 0, false},
-        {"1", 0, false},         {"1s", 0, false},              {"-1S", 0, false},     {"1 S", 0, false},   {"100000000n", 0, false},
-        {"99999999H", 359999996400000, true},
+        {"1H", 3600000, true},    {"2M", 120000, true},
+        {"3S", 3000, true},       {"100m", 100, true},
+        {"1u", 1, true},          {"1500u", 2, true},
+        {"99999999n", 100, true}, {"0n", 0, true},
+        {"", 0, false},           {"S", 0, false},
+        {"1", 0, false},          {"1s", 0, false},
+        {"-1S", 0, false},        {"1 S", 0, false},
+        {"100000000n", 0, false}, {"99999999H", 359999996400000, true},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
-        struct field field = {.name = SPAN("grpc-timeout"), .value = span_of(cases[i].text), .id = FIELD_GRPC_TIMEOUT};
+        struct field field = {
+            .name = SPAN("grpc-timeout"), .value = span_of(cases[i].text), .id = FIELD_GRPC_TIMEOUT};
         struct fields fields = {.items = &field, .count = 1, .room = 1};
         uint64_t milliseconds = 0;
         assert_int_equal(grpc_timeout(&fields, &milliseconds), cases[i].fine);
@@ -73,7 +78,8 @@ static void test_messages(void **state)
     arena_free(arena);
 }
 
-/* What HTTP's status says gRPC's says too (doc/http-grpc-status-mapping.md), and a failure that is none of HTTP's is at least not OK. */
+/* What HTTP's status says gRPC's says too (doc/http-grpc-status-mapping.md), and a failure that is none of
+ * HTTP's is at least not OK. */
 static void test_failures(void **state)
 {
     (void)state;
@@ -93,14 +99,16 @@ static void test_failures(void **state)
 
 static void test_server_statuses(void **state)
 {
-    static const unsigned expected[] = {200, 200, 500, 200, 504, 200, 200, 200, 429, 200, 200, 200, 200, 500, 503, 500, 200};
+    static const unsigned expected[] = {200, 200, 500, 200, 504, 200, 200, 200, 429,
+                                        200, 200, 200, 200, 500, 503, 500, 200};
     (void)state;
     struct arena *arena = arena_new_malloc();
     struct fields none = {0};
     assert_int_equal(grpc_server_status(&none), 200);
     for (unsigned i = 0; i < COUNT_OF(expected); i++) {
         struct fields fields = {0};
-        assert_true(fields_add(&fields, arena, SPAN("grpc-status"), arena_print(arena, "%u", i), FIELD_GRPC_STATUS));
+        assert_true(
+            fields_add(&fields, arena, SPAN("grpc-status"), arena_print(arena, "%u", i), FIELD_GRPC_STATUS));
         assert_int_equal(grpc_server_status(&fields), expected[i]);
     }
     arena_free(arena);
@@ -109,10 +117,8 @@ static void test_server_statuses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_timeouts),
-        cmocka_unit_test(test_messages),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_kinds),           cmocka_unit_test(test_timeouts),
+        cmocka_unit_test(test_messages),        cmocka_unit_test(test_failures),
         cmocka_unit_test(test_server_statuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

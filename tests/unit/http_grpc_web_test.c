@@ -35,7 +35,8 @@ static void test_encode_at_every_split(void **state)
     (void)state;
     for (size_t split = 0; split <= MESSAGES; split++) {
         struct grpc_web_writer writer = {0};
-        struct buf first = buf_of(messages, split), second = buf_of(messages + split, MESSAGES - split), to = {0};
+        struct buf first = buf_of(messages, split), second = buf_of(messages + split, MESSAGES - split),
+                   to = {0};
         assert_int_equal(grpc_web_encode(&writer, &first, false, &to), FAILURE_NONE);
         /* What is whole has gone: a reader waits for no message that weir has. */
         size_t whole = split < 7 ? 0 : split < 12 ? 12 : split < MESSAGES ? 20 : TEXT;
@@ -74,7 +75,8 @@ static void test_decode_at_every_split(void **state)
     (void)state;
     for (size_t split = 0; split <= TEXT; split++) {
         struct base64_reader reader = {0};
-        struct buf first = buf_of(messages_text, split), second = buf_of(messages_text + split, TEXT - split), to = {0};
+        struct buf first = buf_of(messages_text, split), second = buf_of(messages_text + split, TEXT - split),
+                   to = {0};
         assert_int_equal(grpc_web_decode(&reader, &first, &to), FAILURE_NONE);
         assert_int_equal(grpc_web_decode(&reader, &second, &to), FAILURE_NONE);
         assert_true(base64_is_whole(&reader));
@@ -114,7 +116,8 @@ static void test_large_messages(void **state)
 static void test_trailers(void **state)
 {
     (void)state;
-    struct field items[] = {{.name = SPAN("Grpc-Status"), .value = SPAN("5")}, {.name = SPAN("x-empty"), .value = SPAN("")}};
+    struct field items[] = {{.name = SPAN("Grpc-Status"), .value = SPAN("5")},
+                            {.name = SPAN("x-empty"), .value = SPAN("")}};
     struct fields trailers = {.items = items, .count = 2, .room = 2};
     static const char frame[] = "\x80\0\0\0\x1bgrpc-status: 5\r\nx-empty: \r\n";
     struct buf to = {0};
@@ -130,12 +133,9 @@ static void test_trailers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_encode_at_every_split),
-        cmocka_unit_test(test_encode_byte_by_byte),
-        cmocka_unit_test(test_encode_a_cut_message),
-        cmocka_unit_test(test_decode_at_every_split),
-        cmocka_unit_test(test_large_messages),
-        cmocka_unit_test(test_trailers),
+        cmocka_unit_test(test_encode_at_every_split), cmocka_unit_test(test_encode_byte_by_byte),
+        cmocka_unit_test(test_encode_a_cut_message),  cmocka_unit_test(test_decode_at_every_split),
+        cmocka_unit_test(test_large_messages),        cmocka_unit_test(test_trailers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* The tables of the manual that stand in the code as tables: failures in weir(8), bounds against floods in weir.yaml(5). */
+/* The tables of the manual that stand in the code as tables: failures in weir(8), bounds against floods in
+ * weir.yaml(5). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +54,8 @@ static void failures_are_in_the_manual(void **state)
     for (unsigned i = FAILURE_NONE + 1; i < FAILURE_COUNT; i++) {
         const struct failure_info *info = &failure_info[i];
         (void)snprintf(status, sizeof status, info->status != 0 ? "%u" : "-", info->status);
-        (void)snprintf(row, sizeof row, "\n.It Cm %s Ta %s Ta %d Ta %s Ta %s\n", info->word, status, (int)info->grpc,
+        (void)snprintf(row, sizeof row, "\n.It Cm %s Ta %s Ta %d Ta %s Ta %s\n", info->word, status,
+                       (int)info->grpc,
                        info->whose == 'C'   ? "client"
                        : info->whose == 'S' ? "server"
                                             : "weir",
@@ -69,8 +71,8 @@ static void bounds_against_floods_are_in_the_manual(void **state)
     (void)state;
     struct text page = page_read("weir.yaml.5");
     char row[400];
-#define X(kind, brim, leak, what)                                                                                      \
-    (void)snprintf(row, sizeof row, "\n.It Cm %s Ta %d Ta %d Ta %s\n", #kind, brim, leak, what);                        \
+#define X(kind, brim, leak, what)                                                                \
+    (void)snprintf(row, sizeof row, "\n.It Cm %s Ta %d Ta %d Ta %s\n", #kind, brim, leak, what); \
     row_find(&page, row);
     H2_GUARDS(X)
 #undef X

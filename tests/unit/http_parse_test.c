@@ -1,4 +1,5 @@
-/* Heads and trailers from bytes: what is taken, what is refused and with which name, found whole at every split point. */
+/* Heads and trailers from bytes: what is taken, what is refused and with which name, found whole at every
+ * split point. */
 #include "http/h1_parse.h"
 
 #include <stdio.h>
@@ -10,10 +11,13 @@
 #include "http/head.h"
 #include "unit.h"
 
-static const struct limits_config limits = {.request_head = 2048, .request_line = 256, .fields = 20, .response_head = 4096};
+static const struct limits_config limits = {
+    .request_head = 2048, .request_line = 256, .fields = 20, .response_head = 4096};
 
-/* What a codec does: the section is looked for as bytes come (here: two pieces), then parsed. NONE with *more: it has no end. */
-static enum failure parse_split(struct span bytes, size_t split, bool request, struct arena *arena, struct head *head, struct head_check *check, bool *more)
+/* What a codec does: the section is looked for as bytes come (here: two pieces), then parsed. NONE with
+ * *more: it has no end. */
+static enum failure parse_split(struct span bytes, size_t split, bool request, struct arena *arena,
+                                struct head *head, struct head_check *check, bool *more)
 {
     struct h1_scan scan = {.in_trailers = false};
     size_t length = 0;
@@ -26,10 +30,12 @@ static enum failure parse_split(struct span bytes, size_t split, bool request, s
     if (step == H1_FAILED)
         return request ? FAILURE_BAD_REQUEST : FAILURE_RESPONSE_INVALID;
     bytes = span_first(bytes, length);
-    return request ? h1_parse_request(bytes, &limits, arena, head, check) : h1_parse_response(bytes, &limits, arena, head, check);
+    return request ? h1_parse_request(bytes, &limits, arena, head, check)
+                   : h1_parse_response(bytes, &limits, arena, head, check);
 }
 
-static enum failure parse_everywhere(struct span bytes, bool request, struct arena *arena, struct head *head, struct head_check *check)
+static enum failure parse_everywhere(struct span bytes, bool request, struct arena *arena, struct head *head,
+                                     struct head_check *check)
 {
     bool more;
     enum failure why = parse_split(bytes, bytes.length, request, arena, head, check, &more);
@@ -72,8 +78,9 @@ static void a_request_is_taken_apart(void **state)
     struct arena *arena = arena_new(1 << 20);
     struct head head;
     struct head_check check;
-    const char *raw = "PUT /a/b?c=d&e HTTP/1.1\r\nhOST: A.test:8080\r\nX-A:\r\nx-b:v  w \t\r\nX-A: 2\xc3\xa9\r\nContent-Length: 5\r\n"
-                      "Connection: Upgrade, foo\r\nUpgrade: websocket\r\nTE: trailers\r\nExpect: 100-Continue\r\n\r\nhello";
+    const char *raw =
+        "PUT /a/b?c=d&e HTTP/1.1\r\nhOST: A.test:8080\r\nX-A:\r\nx-b:v  w \t\r\nX-A: 2\xc3\xa9\r\nContent-Length: 5\r\n"
+        "Connection: Upgrade, foo\r\nUpgrade: websocket\r\nTE: trailers\r\nExpect: 100-Continue\r\n\r\nhello";
     assert_int_equal(parse_everywhere(span_of(raw), true, arena, &head, &check), FAILURE_NONE);
     assert_int_equal(head.line.request.method, METHOD_PUT);
     assert_span(head.line.request.path, "/a/b");
@@ -88,7 +95,8 @@ static void a_request_is_taken_apart(void **state)
     assert_span(head.upgrade, "websocket");
     /* Order and repetition stay; what belongs to the codec is gone. */
     static const char *const names[] = {"X-A", "x-b", "X-A", "Connection", "Upgrade", "TE", "Expect"};
-    static const char *const values[] = {"", "v  w", "2\xc3\xa9", "Upgrade, foo", "websocket", "trailers", "100-Continue"};
+    static const char *const values[] = {"",          "v  w",     "2\xc3\xa9",   "Upgrade, foo",
+                                         "websocket", "trailers", "100-Continue"};
     assert_int_equal(head.fields.count, COUNT_OF(names));
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         assert_span(head.fields.items[i].name, names[i]);
@@ -133,22 +141,51 @@ static void start_lines_that_are_none(void **state)
 {
     (void)state;
     static const char *const malformed[] = {
-        "GET /c\r\n" HOST "\r\n", "GET /c HTTP/1.10\r\n" HOST "\r\n", "GET /c HTTP/1.01\r\n" HOST "\r\n", "GET /c http/1.1\r\n" HOST "\r\n",
-        "GET /c Http/1.1\r\n" HOST "\r\n", "GET /c HTTP/1\r\n" HOST "\r\n", "GET /c HTTP/1.\r\n" HOST "\r\n", "GET /c HTTP/1,1\r\n" HOST "\r\n",
-        "GET /c HTTP/ 1.1\r\n" HOST "\r\n", "GET /c HTTP/-1.1\r\n" HOST "\r\n", "GET /c HTTPS/1.1\r\n" HOST "\r\n", "GET /c HTTP/1.1 \r\n" HOST "\r\n",
-        "GET  /c HTTP/1.1\r\n" HOST "\r\n", "GET /c  HTTP/1.1\r\n" HOST "\r\n", "GET\t/c\tHTTP/1.1\r\n" HOST "\r\n", " GET /c HTTP/1.1\r\n" HOST "\r\n",
-        "GET /c /d HTTP/1.1\r\n" HOST "\r\n", "GET  HTTP/1.1\r\n" HOST "\r\n", "G\xc3\x89T /c HTTP/1.1\r\n" HOST "\r\n", "G(T /c HTTP/1.1\r\n" HOST "\r\n",
-        "GET /c\rX HTTP/1.1\r\n" HOST "\r\n", "GET /c\x0b HTTP/1.1\r\n" HOST "\r\n", "GET /c\x7f HTTP/1.1\r\n" HOST "\r\n", "GET /c HTTP/1.1\n" HOST "\r\n",
-        "\r\nGET /c HTTP/1.1\r\n" HOST "\r\n", "GET /c HTTP/0.9\r\n" HOST "\r\n",
+        "GET /c\r\n" HOST "\r\n",
+        "GET /c HTTP/1.10\r\n" HOST "\r\n",
+        "GET /c HTTP/1.01\r\n" HOST "\r\n",
+        "GET /c http/1.1\r\n" HOST "\r\n",
+        "GET /c Http/1.1\r\n" HOST "\r\n",
+        "GET /c HTTP/1\r\n" HOST "\r\n",
+        "GET /c HTTP/1.\r\n" HOST "\r\n",
+        "GET /c HTTP/1,1\r\n" HOST "\r\n",
+        "GET /c HTTP/ 1.1\r\n" HOST "\r\n",
+        "GET /c HTTP/-1.1\r\n" HOST "\r\n",
+        "GET /c HTTPS/1.1\r\n" HOST "\r\n",
+        "GET /c HTTP/1.1 \r\n" HOST "\r\n",
+        "GET  /c HTTP/1.1\r\n" HOST "\r\n",
+        "GET /c  HTTP/1.1\r\n" HOST "\r\n",
+        "GET\t/c\tHTTP/1.1\r\n" HOST "\r\n",
+        " GET /c HTTP/1.1\r\n" HOST "\r\n",
+        "GET /c /d HTTP/1.1\r\n" HOST "\r\n",
+        "GET  HTTP/1.1\r\n" HOST "\r\n",
+        "G\xc3\x89T /c HTTP/1.1\r\n" HOST "\r\n",
+        "G(T /c HTTP/1.1\r\n" HOST "\r\n",
+        "GET /c\rX HTTP/1.1\r\n" HOST "\r\n",
+        "GET /c\x0b HTTP/1.1\r\n" HOST "\r\n",
+        "GET /c\x7f HTTP/1.1\r\n" HOST "\r\n",
+        "GET /c HTTP/1.1\n" HOST "\r\n",
+        "\r\nGET /c HTTP/1.1\r\n" HOST "\r\n",
+        "GET /c HTTP/0.9\r\n" HOST "\r\n",
     };
     static const char *const targets[] = {
-        "GET c HTTP/1.1\r\n" HOST "\r\n", "GET a.test/c HTTP/1.1\r\n" HOST "\r\n", "GET @e.test/ HTTP/1.1\r\n" HOST "\r\n", "GET :80/c HTTP/1.1\r\n" HOST "\r\n",
-        "GET * HTTP/1.1\r\n" HOST "\r\n", "GET /c#x HTTP/1.1\r\n" HOST "\r\n", "GET http:///c HTTP/1.1\r\n" HOST "\r\n", "GET http:// HTTP/1.1\r\n" HOST "\r\n",
-        "GET ftp://a.test/ HTTP/1.1\r\n" HOST "\r\n", "GET http://u:p@a.test/ HTTP/1.1\r\n" HOST "\r\n", "GET http:/a.test/ HTTP/1.1\r\n" HOST "\r\n",
+        "GET c HTTP/1.1\r\n" HOST "\r\n",
+        "GET a.test/c HTTP/1.1\r\n" HOST "\r\n",
+        "GET @e.test/ HTTP/1.1\r\n" HOST "\r\n",
+        "GET :80/c HTTP/1.1\r\n" HOST "\r\n",
+        "GET * HTTP/1.1\r\n" HOST "\r\n",
+        "GET /c#x HTTP/1.1\r\n" HOST "\r\n",
+        "GET http:///c HTTP/1.1\r\n" HOST "\r\n",
+        "GET http:// HTTP/1.1\r\n" HOST "\r\n",
+        "GET ftp://a.test/ HTTP/1.1\r\n" HOST "\r\n",
+        "GET http://u:p@a.test/ HTTP/1.1\r\n" HOST "\r\n",
+        "GET http:/a.test/ HTTP/1.1\r\n" HOST "\r\n",
     };
-    static const char *const versions[] = {"GET /c HTTP/9.9\r\n" HOST "\r\n", "PRI * HTTP/2.0\r\n" HOST "\r\n"};
-    static const char *const connects[] = {"CONNECT b.test:443 HTTP/1.1\r\nHost: b.test:443\r\n\r\n", "CONNECT /c HTTP/1.1\r\n" HOST "\r\n",
-                                           "CONNECT b.test:443 HTTP/1.1\r\n" HOST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"};
+    static const char *const versions[] = {"GET /c HTTP/9.9\r\n" HOST "\r\n",
+                                           "PRI * HTTP/2.0\r\n" HOST "\r\n"};
+    static const char *const connects[] = {
+        "CONNECT b.test:443 HTTP/1.1\r\nHost: b.test:443\r\n\r\n", "CONNECT /c HTTP/1.1\r\n" HOST "\r\n",
+        "CONNECT b.test:443 HTTP/1.1\r\n" HOST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"};
     CHECK(malformed, true, FAILURE_BAD_REQUEST);
     CHECK(targets, true, FAILURE_BAD_TARGET);
     CHECK(versions, true, FAILURE_VERSION_UNKNOWN);
@@ -159,16 +196,38 @@ static void hosts(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "GET / HTTP/1.1\r\nX: y\r\n\r\n", GET HOST "\r\n", GET "Host:\r\n\r\n", "GET / HTTP/1.1\r\nHost: :80\r\n\r\n", "GET / HTTP/1.1\r\nHost: a.test, b\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", "GET / HTTP/1.1\r\nHost: http://a\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a:80x\r\n\r\n", "GET / HTTP/1.1\r\nHost: a:99999\r\n\r\n", "GET / HTTP/1.1\r\nHost: a:1:1\r\n\r\n", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: [:::::]\r\n\r\n", "GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n", "GET / HTTP/1.1\r\nHost: <a>\r\n\r\n", "GET / HTTP/1.1\r\nHost: a%2etest\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\"b\r\n\r\n",
-        "GET http://a.test/ HTTP/1.1\r\nX: y\r\n\r\n", "GET http://a.test/ HTTP/1.1\r\n" HOST HOST "\r\n", "GET http://a.test/ HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        "GET / HTTP/1.1\r\nX: y\r\n\r\n",
+        GET HOST "\r\n",
+        GET "Host:\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: :80\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a.test, b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: http://a\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a:80x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a:99999\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a:1:1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: [:::::]\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: [::1]x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: <a>\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a%2etest\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\"b\r\n\r\n",
+        "GET http://a.test/ HTTP/1.1\r\nX: y\r\n\r\n",
+        "GET http://a.test/ HTTP/1.1\r\n" HOST HOST "\r\n",
+        "GET http://a.test/ HTTP/1.1\r\nHost: a/b\r\n\r\n",
         "GET / HTTP/1.0\r\n" HOST HOST "\r\n",
     };
     static const char *const good[] = {
-        GET "\r\n", "GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.1\r\nHost:\r\n\r\n", "GET / HTTP/1.1\r\nHost: A.TEST.\r\n\r\n", "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n", "GET / HTTP/1.1\r\nHost: a_b.test:0\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: 127.0.0.1:65535\r\n\r\n", "GET / HTTP/1.1\r\nHost: [::ffff:1.2.3.4]\r\n\r\n",
+        GET "\r\n",
+        "GET / HTTP/1.0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: A.TEST.\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a_b.test:0\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: 127.0.0.1:65535\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: [::ffff:1.2.3.4]\r\n\r\n",
     };
     CHECK(bad, true, FAILURE_BAD_HOST);
     CHECK(good, true, FAILURE_NONE);
@@ -178,19 +237,42 @@ static void framing_of_requests(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        POST "Content-Length: -5\r\n\r\n", POST "Content-Length: +5\r\n\r\n", POST "Content-Length: 0x5\r\n\r\n", POST "Content-Length: 5a\r\n\r\n",
-        POST "Content-Length: 5 5\r\n\r\n", POST "Content-Length: 5;5\r\n\r\n", POST "Content-Length: 5, 6\r\n\r\n", POST "Content-Length: 5,\r\n\r\n",
-        POST "Content-Length: ,5\r\n\r\n", POST "Content-Length:\r\n\r\n", POST "Content-Length: \xd9\xa5\r\n\r\n", POST "Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
-        POST "Content-Length: 9223372036854775808\r\n\r\n", POST "Content-Length: 18446744073709551621\r\n\r\n",
-        POST "Content-Length: 99999999999999999999999999999999999999999\r\n\r\n", POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-        POST "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n", POST "Transfer-Encoding: gzip\r\nContent-Length: 0\r\n\r\n", POST "Transfer-Encoding: chunked, chunked\r\n\r\n",
-        POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", POST "Transfer-Encoding: chunked, gzip\r\n\r\n", POST "Transfer-Encoding: ,chunked\r\n\r\n",
-        POST "Transfer-Encoding: chunked,\r\n\r\n", POST "Transfer-Encoding:\r\n\r\n", POST "Transfer-Encoding: chunked;q=1\r\n\r\n", POST "Transfer-Encoding: \"chunked\"\r\n\r\n",
-        POST "Transfer-Encoding: chunk ed\r\n\r\n", POST "Transfer-Encoding: chunked\xa0\r\n\r\n", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+        POST "Content-Length: -5\r\n\r\n",
+        POST "Content-Length: +5\r\n\r\n",
+        POST "Content-Length: 0x5\r\n\r\n",
+        POST "Content-Length: 5a\r\n\r\n",
+        POST "Content-Length: 5 5\r\n\r\n",
+        POST "Content-Length: 5;5\r\n\r\n",
+        POST "Content-Length: 5, 6\r\n\r\n",
+        POST "Content-Length: 5,\r\n\r\n",
+        POST "Content-Length: ,5\r\n\r\n",
+        POST "Content-Length:\r\n\r\n",
+        POST "Content-Length: \xd9\xa5\r\n\r\n",
+        POST "Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        POST "Content-Length: 9223372036854775808\r\n\r\n",
+        POST "Content-Length: 18446744073709551621\r\n\r\n",
+        POST "Content-Length: 99999999999999999999999999999999999999999\r\n\r\n",
+        POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        POST "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n",
+        POST "Transfer-Encoding: gzip\r\nContent-Length: 0\r\n\r\n",
+        POST "Transfer-Encoding: chunked, chunked\r\n\r\n",
+        POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+        POST "Transfer-Encoding: chunked, gzip\r\n\r\n",
+        POST "Transfer-Encoding: ,chunked\r\n\r\n",
+        POST "Transfer-Encoding: chunked,\r\n\r\n",
+        POST "Transfer-Encoding:\r\n\r\n",
+        POST "Transfer-Encoding: chunked;q=1\r\n\r\n",
+        POST "Transfer-Encoding: \"chunked\"\r\n\r\n",
+        POST "Transfer-Encoding: chunk ed\r\n\r\n",
+        POST "Transfer-Encoding: chunked\xa0\r\n\r\n",
+        "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
         "POST / HTTP/1.0\r\nTransfer-Encoding: gzip\r\n\r\n",
     };
     static const char *const unknown[] = {
-        POST "Transfer-Encoding: xchunked\r\n\r\n", POST "Transfer-Encoding: gzip, chunked\r\n\r\n", POST "Transfer-Encoding: identity\r\n\r\n", POST "Transfer-Encoding: 'chunked'\r\n\r\n",
+        POST "Transfer-Encoding: xchunked\r\n\r\n",
+        POST "Transfer-Encoding: gzip, chunked\r\n\r\n",
+        POST "Transfer-Encoding: identity\r\n\r\n",
+        POST "Transfer-Encoding: 'chunked'\r\n\r\n",
         POST "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n",
     };
     CHECK(bad, true, FAILURE_BAD_FRAMING);
@@ -224,13 +306,24 @@ static void field_lines_that_are_none(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        GET "X-A : b\r\n\r\n", GET "X-A\t: b\r\n\r\n", GET ": b\r\n\r\n", GET "XA\r\n\r\n", GET "X: a\r\n b\r\n\r\n", GET "X: a\r\n\tb\r\n\r\n", GET "X: a\rb\r\n\r\n",
-        GET "X: a\r\r\n\r\n", GET "X: a\nY: b\r\n\r\n", GET "X: a\r\n\n", "GET /c HTTP/1.1\r\n X: a\r\n" HOST "\r\n", GET "\rZ: a\r\n\r\n",
+        GET "X-A : b\r\n\r\n",
+        GET "X-A\t: b\r\n\r\n",
+        GET ": b\r\n\r\n",
+        GET "XA\r\n\r\n",
+        GET "X: a\r\n b\r\n\r\n",
+        GET "X: a\r\n\tb\r\n\r\n",
+        GET "X: a\rb\r\n\r\n",
+        GET "X: a\r\r\n\r\n",
+        GET "X: a\nY: b\r\n\r\n",
+        GET "X: a\r\n\n",
+        "GET /c HTTP/1.1\r\n X: a\r\n" HOST "\r\n",
+        GET "\rZ: a\r\n\r\n",
     };
     CHECK(bad, true, FAILURE_BAD_REQUEST);
     /* Every byte, in a name and in a value. */
     for (unsigned c = 0; c < 256; c++) {
-        static const char tokens[] = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        static const char tokens[] =
+            "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
         struct arena *arena = arena_new(1 << 20);
         struct head head;
         struct head_check check;
@@ -239,9 +332,13 @@ static void field_lines_that_are_none(void **state)
         size_t skip = sizeof(GET) - 1;
         name[skip + 1] = (char)c;
         value[skip + 4] = (char)c;
-        bool token = c != 0 && strchr(tokens, (int)c) != NULL, visible = c == '\t' || (c >= 0x20 && c != 0x7f);
-        assert_int_equal(parse_split(span_make(name, sizeof name - 1), 0, true, arena, &head, &check, &more), token || c == ':' ? FAILURE_NONE : FAILURE_BAD_REQUEST);
-        assert_int_equal(parse_split(span_make(value, sizeof value - 1), 0, true, arena, &head, &check, &more), visible ? FAILURE_NONE : FAILURE_BAD_REQUEST);
+        bool token = c != 0 && strchr(tokens, (int)c) != NULL,
+             visible = c == '\t' || (c >= 0x20 && c != 0x7f);
+        assert_int_equal(parse_split(span_make(name, sizeof name - 1), 0, true, arena, &head, &check, &more),
+                         token || c == ':' ? FAILURE_NONE : FAILURE_BAD_REQUEST);
+        assert_int_equal(
+            parse_split(span_make(value, sizeof value - 1), 0, true, arena, &head, &check, &more),
+            visible ? FAILURE_NONE : FAILURE_BAD_REQUEST);
         arena_free(arena);
     }
 }
@@ -294,7 +391,8 @@ static void old_clients(void **state)
     struct arena *arena = arena_new(1 << 20);
     struct head head;
     struct head_check check;
-    struct span raw = SPAN("GET / HTTP/1.0\r\nConnection: keep-alive, upgrade\r\nUpgrade: websocket\r\nExpect: 100-continue\r\n\r\n");
+    struct span raw = SPAN(
+        "GET / HTTP/1.0\r\nConnection: keep-alive, upgrade\r\nUpgrade: websocket\r\nExpect: 100-continue\r\n\r\n");
     assert_int_equal(parse_everywhere(raw, true, arena, &head, &check), FAILURE_NONE);
     assert_int_equal(head.minor_version, 0);
     assert_false(head.expect_continue);
@@ -309,7 +407,8 @@ static void responses(void **state)
     struct arena *arena = arena_new(1 << 20);
     struct head head;
     struct head_check check;
-    struct span raw = SPAN("HTTP/1.1 200 caf\xc3\xa9 ok\r\nSet-Cookie: a\r\nContent-Length: 5\r\nSet-Cookie: b\r\nX_Y: z\r\nConnection: close\r\n\r\n");
+    struct span raw = SPAN(
+        "HTTP/1.1 200 caf\xc3\xa9 ok\r\nSet-Cookie: a\r\nContent-Length: 5\r\nSet-Cookie: b\r\nX_Y: z\r\nConnection: close\r\n\r\n");
     assert_int_equal(parse_everywhere(raw, false, arena, &head, &check), FAILURE_NONE);
     assert_int_equal(head.line.response.status, 200);
     assert_span(head.line.response.reason, "caf\xc3\xa9 ok");
@@ -319,14 +418,37 @@ static void responses(void **state)
     assert_true(check.says_close);
     arena_free(arena);
 #define OK "HTTP/1.1 200 OK\r\n"
-    static const char *const good[] = {"HTTP/1.1 200 \r\n\r\n", "HTTP/1.1 200\r\n\r\n", "HTTP/1.0 404 Not Found\r\n\r\n", "HTTP/1.9 999 x\r\n\r\n",
-                                       OK "Content-Length: 5\r\nContent-Length: 5\r\n\r\n", OK "X-Y_Z: \r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"};
+    static const char *const good[] = {"HTTP/1.1 200 \r\n\r\n",
+                                       "HTTP/1.1 200\r\n\r\n",
+                                       "HTTP/1.0 404 Not Found\r\n\r\n",
+                                       "HTTP/1.9 999 x\r\n\r\n",
+                                       OK "Content-Length: 5\r\nContent-Length: 5\r\n\r\n",
+                                       OK "X-Y_Z: \r\n\r\n",
+                                       "HTTP/1.1 100 Continue\r\n\r\n"};
     static const char *const bad[] = {
-        "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\n\r\n", "HTTP/1.1 099 OK\r\n\r\n", "HTTP/1.1 abc OK\r\n\r\n", "HTTP/1.1  200 OK\r\n\r\n", "HTTP/2.0 200 OK\r\n\r\n",
-        "HTTP/1.x 200 OK\r\n\r\n", "HTTP/1.1 200OK\r\n\r\n", "HTTP/1.1\t200 OK\r\n\r\n", "http/1.1 200 OK\r\n\r\n", "HTTP/1.1 200 O\x01K\r\n\r\n",
-        OK "X(R: v\r\n\r\n", OK "X: a\rb\r\n\r\n", OK "X: a\r\n b\r\n\r\n", OK "X: a\nY: b\r\n\r\n", OK "X : a\r\n\r\n", OK ": a\r\n\r\n",
-        OK "Content-Length: 5\r\nContent-Length: 6\r\n\r\n", OK "Content-Length: -5\r\n\r\n", OK "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
-        OK "Transfer-Encoding: cow\r\n\r\n", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", OK "Transfer-Encoding: gzip, chunked\r\n\r\n",
+        "HTTP/1.1 20 OK\r\n\r\n",
+        "HTTP/1.1 2000 OK\r\n\r\n",
+        "HTTP/1.1 099 OK\r\n\r\n",
+        "HTTP/1.1 abc OK\r\n\r\n",
+        "HTTP/1.1  200 OK\r\n\r\n",
+        "HTTP/2.0 200 OK\r\n\r\n",
+        "HTTP/1.x 200 OK\r\n\r\n",
+        "HTTP/1.1 200OK\r\n\r\n",
+        "HTTP/1.1\t200 OK\r\n\r\n",
+        "http/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 200 O\x01K\r\n\r\n",
+        OK "X(R: v\r\n\r\n",
+        OK "X: a\rb\r\n\r\n",
+        OK "X: a\r\n b\r\n\r\n",
+        OK "X: a\nY: b\r\n\r\n",
+        OK "X : a\r\n\r\n",
+        OK ": a\r\n\r\n",
+        OK "Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+        OK "Content-Length: -5\r\n\r\n",
+        OK "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        OK "Transfer-Encoding: cow\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        OK "Transfer-Encoding: gzip, chunked\r\n\r\n",
     };
     CHECK(good, false, FAILURE_NONE);
     CHECK(bad, false, FAILURE_RESPONSE_INVALID);
@@ -339,8 +461,14 @@ static void trailers(void **state)
         const char *raw;
         int count; /* -1: refused */
     } cases[] = {
-        {"\r\n", 0}, {"X-T: v\r\n\r\n", 1}, {"X-T: v\r\nY: \r\n\r\n", 2}, {"Content-Length: 50\r\nHost: b\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n", 1},
-        {"foo\r\n\r\n", -1}, {"Foo: x\r\n y\r\n\r\n", -1}, {"Foo : x\r\n\r\n", -1}, {" Foo: x\r\n\r\n", -1},
+        {"\r\n", 0},
+        {"X-T: v\r\n\r\n", 1},
+        {"X-T: v\r\nY: \r\n\r\n", 2},
+        {"Content-Length: 50\r\nHost: b\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n", 1},
+        {"foo\r\n\r\n", -1},
+        {"Foo: x\r\n y\r\n\r\n", -1},
+        {"Foo : x\r\n\r\n", -1},
+        {" Foo: x\r\n\r\n", -1},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct span raw = span_of(cases[i].raw);
@@ -411,8 +539,11 @@ static void fields_keep_their_order(void **state)
     struct fields fields = {.items = NULL};
     for (unsigned i = 0; i < 100; i++) {
         struct span value = arena_print(arena, "%u", i);
-        assert_true(fields_add(&fields, arena, i % 3 == 0 ? SPAN("Set-Cookie") : i % 3 == 1 ? SPAN("X-A") : SPAN("x-b"), value,
-                               i % 3 == 0 ? FIELD_SET_COOKIE : FIELD_OTHER));
+        assert_true(fields_add(&fields, arena,
+                               i % 3 == 0   ? SPAN("Set-Cookie")
+                               : i % 3 == 1 ? SPAN("X-A")
+                                            : SPAN("x-b"),
+                               value, i % 3 == 0 ? FIELD_SET_COOKIE : FIELD_OTHER));
     }
     assert_span(fields_find(&fields, FIELD_SET_COOKIE)->value, "0");
     struct field *field = fields_find_name(&fields, SPAN("X-B"));

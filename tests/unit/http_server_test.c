@@ -1,4 +1,5 @@
-/* HTTP/1 towards clients: requests in, responses out, over a socket pair; what is refused, kept, closed, and when. */
+/* HTTP/1 towards clients: requests in, responses out, over a socket pair; what is refused, kept, closed, and
+ * when. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -95,7 +96,8 @@ static void a_drip_costs_one_block(void **state)
     assert_int_equal(block_pool_out(), before);
 }
 
-/* A body that comes byte by byte and is kept by its owner shares blocks: else every byte would hold 16 KiB. */
+/* A body that comes byte by byte and is kept by its owner shares blocks: else every byte would hold 16 KiB.
+ */
 static void keep_body(struct stream *stream, struct buf *bytes, bool last)
 {
     (void)stream;
@@ -151,7 +153,8 @@ static void heads_over_several_blocks(void **state)
 static void pipelined_requests_wait_their_turn(void **state)
 {
     (void)state;
-    peer_sends(&bench, GET POST5 "hello" "HEAD /h HTTP/1.1\r\nHost: a.test\r\n\r\n" GET);
+    peer_sends(&bench, GET POST5 "hello"
+                                 "HEAD /h HTTP/1.1\r\nHost: a.test\r\n\r\n" GET);
     expect_events(&bench, "opened head:GET:/a:last");
     answer_ok();
     expect_events(&bench, "sent:2 closed:none idle opened head:POST:/p body:hello:last");
@@ -225,7 +228,8 @@ static void framing_of_responses(void **state)
 static void interim_responses(void **state)
 {
     (void)state;
-    peer_sends(&bench, "POST /p HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    peer_sends(&bench,
+               "POST /p HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
     call_response(&bench, 100, 0, false);
     http_bench_turns(&bench, 3);
     expect_output(&bench, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -326,7 +330,8 @@ static void refusals_are_answered_and_the_connection_ends(void **state)
         {"GET c HTTP/1.1\r\n", "bad_target"},
         {"PRI * HTTP/2.0\r\n\r\n", "version_unknown"},
         {"CONNECT a.test:443 HTTP/1.1\r\nHost: a.test\r\n\r\n" GET, "method_refused"},
-        {"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "bad_framing"},
+        {"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+         "bad_framing"},
         {"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: gzip\r\n\r\n", "coding_unknown"},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -336,7 +341,8 @@ static void refusals_are_answered_and_the_connection_ends(void **state)
         expect_events(&bench, events);
         call_response(&bench, 400, 0, true);
         http_bench_turns(&bench, 3);
-        expect_output(&bench, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n<end>");
+        expect_output(&bench,
+                      "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n<end>");
         peer_sends(&bench, GET); /* heard, and thrown away */
         expect_events(&bench, "closed:none");
         peer_ends(&bench);
@@ -375,7 +381,8 @@ static void limits_of_heads(void **state)
 static void bad_bodies_are_refused(void **state)
 {
     (void)state;
-    static const char *const bodies[] = {"5\r\nhelloXX", "zz\r\n", "5\nhello", "0\r\nfoo\r\n\r\n", "0\r\nX: a\r\n b\r\n\r\n", "0\r\n\r\r"};
+    static const char *const bodies[] = {
+        "5\r\nhelloXX", "zz\r\n", "5\nhello", "0\r\nfoo\r\n\r\n", "0\r\nX: a\r\n b\r\n\r\n", "0\r\n\r\r"};
     for (size_t i = 0; i < COUNT_OF(bodies); i++) {
         peer_sends(&bench, CHUNKED);
         expect_events(&bench, "opened head:POST:/p");
@@ -385,7 +392,8 @@ static void bad_bodies_are_refused(void **state)
         bench.log.length = 0;
         call_response(&bench, 400, 0, true);
         http_bench_turns(&bench, 3);
-        expect_output(&bench, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n<end>");
+        expect_output(&bench,
+                      "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n<end>");
         http_bench_again(&bench, HTTP_SERVER);
     }
 }
@@ -400,7 +408,8 @@ static void tls_on_a_plain_port_is_closed(void **state)
 
 /* ---- the order of things ---- */
 
-/* The answer comes before the request is whole: the rest is thrown away, and the connection kept where that is little. */
+/* The answer comes before the request is whole: the rest is thrown away, and the connection kept where that
+ * is little. */
 static void early_answers(void **state)
 {
     (void)state;
@@ -423,7 +432,9 @@ static void early_answers(void **state)
     expect_output(&bench, OK2);
     peer_sends(&bench, "llo\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n" GET);
     answer_ok();
-    expect_events(&bench, "opened head:POST:/p body:he sent:2 closed:none idle opened head:GET:/a:last sent:2 closed:none idle");
+    expect_events(
+        &bench,
+        "opened head:POST:/p body:he sent:2 closed:none idle opened head:GET:/a:last sent:2 closed:none idle");
     expect_output(&bench, OK2);
     /* Malformed in what is thrown away: closed. */
     peer_sends(&bench, CHUNKED "5\r\nhe");
@@ -437,8 +448,10 @@ static void early_answers(void **state)
     answer_ok();
     expect_output(&bench, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok<end>");
     http_bench_again(&bench, HTTP_SERVER);
-    /* A client that waits for 100 may never send the body: nobody can tell what comes next (RFC 9110 10.1.1). */
-    peer_sends(&bench, "POST /p HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    /* A client that waits for 100 may never send the body: nobody can tell what comes next (RFC 9110 10.1.1).
+     */
+    peer_sends(&bench,
+               "POST /p HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
     answer_ok();
     expect_output(&bench, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok<end>");
     bench.log.length = 0;
@@ -479,7 +492,8 @@ static void what_left_is_told_and_never_early(void **state)
 {
     (void)state;
     int small = 4096;
-    assert_int_equal(setsockopt(http_conn_transport(bench.conn)->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
+    assert_int_equal(
+        setsockopt(http_conn_transport(bench.conn)->fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof small), 0);
     static char text[200001];
     memset(text, 'x', sizeof text - 1);
     peer_sends(&bench, GET);
@@ -545,7 +559,8 @@ static void half_closed_clients_are_answered(void **state)
     expect_events(&bench, "sent:2 closed:none end");
 }
 
-/* TCP shows no difference between a client that has no more to say and one that is gone: an interim response finds out. */
+/* TCP shows no difference between a client that has no more to say and one that is gone: an interim response
+ * finds out. */
 static void a_client_that_is_gone_is_found_out(void **state)
 {
     (void)state;
@@ -586,14 +601,16 @@ static void resets(void **state)
 static void tunnels(void **state)
 {
     (void)state;
-    peer_sends(&bench, "GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nearly");
+    peer_sends(&bench,
+               "GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\nearly");
     expect_events(&bench, "opened head:GET:/ws:last");
     struct head head = {.body_length = 0, .upgrade = SPAN("websocket")};
     head.line.response.status = 101;
     head.line.response.reason = SPAN("Switching Protocols");
     call_head(&bench, &head, false);
     http_bench_turns(&bench, 3);
-    expect_output(&bench, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
+    expect_output(&bench,
+                  "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n");
     expect_events(&bench, "body:early");
     peer_sends(&bench, GET);
     bench.log.length = 0;
@@ -627,7 +644,8 @@ static void heads_have_a_time(void **state)
     expect_events(&bench, "opened refused:head_timeout");
     call_response(&bench, 408, 0, true);
     http_bench_turns(&bench, 3);
-    expect_output(&bench, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n<end>");
+    expect_output(&bench,
+                  "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n<end>");
 }
 
 static void idle_connections_end(void **state)

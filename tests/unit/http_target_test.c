@@ -1,4 +1,5 @@
-/* Targets for routing: one reading of a path and a host, and what is refused because others might read it otherwise. */
+/* Targets for routing: one reading of a path and a host, and what is refused because others might read it
+ * otherwise. */
 #include "http/target.h"
 
 #include <stdlib.h>
@@ -11,14 +12,16 @@ static const struct target_rules strict = {.merge_slashes = false};
 static const struct target_rules merging = {.merge_slashes = true};
 static const struct target_rules encoded = {.allow_encoded_slash = true, .allow_encoded_backslash = true};
 
-static enum failure prepare(struct target *target, const char *authority, const char *path, const struct target_rules *rules, struct arena *arena)
+static enum failure prepare(struct target *target, const char *authority, const char *path,
+                            const struct target_rules *rules, struct arena *arena)
 {
     /* Copies of their very size, so that a sanitizer sees a read beyond the end. */
     char *host_copy = arena_get_bytes(arena, strlen(authority) + 1), *path_copy = malloc(strlen(path) + 1);
     memcpy(host_copy, authority, strlen(authority));
     memcpy(path_copy, path, strlen(path));
     char *exact = realloc(path_copy, strlen(path) != 0 ? strlen(path) : 1);
-    enum failure why = target_prepare(target, span_make(host_copy, strlen(authority)), span_make(exact, strlen(path)), SPAN_NONE, rules, arena);
+    enum failure why = target_prepare(target, span_make(host_copy, strlen(authority)),
+                                      span_make(exact, strlen(path)), SPAN_NONE, rules, arena);
     if (target->path.at == exact) {
         target->path = arena_copy(arena, target->path);
     }
@@ -95,7 +98,9 @@ static void paths(void **state)
         /* The normal form is its own. */
         struct target again;
         if (cases[i].normal != NULL && strcmp(cases[i].path, "/a%252fc") != 0) {
-            assert_int_equal(target_prepare(&again, SPAN("a.test"), target.path, SPAN_NONE, cases[i].rules, arena), FAILURE_NONE);
+            assert_int_equal(
+                target_prepare(&again, SPAN("a.test"), target.path, SPAN_NONE, cases[i].rules, arena),
+                FAILURE_NONE);
             assert_true(span_equal(again.path, target.path));
         }
         arena_free(arena);
@@ -109,10 +114,19 @@ static void hosts(void **state)
         const char *authority, *host;
         uint16_t port;
     } cases[] = {
-        {"a.test", "a.test", 0},      {"A.Test.:80", "a.test", 80}, {"[::1]:8080", "::1", 8080}, {"[FE80::1]", "fe80::1", 0},  {"127.0.0.1:65535", "127.0.0.1", 65535},
-        {"a_b.test:0", "a_b.test", 0}, {"", "", 0},                   {".", ".", 0},               {"[::ffff:1.2.3.4]", "::ffff:1.2.3.4", 0},
+        {"a.test", "a.test", 0},
+        {"A.Test.:80", "a.test", 80},
+        {"[::1]:8080", "::1", 8080},
+        {"[FE80::1]", "fe80::1", 0},
+        {"127.0.0.1:65535", "127.0.0.1", 65535},
+        {"a_b.test:0", "a_b.test", 0},
+        {"", "", 0},
+        {".", ".", 0},
+        {"[::ffff:1.2.3.4]", "::ffff:1.2.3.4", 0},
     };
-    static const char *const bad[] = {"a,b", "a b", "a/b", "u@a", "a:b", "a:1:1", "a:65536", "a:-1", "a:+1", ":80", "[::1", "[]", "[::1]80", "::1", "[1.2.3.4]", "[::g]", "a%2eb", "a\"b", "a#b", "a?b", "\xc3\xa9"};
+    static const char *const bad[] = {"a,b",       "a b",   "a/b",   "u@a",  "a:b", "a:1:1",   "a:65536",
+                                      "a:-1",      "a:+1",  ":80",   "[::1", "[]",  "[::1]80", "::1",
+                                      "[1.2.3.4]", "[::g]", "a%2eb", "a\"b", "a#b", "a?b",     "\xc3\xa9"};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct arena *arena = arena_new(1 << 20);
         struct target target;

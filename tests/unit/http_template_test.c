@@ -26,7 +26,8 @@ static int exchange_make(void **state)
     x.request.line.request.path = SPAN("/p%20q");
     x.request.line.request.query = SPAN("a=b");
     x.response.line.response.status = 204;
-    assert_true(fields_add(&x.request.fields, x.arena, SPAN("X-Some"), SPAN("thing"), field_id(SPAN("X-Some"))));
+    assert_true(
+        fields_add(&x.request.fields, x.arena, SPAN("X-Some"), SPAN("thing"), field_id(SPAN("X-Some"))));
     return 0;
 }
 
@@ -54,14 +55,15 @@ static struct span filled(const char *text)
 static void every_name_has_its_value(void **state)
 {
     (void)state;
-    static const char *const rows[][2] = {{"${request.id}", "id-1"},       {"${request.method}", "GET"},
-                                          {"${request.host}", "a.test"},   {"${request.path}", "/p%20q"},
-                                          {"${request.query}", "a=b"},     {"${request.uri}", "/p%20q?a=b"},
-                                          {"${request.scheme}", "https"},  {"${request.header.x-some}", "thing"},
-                                          {"${client.ip}", "2001:db8::1"}, {"${client.port}", "1234"},
-                                          {"${peer.ip}", "192.0.2.1"},     {"${route}", "api"},
-                                          {"${tls.version}", "TLSv1.3"},   {"${tls.sni}", "sni.test"},
-                                          {"${server}", "10.0.0.1:80"},    {"${status}", "204"}};
+    static const char *const rows[][2] = {
+        {"${request.id}", "id-1"},       {"${request.method}", "GET"},
+        {"${request.host}", "a.test"},   {"${request.path}", "/p%20q"},
+        {"${request.query}", "a=b"},     {"${request.uri}", "/p%20q?a=b"},
+        {"${request.scheme}", "https"},  {"${request.header.x-some}", "thing"},
+        {"${client.ip}", "2001:db8::1"}, {"${client.port}", "1234"},
+        {"${peer.ip}", "192.0.2.1"},     {"${route}", "api"},
+        {"${tls.version}", "TLSv1.3"},   {"${tls.sni}", "sni.test"},
+        {"${server}", "10.0.0.1:80"},    {"${status}", "204"}};
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         assert_span(filled(rows[i][0]), rows[i][1]);
 }
@@ -83,9 +85,10 @@ static void what_is_absent_is_empty(void **state)
     (void)state;
     x = (struct exchange){.arena = x.arena};
     x.request.line.request.path = SPAN("/");
-    assert_span(filled("[${request.host}${request.query}${request.header.x-none}${route}${tls.version}${tls.sni}"
-                       "${server}${status}]"),
-                "[]");
+    assert_span(
+        filled("[${request.host}${request.query}${request.header.x-none}${route}${tls.version}${tls.sni}"
+               "${server}${status}]"),
+        "[]");
     assert_span(filled("${request.uri}"), "/");
     assert_span(filled("${request.scheme}"), "http");
 }

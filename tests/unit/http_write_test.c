@@ -1,4 +1,5 @@
-/* Heads written anew: what was parsed, written and parsed again is the same, also when it is larger than a block. */
+/* Heads written anew: what was parsed, written and parsed again is the same, also when it is larger than a
+ * block. */
 #include "http/h1_write.h"
 
 #include <stdlib.h>
@@ -12,7 +13,8 @@
 #include "http/head.h"
 #include "unit.h"
 
-static const struct limits_config limits = {.request_head = 1 << 20, .request_line = 1 << 20, .fields = 1000, .response_head = 1 << 20};
+static const struct limits_config limits = {
+    .request_head = 1 << 20, .request_line = 1 << 20, .fields = 1000, .response_head = 1 << 20};
 
 static struct span flat(const struct buf *buf, struct arena *arena)
 {
@@ -34,10 +36,14 @@ static void requests(void **state)
         const char *in, *out;
         enum h1_framing framing;
     } cases[] = {
-        {"GET /a?b HTTP/1.0\r\nhost:a.test\r\nx-A:  b \r\n\r\n", "GET /a?b HTTP/1.1\r\nHost: a.test\r\nx-A: b\r\n\r\n", H1_FRAMING_NONE},
-        {"GET http://b.test? HTTP/1.1\r\nX: y\r\nHost: a.test\r\n\r\n", "GET /? HTTP/1.1\r\nHost: b.test\r\nX: y\r\n\r\n", H1_FRAMING_NONE},
-        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 007\r\nA: 1\r\na: 2\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nA: 1\r\na: 2\r\nContent-Length: 7\r\n\r\n", H1_FRAMING_LENGTH},
-        {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: CHUNKED\r\n\r\n", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", H1_FRAMING_CHUNKED},
+        {"GET /a?b HTTP/1.0\r\nhost:a.test\r\nx-A:  b \r\n\r\n",
+         "GET /a?b HTTP/1.1\r\nHost: a.test\r\nx-A: b\r\n\r\n", H1_FRAMING_NONE},
+        {"GET http://b.test? HTTP/1.1\r\nX: y\r\nHost: a.test\r\n\r\n",
+         "GET /? HTTP/1.1\r\nHost: b.test\r\nX: y\r\n\r\n", H1_FRAMING_NONE},
+        {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 007\r\nA: 1\r\na: 2\r\n\r\n",
+         "POST / HTTP/1.1\r\nHost: a\r\nA: 1\r\na: 2\r\nContent-Length: 7\r\n\r\n", H1_FRAMING_LENGTH},
+        {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: CHUNKED\r\n\r\n",
+         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", H1_FRAMING_CHUNKED},
         {"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", H1_FRAMING_NONE},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -61,15 +67,19 @@ static void responses(void **state)
     head.line.response.status = 101;
     head.line.response.reason = status_reason(101);
     assert_true(h1_write_response(&out, &head, H1_FRAMING_NONE, H1_CONNECTION_UPGRADE));
-    check_written(&out, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", arena);
+    check_written(
+        &out, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", arena);
     head.line.response.status = 599;
     head.line.response.reason = status_reason(599);
     assert_true(fields_add(&head.fields, arena, SPAN("A"), SPAN(""), FIELD_OTHER));
     assert_true(h1_write_response(&out, &head, H1_FRAMING_LENGTH, H1_CONNECTION_CLOSE));
-    check_written(&out, "HTTP/1.1 599 \r\nA: \r\nContent-Length: 18446744073709551\r\nConnection: close\r\n\r\n", arena);
+    check_written(&out,
+                  "HTTP/1.1 599 \r\nA: \r\nContent-Length: 18446744073709551\r\nConnection: close\r\n\r\n",
+                  arena);
     head.body_length = 0;
     assert_true(h1_write_response(&out, &head, H1_FRAMING_CHUNKED, H1_CONNECTION_KEEP_ALIVE));
-    check_written(&out, "HTTP/1.1 599 \r\nA: \r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n", arena);
+    check_written(
+        &out, "HTTP/1.1 599 \r\nA: \r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n", arena);
     assert_true(h1_write_response(&out, &head, H1_FRAMING_CLOSE, H1_CONNECTION_NONE));
     check_written(&out, "HTTP/1.1 599 \r\nA: \r\n\r\n", arena);
     arena_free(arena);
@@ -94,7 +104,8 @@ static void heads_larger_than_a_block(void **state)
         assert_true(buf_add(&out, "before", 6));
         assert_true(h1_write_response(&out, &head, H1_FRAMING_LENGTH, H1_CONNECTION_NONE));
         struct span bytes = flat(&out, arena);
-        assert_int_equal(h1_parse_response(span_skip(bytes, 6), &limits, arena, &again, &check), FAILURE_NONE);
+        assert_int_equal(h1_parse_response(span_skip(bytes, 6), &limits, arena, &again, &check),
+                         FAILURE_NONE);
         assert_int_equal(again.fields.count, 3);
         assert_int_equal(again.fields.items[1].value.length, size);
         assert_span(again.fields.items[2].value, "2");
@@ -128,14 +139,18 @@ static void copies_live_on(void **state)
     struct arena *arena = arena_new(1 << 20), *other = arena_new(1 << 20);
     struct head head, copy;
     struct head_check check;
-    char *raw = strdup("GET http://b.test/x?y HTTP/1.1\r\nHost: a\r\nX-A: b\r\nConnection: upgrade\r\nUpgrade: c\r\n\r\n");
+    char *raw = strdup(
+        "GET http://b.test/x?y HTTP/1.1\r\nHost: a\r\nX-A: b\r\nConnection: upgrade\r\nUpgrade: c\r\n\r\n");
     assert_int_equal(h1_parse_request(span_of(raw), &limits, arena, &head, &check), FAILURE_NONE);
     assert_true(head_copy(&copy, &head, true, other));
     free(raw);
     arena_free(arena);
     struct buf out = {.first = NULL};
     assert_true(h1_write_request(&out, &copy, H1_FRAMING_NONE));
-    check_written(&out, "GET /x?y HTTP/1.1\r\nHost: b.test\r\nX-A: b\r\nConnection: upgrade\r\nUpgrade: c\r\nConnection: upgrade\r\nUpgrade: c\r\n\r\n", other);
+    check_written(
+        &out,
+        "GET /x?y HTTP/1.1\r\nHost: b.test\r\nX-A: b\r\nConnection: upgrade\r\nUpgrade: c\r\nConnection: upgrade\r\nUpgrade: c\r\n\r\n",
+        other);
     assert_span(copy.line.request.scheme, "http");
     arena_free(other);
 }

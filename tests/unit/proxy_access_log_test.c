@@ -1,4 +1,5 @@
-/* Access-log lines: both formats word for word, what is left out, and that nothing a client sends can break or stretch a line. */
+/* Access-log lines: both formats word for word, what is left out, and that nothing a client sends can break
+ * or stretch a line. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,15 +33,22 @@ static struct exchange exchange_made(struct field *fields)
     x.tls_version = SPAN("TLSv1.3");
     x.server_name = SPAN("example.com");
     x.local = SPAN("[::]:443");
-    x.target = (struct target){.host = SPAN("example.com"), .path = SPAN("/a b/\"x\""), .query = SPAN("q=1&r=\\")};
+    x.target =
+        (struct target){.host = SPAN("example.com"), .path = SPAN("/a b/\"x\""), .query = SPAN("q=1&r=\\")};
     x.request.line.request.method_name = SPAN("GET");
     x.request.line.request.path = SPAN("/rewritten");
     x.request.minor_version = 1;
-    fields[0] = (struct field){.name = SPAN("User-Agent"), .value = SPAN("curl/8 \x01"), .id = FIELD_USER_AGENT};
-    fields[1] = (struct field){.name = SPAN("Referer"), .value = SPAN("https://example.com/"), .id = FIELD_REFERER};
+    fields[0] =
+        (struct field){.name = SPAN("User-Agent"), .value = SPAN("curl/8 \x01"), .id = FIELD_USER_AGENT};
+    fields[1] =
+        (struct field){.name = SPAN("Referer"), .value = SPAN("https://example.com/"), .id = FIELD_REFERER};
     x.request.fields = (struct fields){.items = fields, .count = 2, .room = 2};
-    x.times = (struct exchange_times){
-        .began = 1000, .routed = 1005, .connected = 2345, .sent = 2345, .answered = 1002345, .ended = 1003000};
+    x.times = (struct exchange_times){.began = 1000,
+                                      .routed = 1005,
+                                      .connected = 2345,
+                                      .sent = 2345,
+                                      .answered = 1002345,
+                                      .ended = 1003000};
     x.bytes_in = 3;
     x.bytes_out = 4000000000u;
     x.attempts = 2;
@@ -77,16 +85,17 @@ static void json_line_is_whole(void **state)
     (void)state;
     struct field fields[2];
     struct exchange x = exchange_made(fields);
-    check_line(ACCESS_LOG_JSON, &x, &good_facts,
-               "{\"time\":\"2023-11-14T22:13:20.123Z\",\"id\":\"0123456789abcdef0123456789abcdef\","
-               "\"listener\":\"[::]:443\",\"client\":\"2001:db8::7\",\"peer\":\"10.0.0.1\",\"method\":\"GET\","
-               "\"host\":\"example.com\",\"path\":\"/a b/\\\"x\\\"\",\"query\":\"q=1&r=\\\\\","
-               "\"protocol\":\"HTTP/1.1\",\"status\":200,\"grpc_status\":14,\"bytes_in\":3,\"bytes_out\":4000000000,\"route\":\"api\","
-               "\"pool\":\"blue\",\"server\":\"10.1.0.2:80\",\"server_protocol\":\"HTTP/1.1\",\"attempts\":2,"
-               "\"failed\":[{\"server\":\"10.1.0.1:80\",\"failure\":\"connect_refused\"}],\"reused\":true,"
-               "\"route_ms\":0.005,\"connect_ms\":1.340,\"first_byte_ms\":1000.000,\"total_ms\":1002.000,"
-               "\"tls\":\"TLSv1.3\",\"sni\":\"example.com\",\"user_agent\":\"curl/8 \\u0001\","
-               "\"referer\":\"https://example.com/\"}\n");
+    check_line(
+        ACCESS_LOG_JSON, &x, &good_facts,
+        "{\"time\":\"2023-11-14T22:13:20.123Z\",\"id\":\"0123456789abcdef0123456789abcdef\","
+        "\"listener\":\"[::]:443\",\"client\":\"2001:db8::7\",\"peer\":\"10.0.0.1\",\"method\":\"GET\","
+        "\"host\":\"example.com\",\"path\":\"/a b/\\\"x\\\"\",\"query\":\"q=1&r=\\\\\","
+        "\"protocol\":\"HTTP/1.1\",\"status\":200,\"grpc_status\":14,\"bytes_in\":3,\"bytes_out\":4000000000,\"route\":\"api\","
+        "\"pool\":\"blue\",\"server\":\"10.1.0.2:80\",\"server_protocol\":\"HTTP/1.1\",\"attempts\":2,"
+        "\"failed\":[{\"server\":\"10.1.0.1:80\",\"failure\":\"connect_refused\"}],\"reused\":true,"
+        "\"route_ms\":0.005,\"connect_ms\":1.340,\"first_byte_ms\":1000.000,\"total_ms\":1002.000,"
+        "\"tls\":\"TLSv1.3\",\"sni\":\"example.com\",\"user_agent\":\"curl/8 \\u0001\","
+        "\"referer\":\"https://example.com/\"}\n");
 }
 
 static void logfmt_line_is_whole(void **state)
@@ -94,14 +103,15 @@ static void logfmt_line_is_whole(void **state)
     (void)state;
     struct field fields[2];
     struct exchange x = exchange_made(fields);
-    check_line(ACCESS_LOG_LOGFMT, &x, &good_facts,
-               "time=2023-11-14T22:13:20.123Z id=0123456789abcdef0123456789abcdef listener=[::]:443 "
-               "client=2001:db8::7 peer=10.0.0.1 method=GET host=example.com path=\"/a b/\\x22x\\x22\" "
-               "query=\"q=1&r=\\x5c\" protocol=HTTP/1.1 status=200 grpc_status=14 bytes_in=3 bytes_out=4000000000 route=api "
-               "pool=blue server=10.1.0.2:80 server_protocol=HTTP/1.1 attempts=2 "
-               "failed=\"10.1.0.1:80:connect_refused\" reused=true route_ms=0.005 connect_ms=1.340 "
-               "first_byte_ms=1000.000 total_ms=1002.000 tls=TLSv1.3 sni=example.com user_agent=\"curl/8 \\x01\" "
-               "referer=https://example.com/\n");
+    check_line(
+        ACCESS_LOG_LOGFMT, &x, &good_facts,
+        "time=2023-11-14T22:13:20.123Z id=0123456789abcdef0123456789abcdef listener=[::]:443 "
+        "client=2001:db8::7 peer=10.0.0.1 method=GET host=example.com path=\"/a b/\\x22x\\x22\" "
+        "query=\"q=1&r=\\x5c\" protocol=HTTP/1.1 status=200 grpc_status=14 bytes_in=3 bytes_out=4000000000 route=api "
+        "pool=blue server=10.1.0.2:80 server_protocol=HTTP/1.1 attempts=2 "
+        "failed=\"10.1.0.1:80:connect_refused\" reused=true route_ms=0.005 connect_ms=1.340 "
+        "first_byte_ms=1000.000 total_ms=1002.000 tls=TLSv1.3 sni=example.com user_agent=\"curl/8 \\x01\" "
+        "referer=https://example.com/\n");
 }
 
 /* A connection that sent rubbish: no method, no route, no server; what is not known is not there. */
@@ -112,10 +122,11 @@ static void unknown_is_left_out(void **state)
     x.peer = x.client = ip_of("192.0.2.1");
     x.times = (struct exchange_times){.began = 5, .ended = 1005};
     struct access_facts facts = {.status = 400};
-    check_line(ACCESS_LOG_JSON, &x, &facts,
-               "{\"time\":\"2023-11-14T22:13:20.123Z\",\"id\":\"id\",\"listener\":\":80\",\"client\":\"192.0.2.1\","
-               "\"status\":400,\"bytes_in\":0,\"bytes_out\":0,\"failure\":\"bad_request\",\"failure_of\":\"client\","
-               "\"total_ms\":1.000}\n");
+    check_line(
+        ACCESS_LOG_JSON, &x, &facts,
+        "{\"time\":\"2023-11-14T22:13:20.123Z\",\"id\":\"id\",\"listener\":\":80\",\"client\":\"192.0.2.1\","
+        "\"status\":400,\"bytes_in\":0,\"bytes_out\":0,\"failure\":\"bad_request\",\"failure_of\":\"client\","
+        "\"total_ms\":1.000}\n");
 }
 
 static void failures_tell_whose(void **state)
@@ -142,7 +153,8 @@ static void failures_tell_whose(void **state)
     access_log_free(log);
 }
 
-/* As much as a client can send, in the bytes that grow most when escaped: the line keeps its bound, its one newline and its end. */
+/* As much as a client can send, in the bytes that grow most when escaped: the line keeps its bound, its one
+ * newline and its end. */
 static void long_values_are_cut(void **state)
 {
     (void)state;
@@ -163,9 +175,15 @@ static void long_values_are_cut(void **state)
             struct attempt_record failed[5];
             for (size_t j = 0; j < COUNT_OF(failed); j++)
                 failed[j] = (struct attempt_record){bytes, "response_too_large"};
-            struct access_facts facts = {.plan = &plan, .pool = bytes, .server = bytes, .server_protocol = "HTTP/1.1",
-                                         .attempts = failed, .attempts_count = COUNT_OF(failed), .status = 502,
-                                         .replayed = true, .upstream_reused = true};
+            struct access_facts facts = {.plan = &plan,
+                                         .pool = bytes,
+                                         .server = bytes,
+                                         .server_protocol = "HTTP/1.1",
+                                         .attempts = failed,
+                                         .attempts_count = COUNT_OF(failed),
+                                         .status = 502,
+                                         .replayed = true,
+                                         .upstream_reused = true};
             x.request_id = x.local = x.server_name = x.target.host = x.target.path = x.target.query = all;
             x.request.line.request.method_name = fields[0].value = fields[1].value = all;
             x.failure = FAILURE_RESPONSE_TOO_LARGE;
@@ -186,8 +204,9 @@ static void long_values_are_cut(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_line_is_whole),  cmocka_unit_test(logfmt_line_is_whole), cmocka_unit_test(unknown_is_left_out),
-        cmocka_unit_test(failures_tell_whose), cmocka_unit_test(long_values_are_cut),
+        cmocka_unit_test(json_line_is_whole),  cmocka_unit_test(logfmt_line_is_whole),
+        cmocka_unit_test(unknown_is_left_out), cmocka_unit_test(failures_tell_whose),
+        cmocka_unit_test(long_values_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,7 +51,8 @@ static void clients_are_capped(void **state)
     struct listener_counts_set *set = listener_counts_set_new();
     struct listener_counts *counts = listener_counts_set_take(set, ":80");
     struct ip_address one = ip_of("192.0.2.1"), two = ip_of("192.0.2.2");
-    struct ip_address six = ip_of("2001:db8:0:1::1"), same = ip_of("2001:db8:0:1:ffff::2"), other = ip_of("2001:db8:0:2::1");
+    struct ip_address six = ip_of("2001:db8:0:1::1"), same = ip_of("2001:db8:0:1:ffff::2"),
+                      other = ip_of("2001:db8:0:2::1");
     one.port = 1;
     assert_true(listener_counts_enter_client(counts, &one, 2));
     one.port = 2; /* the port is not the client */

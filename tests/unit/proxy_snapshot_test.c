@@ -1,4 +1,5 @@
-/* Snapshots from files: what becomes of routes, pools and listeners, whose error it is, and that ten thousand routes stay quick and small. */
+/* Snapshots from files: what becomes of routes, pools and listeners, whose error it is, and that ten thousand
+ * routes stay quick and small. */
 #include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -64,7 +65,8 @@ static void sites_and_plans(void **state)
     assert_int_equal(own->plans_count, 1);
     assert_non_null(own->plans[0].action);
     assert_string_equal(common->http.scheme_default, "http");
-    assert_true(common->allow_encoded_slash && common->allow_encoded_backslash && !own->allow_encoded_backslash);
+    assert_true(common->allow_encoded_slash && common->allow_encoded_backslash &&
+                !own->allow_encoded_backslash);
 
     const struct plan *split = &common->plans[0], *all = &common->plans[1];
     assert_null(split->action);
@@ -83,7 +85,8 @@ static void sites_and_plans(void **state)
     snapshot_release(snapshot);
 }
 
-/* A reload that keeps a server keeps its state; what is gone is dropped with the last snapshot that knew it. */
+/* A reload that keeps a server keeps its state; what is gone is dropped with the last snapshot that knew it.
+ */
 static void servers_outlive_snapshots(void **state)
 {
     (void)state;
@@ -162,7 +165,10 @@ static void ten_thousand_routes(void **state)
 {
     (void)state;
     struct text yaml = text_growing();
-    text_add(&yaml, SPAN("listeners: [ { address: \":21100\" } ]\npools: { p: { servers: [127.0.0.1:21110] } }\nroutes:\n"));
+    text_add(
+        &yaml,
+        SPAN(
+            "listeners: [ { address: \":21100\" } ]\npools: { p: { servers: [127.0.0.1:21110] } }\nroutes:\n"));
     for (unsigned i = 0; i < 10000; i++)
         text_print(&yaml, "  - { match: { host: h%u.example.com, path: /v%u/ }, pool: p }\n", i, i % 7);
     struct config *config = fixture_config(yaml.at);

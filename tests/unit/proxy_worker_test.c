@@ -1,6 +1,7 @@
 /*
- * A worker on its thread with real sockets: requests on kept connections across reloads, listeners that go, caps, PROXY prefaces cut at
- * every byte, draining and stopping. The action is always weir's own answer; servers are tested elsewhere.
+ * A worker on its thread with real sockets: requests on kept connections across reloads, listeners that go,
+ * caps, PROXY prefaces cut at every byte, draining and stopping. The action is always weir's own answer;
+ * servers are tested elsewhere.
  */
 #include <errno.h>
 #include <poll.h>
@@ -224,7 +225,8 @@ static void a_request_keeps_its_snapshot(void **state)
 static void a_vanished_listener_answers_once_more(void **state)
 {
     (void)state;
-    static const char both[] = "listeners: [ { address: \"" FIRST "\" }, { address: \"" SECOND "\" } ]\n" ANSWERS("<one>");
+    static const char both[] =
+        "listeners: [ { address: \"" FIRST "\" }, { address: \"" SECOND "\" } ]\n" ANSWERS("<one>");
     struct rig rig;
     rig_start(&rig, both);
     int fd = client_open(SECOND), stays = client_open(FIRST);
@@ -261,7 +263,8 @@ static void caps_hold(void **state)
     assert_non_null(strstr(client_ask(three, "<one>"), "<one>"));
     nanosleep(&(struct timespec){.tv_nsec = 400000000}, NULL);
     int four = client_open(SECOND);
-    assert_true(is_closed(one)); /* the cap of all: the oldest of the idle goes for a new one, whether it ever asked or not */
+    /* the cap of all: the oldest of the idle goes for a new one, whether it ever asked or not */
+    assert_true(is_closed(one));
     assert_non_null(strstr(client_ask(three, "<one>"), "<one>"));
     assert_non_null(strstr(client_ask(four, "<one>"), "<one>"));
     close(three);
@@ -275,7 +278,8 @@ static void clients_are_capped(void **state)
 {
     (void)state;
     struct rig rig;
-    rig_start(&rig, "listeners: [ { address: \"" FIRST "\", max_connections_per_client: 1 } ]\n" ANSWERS("<one>"));
+    rig_start(&rig,
+              "listeners: [ { address: \"" FIRST "\", max_connections_per_client: 1 } ]\n" ANSWERS("<one>"));
     int one = client_open(FIRST);
     assert_non_null(strstr(client_ask(one, "<one>"), "<one>"));
     int two = client_open(FIRST);
@@ -311,7 +315,8 @@ static void nothing_idle_means_refused(void **state)
 static void prefaces_are_read(void **state)
 {
     (void)state;
-    static const char one[] = "PROXY TCP4 192.0.2.9 192.0.2.10 40000 443\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    static const char one[] =
+        "PROXY TCP4 192.0.2.9 192.0.2.10 40000 443\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n";
     static const char two[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x09\xc0\0\x02\x0a\x9c\x40\x01\xbb"
                               "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     static const struct span prefaces[] = {{one, sizeof(one) - 1}, {two, sizeof(two) - 1}};
@@ -346,7 +351,8 @@ static void prefaces_are_required(void **state)
     rig_end(&rig, 1);
 }
 
-/* Optional: only from those who are trusted, and a beginning that turns out to be none belongs to the request. */
+/* Optional: only from those who are trusted, and a beginning that turns out to be none belongs to the
+ * request. */
 static void prefaces_are_optional(void **state)
 {
     (void)state;
@@ -393,7 +399,8 @@ static void draining_ends_when_the_last_client_left(void **state)
     assert_int_equal(atomic_load(&told_drained), 1);
 }
 
-/* Worker 0 is given all connections by the kernel, and hands on what the other has fewer of, also when that one does not (yet) listen itself. */
+/* Worker 0 is given all connections by the kernel, and hands on what the other has fewer of, also when that
+ * one does not (yet) listen itself. */
 static void connections_are_spread(void **state)
 {
     (void)state;
@@ -477,8 +484,8 @@ static void leases_hold_snapshots(void **state)
     rig_end(&rig, 3);
 }
 
-/* The ports are fixed and shared with whoever asks (SO_REUSEPORT): who runs this test beside another run of it waits for its turn. The name goes with the
- * process. */
+/* The ports are fixed and shared with whoever asks (SO_REUSEPORT): who runs this test beside another run of
+ * it waits for its turn. The name goes with the process. */
 static void take_turn(void)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0weir/proxy_worker_test"};

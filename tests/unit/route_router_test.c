@@ -1,5 +1,5 @@
-/* The router against a plain scan of the routes that shares nothing with it, over thousands of random routes and
- * requests; and the cases that people ask about, one by one. */
+/* The router against a plain scan of the routes that shares nothing with it, over thousands of random routes
+ * and requests; and the cases that people ask about, one by one. */
 #include "route/router.h"
 
 #include <stdio.h>
@@ -99,8 +99,8 @@ static struct texts random_texts(struct rng *rng, struct arena *arena, const cha
     return texts;
 }
 
-static struct name_values random_pair(struct rng *rng, struct arena *arena, const char *name, const char *const *list,
-                                      size_t count)
+static struct name_values random_pair(struct rng *rng, struct arena *arena, const char *name,
+                                      const char *const *list, size_t count)
 {
     struct name_values pairs = {.count = rng_below(rng, 6) == 0};
     pairs.items = arena_get(arena, sizeof *pairs.items);
@@ -214,7 +214,8 @@ static int plain_find(const struct route_config *routes, size_t count, const str
     q = q != NULL ? q + 2 : NULL;
     for (size_t i = 0; i < count; i++) {
         const struct match_config *match = &routes[i].match;
-        if (plain_any(plain_host, &match->host, request->host) && plain_any(plain_path, &match->path, request->path) &&
+        if (plain_any(plain_host, &match->host, request->host) &&
+            plain_any(plain_path, &match->path, request->path) &&
             plain_any(plain_method, &match->methods, request->method) &&
             plain_any(plain_client, &match->client, request->from) &&
             (match->header.count == 0 || plain_value(match->header.items[0].value, request->header)) &&
@@ -297,8 +298,9 @@ static int find_one(const char *host, const char *path, const char *request_host
 static void prefixes_are_whole_segments(void **state)
 {
     (void)state;
-    static const char *const rows[][2] = {{"/a/b", "0"}, {"/a/", "0"},   {"/a", "0"},       {"/ab", "-1"}, {"/", "-1"},
-                                          {"*", "-1"},   {"/b/a", "-1"}, {"/a/b/c/d", "0"}, {"/A/", "-1"}};
+    static const char *const rows[][2] = {{"/a/b", "0"},  {"/a/", "0"},      {"/a", "0"},
+                                          {"/ab", "-1"},  {"/", "-1"},       {"*", "-1"},
+                                          {"/b/a", "-1"}, {"/a/b/c/d", "0"}, {"/A/", "-1"}};
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         assert_int_equal(find_one(NULL, "/a/", "h", rows[i][0]), atoi(rows[i][1]));
     assert_int_equal(find_one(NULL, "/", "h", "/anything"), 0);
@@ -312,7 +314,8 @@ static void wildcards_reach_any_depth(void **state)
     assert_int_equal(find_one("*.example.com", NULL, "a.b.c.d.e.f.g.h.i.j.k.l.example.com", "/"), 0);
     assert_int_equal(find_one("*.example.com", NULL, "example.com", "/"), -1);
     assert_int_equal(find_one("*.example.com", NULL, "an.xexample.com", "/"), -1);
-    assert_int_equal(find_one("*.1.2.3.4.5.6.7.8.9.10.11.test", NULL, "x.1.2.3.4.5.6.7.8.9.10.11.test", "/"), 0);
+    assert_int_equal(find_one("*.1.2.3.4.5.6.7.8.9.10.11.test", NULL, "x.1.2.3.4.5.6.7.8.9.10.11.test", "/"),
+                     0);
 }
 
 static void hosts_and_paths_are_compared_in_normal_form(void **state)
@@ -364,7 +367,8 @@ static void mistakes_are_told_with_their_route(void **state)
 {
     (void)state;
     const char *good[] = {"/a", NULL}, *broken[] = {"~(", NULL}, *climbs[] = {"/../a", NULL};
-    struct route_config routes[] = {{.match = {.path = texts_of(good)}}, {.match = {.path = texts_of(broken)}}};
+    struct route_config routes[] = {{.match = {.path = texts_of(good)}},
+                                    {.match = {.path = texts_of(broken)}}};
     struct error error = {.text = ""};
     size_t bad = 9;
     assert_null(router_new(routes, COUNT_OF(routes), &bad, &error));
@@ -383,7 +387,8 @@ static void explains_what_is_missing(void **state)
     (void)state;
     struct name_value pairs[] = {{"x-kind", "2"}};
     const char *post[] = {"POST", NULL};
-    struct route_config routes[] = {{.match = {.header = {1, pairs}}}, {.match = {.methods = texts_of(post)}}};
+    struct route_config routes[] = {{.match = {.header = {1, pairs}}},
+                                    {.match = {.methods = texts_of(post)}}};
     struct router *router = build(routes, COUNT_OF(routes));
     struct exchange x;
     char why[100];

@@ -1,4 +1,5 @@
-/* Trees to structs with a small schema of every type: values, places, defaults, variables, and text cut at every point.
+/* Trees to structs with a small schema of every type: values, places, defaults, variables, and text cut at
+ * every point.
  */
 #include <stdlib.h>
 
@@ -39,9 +40,10 @@ static const struct schema leaf_schema = {.noun = "leaf",
                                           .shorthand = "name",
                                           .name_offset = offsetof(struct leaf, name),
                                           .text = "Leaf."};
-static const struct schema_key defaults_keys[] = {
-    KEY_OPTIONAL(struct defaults, leaf, struct leaf, leaf_schema, "Leaf.", .flags = SCHEMA_PARTIAL | SCHEMA_SEEN),
-    KEY_END};
+static const struct schema_key defaults_keys[] = {KEY_OPTIONAL(struct defaults, leaf, struct leaf,
+                                                               leaf_schema, "Leaf.",
+                                                               .flags = SCHEMA_PARTIAL | SCHEMA_SEEN),
+                                                  KEY_END};
 static const struct schema defaults_schema = {
     .noun = "defaults", .size = sizeof(struct defaults), .keys = defaults_keys, .text = "Defaults."};
 static const struct schema_key tree_keys[] = {
@@ -237,16 +239,17 @@ static void the_source_line_stands_below_the_message(void **state)
     struct text told = text_growing();
     schema_report_print(loaded.report, &told, false);
     schema_report_sum(loaded.report, &told);
-    assert_string_equal(told.at, "/folder/tree.yaml:1:16: error: \"5\" has no unit; write ms, s, m or h, such as 2s\n"
-                                 "    1 | inner: { wait: 5 }\n"
-                                 "      |                ^\n"
-                                 "/folder/tree.yaml:2:7: error: \"on\" is not a boolean; flag takes true or false\n"
-                                 "    2 | flag: on\n"
-                                 "      |       ^~\n"
-                                 "/folder/tree.yaml:3:1: error: unknown key \"nope\"\n"
-                                 "    3 | nope: 1\n"
-                                 "      | ^~~~\n"
-                                 "3 errors");
+    assert_string_equal(told.at,
+                        "/folder/tree.yaml:1:16: error: \"5\" has no unit; write ms, s, m or h, such as 2s\n"
+                        "    1 | inner: { wait: 5 }\n"
+                        "      |                ^\n"
+                        "/folder/tree.yaml:2:7: error: \"on\" is not a boolean; flag takes true or false\n"
+                        "    2 | flag: on\n"
+                        "      |       ^~\n"
+                        "/folder/tree.yaml:3:1: error: unknown key \"nope\"\n"
+                        "    3 | nope: 1\n"
+                        "      | ^~~~\n"
+                        "3 errors");
     text_free(&told);
     unload(&loaded);
 }

@@ -1,5 +1,5 @@
-/* Every row of the file's tables, by construction: its default is in range, one below and one above are refused, and it
- * has prose. */
+/* Every row of the file's tables, by construction: its default is in range, one below and one above are
+ * refused, and it has prose. */
 #include <string.h>
 
 #include "base/text.h"

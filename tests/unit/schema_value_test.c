@@ -4,14 +4,19 @@
 #include "unit/unit.h"
 
 static const char *const colours[] = {"red", "green_blue", "yellow", NULL};
-static const struct schema_key size_key = {.name = "size", .type = SCHEMA_SIZE, .least = 0, .most = INT64_MAX};
-static const struct schema_key duration_key = {.name = "wait", .type = SCHEMA_DURATION, .least = 0, .most = 3600000};
-static const struct schema_key some_key = {.name = "some", .type = SCHEMA_DURATION, .least = 10, .most = 3600000};
+static const struct schema_key size_key = {
+    .name = "size", .type = SCHEMA_SIZE, .least = 0, .most = INT64_MAX};
+static const struct schema_key duration_key = {
+    .name = "wait", .type = SCHEMA_DURATION, .least = 0, .most = 3600000};
+static const struct schema_key some_key = {
+    .name = "some", .type = SCHEMA_DURATION, .least = 10, .most = 3600000};
 static const char *const words[] = {"auto", "off", NULL};
 static const struct schema_key words_key = {
     .name = "count", .type = SCHEMA_INT, .least = 1, .most = 256, .word = "none", .words = words};
-static const struct schema_key int_key = {.name = "count", .type = SCHEMA_INT, .least = 1, .most = 256, .word = "auto"};
-static const struct schema_key percent_key = {.name = "share", .type = SCHEMA_PERCENT, .least = 0, .most = 100};
+static const struct schema_key int_key = {
+    .name = "count", .type = SCHEMA_INT, .least = 1, .most = 256, .word = "auto"};
+static const struct schema_key percent_key = {
+    .name = "share", .type = SCHEMA_PERCENT, .least = 0, .most = 100};
 static const struct schema_key rate_key = {.name = "rate", .type = SCHEMA_RATE};
 static const struct schema_key bool_key = {.name = "flag", .type = SCHEMA_BOOL};
 static const struct schema_key choice_key = {.name = "colour", .type = SCHEMA_CHOICE, .choices = colours};
@@ -74,7 +79,8 @@ static void what_is_no_value_is_refused_and_nothing_is_stored(void **state)
         {&duration_key, "99999999999999999999h", "\"99999999999999999999h\" is too large"},
         {&some_key, "0", "\"0\" has no unit; write ms, s, m or h, such as 2s"},
         {&some_key, "9ms", "\"9ms\" is out of range; some takes 10ms to 1h"},
-        {&size_key, "10mb", "\"10mb\" is not a size; write a number and B, KiB, MiB, GiB, KB, MB or GB, such as 64KiB"},
+        {&size_key, "10mb",
+         "\"10mb\" is not a size; write a number and B, KiB, MiB, GiB, KB, MB or GB, such as 64KiB"},
         {&int_key, "0", "\"0\" is out of range; count takes auto or 1 to 256"},
         {&words_key, "on", "\"on\" is not a whole number and not none or auto or off"},
         {&words_key, "300", "\"300\" is out of range; count takes none or auto or off or 1 to 256"},
@@ -89,7 +95,8 @@ static void what_is_no_value_is_refused_and_nothing_is_stored(void **state)
         {&choice_key, "blau",
          "\"blau\" is not known; did you mean \"green_blue\"? colour takes red, green_blue or yellow"},
     };
-    static const struct schema_alias aliases[] = {{"colour", "blau", "green_blue", NULL}, {NULL, NULL, NULL, NULL}};
+    static const struct schema_alias aliases[] = {{"colour", "blau", "green_blue", NULL},
+                                                  {NULL, NULL, NULL, NULL}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         uint64_t number = 77;

@@ -12,12 +12,12 @@
 #include "base/span.h"
 
 /* Equal bytes. */
-#define assert_span(actual, expected)                                                              \
-    do {                                                                                           \
-        struct span actual_ = (actual), expected_ = span_of(expected);                             \
-        assert_int_equal(actual_.length, expected_.length);                                        \
-        if (expected_.length != 0)                                                                 \
-            assert_memory_equal(actual_.at, expected_.at, expected_.length);                       \
+#define assert_span(actual, expected)                                        \
+    do {                                                                     \
+        struct span actual_ = (actual), expected_ = span_of(expected);       \
+        assert_int_equal(actual_.length, expected_.length);                  \
+        if (expected_.length != 0)                                           \
+            assert_memory_equal(actual_.at, expected_.at, expected_.length); \
     } while (0)
 
 #endif

@@ -32,8 +32,10 @@ static void bench_begin(struct bench *bench, enum balance_kind kind, const uint3
     static const char *const names[SERVERS_MOST] = {"a", "b", "c", "d", "e", "f"};
     for (size_t i = 0; i < count; i++)
         bench->servers[i].name = names[i];
-    bench->pool = (struct pool){.servers = bench->members, .servers_count = count, .balancer = balancers[kind]};
-    bench->choice = (struct choice){.hash = 77, .cursor = &bench->cursor, .rng = &bench->rng, .all_full = &bench->all_full};
+    bench->pool =
+        (struct pool){.servers = bench->members, .servers_count = count, .balancer = balancers[kind]};
+    bench->choice = (struct choice){
+        .hash = 77, .cursor = &bench->cursor, .rng = &bench->rng, .all_full = &bench->all_full};
 }
 
 /* Plans are made late, so that a test may set backups first. */
@@ -104,7 +106,8 @@ static void large_orders_keep_the_shares(void **state)
         members[i] = (struct pool_server){.server = &servers[i], .weight = i % 3 + 1};
         turns += i % 3 + 1;
     }
-    struct pool pool = {.servers = members, .servers_count = COUNT, .balancer = balancers[BALANCE_ROUND_ROBIN]};
+    struct pool pool = {
+        .servers = members, .servers_count = COUNT, .balancer = balancers[BALANCE_ROUND_ROBIN]};
     void *plan;
     uint32_t cursor = 0;
     bool all_full;
@@ -147,9 +150,9 @@ static void adaptive_weighs_slowness_errors_and_silence(void **state)
     struct pool_shared shared = {.silence_us = 10000};
     bench_begin(&bench, BALANCE_ADAPTIVE, (const uint32_t[]){1, 1, 2}, 3);
     bench.pool.shared = &shared;
-    bench.servers[0].slowness = 3;   /* 3 * 1 */
-    bench.servers[1].surcharge = 2;  /* 1 + 2, and less from here on */
-    bench.servers[2].in_flight = 4;  /* 5 / 2 */
+    bench.servers[0].slowness = 3;  /* 3 * 1 */
+    bench.servers[1].surcharge = 2; /* 1 + 2, and less from here on */
+    bench.servers[2].in_flight = 4; /* 5 / 2 */
     assert_int_equal(bench_choose(&bench), 2);
     bench.servers[2].in_flight = 6; /* 7 / 2 */
     bench.servers[1].surcharge = 1.5f;
@@ -314,7 +317,8 @@ static void hash_moves_only_the_keys_of_who_leaves(void **state)
         needless += now != before[key] && before[key] != 42;
         assert_int_not_equal(now, 42);
     }
-    print_message("one of %u servers leaves: %u of %u keys move, %u of them needlessly\n", HASHED, moved, KEYS, needless);
+    print_message("one of %u servers leaves: %u of %u keys move, %u of them needlessly\n", HASHED, moved,
+                  KEYS, needless);
     assert_int_equal(moved, counts[42]);
     assert_int_equal(needless, 0);
     hashed.servers[42].health = SERVER_UP;
@@ -355,7 +359,8 @@ static void hash_follows_weights(void **state)
     hashed_end(&hashed);
 }
 
-/* Zipf(1.0) over 10,000 keys at 20 servers with 2,000 in flight: the hottest has 3 times the mean unless it is bounded. */
+/* Zipf(1.0) over 10,000 keys at 20 servers with 2,000 in flight: the hottest has 3 times the mean unless it
+ * is bounded. */
 static double hottest(uint64_t bound)
 {
     enum { SERVERS = 20, BALLS = 60000, IN_FLIGHT = 2000, ZIPF_KEYS = 10000 };
@@ -394,7 +399,8 @@ static void hash_bounds_the_hottest(void **state)
 {
     (void)state;
     double free = hottest(0), bounded = hottest(125), loose = hottest(200);
-    print_message("Zipf(1.0), 20 servers, the hottest of the mean: unbounded %.2f, 125%% %.2f, 200%% %.2f\n", free, bounded, loose);
+    print_message("Zipf(1.0), 20 servers, the hottest of the mean: unbounded %.2f, 125%% %.2f, 200%% %.2f\n",
+                  free, bounded, loose);
     assert_true(free > 2);
     assert_true(bounded < 1.26);
     assert_true(loose < 2.01);
@@ -479,8 +485,11 @@ static unsigned share_of_first(enum balance_kind kind, uint32_t ago_ms)
     hashed.servers[0].joined_ms = server_clock(now_us) - ago_ms;
     assert_true(hashed.pool.balancer->prepare(&hashed.pool, &hashed.plan, NULL));
     for (uint64_t i = 0; i < 1000; i++) {
-        struct choice choice = {
-            .hash = hash_mix(i + 1), .now_us = now_us, .cursor = &cursor, .rng = &hashed.rng, .all_full = &hashed.all_full};
+        struct choice choice = {.hash = hash_mix(i + 1),
+                                .now_us = now_us,
+                                .cursor = &cursor,
+                                .rng = &hashed.rng,
+                                .all_full = &hashed.all_full};
         got += hashed.pool.balancer->choose(&hashed.pool, hashed.plan, &choice) == 0;
     }
     hashed_end(&hashed);
@@ -492,7 +501,8 @@ static void who_comes_back_starts_slowly(void **state)
     (void)state;
     static const enum balance_kind kinds[] = {BALANCE_ROUND_ROBIN, BALANCE_RANDOM, BALANCE_HASH};
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-        assert_in_range(share_of_first(kinds[i], 0), 15, 150);     /* a tenth of its half, or of what it is offered again */
+        /* a tenth of its half, or of what it is offered again */
+        assert_in_range(share_of_first(kinds[i], 0), 15, 150);
         assert_in_range(share_of_first(kinds[i], 5120), 220, 400); /* 0.55 */
         assert_in_range(share_of_first(kinds[i], 10240), 430, 570);
     }

@@ -1,4 +1,5 @@
-/* Connections to servers over loopback sockets: made, kept, lost, refused, and what a reload leaves of them. */
+/* Connections to servers over loopback sockets: made, kept, lost, refused, and what a reload leaves of them.
+ */
 #include <unistd.h>
 
 #include "net/socket.h"

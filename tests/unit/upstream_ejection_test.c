@@ -27,8 +27,11 @@ static void bench_begin(struct bench *bench, size_t count)
         bench->servers[i].name = "s";
         bench->members[i] = (struct pool_server){.server = &bench->servers[i], .weight = 1};
     }
-    bench->pool = (struct pool){
-        .config = &bench->config, .name = "p", .servers = bench->members, .servers_count = count, .shared = &bench->shared};
+    bench->pool = (struct pool){.config = &bench->config,
+                                .name = "p",
+                                .servers = bench->members,
+                                .servers_count = count,
+                                .shared = &bench->shared};
 }
 
 static void bench_end(struct bench *bench)

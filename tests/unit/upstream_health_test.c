@@ -1,5 +1,5 @@
-/* Health as a state machine over a real loop: TCP probes of loopback ports that listen or not. What an answer is worth
- * stands in upstream_probe_test.c. */
+/* Health as a state machine over a real loop: TCP probes of loopback ports that listen or not. What an answer
+ * is worth stands in upstream_probe_test.c. */
 #include <unistd.h>
 
 #include "base/counters.h"
@@ -65,17 +65,23 @@ static void bench_begin(struct bench *bench)
     bench_listen(bench);
     bench->address.length = sizeof bench->address.socket;
     assert_int_equal(getsockname(bench->listening, &bench->address.socket.any, &bench->address.length), 0);
-    bench->config = (struct health_config){
-        .type = PROBE_TCP, .interval = 80, .fast_interval = 16, .timeout = 1000, .rise = 2, .fall = 3, .jitter = 15};
+    bench->config = (struct health_config){.type = PROBE_TCP,
+                                           .interval = 80,
+                                           .fast_interval = 16,
+                                           .timeout = 1000,
+                                           .rise = 2,
+                                           .fall = 3,
+                                           .jitter = 15};
     bench->pool_config = (struct pool_config){.name = "api", .health = &bench->config, .fast_down = 2};
     bench->loop = loop_new();
     bench->set = server_set_new();
     bench->health = health_new(bench->loop);
-    bench->pool =
-        (struct pool){.config = &bench->pool_config, .name = "api", .servers = &bench->member, .servers_count = 1};
+    bench->pool = (struct pool){
+        .config = &bench->pool_config, .name = "api", .servers = &bench->member, .servers_count = 1};
     bench->pool.shared = server_set_take_pool(bench->set, "api");
     bench->member = (struct pool_server){
-        .server = server_set_take(bench->set, bench->pool.shared, "s", "127.0.0.1:1", &bench->address, 1), .weight = 1};
+        .server = server_set_take(bench->set, bench->pool.shared, "s", "127.0.0.1:1", &bench->address, 1),
+        .weight = 1};
 }
 
 static void bench_pools(struct bench *bench, size_t count)
@@ -233,7 +239,8 @@ static void good_answers_spare_probes(void **state)
         bench_run(&bench, 1);
     }
     assert_int_equal(spared(), before + 18);
-    assert_in_range(probes() - made, 1, 6); /* one each ten; and where this test was slow to give it answers */
+    /* one each ten; and where this test was slow to give it answers */
+    assert_in_range(probes() - made, 1, 6);
     before = spared();
     made = probes();
     for (unsigned i = 0; i < 8000 && probes() < made + 5; i++) {
@@ -277,7 +284,8 @@ static void checks_that_failed_as_well_end_an_ejection(void **state)
     int64_t made = probes();
     for (unsigned i = 0; i < 500 && probes() < made + 4; i++)
         bench_run(&bench, 4);
-    assert_true(server_is_ejected(bench.member.server, loop_now_us(bench.loop))); /* they pass: it is requests that fail */
+    /* they pass: it is requests that fail */
+    assert_true(server_is_ejected(bench.member.server, loop_now_us(bench.loop)));
     bench_deaf(&bench);
     int64_t failed = probes_failed();
     for (unsigned i = 0; i < 500 && probes_failed() == failed; i++)

@@ -1,4 +1,5 @@
-/* Kept connections over the real codec: what servers say and do decides whether the next request finds one. */
+/* Kept connections over the real codec: what servers say and do decides whether the next request finds one.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,7 +25,8 @@ static const struct limits_config limits = {.request_head = 16384,
                                             .window = 65536,
                                             .interim_responses = 8};
 static const struct timeouts_config timeouts = {.keep_alive = 60000, .write = 30000, .linger = 2000};
-static const struct http_settings settings = {.limits = &limits, .timeouts = &timeouts, .scheme_default = "http"};
+static const struct http_settings settings = {
+    .limits = &limits, .timeouts = &timeouts, .scheme_default = "http"};
 
 struct bench {
     struct loop *loop;
@@ -72,12 +74,13 @@ static void bench_begin(struct bench *bench)
     assert_true(bench->listening >= 0);
     address.length = sizeof address.socket;
     assert_int_equal(getsockname(bench->listening, &address.socket.any, &address.length), 0);
-    bench->config =
-        (struct pool_config){.name = "api", .connect_timeout = 200, .idle_timeout = 4000, .idle_connections = 8};
+    bench->config = (struct pool_config){
+        .name = "api", .connect_timeout = 200, .idle_timeout = 4000, .idle_connections = 8};
     bench->loop = loop_new();
     bench->set = server_set_new();
     bench->upstreams = upstreams_new(bench->loop, 0, NULL, &settings);
-    bench->pool = (struct pool){.config = &bench->config, .name = "api", .servers = &bench->member, .servers_count = 1};
+    bench->pool =
+        (struct pool){.config = &bench->config, .name = "api", .servers = &bench->member, .servers_count = 1};
     bench->pool.shared = server_set_take_pool(bench->set, "api");
     bench->pool.balancer = balancers[BALANCE_LEAST_CONN];
     bench->member = (struct pool_server){
@@ -128,7 +131,8 @@ static void on_closed(struct stream *stream, enum failure why)
     upstream_done(bench->upstreams, &bench->waiter, why);
 }
 
-static const struct stream_events events = {.head = on_head, .body = on_body, .sent = on_sent, .closed = on_closed};
+static const struct stream_events events = {
+    .head = on_head, .body = on_body, .sent = on_sent, .closed = on_closed};
 
 static void on_ready(struct upstream_waiter *waiter, struct stream *stream)
 {

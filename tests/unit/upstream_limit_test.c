@@ -1,4 +1,5 @@
-/* max_connections: auto, on a clock of the test's own: what raises a server's limit, what lowers it, within which bounds. */
+/* max_connections: auto, on a clock of the test's own: what raises a server's limit, what lowers it, within
+ * which bounds. */
 #include "unit.h"
 
 #include "base/counters.h"
@@ -25,8 +26,10 @@ static void bench_begin(struct bench *bench)
     bench->server.limit = SERVER_LIMIT_FIRST | SERVER_LIMIT_OPEN;
     bench->server.pool_name = "api";
     bench->server.name = "a";
-    bench->member = (struct pool_server){.server = &bench->server, .weight = 1, .max_connections = SERVER_ADAPTS};
-    bench->pool = (struct pool){.servers = &bench->member, .servers_count = 1, .shared = &bench->shared, .adapts = true};
+    bench->member =
+        (struct pool_server){.server = &bench->server, .weight = 1, .max_connections = SERVER_ADAPTS};
+    bench->pool = (struct pool){
+        .servers = &bench->member, .servers_count = 1, .shared = &bench->shared, .adapts = true};
 }
 
 static void bench_end(struct bench *bench)
@@ -47,7 +50,8 @@ static unsigned window(struct bench *bench, unsigned count, uint64_t waited_us, 
     return bench->server.limit;
 }
 
-static unsigned windows(struct bench *bench, unsigned times, unsigned count, uint64_t waited_us, int32_t awaiting)
+static unsigned windows(struct bench *bench, unsigned times, unsigned count, uint64_t waited_us,
+                        int32_t awaiting)
 {
     for (unsigned i = 0; i < times; i++)
         (void)window(bench, count, waited_us, awaiting);
@@ -69,7 +73,8 @@ static void quick_answers_speak_against_a_limit(void **state)
     bench_begin(&bench);
     /* Three times the usual is still no queue. */
     for (unsigned i = 0; i < 100; i++)
-        assert_int_equal(window(&bench, 50, (i % 2 == 0 ? 10 : 30) * MILLISECOND, 31), SERVER_LIMIT_FIRST | SERVER_LIMIT_OPEN);
+        assert_int_equal(window(&bench, 50, (i % 2 == 0 ? 10 : 30) * MILLISECOND, 31),
+                         SERVER_LIMIT_FIRST | SERVER_LIMIT_OPEN);
     assert_true(has_room(&bench, SERVER_LIMIT_MOST - 1, 0));
     assert_false(has_room(&bench, SERVER_LIMIT_MOST, 0));
     /* But silence speaks for one. */
@@ -85,7 +90,8 @@ static void it_falls_when_requests_wait_there_down_to_a_floor(void **state)
     struct bench bench;
     bench_begin(&bench);
     (void)window(&bench, 50, 10 * MILLISECOND, 60);
-    /* Eight times as long, against four that are allowed: 0.5 * 400 + 0.5 * (400 * 0.5 + 20), from what it has */
+    /* Eight times as long, against four that are allowed: 0.5 * 400 + 0.5 * (400 * 0.5 + 20), from what it
+     * has */
     assert_int_equal(window(&bench, 50, 80 * MILLISECOND, 400), 310);
     assert_false(has_room(&bench, 310, 0));
     assert_true(has_room(&bench, 309, 2000000));

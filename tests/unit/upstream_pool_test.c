@@ -97,7 +97,8 @@ static void errors_name_the_pool(void **state)
     (void)state;
     struct error error;
     struct server_set *set = server_set_new();
-    struct server_config bad[] = {{.address = "127.0.0.1:8001", .weight = 1}, {.address = "unix:", .weight = 1}};
+    struct server_config bad[] = {{.address = "127.0.0.1:8001", .weight = 1},
+                                  {.address = "unix:", .weight = 1}};
     struct pool_config config = {.name = "api", .servers = bad, .servers_count = 2};
     assert_null(pool_new(&config, 0, set, &error));
     assert_non_null(strstr(error.text, "pool \"api\": "));

@@ -1,5 +1,5 @@
-/* What probes ask and how they judge: a small server in a thread of its own answers each connection with one scripted
- * text. */
+/* What probes ask and how they judge: a small server in a thread of its own answers each connection with one
+ * scripted text. */
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -134,8 +134,8 @@ static const char *probe(struct bench *bench, struct script script)
     memset(bench->request, 0, sizeof bench->request);
     bench->stop.passed = bench_stop;
     assert_int_equal(pthread_create(&bench->thread, NULL, serve, bench), 0);
-    struct health_probe *probe =
-        health_probe_start(bench->loop, &bench->config, bench->server, bench->protocol, NULL, probe_done, bench);
+    struct health_probe *probe = health_probe_start(bench->loop, &bench->config, bench->server,
+                                                    bench->protocol, NULL, probe_done, bench);
     assert_non_null(probe);
     assert_int_equal(bench->told, 0);
     loop_run(bench->loop);
@@ -169,13 +169,13 @@ static void status_decides(void **state)
     assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 204 No Content\r\n\r\n"}));
     assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 103 Early Hints\r\n\r\n",
                                               .rest = "HTTP/1.0 200 OK\r\n\r\nuntil the end"}));
-    assert_string_equal(probe(&bench, (struct script){.head = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"}),
-                        "status 503");
+    assert_string_equal(
+        probe(&bench, (struct script){.head = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"}), "status 503");
     const char *only[] = {"503"};
     bench.config.expect_status = (struct texts){1, only};
     assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"}));
-    assert_string_equal(probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}),
-                        "status 200");
+    assert_string_equal(
+        probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}), "status 200");
     bench_end(&bench);
 }
 
@@ -185,19 +185,22 @@ static void the_body_is_searched(void **state)
     struct bench bench;
     bench_begin(&bench);
     bench.config.expect_body = "all systems go";
-    assert_null(
-        probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n[all systems go]"}));
     assert_null(probe(
-        &bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nall sys", .rest = "tems go"}));
-    assert_null(
-        probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\n\r\n", .filling = 40960, .rest = "all systems go"}));
+        &bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n[all systems go]"}));
+    assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nall sys",
+                                              .rest = "tems go"}));
+    assert_null(probe(
+        &bench,
+        (struct script){.head = "HTTP/1.1 200 OK\r\n\r\n", .filling = 40960, .rest = "all systems go"}));
     assert_string_equal(
         probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\nall systems no"}),
         "answer lacks the expected text");
-    assert_string_equal(probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}),
-                        "answer has no body");
     assert_string_equal(
-        probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\n\r\n", .filling = 81920, .rest = "all systems go"}),
+        probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}),
+        "answer has no body");
+    assert_string_equal(
+        probe(&bench,
+              (struct script){.head = "HTTP/1.1 200 OK\r\n\r\n", .filling = 81920, .rest = "all systems go"}),
         "answer lacks the expected text");
     bench_end(&bench);
 }
@@ -207,7 +210,8 @@ static void servers_that_do_not_answer_fail(void **state)
     (void)state;
     struct bench bench;
     bench_begin(&bench);
-    assert_string_equal(probe(&bench, (struct script){.deaf = true}), failure_info[FAILURE_SERVER_CLOSED].text);
+    assert_string_equal(probe(&bench, (struct script){.deaf = true}),
+                        failure_info[FAILURE_SERVER_CLOSED].text);
     assert_string_equal(probe(&bench, (struct script){.head = "SSH-2.0-what\r\n"}),
                         failure_info[FAILURE_RESPONSE_INVALID].text);
     bench.config.timeout = 60;
@@ -220,8 +224,8 @@ static void a_probe_can_be_cancelled(void **state)
     (void)state;
     struct bench bench;
     bench_begin(&bench);
-    struct health_probe *probe = health_probe_start(bench.loop, &bench.config, bench.server, POOL_HTTP_1, NULL,
-                                                    probe_done, &bench);
+    struct health_probe *probe =
+        health_probe_start(bench.loop, &bench.config, bench.server, POOL_HTTP_1, NULL, probe_done, &bench);
     bench.stop.passed = bench_stop;
     deadline_set(&bench.stop, bench.loop, 30);
     loop_run(bench.loop);

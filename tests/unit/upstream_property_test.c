@@ -1,7 +1,7 @@
 /*
- * In flight, awaiting and waiting return to zero after any mix of answers, refusals, cuts, time-outs, cancels and
- * retries: random walks over one worker's upstream side, with servers of this test that do whatever comes to mind. Each
- * step also holds that the counts are exactly what the attempts that are open make of them.
+ * In flight, awaiting and waiting return to zero after any mix of answers, refusals, cuts, time-outs, cancels
+ * and retries: random walks over one worker's upstream side, with servers of this test that do whatever comes
+ * to mind. Each step also holds that the counts are exactly what the attempts that are open make of them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +65,8 @@ static void walk_attempt(struct walk *walk, unsigned i)
         break;
     case 1:
         if (!asker->waiter.answered)
-            upstream_answered(walk->bench.upstreams, &asker->waiter, statuses[rng_below(&walk->rng, COUNT_OF(statuses))],
+            upstream_answered(walk->bench.upstreams, &asker->waiter,
+                              statuses[rng_below(&walk->rng, COUNT_OF(statuses))],
                               chance(walk, 50) ? loop_now_us(walk->bench.loop) : 0);
         break;
     case 2:
@@ -170,7 +171,8 @@ static void walk_once(enum balance_kind kind, enum queue_discipline discipline, 
     walk->bench.pool.balancer = balancers[kind];
     walk->bench.config.balance = kind;
     walk->bench.config.choices = 2;
-    walk->bench.config.queue = (struct queue_config){.size = 3, .max_wait = 20, .discipline = discipline, .target = 2};
+    walk->bench.config.queue =
+        (struct queue_config){.size = 3, .max_wait = 20, .discipline = discipline, .target = 2};
     walk->bench.config.outlier = (struct outlier_config){.errors = 5, .time = 10, .most = 50};
     for (unsigned i = 0; i < SERVERS_MOST; i++)
         assert_int_equal(fcntl(walk->bench.listening[i], F_SETFL, O_NONBLOCK), 0);

@@ -101,10 +101,12 @@ static void a_server_that_comes_up_is_seen_by_those_who_wait(void **state)
 /* --- who goes first --- */
 
 /* One request holds the only slot; then others wait, one after another. */
-static int crowd_begin(struct bench *bench, enum queue_discipline discipline, unsigned first, unsigned waiting)
+static int crowd_begin(struct bench *bench, enum queue_discipline discipline, unsigned first,
+                       unsigned waiting)
 {
     bench_begin(bench, 1, 1);
-    bench->config.queue = (struct queue_config){.size = waiting, .max_wait = 10000, .discipline = discipline, .target = 50};
+    bench->config.queue =
+        (struct queue_config){.size = waiting, .max_wait = 10000, .discipline = discipline, .target = 50};
     (void)ask(bench, 0);
     for (unsigned i = first; i < first + waiting; i++) {
         (void)ask(bench, i);
@@ -192,7 +194,8 @@ static void higher_priorities_go_first_and_take_the_place_of_lower_ones(void **s
     struct bench bench;
     bench_begin(&bench, 1, 1);
     bench.config.queue = (struct queue_config){.size = 3, .max_wait = 10000, .discipline = QUEUE_FIFO};
-    static const uint8_t priorities[] = {PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_LOW, PRIORITY_HIGH, PRIORITY_LOW};
+    static const uint8_t priorities[] = {PRIORITY_NORMAL, PRIORITY_LOW,  PRIORITY_NORMAL,
+                                         PRIORITY_LOW,    PRIORITY_HIGH, PRIORITY_LOW};
     for (unsigned i = 0; i < COUNT_OF(priorities); i++) {
         ask(&bench, i)->waiter.priority = priorities[i];
         bench_run(&bench, 5);
@@ -339,7 +342,8 @@ struct worker {
 static void worker_ask(struct asker_of_worker *asker)
 {
     struct upstream_waiter *waiter = &asker->waiter;
-    *waiter = (struct upstream_waiter){.ready = waiter->ready, .failed = waiter->failed, .pool = asker->worker->pool};
+    *waiter = (struct upstream_waiter){
+        .ready = waiter->ready, .failed = waiter->failed, .pool = asker->worker->pool};
     upstream_open(asker->worker->upstreams, waiter);
 }
 
@@ -477,8 +481,8 @@ static void no_wake_up_is_lost_between_workers(void **state)
     /* A lost word costs 100 ms, until the next look: many would show. */
     assert_true(took < 8000000);
     if (getenv("WEIR_TEST_TIMES") != NULL)
-        fprintf(stderr, "%u requests by %u workers through %u slots: %llu us\n", WORKERS * ASKERS_OF_ONE * ROUNDS,
-                WORKERS, SLOTS, (unsigned long long)took);
+        fprintf(stderr, "%u requests by %u workers through %u slots: %llu us\n",
+                WORKERS * ASKERS_OF_ONE * ROUNDS, WORKERS, SLOTS, (unsigned long long)took);
     bench_end(&bench);
 }
 

@@ -1,4 +1,5 @@
-/* The measure of servers, on a clock of the test's own: slowness, errors, silence, forgetting, and who judges when. */
+/* The measure of servers, on a clock of the test's own: slowness, errors, silence, forgetting, and who judges
+ * when. */
 #include "unit.h"
 
 #include <math.h>
@@ -187,7 +188,8 @@ static void silence_is_a_deviation_above_the_mean(void **state)
     assert_in_range(bench.shared.silence_us, 99900, 100100); /* 10 ms, times a factor of ten */
 }
 
-/* Hedges wait for this: longer than in the best times, by more than noise; and what was best is forgotten slowly. */
+/* Hedges wait for this: longer than in the best times, by more than noise; and what was best is forgotten
+ * slowly. */
 static void queues_are_a_rise_above_the_best(void **state)
 {
     (void)state;
@@ -203,7 +205,8 @@ static void queues_are_a_rise_above_the_best(void **state)
         judge(&bench);
     }
     assert_true(bench.shared.queues);
-    /* ln 2 is 0.69: at 0.1 a minute what was best is as bad after six to seven minutes of it, less a tenth. */
+    /* ln 2 is 0.69: at 0.1 a minute what was best is as bad after six to seven minutes of it, less a tenth.
+     */
     unsigned seconds = 0;
     for (; bench.shared.queues && seconds < 1000; seconds++, bench.now_us += SECOND) {
         answers(&bench, seconds % 2, 40, 20000);

@@ -299,7 +299,8 @@ static void limits_and_reloads_end_shared_connections(void **state)
     answer(&bench, fd, 'k');
     char byte;
     assert_int_equal(recv(fd, &byte, 1, 0), 0);
-    /* The pool speaks HTTP/1.1 from now on: the request that runs is not disturbed, its connection goes with it. */
+    /* The pool speaks HTTP/1.1 from now on: the request that runs is not disturbed, its connection goes with
+     * it. */
     struct pool after = bench.pool;
     struct pool *pools[] = {&after};
     after.protocol = POOL_HTTP_1;

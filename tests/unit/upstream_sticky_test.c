@@ -1,4 +1,5 @@
-/* Words of sticky sessions: there and back, every bit of them, their age on a clock of the test's own, and secrets that change. */
+/* Words of sticky sessions: there and back, every bit of them, their age on a clock of the test's own, and
+ * secrets that change. */
 #include <string.h>
 
 #include "base/base64.h"
@@ -11,9 +12,11 @@
 #define NOW (UINT64_C(30000000) * MINUTE)
 #define SERVERS 5
 
-static struct server_config servers[SERVERS] = {
-    {.address = "127.0.0.1:8001", .weight = 1}, {.address = "127.0.0.1:8002", .weight = 1}, {.address = "127.0.0.1:8003", .weight = 0},
-    {.address = "unix:/run/four", .weight = 1}, {.address = "127.0.0.1:8005", .weight = 1, .name = "five"}};
+static struct server_config servers[SERVERS] = {{.address = "127.0.0.1:8001", .weight = 1},
+                                                {.address = "127.0.0.1:8002", .weight = 1},
+                                                {.address = "127.0.0.1:8003", .weight = 0},
+                                                {.address = "unix:/run/four", .weight = 1},
+                                                {.address = "127.0.0.1:8005", .weight = 1, .name = "five"}};
 static const char *secrets[] = {"the first secret of all", "the second, older secret"};
 
 struct bench {
@@ -24,13 +27,15 @@ struct bench {
 };
 
 /* A pool with so many servers, and secrets from `first` on. */
-static void bench_begin(struct bench *bench, const char *name, size_t count, size_t first, size_t secrets_count, uint64_t max_age_ms)
+static void bench_begin(struct bench *bench, const char *name, size_t count, size_t first,
+                        size_t secrets_count, uint64_t max_age_ms)
 {
     struct error error = {""};
     *bench = (struct bench){.set = server_set_new()};
     bench->sticky = (struct sticky_config){.cookie = {.path = "/", .max_age = max_age_ms},
                                            .secrets = {.items = secrets + first, .count = secrets_count}};
-    bench->config = (struct pool_config){.name = name, .servers = servers, .servers_count = count, .sticky = &bench->sticky};
+    bench->config = (struct pool_config){
+        .name = name, .servers = servers, .servers_count = count, .sticky = &bench->sticky};
     bench->pool = pool_new(&bench->config, 0, bench->set, &error);
     if (bench->pool == NULL)
         fail_msg("%s", error.text);
@@ -59,8 +64,9 @@ static void macs_are_those_of_the_standard(void **state)
 {
     (void)state;
     /* RFC 4231 4.3, in three parts */
-    static const unsigned char expected[] = {0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e, 0x6a, 0x04, 0x24, 0x26, 0x08, 0x95, 0x75, 0xc7,
-                                             0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43};
+    static const unsigned char expected[] = {0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e, 0x6a, 0x04, 0x24,
+                                             0x26, 0x08, 0x95, 0x75, 0xc7, 0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27,
+                                             0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43};
     const struct span parts[] = {SPAN("what do ya"), SPAN(""), SPAN(" want for nothing?")};
     unsigned char made[KEYED_MAC_LENGTH];
     struct keyed_mac *mac = keyed_mac_new(SPAN("Jefe"));
@@ -84,7 +90,8 @@ static void words_lead_back_to_their_server(void **state)
     bench_begin(&bench, "app", SERVERS, 0, 1, 0);
     for (size_t i = 0; i < SERVERS; i++) {
         struct span given = give(&bench, i, NOW, word);
-        assert_string_equal(read_name(&bench, given, NOW + 1000000 * MINUTE, &renew), bench.pool->servers[i].server->name);
+        assert_string_equal(read_name(&bench, given, NOW + 1000000 * MINUTE, &renew),
+                            bench.pool->servers[i].server->name);
         assert_false(renew);
     }
     bench_end(&bench);
@@ -165,10 +172,8 @@ static void secrets_change_and_pools_differ(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(macs_are_those_of_the_standard),
-        cmocka_unit_test(words_lead_back_to_their_server),
-        cmocka_unit_test(no_bit_can_be_changed),
-        cmocka_unit_test(words_age),
+        cmocka_unit_test(macs_are_those_of_the_standard),  cmocka_unit_test(words_lead_back_to_their_server),
+        cmocka_unit_test(no_bit_can_be_changed),           cmocka_unit_test(words_age),
         cmocka_unit_test(secrets_change_and_pools_differ),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
