@@ -149,7 +149,7 @@ static const struct schema_key pool_keys[] = {
     KEY_OPTIONAL(POOL, tls, struct upstream_tls_config, upstream_tls_schema,
                  "Turns on TLS to the servers, verified."),
     KEY_INT(
-        POOL, max_connections, "auto", 0, 1000000,
+        POOL, max_connections, "off", 0, 1000000,
         "Requests at once to one server; more wait in the queue. auto: fewer when its answers begin to take long, off or 0: no limit.",
         .words = limits),
     KEY_SECTION(POOL, queue, QUEUE, queue_schema,

@@ -44,7 +44,7 @@ def ask(t, port, count, path='/held'):
 
 
 def test_auto_takes_a_burst_but_feeds_no_silent_server(t):
-    weir, port, origin, gate = gated(t)
+    weir, port, origin, gate = gated(t, pool='max_connections: auto')
     clients = ask(t, port, FIRST_LIMIT + 20)
     eventually(lambda: origin.in_progress == FIRST_LIMIT + 20, 10)
     time.sleep(1.1)     # in which nothing comes back
@@ -78,7 +78,7 @@ pools:
 
 def test_auto_does_not_count_answers_on_their_way(t):
     """Long answers, streams of events, slow clients: the server has done its part."""
-    weir, port, origin, gate = gated(t, begin=lambda link: link.begin())
+    weir, port, origin, gate = gated(t, pool='max_connections: auto', begin=lambda link: link.begin())
     clients = []
     for _ in range(2 * FIRST_LIMIT):
         c = t.client(port, timeout=40)
@@ -95,7 +95,7 @@ def test_auto_does_not_count_answers_on_their_way(t):
 
 def test_auto_does_not_count_requests_that_still_come(t):
     """Clients that send their bodies slowly, or not at all, keep nobody else from the server."""
-    weir, port, origin, gate = gated(t)
+    weir, port, origin, gate = gated(t, pool='max_connections: auto')
     gate.set()
     slow = [t.client(port, timeout=40) for _ in range(2 * FIRST_LIMIT)]
     for c in slow:
@@ -174,8 +174,11 @@ def test_the_log_says_when_and_why_a_limit_is_lowered(t):
         with one:
             time.sleep(0.004)
         link.answer(200, 'x')
-    origin = t.origin(handle)
-    weir, port = t.simple(origin)
+    origin, port = t.origin(handle), t.port()
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"], max_connections: auto }} }}
+''')
     c = t.client(port)
     for _ in range(60):
         equal(c.get().status, 200)
