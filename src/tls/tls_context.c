@@ -1,6 +1,7 @@
 /* What every SSL_CTX of weir has in common, and the client side's context. OpenSSL's own defaults for ciphers
  * stand unless the file says otherwise. */
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,20 @@ struct span tls_protocols(unsigned protocol_bits)
     return span_make(all + first, end - first);
 }
 
+/*
+ * A certificate's extensions are decoded and kept when they are first asked for: here, and not by whichever
+ * of the threads that share the context verifies a chain first.
+ */
+static void decode_trusted(SSL_CTX *context)
+{
+    STACK_OF(X509_OBJECT) *trusted = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+    for (int i = 0; i < sk_X509_OBJECT_num(trusted); i++) {
+        X509 *certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(trusted, i));
+        if (certificate != NULL)
+            (void)X509_check_purpose(certificate, -1, 0);
+    }
+}
+
 static bool client_trust(SSL_CTX *context, const struct upstream_tls_config *config, struct error *error)
 {
     if (!config->verify)
@@ -91,6 +106,7 @@ struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsi
         tls_client_release(client);
         return NULL;
     }
+    decode_trusted(client->context);
     SSL_CTX_set_session_cache_mode(client->context, SSL_SESS_CACHE_OFF);
     return client;
 }
