@@ -66,7 +66,7 @@ static const struct schema health_schema = {
 static const struct schema_key queue_keys[] = {
     KEY_INT(QUEUE, size, "1000", 0, 1000000,
             "Requests that may wait for a server of the pool, all workers together."),
-    KEY_DURATION(QUEUE, max_wait, "100ms", 0, MINUTES(10), "Longest wait; then the answer is 503."),
+    KEY_DURATION(QUEUE, max_wait, "1s", 0, MINUTES(10), "Longest wait; then the answer is 503."),
     KEY_CHOICE(
         QUEUE, discipline, "adaptive", disciplines,
         "Who is served next once requests have waited for 100 ms without a break: the newest, the oldest of those "
@@ -149,7 +149,7 @@ static const struct schema_key pool_keys[] = {
     KEY_OPTIONAL(POOL, tls, struct upstream_tls_config, upstream_tls_schema,
                  "Turns on TLS to the servers, verified."),
     KEY_INT(
-        POOL, max_connections, "off", 0, 1000000,
+        POOL, max_connections, "auto", 0, 1000000,
         "Requests at once to one server; more wait in the queue. auto: fewer when its answers begin to take long, off or 0: no limit.",
         .words = limits),
     KEY_SECTION(POOL, queue, QUEUE, queue_schema,

@@ -50,7 +50,7 @@ struct health_config {
 enum queue_discipline { QUEUE_ADAPTIVE, QUEUE_CODEL, QUEUE_FIFO };
 struct queue_config {
     uint64_t size;                    /* 1000; requests that wait, of the pool, all workers together */
-    uint64_t max_wait;                /* ms; 100ms */
+    uint64_t max_wait;                /* ms; 1s */
     enum queue_discipline discipline; /* adaptive */
     uint64_t target;                  /* ms; 5ms; of codel: longest wait under overload */
 };

@@ -103,7 +103,7 @@ static void scan_range(struct scan *result, const struct cost_member *members, u
             (!LIKELY(!scan.tried) && choice_was_tried(&choice, server)))
             continue;
         scan.any_up = true;
-        if (!LIKELY(server_has_room(server, member->most, choice.now_us)))
+        if (!LIKELY(server_has_room(server, member->most)))
             continue;
         float cost = cost_of(&scan, member);
         if (cost < scan.best_cost) {

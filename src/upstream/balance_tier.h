@@ -54,7 +54,7 @@ static inline bool member_is_free(const struct pool_server *member, const struct
     if (!server_is_eligible(member->server, choice) || choice_was_tried(choice, member->server))
         return false;
     *any_up = true;
-    return server_has_room(member->server, member->max_connections, choice->now_us);
+    return server_has_room(member->server, member->max_connections);
 }
 
 #define SLOW_START_FIRST 0.1f /* share of its requests that a server gets when it has just come back */

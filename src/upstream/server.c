@@ -200,7 +200,7 @@ static struct server *server_new(struct server_set *set, const struct pool_share
     server->number = set->servers_made++;
     server->pool_number = shared->number;
     atomic_init(&server->slowness, 1.0f);
-    atomic_init(&server->limit, SERVER_LIMIT_FIRST | SERVER_LIMIT_OPEN);
+    atomic_init(&server->limit, SERVER_LIMIT_OPEN);
     return server;
 }
 

@@ -30,14 +30,15 @@ struct pool_shared {
     /* of server_score.c, written once a tick and read by every choice */
     /* when the last tick was; the worker that changes it does it */
     _Alignas(CACHE_LINE) _Atomic uint64_t scored_us;
-    _Atomic float normal_errors; /* share of errors that is usual in this pool */
-    _Atomic uint32_t silence_us; /* a server silent for longer is slow; 0: not known */
-    _Atomic uint32_t median_us;  /* that half of the answers took; 0: not known */
-    _Atomic float best_log;      /* least mean of ln(microseconds to the head) of late */
-    _Atomic uint64_t best_at_us; /* when that was looked at last; 0: never */
-    _Atomic bool queues;         /* answers take longer than then, by more than a tenth */
-    _Atomic bool panic;          /* so few are left that ejections do not count */
-    atomic_flag ejecting;        /* held while somebody counts who is out */
+    _Atomic float normal_errors;      /* share of errors that is usual in this pool */
+    _Atomic uint32_t silence_us;      /* a server silent for longer is slow; 0: not known */
+    _Atomic float mean_log, variance; /* of ln(microseconds to the head) */
+    _Atomic uint32_t median_us;       /* that half of the answers took; 0: not known */
+    _Atomic float best_log;           /* least mean of ln(microseconds to the head) of late */
+    _Atomic uint64_t best_at_us;      /* when that was looked at last; 0: never */
+    _Atomic bool queues;              /* answers take longer than then, by more than a tenth */
+    _Atomic bool panic;               /* so few are left that ejections do not count */
+    atomic_flag ejecting;             /* held while somebody counts who is out */
 };
 /* What traffic has shown of a server, decaying (server_score.c). Not on the path of a choice. */
 struct server_score {
@@ -52,11 +53,18 @@ struct server_score {
 struct server_limit {
     /* of ln(microseconds to the head), since the last judgement; timeouts are among them */
     double answers, logs;
-    uint64_t since_us; /* of the first of them */
-    double value;      /* server.limit before it was rounded */
-    double usual_us;   /* what the head takes when nobody has to wait; 0: not known */
+    uint64_t least_us;      /* of the times themselves */
+    uint64_t since_us;      /* of the first of them */
+    uint64_t deaf_until_us; /* answers before are not to what the present limit let through */
+    double usual_us;        /* what the head takes when nobody has to wait; 0: not known */
     uint64_t usual_at_us, told_us;
-    uint64_t slow_at_us; /* when answers last took too long; 0: not since the limit was opened */
+    bool holds, tries;        /* there is a limit; it is put to the test */
+    unsigned slow_in_a_row;   /* judgements, while there is none */
+    unsigned awaiting_before; /* at the last judgement */
+    double value;             /* server.limit before it was rounded */
+    uint64_t slow_at_us;      /* when answers last took too long */
+    uint64_t trial_at_us, trial_after_us;
+    double trial_value, trial_median_us; /* before the trial */
 };
 /* What a choice reads, and what workers write for each attempt, is one line: a scan takes one miss a server
  * at most. */
@@ -121,11 +129,7 @@ void server_release(struct server *server); /* any thread; memory goes with the 
 
 #define SERVER_ADAPTS \
     UINT32_MAX /* as the most of a server: what server->limit says, of those that await a head */
-#define SERVER_LIMIT_FIRST 64
-#define SERVER_LIMIT_MOST 1000
-#define SERVER_LIMIT_OPEN 0x8000u /* in server.limit: nothing speaks for holding it to that */
-#define SERVER_SILENT_US \
-    1000000 /* for which a server with more than that has not been heard: it gets no more */
+#define SERVER_LIMIT_OPEN UINT16_MAX /* in server.limit: none */
 
 /* Takes one slot; false when `most` (0: no limit) are taken, by all workers together. A limit that adapts is
  * not exact: each worker may take one too many. */
@@ -168,23 +172,15 @@ static inline uint32_t server_load(const struct server *server)
     return (uint32_t)atomic_load(&server->in_flight);
 }
 
-static inline bool server_limit_allows(const struct server *server, uint64_t now_us)
-{
-    uint32_t limit = atomic_load_explicit(&server->limit, memory_order_relaxed);
-    int32_t awaiting = atomic_load(&server->awaiting);
-    if (LIKELY(awaiting < (int32_t)(limit & ~SERVER_LIMIT_OPEN)))
-        return true;
-    if ((limit & SERVER_LIMIT_OPEN) == 0 || awaiting >= SERVER_LIMIT_MOST)
-        return false;
-    return (int32_t)((uint32_t)now_us - atomic_load_explicit(&server->heard_us, memory_order_relaxed)) <
-           SERVER_SILENT_US;
-}
-
-static inline bool server_has_room(const struct server *server, uint32_t most, uint64_t now_us)
+static inline bool server_has_room(const struct server *server, uint32_t most)
 {
     if (!LIKELY(most != 0))
         return true;
-    return LIKELY(most == SERVER_ADAPTS) ? server_limit_allows(server, now_us) : server_load(server) < most;
+    if (!LIKELY(most == SERVER_ADAPTS))
+        return server_load(server) < most;
+    /* Sequentially consistent, as the load. */
+    return atomic_load(&server->awaiting) <
+           (int32_t)atomic_load_explicit(&server->limit, memory_order_relaxed);
 }
 
 static inline bool server_is_up(const struct server *server)

@@ -1,11 +1,16 @@
 /*
  * The limit of max_connections: auto, server by server. The answers of a tenth of a second, or of as long as
- * it takes to have enough of them, give a geometric mean, which for times of servers is about the median.
- * While it is within PATIENCE times the usual, which is what it falls to when nobody waits, nothing speaks
- * for a limit, and a burst may have what it needs. Beyond, the limit falls in proportion, from what the
- * server then had, and it is opened again after a time without trouble. (A gradient limit as in Netflix's
- * concurrency-limits; constants from simulations, balancing.md 8, whose limit is never open: a pool of one
- * server then refuses bursts that the server would have taken.)
+ * it takes to have enough of them, give a geometric mean, which for times of servers is about the median. A
+ * server has no limit until it plainly lets requests wait: the median is PATIENCE times the usual, not one of
+ * the answers came within the usual, and no fewer come than are answered, twice in a row. So a burst that the
+ * server works off gets what it needs, and so do a few slow requests among others. From then on the limit
+ * follows the median, from what the server then had, and goes after a time without trouble. (A gradient limit
+ * as in Netflix's concurrency-limits; constants from simulations, balancing.md 8, whose limit is never open:
+ * a pool of one server then refuses bursts that the server would have taken.)
+ *
+ * Whether requests wait there or only take so long can't be seen from their times. So a limit that stays is
+ * put to the test: for a moment the server gets twice as many. If each then takes no longer, they did not
+ * wait for each other: the limit is lifted, and what they take is the usual from now on.
  */
 #include "upstream/server_limit.h"
 
@@ -16,45 +21,67 @@
 #include "upstream/pool.h"
 #include "upstream/server_score.h"
 
-#define ANSWERS_LEAST 20.0 /* for one judgement; half as many when they leave no doubt: */
-#define NO_DOUBT 2.0       /* times what is a queue */
-#define STALE_US 30000000u /* answers older than this are not judged with newer ones */
-#define PATIENCE 4.0       /* F: the usual time, times this, is not yet a queue */
-#define USUAL_FALLS 0.3    /* of the gap, at each judgement below it */
+#define ANSWERS_LEAST 20.0    /* for one judgement; half as many when they leave no doubt: */
+#define NO_DOUBT 2.0          /* times what is a queue */
+#define STALE_US 30000000u    /* answers older than this are not judged with newer ones */
+#define PATIENCE 4.0          /* F: the usual time, times this, is not yet a queue */
+#define USUAL_LEAST_US 5000.0 /* nobody is hurt by a queue that is this much times PATIENCE long */
+#define USUAL_FALLS 0.3       /* of the gap, at each judgement below it */
 #define USUAL_RISES_US \
-    300e6              /* in which it rises by e: what a server became slower by for good is forgotten */
-#define STEP_LEAST 0.5 /* of the limit, in one judgement */
+    300e6               /* in which it rises by e: what a server became slower by for good is forgotten */
+#define DRAINS 0.75     /* requests that come for one that is answered: fewer, and the queue goes by itself */
+#define SLOW_IN_A_ROW 2 /* judgements after which a server without a limit gets one */
+#define STEP_LEAST 0.5  /* of the limit, in one judgement */
 #define STEP_MOST 1.25
-#define LIMIT_LEAST 24.0        /* that wait for their head; balancing.md says 32, of all in flight */
+#define REACHED 1.1      /* times the limit still wait there: it is not lowered further */
+#define LIMIT_LEAST 24.0 /* that wait for their head; balancing.md says 32, of all in flight */
+#define LIMIT_MOST 1000.0
 #define OPENS_AFTER_US 1000000u /* without a judgement that answers take too long */
+#define TRIAL_AFTER_US 3000000u /* of a limit that stays; then after twice the time each, up to: */
+#define TRIAL_AFTER_MOST_US 60000000u
+#define TRIAL_FACTOR 2.0
+#define TRIAL_LONGER 1.3  /* a queue of twice the length takes twice as long; this is not more than chance */
+#define TRIAL_BINDING 0.7 /* of its limit has to be used, or the trial shows nothing */
 #define TOLD_EVERY_US 10000000u
 
-/* What a judgement found, for the log. */
-struct judgement {
-    double median_us, usual_us;
-    unsigned before, after;
-    bool lowered, tell;
+/* What the answers since the last judgement show. */
+struct window {
+    double answers, median_us, least_us;
+    unsigned awaiting;
+    uint64_t now_us;
 };
+/* What a judgement made of it, for the log. */
+enum limit_change { LIMIT_SAME, LIMIT_LOWERED, LIMIT_LIFTED };
 
-void limit_gather(struct server_limit *limit, double answers, double logs, uint64_t now_us)
+void limit_gather(struct server_limit *limit, double answers, double logs, uint64_t least_us, uint64_t now_us)
 {
+    if (answers == 0 || now_us < limit->deaf_until_us)
+        return;
     if (limit->answers == 0 || now_us > limit->since_us + STALE_US) {
         limit->since_us = now_us;
         limit->answers = limit->logs = 0;
+        limit->least_us = least_us;
     }
     limit->answers += answers;
     limit->logs += logs;
+    if (least_us < limit->least_us)
+        limit->least_us = least_us;
 }
 
-static void usual_follow(struct server_limit *limit, double median_us, uint64_t now_us)
+static double limit_usual(const struct server_limit *limit)
+{
+    return limit->usual_us > USUAL_LEAST_US ? limit->usual_us : USUAL_LEAST_US;
+}
+
+static void usual_follow(struct server_limit *limit, const struct window *window)
 {
     if (limit->usual_us == 0)
-        limit->usual_us = median_us;
-    else if (now_us > limit->usual_at_us)
-        limit->usual_us *= exp((double)(now_us - limit->usual_at_us) / USUAL_RISES_US);
-    limit->usual_at_us = now_us;
-    if (median_us < limit->usual_us)
-        limit->usual_us -= USUAL_FALLS * (limit->usual_us - median_us);
+        limit->usual_us = window->median_us;
+    else if (window->now_us > limit->usual_at_us)
+        limit->usual_us *= exp((double)(window->now_us - limit->usual_at_us) / USUAL_RISES_US);
+    limit->usual_at_us = window->now_us;
+    if (window->median_us < limit->usual_us)
+        limit->usual_us -= USUAL_FALLS * (limit->usual_us - window->median_us);
 }
 
 static double limit_next(double limit, double ratio, unsigned awaiting)
@@ -63,83 +90,159 @@ static double limit_next(double limit, double ratio, unsigned awaiting)
     if (ratio > 1 && awaiting < limit / 2)
         return limit; /* it was not the limit that kept them few */
     double next = 0.5 * limit + 0.5 * (limit * ratio + sqrt(limit));
-    return next < LIMIT_LEAST ? LIMIT_LEAST : next > SERVER_LIMIT_MOST ? SERVER_LIMIT_MOST : next;
+    return next < LIMIT_LEAST ? LIMIT_LEAST : next > LIMIT_MOST ? LIMIT_MOST : next;
 }
 
-/* The median is known. True: the limit holds. */
-static bool limit_follow(struct server_limit *limit, double median_us, unsigned awaiting, uint64_t now_us)
+/* Without a limit. */
+static enum limit_change limit_watch(struct server_limit *limit, const struct window *window, double ratio)
 {
-    usual_follow(limit, median_us, now_us);
-    double ratio = PATIENCE * limit->usual_us / median_us;
-    bool open = limit->slow_at_us == 0;
+    double came = (double)window->awaiting - (double)limit->awaiting_before + window->answers;
+    bool slow = ratio < 1 && window->least_us > limit_usual(limit) && came > DRAINS * window->answers;
+    limit->slow_in_a_row = slow ? limit->slow_in_a_row + 1 : 0;
+    if (limit->slow_in_a_row < SLOW_IN_A_ROW)
+        return LIMIT_SAME;
+    limit->slow_in_a_row = 0;
+    limit->holds = true;
+    limit->slow_at_us = window->now_us;
+    limit->trial_after_us = TRIAL_AFTER_US;
+    limit->trial_at_us = window->now_us + limit->trial_after_us;
+    limit->value = limit_next(window->awaiting, ratio, window->awaiting);
+    return LIMIT_LOWERED;
+}
+
+/* Lets go of twice as many, and waits until answers are to those. */
+static void trial_begin(struct server_limit *limit, const struct window *window)
+{
+    limit->tries = true;
+    limit->trial_median_us = window->median_us;
+    limit->trial_value = limit->value;
+    limit->value = fmin(limit->value * TRIAL_FACTOR, LIMIT_MOST);
+    limit->deaf_until_us = window->now_us + (uint64_t)(2 * window->median_us) + SCORE_TICK_US;
+}
+
+static enum limit_change trial_end(struct server_limit *limit, const struct window *window)
+{
+    limit->tries = false;
+    if (window->median_us < TRIAL_LONGER * limit->trial_median_us &&
+        window->awaiting > TRIAL_BINDING * limit->value) {
+        limit->holds = false;
+        limit->usual_us = window->median_us;
+        return LIMIT_LIFTED;
+    }
+    limit->value = limit->trial_value;
+    limit->trial_after_us *= 2;
+    if (limit->trial_after_us > TRIAL_AFTER_MOST_US)
+        limit->trial_after_us = TRIAL_AFTER_MOST_US;
+    limit->trial_at_us = window->now_us + limit->trial_after_us;
+    return LIMIT_SAME;
+}
+
+/* With one. */
+static enum limit_change limit_hold(struct server_limit *limit, const struct window *window, double ratio)
+{
     if (ratio < 1)
-        limit->slow_at_us = now_us;
-    if (open)
-        limit->value = awaiting < SERVER_LIMIT_FIRST  ? SERVER_LIMIT_FIRST
-                       : awaiting < SERVER_LIMIT_MOST ? awaiting
-                                                      : SERVER_LIMIT_MOST;
-    if (limit->slow_at_us != 0)
-        limit->value = limit_next(limit->value, ratio, awaiting);
-    if (now_us > limit->slow_at_us + OPENS_AFTER_US)
-        limit->slow_at_us = 0;
-    return limit->slow_at_us != 0;
+        limit->slow_at_us = window->now_us;
+    if (window->now_us > limit->slow_at_us + OPENS_AFTER_US) {
+        limit->holds = limit->tries = false;
+        return LIMIT_SAME;
+    }
+    if (limit->tries)
+        return trial_end(limit, window);
+    if (ratio < 1 && window->now_us >= limit->trial_at_us) {
+        trial_begin(limit, window);
+        return LIMIT_SAME;
+    }
+    if (ratio < 1 && window->awaiting > REACHED * limit->value)
+        return LIMIT_SAME; /* what is answered was let through before */
+    double before = limit->value;
+    limit->value = limit_next(limit->value, ratio, window->awaiting);
+    return limit->value < before ? LIMIT_LOWERED : LIMIT_SAME;
+}
+
+/* Under the lock. False: there are not enough answers yet. */
+static bool window_close(struct server *server, uint64_t now_us, struct window *window)
+{
+    struct server_limit *limit = &server->limiting;
+    if (limit->answers < ANSWERS_LEAST / 2)
+        return false;
+    int32_t awaiting = atomic_load_explicit(&server->awaiting, memory_order_relaxed);
+    *window = (struct window){.answers = limit->answers,
+                              .median_us = exp(limit->logs / limit->answers),
+                              .least_us = (double)limit->least_us,
+                              .awaiting = awaiting > 0 ? (unsigned)awaiting : 0,
+                              .now_us = now_us};
+    if (limit->answers < ANSWERS_LEAST &&
+        (limit->usual_us == 0 || window->median_us < NO_DOUBT * PATIENCE * limit_usual(limit)))
+        return false;
+    limit->answers = limit->logs = 0;
+    return true;
 }
 
 /* Under the lock. */
-static struct judgement judge(struct server *server, uint64_t now_us)
+static enum limit_change judge(struct server *server, const struct window *window)
 {
     struct server_limit *limit = &server->limiting;
-    uint32_t before = atomic_load_explicit(&server->limit, memory_order_relaxed);
-    int32_t load = atomic_load_explicit(&server->awaiting, memory_order_relaxed);
-    unsigned awaiting = load > 0 ? (unsigned)load : 0;
-    bool open = (before & SERVER_LIMIT_OPEN) != 0;
-    struct judgement found = {.before = open ? awaiting : before, .after = before & ~SERVER_LIMIT_OPEN};
-    if (limit->answers < ANSWERS_LEAST / 2)
-        return found;
-    found.median_us = exp(limit->logs / limit->answers);
-    if (limit->answers < ANSWERS_LEAST &&
-        (limit->usual_us == 0 || found.median_us < NO_DOUBT * PATIENCE * limit->usual_us))
-        return found;
-    limit->answers = limit->logs = 0;
-    bool holds = limit_follow(limit, found.median_us, awaiting, now_us);
-    found.after = (unsigned)limit->value;
-    found.usual_us = limit->usual_us;
-    atomic_store_explicit(&server->limit, (uint16_t)(found.after | (holds ? 0 : SERVER_LIMIT_OPEN)),
+    usual_follow(limit, window);
+    double ratio = PATIENCE * limit_usual(limit) / window->median_us;
+    enum limit_change change =
+        limit->holds ? limit_hold(limit, window, ratio) : limit_watch(limit, window, ratio);
+    limit->awaiting_before = window->awaiting;
+    atomic_store_explicit(&server->limit, limit->holds ? (uint16_t)limit->value : SERVER_LIMIT_OPEN,
                           memory_order_relaxed);
-    found.lowered = holds && (open || found.after < found.before);
-    /* Only one that is felt is worth a word. */
-    found.tell = found.lowered && awaiting >= found.after &&
-                 (limit->told_us == 0 || now_us > limit->told_us + TOLD_EVERY_US);
-    if (found.tell)
-        limit->told_us = now_us;
-    return found;
+    return change;
 }
 
-static void limit_log(struct server *server, const struct judgement *found)
+/* Under the lock. Only a limit that is felt is worth a word, and one now and then. */
+static bool is_worth_a_word(struct server_limit *limit, enum limit_change change, const struct window *window)
 {
-    const struct log_pair pairs[] = {KV("pool", server->pool_name),
-                                     KV("server", server->name),
-                                     KV_NUMBER("from", found->before),
-                                     KV_NUMBER("to", found->after),
-                                     KV_NUMBER("median_us", (uint64_t)found->median_us),
-                                     KV_NUMBER("usual_us", (uint64_t)found->usual_us),
-                                     KV_NONE};
+    if (change == LIMIT_SAME || (change == LIMIT_LOWERED && window->awaiting < (unsigned)limit->value))
+        return false;
+    if (change == LIMIT_LOWERED && limit->told_us != 0 && window->now_us < limit->told_us + TOLD_EVERY_US)
+        return false;
+    limit->told_us = change == LIMIT_LOWERED ? window->now_us : 0;
+    return true;
+}
+
+static void limit_log(struct server *server, enum limit_change change, const struct window *window,
+                      unsigned before, double usual_us)
+{
+    uint16_t after = atomic_load_explicit(&server->limit, memory_order_relaxed);
+    struct log_pair pairs[] = {KV("pool", server->pool_name),
+                               KV("server", server->name),
+                               KV_NUMBER("from", before == SERVER_LIMIT_OPEN ? window->awaiting : before),
+                               KV_NUMBER("to", after),
+                               KV_NUMBER("median_us", (uint64_t)window->median_us),
+                               KV_NUMBER("usual_us", (uint64_t)usual_us),
+                               KV_NONE};
+    if (change == LIMIT_LIFTED)
+        pairs[3] = (struct log_pair)KV("to", "off");
     if (LOG_LEVEL_WARN >= log_level)
-        log_write(&server->limit_site, LOG_LEVEL_WARN, "balance", "limit lowered", pairs);
+        log_write(&server->limit_site, LOG_LEVEL_WARN, "balance",
+                  change == LIMIT_LOWERED ? "limit lowered"
+                                          : "limit lifted: twice as many at once take no longer each",
+                  pairs);
+}
+
+static void server_judge(struct server *server, uint64_t now_us)
+{
+    struct server_limit *limit = &server->limiting;
+    unsigned before = atomic_load_explicit(&server->limit, memory_order_relaxed);
+    struct window window;
+    score_lock(&server->score);
+    bool closed = window_close(server, now_us, &window);
+    double usual_us = limit_usual(limit); /* that it was judged by, or nearly so */
+    enum limit_change change = closed ? judge(server, &window) : LIMIT_SAME;
+    bool tell = closed && is_worth_a_word(limit, change, &window);
+    score_unlock(&server->score);
+    counter_add(COUNTER_limits_lowered, change == LIMIT_LOWERED);
+    counter_add(COUNTER_limits_lifted, change == LIMIT_LIFTED);
+    if (tell)
+        limit_log(server, change, &window, before, usual_us);
 }
 
 void limit_judge(const struct pool *pool, uint64_t now_us)
 {
-    for (size_t i = 0; pool->adapts && i < pool->servers_count; i++) {
-        struct server *server = pool->servers[i].server;
-        if (pool->servers[i].max_connections != SERVER_ADAPTS)
-            continue;
-        score_lock(&server->score);
-        struct judgement found = judge(server, now_us);
-        score_unlock(&server->score);
-        if (found.lowered)
-            counter_add(COUNTER_limits_lowered, 1);
-        if (found.tell)
-            limit_log(server, &found);
-    }
+    for (size_t i = 0; pool->adapts && i < pool->servers_count; i++)
+        if (pool->servers[i].max_connections == SERVER_ADAPTS)
+            server_judge(pool->servers[i].server, now_us);
 }

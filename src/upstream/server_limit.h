@@ -12,8 +12,10 @@
 
 struct pool;
 
-/* More answers, with the sum of the logarithms of their times; the caller holds the score's lock. */
-void limit_gather(struct server_limit *limit, double answers, double logs, uint64_t now_us);
+/* More answers, with the sum of the logarithms of their times in microseconds and the least of these; the
+ * caller holds the score's lock. */
+void limit_gather(struct server_limit *limit, double answers, double logs, uint64_t least_us,
+                  uint64_t now_us);
 /* Once each SCORE_TICK_US, by one worker. */
 void limit_judge(const struct pool *pool, uint64_t now_us);
 

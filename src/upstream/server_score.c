@@ -13,9 +13,13 @@
 #include "upstream/pool.h"
 #include "upstream/server_limit.h"
 
-#define MEMORY_US 2e6        /* tau of the decay: an answer counts 1/e after 2 s */
-#define ANSWERS_MOST 200.0   /* heavy traffic does not make history immovable; with tau: forgotten in 8 s */
-#define SHRINK 3.0           /* answers' worth of belief that a server is average */
+#define MEMORY_US 2e6      /* tau of the decay: an answer counts 1/e after 2 s */
+#define ANSWERS_MOST 200.0 /* heavy traffic does not make history immovable; with tau: forgotten in 8 s */
+#define SHRINK 3.0         /* answers' worth of belief that a server is average, and in: */
+#define VARIANCE 1.0       /* of ln(time to the head), where little is known */
+#define DOUBT_LEAST                                                                                          \
+    0.1                      /* answers' worth, however plain a difference: so a sick server is tried again, \
+                                some 8 s after one answer of it and some 20 s after many */
 #define SLOWNESS_POWER 1.5   /* of the ratio to the pool's mean: sheds load faster than in proportion */
 #define SLOWNESS_STEP 0.1    /* of ln T: equals tie, and are told apart by requests in flight alone */
 #define SLOWNESS_MOST 4.1589 /* |ln T|: 64 at most; 1/8 at least: */
@@ -25,7 +29,9 @@
 #define BEST_RISES \
     0.1 /* a minute, of the least mean logarithm: what was once fast is forgotten (balancing.md 7) */
 #define QUEUES_AT 0.0953 /* ln 1.1 */
-#define KNOWN 1.0        /* answers from which on a server has a say in what is normal */
+#define SLOW_AT_ONCE \
+    2.0 /* times what most answers take: told before the next tick, so that a sick server is tried once */
+#define KNOWN 1.0 /* answers from which on a server has a say in what is normal */
 
 void score_lock(struct server_score *score)
 {
@@ -80,7 +86,7 @@ void score_fold(struct score_cell *cell, struct server *server)
     score->all_answers += (uint64_t)cell->answers;
     score->all_errors += (uint64_t)cell->errors;
     limit_gather(&server->limiting, (double)(cell->answers - cell->errors + cell->timeouts),
-                 cell->logs + cell->timeout_logs, cell->last_us);
+                 cell->logs + cell->timeout_logs, cell->least_us, cell->last_us);
     if (score->answers > ANSWERS_MOST)
         score_scale(score, ANSWERS_MOST / score->answers);
     score_unlock(score);
@@ -100,13 +106,19 @@ static float surcharge_of(const struct score_view *view, double normal)
     return excess > 0 ? (float)(ERROR_WORTH * excess) : 0;
 }
 
-/* T: a power of how much slower than the mean, as far as there are answers to believe it. */
-static float slowness_of(const struct score_view *view, double mean)
+/* T: a power of how much slower than the mean, as far as there are answers to believe it: a mean of `good`
+ * answers is off by chance, with a variance of variance / good, and of a difference that part is believed
+ * that this does not explain (James and Stein). The shrinkage of balancing.md 5, good / (good + 3), doubts
+ * plain differences as much as small ones: a server ten times slower than the others was tried twice a
+ * second, and is now once in five to eight seconds. */
+static float slowness_of(const struct score_view *view, double mean, double variance)
 {
     double good = view->answers - view->errors;
     if (good < 1e-3)
         return 1;
-    double slow = SLOWNESS_POWER * (view->logs / good - mean) * good / (good + SHRINK);
+    double difference = view->logs / good - mean, square = difference * difference;
+    double doubt = square > 0 ? fmax(variance / square, DOUBT_LEAST) : 0; /* in answers */
+    double slow = SLOWNESS_POWER * difference * good / (good + doubt);
     slow = slow > SLOWNESS_MOST ? SLOWNESS_MOST : slow < SLOWNESS_LEAST ? SLOWNESS_LEAST : slow;
     return (float)exp(SLOWNESS_STEP * round(slow / SLOWNESS_STEP));
 }
@@ -118,19 +130,41 @@ static void score_errors_now(const struct pool_shared *shared, struct server *se
     atomic_store_explicit(&server->surcharge, surcharge_of(&view, normal), memory_order_relaxed);
 }
 
-void score_answered(struct score_cell *cell, uint64_t waited_us, uint64_t now_us)
+static void cell_least(struct score_cell *cell, uint64_t waited_us)
+{
+    if (cell->least_us == 0 || waited_us < cell->least_us)
+        cell->least_us = waited_us > 0 ? waited_us : 1;
+}
+
+static void score_slowness_now(const struct pool_shared *shared, struct server *server, uint64_t now_us)
+{
+    struct score_view view = score_view(server, now_us);
+    double mean = (double)atomic_load_explicit(&shared->mean_log, memory_order_relaxed);
+    double variance = (double)atomic_load_explicit(&shared->variance, memory_order_relaxed);
+    atomic_store_explicit(&server->slowness, slowness_of(&view, mean, variance), memory_order_relaxed);
+}
+
+void score_answered(struct score_cell *cell, const struct pool_shared *shared, struct server *server,
+                    uint64_t waited_us, uint64_t now_us)
 {
     double log_waited = log(waited_us > 0 ? (double)waited_us : 1);
+    uint32_t silence_us = atomic_load_explicit(&shared->silence_us, memory_order_relaxed);
     cell->answers++;
     cell->logs += log_waited;
     cell->squares += log_waited * log_waited;
     cell->last_us = now_us;
+    cell_least(cell, waited_us);
+    if (LIKELY(silence_us == 0 || waited_us < SLOW_AT_ONCE * silence_us))
+        return;
+    score_fold(cell, server);
+    score_slowness_now(shared, server, now_us);
 }
 
 void score_timed_out(struct score_cell *cell, uint64_t waited_us)
 {
     cell->timeouts++;
     cell->timeout_logs += log(waited_us > 0 ? (double)waited_us : 1);
+    cell_least(cell, waited_us);
 }
 
 void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server,
@@ -207,6 +241,9 @@ static double logs_mean(const struct score_view *views, size_t count, struct poo
     bool known = good >= SHRINK;
     double mean = good > 0 ? logs / good : 0, variance = known ? squares / good - mean * mean : 0;
     double deviation = variance > 0 ? sqrt(variance) : 0;
+    double believed = (fmax(variance, 0) * good + VARIANCE * SHRINK) / (good + SHRINK);
+    atomic_store_explicit(&shared->mean_log, (float)mean, memory_order_relaxed);
+    atomic_store_explicit(&shared->variance, (float)believed, memory_order_relaxed);
     const struct {
         _Atomic uint32_t *time;
         double logarithm;
@@ -227,10 +264,12 @@ void score_pool(const struct pool *pool, uint64_t now_us)
     for (size_t i = 0; i < count; i++)
         views[i] = score_view(pool->servers[i].server, now_us);
     double mean = logs_mean(views, count, pool->shared, now_us), normal = errors_normal(views, count, rates);
+    double variance = (double)atomic_load_explicit(&pool->shared->variance, memory_order_relaxed);
     atomic_store_explicit(&pool->shared->normal_errors, (float)normal, memory_order_relaxed);
     for (size_t i = 0; i < count; i++) {
         struct server *server = pool->servers[i].server;
-        atomic_store_explicit(&server->slowness, slowness_of(&views[i], mean), memory_order_relaxed);
+        atomic_store_explicit(&server->slowness, slowness_of(&views[i], mean, variance),
+                              memory_order_relaxed);
         atomic_store_explicit(&server->surcharge, surcharge_of(&views[i], normal), memory_order_relaxed);
     }
     free(rates);

@@ -22,10 +22,12 @@ struct score_cell {
     double logs, squares;
     float timeouts; /* and refusals, which are errors too; for server_limit.c */
     double timeout_logs;
+    uint64_t least_us; /* of answers and timeouts; 0: none */
     uint64_t last_us;
 };
-/* An answer's head came after so long. */
-void score_answered(struct score_cell *cell, uint64_t waited_us, uint64_t now_us);
+/* An answer's head came after so long. When that is much too long, the next choice knows. */
+void score_answered(struct score_cell *cell, const struct pool_shared *shared, struct server *server,
+                    uint64_t waited_us, uint64_t now_us);
 /* An attempt came to nothing by the server's doing: what its error costs in the next choice is told at once.
  */
 void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server,

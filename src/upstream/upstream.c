@@ -123,7 +123,7 @@ static void waiter_chosen(struct upstream_waiter *waiter, struct server *server,
 
 static bool waiter_take(struct upstream_waiter *waiter, const struct pool_server *member, uint64_t now_us)
 {
-    if (!server_has_room(member->server, member->max_connections, now_us) ||
+    if (!server_has_room(member->server, member->max_connections) ||
         !server_reserve(member->server, member->max_connections))
         return false;
     waiter_chosen(waiter, member->server, now_us);
@@ -314,7 +314,8 @@ void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *wait
     ejection_success(waiter->server);
     if (since_us == 0)
         return;
-    score_answered(&upstreams_server(upstreams, waiter->server)->cell, now_us - since_us, now_us);
+    score_answered(&upstreams_server(upstreams, waiter->server)->cell, waiter->pool->shared, waiter->server,
+                   now_us - since_us, now_us);
     pool_entry_score(upstreams_pool(upstreams, pool->shared->number), pool, now_us);
 }
 

@@ -182,7 +182,7 @@ static void balance(enum balance_kind kind, size_t servers_count, unsigned count
     rng_seed_with(&rng, 7);
     for (size_t i = 0; i < servers_count; i++) {
         servers[i].slowness = 1;
-        servers[i].limit = SERVER_LIMIT_FIRST | SERVER_LIMIT_OPEN;
+        servers[i].limit = SERVER_LIMIT_OPEN;
         members[i] =
             (struct pool_server){.server = &servers[i], .weight = 1, .max_connections = SERVER_ADAPTS};
     }

@@ -118,7 +118,7 @@ static void traffic(struct bench *bench, unsigned server, unsigned good, unsigne
 {
     struct score_cell cell = {.answers = 0};
     for (unsigned i = 0; i < good; i++)
-        score_answered(&cell, 1000, bench->now_us);
+        score_answered(&cell, &bench->shared, &bench->servers[server], 1000, bench->now_us);
     for (unsigned i = 0; i < bad; i++)
         score_failed(&cell, &bench->shared, &bench->servers[server], bench->now_us);
     score_fold(&cell, &bench->servers[server]);

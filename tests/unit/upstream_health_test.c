@@ -212,7 +212,7 @@ static void traffic(struct bench *bench, unsigned answers, unsigned errors)
 {
     struct score_cell cell = {.answers = 0};
     for (unsigned i = 0; i < answers - errors; i++)
-        score_answered(&cell, 1000, loop_now_us(bench->loop));
+        score_answered(&cell, bench->pool.shared, bench->member.server, 1000, loop_now_us(bench->loop));
     for (unsigned i = 0; i < errors; i++)
         score_failed(&cell, bench->pool.shared, bench->member.server, loop_now_us(bench->loop));
     score_fold(&cell, bench->member.server);

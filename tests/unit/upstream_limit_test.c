@@ -23,7 +23,7 @@ static void bench_begin(struct bench *bench)
     memset(bench, 0, sizeof *bench);
     bench->now_us = 1000000 * (uint64_t)MILLISECOND;
     bench->server.slowness = 1;
-    bench->server.limit = SERVER_LIMIT_FIRST | SERVER_LIMIT_OPEN;
+    bench->server.limit = SERVER_LIMIT_OPEN;
     bench->server.pool_name = "api";
     bench->server.name = "a";
     bench->member =
@@ -43,7 +43,7 @@ static unsigned window(struct bench *bench, unsigned count, uint64_t waited_us, 
     struct score_cell cell = {.answers = 0};
     bench->server.awaiting = awaiting;
     for (unsigned i = 0; i < count; i++)
-        score_answered(&cell, waited_us, bench->now_us);
+        score_answered(&cell, &bench->shared, &bench->server, waited_us, bench->now_us);
     score_fold(&cell, &bench->server);
     bench->now_us += 100 * MILLISECOND;
     limit_judge(&bench->pool, bench->now_us);
@@ -58,12 +58,18 @@ static unsigned windows(struct bench *bench, unsigned times, unsigned count, uin
     return bench->server.limit;
 }
 
-static bool has_room(const struct bench *bench, int32_t awaiting, uint64_t heard_before_us)
+static bool has_room(const struct bench *bench, int32_t awaiting)
 {
     struct server server = bench->server;
     server.awaiting = awaiting;
-    server.heard_us = (uint32_t)(bench->now_us - heard_before_us);
-    return server_has_room(&server, SERVER_ADAPTS, bench->now_us);
+    return server_has_room(&server, SERVER_ADAPTS);
+}
+
+/* 10 ms are usual; then twenty times as long. */
+static void bench_lower(struct bench *bench)
+{
+    (void)window(bench, 50, 10 * MILLISECOND, 24);
+    assert_int_equal(windows(bench, 25, 50, 200 * MILLISECOND, 24), 24);
 }
 
 static void quick_answers_speak_against_a_limit(void **state)
@@ -73,14 +79,49 @@ static void quick_answers_speak_against_a_limit(void **state)
     bench_begin(&bench);
     /* Three times the usual is still no queue. */
     for (unsigned i = 0; i < 100; i++)
-        assert_int_equal(window(&bench, 50, (i % 2 == 0 ? 10 : 30) * MILLISECOND, 31),
-                         SERVER_LIMIT_FIRST | SERVER_LIMIT_OPEN);
-    assert_true(has_room(&bench, SERVER_LIMIT_MOST - 1, 0));
-    assert_false(has_room(&bench, SERVER_LIMIT_MOST, 0));
-    /* But silence speaks for one. */
-    assert_true(has_room(&bench, SERVER_LIMIT_FIRST, 999999));
-    assert_false(has_room(&bench, SERVER_LIMIT_FIRST, 1000000));
-    assert_true(has_room(&bench, SERVER_LIMIT_FIRST - 1, 1000000));
+        assert_int_equal(window(&bench, 50, (i % 2 == 0 ? 10 : 30) * MILLISECOND, 31), SERVER_LIMIT_OPEN);
+    assert_true(has_room(&bench, 50000));
+    bench_end(&bench);
+}
+
+/* Ten times the usual, but nobody is hurt by a wait of 19 ms. */
+static void a_quick_server_has_some_milliseconds_free(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    (void)window(&bench, 50, MILLISECOND / 2, 64);
+    assert_int_equal(windows(&bench, 10, 50, 19 * MILLISECOND, 640), SERVER_LIMIT_OPEN);
+    assert_in_range(windows(&bench, 3, 50, 30 * MILLISECOND, 640), 24, 640);
+    bench_end(&bench);
+}
+
+static void a_few_slow_requests_among_others_are_no_queue(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    (void)window(&bench, 50, 10 * MILLISECOND, 64);
+    for (unsigned i = 0; i < 100; i++) {
+        struct score_cell cell = {.answers = 0};
+        score_answered(&cell, &bench.shared, &bench.server, 9 * MILLISECOND, bench.now_us);
+        score_fold(&cell, &bench.server);
+        assert_int_equal(window(&bench, 49, 1000 * MILLISECOND, 64), SERVER_LIMIT_OPEN);
+    }
+    bench_end(&bench);
+}
+
+/* As many are answered as come, or more: the server works a burst off. */
+static void a_queue_that_drains_is_left_alone(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    (void)window(&bench, 50, 10 * MILLISECOND, 0);
+    for (int32_t awaiting = 2000; awaiting >= 0; awaiting -= 40)
+        assert_int_equal(window(&bench, 50, 300 * MILLISECOND, awaiting), SERVER_LIMIT_OPEN);
+    (void)windows(&bench, 3, 50, 300 * MILLISECOND, 100);
+    assert_true(bench.server.limit < 100);
     bench_end(&bench);
 }
 
@@ -90,12 +131,16 @@ static void it_falls_when_requests_wait_there_down_to_a_floor(void **state)
     struct bench bench;
     bench_begin(&bench);
     (void)window(&bench, 50, 10 * MILLISECOND, 60);
+    assert_int_equal(window(&bench, 50, 80 * MILLISECOND, 400), SERVER_LIMIT_OPEN); /* once is chance */
     /* Eight times as long, against four that are allowed: 0.5 * 400 + 0.5 * (400 * 0.5 + 20), from what it
      * has */
     assert_int_equal(window(&bench, 50, 80 * MILLISECOND, 400), 310);
-    assert_false(has_room(&bench, 310, 0));
-    assert_true(has_room(&bench, 309, 2000000));
-    assert_int_equal(windows(&bench, 60, 50, 200 * MILLISECOND, 1000), 24);
+    assert_false(has_room(&bench, 310));
+    assert_true(has_room(&bench, 309));
+    /* No further before the server has no more than that. */
+    assert_int_equal(windows(&bench, 5, 50, 200 * MILLISECOND, 342), 310);
+    assert_in_range(window(&bench, 50, 200 * MILLISECOND, 310), 200, 260);
+    assert_int_equal(windows(&bench, 18, 50, 200 * MILLISECOND, 24), 24);
     bench_end(&bench);
 }
 
@@ -104,16 +149,14 @@ static void it_grows_while_answers_are_quick_until_it_is_opened(void **state)
     (void)state;
     struct bench bench;
     bench_begin(&bench);
-    (void)window(&bench, 50, 10 * MILLISECOND, 64);
-    (void)windows(&bench, 50, 50, 200 * MILLISECOND, 64);
-    assert_int_equal(bench.server.limit, 24);
+    bench_lower(&bench);
     /* 0.5 * 24 + 0.5 * (24 * 1.25 + 4.9) */
     assert_int_equal(window(&bench, 50, 10 * MILLISECOND, 24), 29);
     assert_int_equal(window(&bench, 50, 10 * MILLISECOND, 14), 29); /* not felt */
     (void)windows(&bench, 8, 50, 10 * MILLISECOND, 1000);
     assert_in_range(bench.server.limit, 80, 400);
     (void)window(&bench, 50, 10 * MILLISECOND, 20);
-    assert_int_equal(bench.server.limit & SERVER_LIMIT_OPEN, SERVER_LIMIT_OPEN);
+    assert_int_equal(bench.server.limit, SERVER_LIMIT_OPEN);
     bench_end(&bench);
 }
 
@@ -123,17 +166,21 @@ static void few_answers_are_judged_when_they_are_enough(void **state)
     struct bench bench;
     bench_begin(&bench);
     (void)window(&bench, 50, 10 * MILLISECOND, 64);
-    (void)windows(&bench, 3, 5, 50 * MILLISECOND, 64);
-    assert_int_equal(bench.server.limit, SERVER_LIMIT_FIRST | SERVER_LIMIT_OPEN);
-    assert_in_range(window(&bench, 5, 50 * MILLISECOND, 64), 24, 63);
+    (void)windows(&bench, 7, 5, 50 * MILLISECOND, 64);
+    assert_int_equal(bench.server.limit, SERVER_LIMIT_OPEN);
+    unsigned before = window(&bench, 5, 50 * MILLISECOND, 64);
+    assert_in_range(before, 24, 63);
     /* Those of long ago are not put together with new ones. */
-    unsigned before = windows(&bench, 3, 5, 50 * MILLISECOND, 64);
+    (void)windows(&bench, 3, 5, 50 * MILLISECOND, 64);
     bench.now_us += 31000 * MILLISECOND;
     assert_int_equal(window(&bench, 5, 50 * MILLISECOND, 64), before);
+    bench_end(&bench);
     /* Half as many will do where there is no doubt. */
-    bench.now_us += 31000 * MILLISECOND;
-    assert_int_equal(window(&bench, 9, 200 * MILLISECOND, 64), before);
-    assert_true(window(&bench, 1, 200 * MILLISECOND, 64) < before);
+    bench_begin(&bench);
+    (void)window(&bench, 50, 10 * MILLISECOND, 64);
+    (void)window(&bench, 10, 200 * MILLISECOND, 64);
+    assert_int_equal(window(&bench, 9, 200 * MILLISECOND, 64), SERVER_LIMIT_OPEN);
+    assert_in_range(window(&bench, 1, 200 * MILLISECOND, 64), 24, 63);
     bench_end(&bench);
 }
 
@@ -145,14 +192,61 @@ static void timeouts_count_as_answers_that_took_so_long(void **state)
     (void)window(&bench, 50, 10 * MILLISECOND, 64);
     struct score_cell cell = {.answers = 0};
     /* Errors that came at once say nothing about waiting. */
-    for (unsigned i = 0; i < 20; i++)
+    for (unsigned i = 0; i < 40; i++)
         score_failed(&cell, &bench.shared, &bench.server, bench.now_us);
-    assert_int_equal(window(&bench, 0, 0, 64), SERVER_LIMIT_FIRST | SERVER_LIMIT_OPEN);
-    for (unsigned i = 0; i < 20; i++) {
-        score_timed_out(&cell, 2000 * MILLISECOND);
-        score_failed(&cell, &bench.shared, &bench.server, bench.now_us);
+    assert_int_equal(windows(&bench, 2, 0, 0, 64), SERVER_LIMIT_OPEN);
+    for (unsigned times = 0; times < 2; times++) {
+        for (unsigned i = 0; i < 20; i++) {
+            score_timed_out(&cell, 2000 * MILLISECOND);
+            score_failed(&cell, &bench.shared, &bench.server, bench.now_us);
+        }
+        (void)window(&bench, 0, 0, 64);
     }
-    assert_in_range(window(&bench, 0, 0, 64), 24, 63);
+    assert_in_range(bench.server.limit, 24, 63);
+    bench_end(&bench);
+}
+
+/* 3 s after it came: 48 instead of 24, and what is answered by then is not to them. */
+static void trial_begins(struct bench *bench)
+{
+    unsigned tries = 0;
+    while (bench->server.limit == 24 && tries++ < 100)
+        (void)window(bench, 50, 200 * MILLISECOND, 24);
+    assert_in_range(tries, 4, 40);
+    assert_int_equal(bench->server.limit, 48);
+    /* 2 * 200 ms and a tick */
+    assert_int_equal(windows(bench, 5, 50, 10 * MILLISECOND, 48), 48);
+}
+
+static void a_limit_that_does_not_help_is_lifted(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench_lower(&bench);
+    trial_begins(&bench);
+    /* Twice as many take as long each: they do not wait for each other. */
+    assert_int_equal(window(&bench, 50, 220 * MILLISECOND, 48), SERVER_LIMIT_OPEN);
+    /* And that is the usual now. */
+    assert_int_equal(windows(&bench, 50, 50, 700 * MILLISECOND, 500), SERVER_LIMIT_OPEN);
+    assert_in_range(windows(&bench, 3, 50, 1500 * MILLISECOND, 500), 24, 499);
+    bench_end(&bench);
+}
+
+static void a_limit_that_helps_stays(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench_lower(&bench);
+    trial_begins(&bench);
+    assert_int_equal(window(&bench, 50, 390 * MILLISECOND, 48), 24); /* a queue of twice the length */
+    /* The next trial is after 6 s, not 3. */
+    assert_int_equal(windows(&bench, 59, 50, 200 * MILLISECOND, 24), 24);
+    assert_int_equal(windows(&bench, 3, 50, 200 * MILLISECOND, 24), 48);
+    /* One that nobody needed shows nothing. */
+    (void)windows(&bench, 5, 50, 200 * MILLISECOND, 30);
+    assert_int_equal(window(&bench, 50, 200 * MILLISECOND, 30), 24);
     bench_end(&bench);
 }
 
@@ -163,9 +257,9 @@ static void what_is_usual_is_learned_anew(void **state)
     struct bench bench;
     bench_begin(&bench);
     (void)window(&bench, 50, 10 * MILLISECOND, 64);
-    assert_int_equal(windows(&bench, 100, 50, 100 * MILLISECOND, 64), 24);
-    (void)windows(&bench, 3000, 50, 100 * MILLISECOND, 64);
-    assert_int_equal(bench.server.limit & SERVER_LIMIT_OPEN, SERVER_LIMIT_OPEN);
+    assert_int_equal(windows(&bench, 20, 50, 100 * MILLISECOND, 10), 24);
+    (void)windows(&bench, 3000, 50, 100 * MILLISECOND, 10); /* too few for a trial to show anything */
+    assert_int_equal(bench.server.limit, SERVER_LIMIT_OPEN);
     bench_end(&bench);
 }
 
@@ -174,8 +268,9 @@ static void other_limits_are_left_alone(void **state)
     (void)state;
     struct bench bench;
     bench_begin(&bench);
+    (void)window(&bench, 50, 10 * MILLISECOND, 64);
     bench.member.max_connections = 5;
-    assert_int_equal(windows(&bench, 5, 50, 10 * MILLISECOND, 64), SERVER_LIMIT_FIRST | SERVER_LIMIT_OPEN);
+    assert_int_equal(windows(&bench, 5, 50, 1000 * MILLISECOND, 64), SERVER_LIMIT_OPEN);
     bench_end(&bench);
 }
 
@@ -183,10 +278,15 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quick_answers_speak_against_a_limit),
+        cmocka_unit_test(a_quick_server_has_some_milliseconds_free),
+        cmocka_unit_test(a_few_slow_requests_among_others_are_no_queue),
+        cmocka_unit_test(a_queue_that_drains_is_left_alone),
         cmocka_unit_test(it_grows_while_answers_are_quick_until_it_is_opened),
         cmocka_unit_test(it_falls_when_requests_wait_there_down_to_a_floor),
         cmocka_unit_test(few_answers_are_judged_when_they_are_enough),
         cmocka_unit_test(timeouts_count_as_answers_that_took_so_long),
+        cmocka_unit_test(a_limit_that_does_not_help_is_lifted),
+        cmocka_unit_test(a_limit_that_helps_stays),
         cmocka_unit_test(what_is_usual_is_learned_anew),
         cmocka_unit_test(other_limits_are_left_alone),
     };

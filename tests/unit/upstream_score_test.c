@@ -33,7 +33,7 @@ static void answers(struct bench *bench, unsigned server, unsigned count, uint64
 {
     struct score_cell cell = {.answers = 0};
     for (unsigned i = 0; i < count; i++)
-        score_answered(&cell, waited_us, bench->now_us);
+        score_answered(&cell, &bench->shared, &bench->servers[server], waited_us, bench->now_us);
     score_fold(&cell, &bench->servers[server]);
 }
 
@@ -88,17 +88,57 @@ static void slowness_is_a_power_of_the_ratio_to_the_mean(void **state)
         answers(&bench, i, 27, 10000);
     answers(&bench, 3, 27, 100000);
     judge(&bench);
-    /* L - Lf = ln 10 * 3/4; 1.5 * that * 27/30 = 2.331; in steps of 0.1: 2.3 */
-    assert_near(slowness(&bench, 3), exp(2.3));
-    /* - ln 10 / 4 * 1.5 * 0.9 = -0.777 */
+    /* L - Lf = ln 10 * 3/4, its square 2.98; the variance of all is 0.99, of the mean of 27 0.037, so 1.5 *
+     * 1.727 * 2.98 / 3.02 = 2.56; in steps of 0.1: 2.6 */
+    assert_near(slowness(&bench, 3), exp(2.6));
+    /* - ln 10 / 4, its square 0.331: -1.5 * 0.576 * 0.331 / 0.368 = -0.777 */
     assert_near(slowness(&bench, 0), exp(-0.8));
-    /* Three answers are half believed: -ln 10 * ... of one server alone against many. */
+}
+
+/* Answers that take a tenth or ten times of the mean: three of them say little, unless all are far out. */
+static void few_answers_are_believed_when_they_are_plain(void **state)
+{
+    (void)state;
+    struct bench bench;
+    const struct {
+        uint64_t waited_us;
+        double slowness; /* its logarithm */
+    } samples[] = {
+        {10000, 0},
+        {20000, 0.1},   /* ln 2 = 0.69; 1.5 * 0.68 * 0.46 / (0.46 + 5.2 / 3) = 0.2 */
+        {100000, 2.5},  /* of 3.4 */
+        {1000000, 4.2}, /* the bound */
+    };
+    for (unsigned i = 0; i < COUNT_OF(samples); i++) {
+        bench_begin(&bench, 3);
+        answers(&bench, 0, 100, 1000);
+        answers(&bench, 1, 100, 100000);
+        answers(&bench, 2, 3, samples[i].waited_us);
+        judge(&bench);
+        double log_slowness = log((double)slowness(&bench, 2));
+        if (fabs(log_slowness - samples[i].slowness) > 0.15)
+            fail_msg("%u: %f is not about %f", (unsigned)samples[i].waited_us, log_slowness,
+                     samples[i].slowness);
+    }
+}
+
+/* The pool's measure is that of the last tick; the server's is told before the next. */
+static void a_very_slow_answer_is_told_at_once(void **state)
+{
+    (void)state;
+    struct bench bench;
     bench_begin(&bench, 2);
-    answers(&bench, 0, 200, 10000);
-    answers(&bench, 1, 3, 1000000);
+    answers(&bench, 0, 100, 5000);
+    answers(&bench, 0, 100, 20000);
     judge(&bench);
-    double mean = (200 * log(10000) + 3 * log(1000000)) / 203;
-    assert_near(slowness(&bench, 1), exp(0.1 * round(10 * 1.5 * (log(1000000) - mean) / 2)));
+    uint32_t silence_us = bench.shared.silence_us;
+    struct score_cell cell = {.answers = 0};
+    score_answered(&cell, &bench.shared, &bench.servers[1], 2 * silence_us - 1, bench.now_us);
+    assert_near(slowness(&bench, 1), 1);
+    score_answered(&cell, &bench.shared, &bench.servers[1], 2 * silence_us, bench.now_us);
+    assert_in_range(slowness(&bench, 1) * 100, 250, 800);
+    assert_near(cell.answers, 0); /* folded */
+    assert_near(bench.servers[1].score.answers, 2);
 }
 
 static void slowness_is_bounded_and_forgotten(void **state)
@@ -111,7 +151,7 @@ static void slowness_is_bounded_and_forgotten(void **state)
     answers(&bench, 3, 200, 60 * SECOND);
     judge(&bench);
     assert_near(slowness(&bench, 3), exp(4.2)); /* 64, in steps */
-    for (unsigned second = 0; second < 15; second++) {
+    for (unsigned second = 0; second < 25; second++) {
         bench.now_us += SECOND;
         for (unsigned i = 0; i < 3; i++)
             answers(&bench, i, 200, 1000);
@@ -237,6 +277,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equals_tie),
         cmocka_unit_test(slowness_is_a_power_of_the_ratio_to_the_mean),
+        cmocka_unit_test(few_answers_are_believed_when_they_are_plain),
+        cmocka_unit_test(a_very_slow_answer_is_told_at_once),
         cmocka_unit_test(slowness_is_bounded_and_forgotten),
         cmocka_unit_test(surcharge_is_for_an_excess_of_errors),
         cmocka_unit_test(errors_are_no_measure_of_speed),
