@@ -151,7 +151,7 @@ static void slowness_is_bounded_and_forgotten(void **state)
     answers(&bench, 3, 200, 60 * SECOND);
     judge(&bench);
     assert_near(slowness(&bench, 3), exp(4.2)); /* 64, in steps */
-    for (unsigned second = 0; second < 25; second++) {
+    for (unsigned second = 0; second < 22; second++) {
         bench.now_us += SECOND;
         for (unsigned i = 0; i < 3; i++)
             answers(&bench, i, 200, 1000);
