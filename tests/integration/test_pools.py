@@ -63,12 +63,13 @@ def test_weight_zero(t):
 
 
 def test_random_and_least_conn_use_all(t):
-    for kind in ('random', 'least_conn'):
+    # With one choice random is a lot and nothing else; of two it would avoid a server of which one answer came late by chance.
+    for kind in ('random, choices: 1', 'least_conn'):
         origins = [t.origin(name=n) for n in 'abc']
-        weir, port = pooled(t, f'    balance: {kind}\n    servers: [' + ', '.join(f'"{o.address}"' for o in origins) + ']')
+        weir, port = pooled(t, '    ' + f'balance: {kind}'.replace(', ', '\n    ') + '\n    servers: [' + ', '.join(f'"{o.address}"' for o in origins) + ']')
         got = spread(t, port, 90)
         equal(sum(got.values()), 90)
-        ok(len(got) == 3 and min(got.values()) >= 1, f'{kind}: {got}')
+        ok(len(got) == 3 and min(got.values()) >= 8, f'{kind}: {got}')      # of 30 on average, with a deviation of 4.5
 
 
 def test_least_conn_avoids_the_busy(t):
