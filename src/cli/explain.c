@@ -26,6 +26,7 @@
 #include "tls/tls.h"
 #include "upstream/pool.h"
 #include "upstream/sticky.h"
+#include "upstream/subset.h"
 
 enum { ROW_CONFIG, ROW_FIELD, ROW_FROM, ROW_LISTENER, ROW_JSON };
 #define FIELDS_MOST 32
@@ -181,13 +182,14 @@ static void pool_line(char *line, size_t room, const struct plan *plan, size_t i
     static const char *const balances[] = {"adaptive", "least_conn", "round_robin",
                                            "random",   "first",      "hash"};
     const struct pool_config *pool = plan->pools[index]->config;
+    size_t servers = plan->pools[index]->servers_count;
     char share[64] = "";
     if (plan->pools_count > 1)
         snprintf(share, sizeof share, " (%u of %u)", plan->weights[index], plan->weights_total);
     snprintf(
         line, room,
         "%s%s: %s over %zu server%s by %s%s, %llu %s after the first, at most %llu requests wait %llu ms",
-        pool->name, share, balances[pool->balance], pool->servers_count, pool->servers_count == 1 ? "" : "s",
+        pool->name, share, balances[pool->balance], servers, servers == 1 ? "" : "s",
         protocols[plan->pools[index]->protocol], pool->tls != NULL ? " in TLS" : "",
         (unsigned long long)pool->retry.attempts, pool->retry.attempts == 1 ? "try" : "tries",
         (unsigned long long)pool->queue.size, (unsigned long long)pool->queue.max_wait);
@@ -219,15 +221,14 @@ static void tell_choice(struct answer_text *out, const struct pool_config *pool)
         tell(out, "hash", line);
 }
 
-static void print_server(struct text *text, const struct pool_config *pool,
-                         const struct server_config *server)
+static void print_server(struct text *text, const struct pool_server *member)
 {
-    bool far = pool->zone != NULL && server->zone != NULL && strcmp(pool->zone, server->zone) != 0;
+    const struct server_config *server = member->config;
     text_print(text, "%s, weight %llu", server->address, (unsigned long long)server->weight);
     if (server->max_connections == CONNECTIONS_OFF)
         text_print(text, ", no limit");
     print_most(text, ", at once ", server->max_connections);
-    if (far)
+    if (member->far)
         text_print(text, ", of another zone");
     if (server->backup)
         text_print(text, ", backup");
@@ -249,6 +250,11 @@ static void tell_pool(struct answer_text *out, const struct plan *plan, size_t i
         tell(out, "ping", line);
     }
     tell_choice(out, pool);
+    if (pool->subset != NULL) {
+        struct text text = text_over(line, sizeof line);
+        subset_print(plan->pools[index], &text);
+        tell(out, "subset", line);
+    }
     if (pool->sticky != NULL) {
         snprintf(line, sizeof line, "by the cookie %s", sticky_cookie(plan->pools[index]->sticky).at);
         tell(out, "sticky", line);
@@ -257,9 +263,9 @@ static void tell_pool(struct answer_text *out, const struct plan *plan, size_t i
         json_key(&out->json, "servers");
         json_array(&out->json);
     }
-    for (size_t i = 0; i < pool->servers_count && (out->as_json || i < SKIPPED_MOST); i++) {
+    for (size_t i = 0; i < plan->pools[index]->servers_count && (out->as_json || i < SKIPPED_MOST); i++) {
         struct text text = text_over(line, sizeof line);
-        print_server(&text, pool, &pool->servers[i]);
+        print_server(&text, &plan->pools[index]->servers[i]);
         if (out->as_json)
             json_string(&out->json, span_of(line));
         else

@@ -287,11 +287,15 @@ static void hash_check(const struct check *check, struct hash_config *hash)
 
 static void pool_check(const struct check *check, struct pool_config *pool)
 {
+    const struct pool_config *defaults = check->config->defaults.pool;
     servers_check(check, pool);
     retry_check(check, &pool->retry);
     hash_check(check, &pool->hash);
     if (pool->sticky != NULL)
         sticky_check(pool->sticky, check->document, check->report);
+    if (pool->subset != NULL)
+        subset_check(pool, defaults == NULL || pool->subset != defaults->subset, check->document,
+                     check->report);
     if (pool->health != NULL)
         health_check(check, pool);
     if (pool->tls != NULL)

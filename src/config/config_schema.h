@@ -23,6 +23,7 @@ extern const struct schema limiter_schema;
 extern const struct schema in_flight_schema;
 extern const struct schema sticky_schema;
 extern const struct schema split_schema;
+extern const struct schema subset_schema;
 extern const struct schema route_schema;
 extern const struct schema pool_schema;
 extern const struct schema timeouts_schema;
@@ -74,6 +75,10 @@ void sticky_check(struct sticky_config *sticky, const struct schema_document *do
                   struct schema_report *report);
 void split_check(struct split_config *split, const struct schema_document *document, struct arena *arena,
                  struct schema_report *report);
+/* subset_config.c: likewise. own: it is not that of the defaults. */
+struct pool_config;
+void subset_check(const struct pool_config *pool, bool own, const struct schema_document *document,
+                  struct schema_report *report);
 /* A file can be opened for reading; else the report says why. */
 void file_check(const char *const *field, const struct schema_document *document,
                 struct schema_report *report);

@@ -137,6 +137,8 @@ static const struct schema_key pool_keys[] = {
     KEY_SECTION(POOL, hash, HASH, hash_schema, "How balance: hash finds a server."),
     KEY_OPTIONAL(POOL, sticky, struct sticky_config, sticky_schema,
                  "Sends a client's requests to the server that had its first, by a signed cookie."),
+    KEY_OPTIONAL(POOL, subset, struct subset_config, subset_schema,
+                 "Lets this weir use a part of the servers, where many weirs stand in front of a huge pool."),
     KEY_INT(POOL, choices, "2", 1, 32, "Servers that balance: random draws, to take the best."),
     KEY_STRING(
         POOL, zone, NULL,

@@ -3,6 +3,7 @@
 #define WEIR_CONFIG_POOL_CONFIG_H
 
 #include "config/cookie_config.h"
+#include "config/subset_config.h"
 #include "config/tls_config.h"
 #include "config/values.h"
 
@@ -86,6 +87,7 @@ struct pool_config {
     struct outlier_config outlier;
     struct hash_config hash;      /* of balance: hash */
     struct sticky_config *sticky; /* NULL: any server does */
+    struct subset_config *subset; /* NULL: all of them are used */
     uint64_t choices;             /* of balance: random; 2 */
     const char *zone;             /* where this weir stands; NULL: zones do not count */
     enum pool_protocol protocol;  /* http/1.1 */

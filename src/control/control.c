@@ -205,6 +205,7 @@ static void control_tell_ready(const struct control *control)
     log_info("control", "ready", KV_SPAN("listening", text_span(&addresses)),
              KV_NUMBER("workers", control->workers_count), KV_NUMBER("pools", control->snapshot->pools_count),
              KV("start_ms", milliseconds));
+    reload_log_subsets(control->snapshot);
     service_notify_ready();
 }
 

@@ -54,6 +54,8 @@ struct config *reload_read(const struct control *control, const char *consequenc
 struct snapshot *reload_build(struct control *control, struct config *config, struct error *error) MUST_CHECK;
 /* Level, format and targets of the logs; on failure those of before stay. */
 bool reload_logs(const struct config *config, struct error *error) MUST_CHECK;
+/* Which servers are used where not all are. */
+void reload_log_subsets(const struct snapshot *snapshot);
 /* All of it, on SIGHUP. */
 void reload_now(struct control *control);
 

@@ -24,6 +24,8 @@
 #include "schema/schema_report.h"
 #include "tls/tls.h"
 #include "upstream/health.h"
+#include "upstream/pool.h"
+#include "upstream/subset.h"
 
 /* In one piece, so that lines of threads don't get between. */
 static void reload_tell(const struct text *text)
@@ -189,6 +191,13 @@ bool reload_logs(const struct config *config, struct error *error)
     return true;
 }
 
+void reload_log_subsets(const struct snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->pools_count; i++)
+        if (snapshot->pools[i]->config->subset != NULL)
+            subset_log(snapshot->pools[i]);
+}
+
 void reload_now(struct control *control)
 {
     struct error error = {.text = ""};
@@ -207,4 +216,5 @@ void reload_now(struct control *control)
     counter_add(COUNTER_reloads, 1);
     log_info("control", "configuration loaded", KV("file", control->options->path),
              KV_NUMBER("took_us", clock_monotonic_us() - began));
+    reload_log_subsets(control->snapshot);
 }

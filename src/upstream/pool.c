@@ -9,6 +9,7 @@
 #include "tls/tls.h"
 #include "upstream/balance.h"
 #include "upstream/sticky.h"
+#include "upstream/subset.h"
 
 #define ADDRESSES_MOST 8 /* of one name that are kept */
 
@@ -36,6 +37,7 @@ static bool pool_add_server(struct pool *pool, const struct server_config *confi
     const char *name = config->name != NULL ? config->name : config->address;
     pool->servers[pool->servers_count++] = (struct pool_server){
         .server = server_set_take(set, pool->shared, name, config->address, addresses, count),
+        .config = config,
         .weight = (uint32_t)config->weight,
         .max_connections = server_limit(pool->config, config),
         .backup = config->backup,
@@ -45,6 +47,20 @@ static bool pool_add_server(struct pool *pool, const struct server_config *confi
     pool->limited = pool->limited || server_limit(pool->config, config) != 0;
     pool->adapts = pool->adapts || server_limit(pool->config, config) == SERVER_ADAPTS;
     return true;
+}
+
+static bool pool_add_servers(struct pool *pool, struct server_set *set, struct error *error)
+{
+    const struct pool_config *config = pool->config;
+    bool *used = config->subset != NULL ? xcalloc(config->servers_count, sizeof *used) : NULL;
+    bool added = true;
+    if (used != NULL)
+        subset_choose(config, used);
+    for (size_t i = 0; added && i < config->servers_count; i++)
+        if (used == NULL || used[i])
+            added = pool_add_server(pool, &config->servers[i], set, error);
+    free(used);
+    return added;
 }
 
 static enum pool_protocol protocol_spoken(const struct pool_config *config)
@@ -99,9 +115,7 @@ struct pool *pool_new(const struct pool_config *config, uint32_t index, struct s
     pool->servers = xcalloc(config->servers_count, sizeof *pool->servers);
     pool->protocol = protocol_spoken(config);
     pool->slow_start_ms = slow_start_ms(config);
-    bool built = pool_add_tls(pool, error);
-    for (size_t i = 0; built && i < config->servers_count; i++)
-        built = pool_add_server(pool, &config->servers[i], set, error);
+    bool built = pool_add_tls(pool, error) && pool_add_servers(pool, set, error);
     if (built && config->sticky != NULL)
         built = (pool->sticky = sticky_new(pool, error)) != NULL;
     if (built) {

@@ -17,6 +17,7 @@ struct tls_client;
 
 struct pool_server {
     struct server *server;
+    const struct server_config *config;
     uint32_t weight;
     uint32_t max_connections; /* 0: no limit; SERVER_ADAPTS */
     bool backup;
@@ -26,7 +27,7 @@ struct pool {
     const struct pool_config *config;
     const char *name;
     size_t servers_count;
-    struct pool_server *servers; /* in the order of the file */
+    struct pool_server *servers; /* in the order of the file, but for those that are not of the subset */
     const struct balancer *balancer;
     void *plan;                   /* of the balancer */
     struct sticky *sticky;        /* NULL: any server does */

@@ -302,3 +302,28 @@ def test_connect_timeout(t):
     t.later(lambda: [s.close() for s in fillers])
     weir, port = pooled(t, f'    servers: ["127.0.0.1:{full.getsockname()[1]}"]\n    connect_timeout: 300ms\n    retry: {{ attempts: 0 }}')
     equal((t.client(port).get('/x').status, weir.access_line(path='/x')['failure']), (504, 'connect_timeout'))
+
+
+def test_a_subset_is_used_and_no_other(t):
+    """Three weirs in front of six servers, two each: every server is used, and probed, by one of them."""
+    def probed(link, request):
+        if request.path == '/probe':
+            probes[link.origin.name].add(request.fields.get('host'))
+        tell(link, request)
+    probes = collections.defaultdict(set)
+    origins = [t.origin(probed, name=n) for n in 'abcdef']
+    servers = ', '.join(f'"{o.address}"' for o in origins)
+    used, ports = [], []
+    for index in range(3):
+        weir, port = pooled(t, f'''    balance: round_robin
+    subset: {{ size: 2, index: {index}, of: 3 }}
+    health: {{ path: /probe, interval: 50ms, host: weir-{index}, trust_traffic: false }}
+    servers: [{servers}]''')
+        got = spread(t, port, 8, fresh=False)
+        equal(sorted(got.values()), [4, 4])
+        used.append(set(got))
+        weir.log_line(f'2 of 6 servers, as weir {index} of 3')
+    equal(sorted(name for names in used for name in names), list('abcdef'), 'each is of one subset')
+    eventually(lambda: len(probes) == 6)
+    time.sleep(0.2)
+    equal({name: {f'weir-{i}'} for i, names in enumerate(used) for name in names}, dict(probes), 'who probes whom')
