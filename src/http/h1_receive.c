@@ -103,14 +103,9 @@ static void begin_body(struct h1_conn *conn, const struct head *head)
 
 /* ---- heads ---- */
 
-/* Bytes of a head lie together: in the first slice, or, when they came in pieces over several blocks, copied
- * together once. */
+/* Copies what there is of a head together, when it came in pieces over several blocks. */
 static bool gather(struct h1_conn *conn, size_t most, struct span *bytes)
 {
-    if (conn->gathered == NULL && conn->in.first == conn->in.last) {
-        *bytes = buf_front(&conn->in);
-        return true;
-    }
     if (conn->stream.arena == NULL && (conn->stream.arena = arena_new(ARENA_MOST + most)) == NULL)
         return false;
     size_t room = most + BLOCK_ROOM;
@@ -120,6 +115,29 @@ static bool gather(struct h1_conn *conn, size_t most, struct span *bytes)
     buf_skip(&conn->in, part);
     conn->gathered_length += part;
     *bytes = span_make(conn->gathered, conn->gathered_length);
+    return true;
+}
+
+/* What a look for the end of a head has found. */
+struct head_look {
+    struct span bytes; /* that were looked at, from the head's first on */
+    size_t length;     /* of the head, when it is whole */
+    enum h1_step step;
+};
+
+/* A head nearly always lies in the first slice, however much of a body came behind it. False: no memory. */
+static bool look_for_end(struct h1_conn *conn, size_t most, struct head_look *look)
+{
+    *look = (struct head_look){.step = H1_MORE};
+    if (conn->gathered == NULL) {
+        look->bytes = buf_front(&conn->in);
+        look->step = h1_scan(&conn->scan, look->bytes, &look->length);
+        if (look->step != H1_MORE || conn->in.first == conn->in.last)
+            return true;
+    }
+    if (!gather(conn, most, &look->bytes))
+        return false;
+    look->step = h1_scan(&conn->scan, look->bytes, &look->length);
     return true;
 }
 
@@ -225,8 +243,7 @@ static bool is_tls(const struct h1_conn *conn)
 /* True when a head was taken (or refused) and more of `in` may be looked at. */
 static bool receive_request(struct h1_conn *conn)
 {
-    struct span bytes;
-    size_t length = 0;
+    struct head_look look;
     if (conn->close_after || conn->closing || !skip_empty_line(conn))
         return false;
     if (is_tls(conn)) {
@@ -236,22 +253,22 @@ static bool receive_request(struct h1_conn *conn)
     if (!conn->in_head)
         h1_touch(conn);
     conn->in_head = true;
-    if (!gather(conn, conn->settings->limits->request_head, &bytes)) {
+    bool had_line = conn->scan.first_line != 0;
+    if (!look_for_end(conn, conn->settings->limits->request_head, &look)) {
         h1_fail(conn, FAILURE_OVERLOADED);
         return false;
     }
-    bool had_line = conn->scan.first_line != 0;
-    enum h1_step step = h1_scan(&conn->scan, bytes, &length);
-    enum failure why = step == H1_FAILED ? FAILURE_BAD_REQUEST
-                                         : head_too_long(conn, step == H1_DONE ? length : bytes.length);
+    enum failure why = look.step == H1_FAILED
+                           ? FAILURE_BAD_REQUEST
+                           : head_too_long(conn, look.step == H1_DONE ? look.length : look.bytes.length);
     /* Nothing may follow a line that is none: HTTP/0.9 waits for its answer (RFC 9112 3). */
-    if (why == FAILURE_NONE && step == H1_MORE && !had_line && conn->scan.first_line != 0)
-        why = h1_check_request_line(span_first(bytes, conn->scan.first_line));
+    if (why == FAILURE_NONE && look.step == H1_MORE && !had_line && conn->scan.first_line != 0)
+        why = h1_check_request_line(span_first(look.bytes, conn->scan.first_line));
     if (why != FAILURE_NONE) {
         h1_refuse(conn, why);
         return true;
     }
-    if (step == H1_MORE) {
+    if (look.step == H1_MORE) {
         h1_arm(conn, conn->settings->timeouts->request_head);
         return false;
     }
@@ -264,11 +281,11 @@ static bool receive_request(struct h1_conn *conn)
     conn->scan = (struct h1_scan){0};
     conn->in_head = false;
     conn->skipped_line = false;
-    if (!take_head_bytes(conn, &bytes, length)) {
+    if (!take_head_bytes(conn, &look.bytes, look.length)) {
         h1_fail(conn, FAILURE_OVERLOADED);
         return false;
     }
-    why = h1_parse_request(bytes, conn->settings->limits, conn->stream.arena, &head, &check);
+    why = h1_parse_request(look.bytes, conn->settings->limits, conn->stream.arena, &head, &check);
     if (why != FAILURE_NONE) {
         h1_refuse(conn, why);
         return true;
@@ -337,30 +354,29 @@ static bool is_http_2(struct span bytes)
 
 static bool receive_response(struct h1_conn *conn)
 {
-    struct span bytes;
-    size_t length = 0, most = conn->settings->limits->response_head;
-    if (!gather(conn, most, &bytes)) {
+    struct head_look look;
+    size_t most = conn->settings->limits->response_head;
+    if (!look_for_end(conn, most, &look)) {
         h1_fail(conn, FAILURE_OVERLOADED);
         return false;
     }
     conn->stream.any_received = 1;
-    if (is_http_2(bytes)) {
+    if (is_http_2(look.bytes)) {
         h1_fail(conn, FAILURE_RESPONSE_VERSION);
         return false;
     }
-    enum h1_step step = h1_scan(&conn->scan, bytes, &length);
-    if (step == H1_FAILED || (step == H1_DONE ? length : bytes.length) > most) {
-        h1_fail(conn, step == H1_FAILED ? FAILURE_RESPONSE_INVALID : FAILURE_RESPONSE_TOO_LARGE);
+    if (look.step == H1_FAILED || (look.step == H1_DONE ? look.length : look.bytes.length) > most) {
+        h1_fail(conn, look.step == H1_FAILED ? FAILURE_RESPONSE_INVALID : FAILURE_RESPONSE_TOO_LARGE);
         return false;
     }
-    if (step == H1_MORE)
+    if (look.step == H1_MORE)
         return false;
     struct head head;
     struct head_check check;
     conn->scan = (struct h1_scan){0};
     enum failure why = FAILURE_OVERLOADED;
-    if (take_head_bytes(conn, &bytes, length))
-        why = h1_parse_response(bytes, conn->settings->limits, conn->stream.arena, &head, &check);
+    if (take_head_bytes(conn, &look.bytes, look.length))
+        why = h1_parse_response(look.bytes, conn->settings->limits, conn->stream.arena, &head, &check);
     if (why != FAILURE_NONE) {
         h1_fail(conn, why);
         return false;
@@ -382,7 +398,8 @@ static void stop_reading(struct h1_conn *conn)
     }
 }
 
-/* How many body bytes may be delivered now; 0: the owner has enough, and reading stops. */
+/* How many body bytes may be delivered now; 0: the owner has enough, and reading stops. Bytes that are here
+ * are held here or there, so the first of a window are told together and can leave together. */
 static size_t window_left(struct h1_conn *conn)
 {
     size_t window = window_now(conn);
@@ -392,7 +409,8 @@ static size_t window_left(struct h1_conn *conn)
         return 0;
     }
     transport_expect(conn->transport, window);
-    return left;
+    bool together = conn->stream.window_grows && conn->uncredited == 0 && left < GROWN_WINDOW;
+    return together ? GROWN_WINDOW : left;
 }
 
 static void body_failed(struct h1_conn *conn, enum failure request_why)
@@ -482,29 +500,29 @@ static bool receive_trailers(struct h1_conn *conn)
         deliver(conn, &nothing, true);
         return true;
     }
-    struct span bytes;
-    size_t length = 0, most = conn->settings->limits->request_head;
+    struct head_look look;
+    size_t most = conn->settings->limits->request_head;
     struct fields trailers;
     if (seen < 2 && conn->gathered == NULL)
         return false;
-    if (!gather(conn, most, &bytes)) {
+    if (!look_for_end(conn, most, &look)) {
         h1_fail(conn, FAILURE_OVERLOADED);
         return false;
     }
-    enum h1_step step = h1_scan(&conn->scan, bytes, &length);
-    if (step == H1_MORE && bytes.length <= most)
+    if (look.step == H1_MORE && look.bytes.length <= most)
         return false;
-    if (conn->leftover && conn->gathered == NULL && step == H1_DONE && length <= most) {
-        buf_skip(&conn->in, length);
+    if (conn->leftover && conn->gathered == NULL && look.step == H1_DONE && look.length <= most) {
+        buf_skip(&conn->in, look.length);
         conn->scan = (struct h1_scan){0};
         message_ended(conn);
         return true;
     }
     bool bad =
-        conn->leftover || step != H1_DONE || length > most || !take_head_bytes(conn, &bytes, length) ||
-        h1_parse_trailers(bytes, conn->settings->limits, conn->stream.arena, &trailers) != FAILURE_NONE;
+        conn->leftover || look.step != H1_DONE || look.length > most ||
+        !take_head_bytes(conn, &look.bytes, look.length) ||
+        h1_parse_trailers(look.bytes, conn->settings->limits, conn->stream.arena, &trailers) != FAILURE_NONE;
     if (bad) {
-        body_failed(conn, step == H1_MORE ? FAILURE_FIELDS_TOO_LARGE : FAILURE_BAD_BODY);
+        body_failed(conn, look.step == H1_MORE ? FAILURE_FIELDS_TOO_LARGE : FAILURE_BAD_BODY);
         return false;
     }
     conn->scan = (struct h1_scan){0};

@@ -125,6 +125,63 @@ static void a_body_that_drips_shares_blocks(void **state)
     expect_events(&bench, "sent:2 closed:none idle");
 }
 
+static unsigned deliveries;
+
+static void count_body(struct stream *stream, struct buf *bytes, bool last)
+{
+    deliveries++;
+    keep_body(stream, bytes, last);
+}
+
+static void keep_what_comes(struct http_bench *self)
+{
+    static struct stream_events events;
+    events = *self->stream->events;
+    events.body = count_body;
+    self->stream->events = &events;
+    self->stream->window = 20000;
+    self->stream->window_grows = 1;
+}
+
+/* The second of two alike is read with its head, over several blocks, and told as it was read: not copied,
+ * and in one piece, though so many blocks are out that the window does not grow. */
+static void a_body_that_came_with_its_head(void **state)
+{
+    (void)state;
+    static char raw[50100];
+    struct block *held[128];
+    int head = sprintf(raw, "POST /p HTTP/1.1\r\nHost: a.test\r\nContent-Length: 50000\r\n\r\n");
+    memset(raw + head, 'x', 50000);
+    for (size_t i = 0; i < COUNT_OF(held); i++)
+        assert_non_null(held[i] = block_take());
+    bench.on_head = keep_what_comes;
+    for (unsigned round = 0; round < 2; round++) {
+        deliveries = 0;
+        for (size_t sent = 0; sent < (size_t)head + 50000;) {
+            ssize_t part = send(bench.peer, raw + sent, (size_t)head + 50000 - sent, MSG_DONTWAIT);
+            assert_true(part > 0);
+            sent += (size_t)part;
+        }
+        while (kept.length < 50000) {
+            size_t before = kept.length;
+            http_bench_turns(&bench, 3);
+            assert_true(kept.length > before);
+            call_credit(&bench, kept.length - before);
+        }
+        bench.log.length = 0;
+        if (round == 1) {
+            assert_int_equal(deliveries, 1);
+            assert_ptr_equal(kept.first->at, kept.first->block->bytes + head);
+            assert_int_equal(kept.first->length, BLOCK_ROOM - (size_t)head);
+        }
+        buf_clear(&kept);
+        answer_ok();
+        expect_events(&bench, "sent:2 closed:none idle");
+    }
+    for (size_t i = 0; i < COUNT_OF(held); i++)
+        block_release(held[i]);
+}
+
 static void heads_over_several_blocks(void **state)
 {
     (void)state;
@@ -759,6 +816,7 @@ int main(void)
         TEST(request_and_response_at_every_split),
         TEST(a_drip_costs_one_block),
         TEST(a_body_that_drips_shares_blocks),
+        TEST(a_body_that_came_with_its_head),
         TEST(heads_over_several_blocks),
         TEST(pipelined_requests_wait_their_turn),
         TEST(framing_of_responses),
