@@ -18,7 +18,8 @@ struct fake_conn;
 struct fake_stream {
     struct stream stream;
     struct fake_conn *conn;
-    unsigned number; /* 0: free; else in the order of opening */
+    unsigned number;    /* 0: free; else in the order of opening */
+    enum failure reset; /* as what its owner has ended it; NONE: it runs */
 };
 struct fake_conn {
     struct http_conn conn;
@@ -26,7 +27,7 @@ struct fake_conn {
     unsigned opened, busy, most;
     struct transport *transport;
     struct retired retired;
-    struct task finish;
+    struct task finish, resets;
     bool ended;
 };
 
@@ -40,6 +41,14 @@ static struct fake_conn *fake_of_stream(struct stream *stream)
     return CONTAINER_OF(stream, struct fake_stream, stream)->conn;
 }
 
+static void fake_stream_end(struct fake_stream *stream, enum failure why)
+{
+    stream->number = 0;
+    stream->conn->busy--;
+    if (stream->stream.events != NULL)
+        stream->stream.events->closed(&stream->stream, stream->reset != FAILURE_NONE ? stream->reset : why);
+}
+
 /* The oldest. */
 static void fake_stream_close(struct fake_conn *fake, enum failure why)
 {
@@ -47,12 +56,8 @@ static void fake_stream_close(struct fake_conn *fake, enum failure why)
     for (size_t i = 0; i < STREAMS_MOST; i++)
         if (fake->streams[i].number != 0 && (oldest == NULL || fake->streams[i].number < oldest->number))
             oldest = &fake->streams[i];
-    if (oldest == NULL)
-        return;
-    oldest->number = 0;
-    fake->busy--;
-    if (oldest->stream.events != NULL)
-        oldest->stream.events->closed(&oldest->stream, why);
+    if (oldest != NULL)
+        fake_stream_end(oldest, why);
 }
 
 static void fake_room_changed(struct fake_conn *fake)
@@ -96,10 +101,28 @@ static void fake_send_head(struct stream *stream, const struct head *head, bool 
     transport_send(fake->transport, &bytes);
 }
 
+/* Over HTTP/2 the others go on. */
+static void fake_resets_task(struct task *task)
+{
+    struct fake_conn *fake = CONTAINER_OF(task, struct fake_conn, resets);
+    for (size_t i = 0; i < STREAMS_MOST; i++)
+        if (fake->streams[i].number != 0 && fake->streams[i].reset != FAILURE_NONE)
+            fake_stream_end(&fake->streams[i], FAILURE_NONE);
+    if (fake->ended)
+        return;
+    fake_room_changed(fake);
+    if (fake->busy == 0)
+        fake->conn.events->idle(&fake->conn);
+}
+
 static void fake_reset(struct stream *stream, enum failure why)
 {
     struct fake_conn *fake = fake_of_stream(stream);
-    (void)why;
+    CONTAINER_OF(stream, struct fake_stream, stream)->reset = why;
+    if (fake->conn.version == HTTP_2) {
+        loop_later(fake->transport->loop, &fake->resets);
+        return;
+    }
     fake->ended = true;
     transport_close(fake->transport);
 }
@@ -156,6 +179,7 @@ static void fake_closed(struct transport *transport, int error)
     struct fake_conn *fake = transport->owner;
     (void)error;
     loop_cancel(transport->loop, &fake->finish);
+    loop_cancel(transport->loop, &fake->resets);
     while (fake->busy != 0)
         fake_stream_close(fake, FAILURE_SERVER_CLOSED);
     fake->conn.events->closed(&fake->conn, FAILURE_NONE);
@@ -216,6 +240,7 @@ struct http_conn *http_conn_new(enum http_version version, enum http_role role, 
     fake->transport = transport;
     fake->retired.free = fake_free;
     fake->finish.run = fake_finish_task;
+    fake->resets.run = fake_resets_task;
     transport->events = &fake_transport_events;
     transport->owner = fake;
     return &fake->conn;
