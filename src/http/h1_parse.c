@@ -14,24 +14,27 @@
 #include <arm_neon.h>
 #endif
 
-/* tchar (RFC 9110 5.6.2) */
-static const bool token_bytes[256] = {
-    ['!'] = true, ['#'] = true, ['$'] = true, ['%'] = true, ['&'] = true, ['\''] = true, ['*'] = true,
-    ['+'] = true, ['-'] = true, ['.'] = true, ['^'] = true, ['_'] = true, ['`'] = true,  ['|'] = true,
-    ['~'] = true, ['0'] = true, ['1'] = true, ['2'] = true, ['3'] = true, ['4'] = true,  ['5'] = true,
-    ['6'] = true, ['7'] = true, ['8'] = true, ['9'] = true, ['A'] = true, ['B'] = true,  ['C'] = true,
-    ['D'] = true, ['E'] = true, ['F'] = true, ['G'] = true, ['H'] = true, ['I'] = true,  ['J'] = true,
-    ['K'] = true, ['L'] = true, ['M'] = true, ['N'] = true, ['O'] = true, ['P'] = true,  ['Q'] = true,
-    ['R'] = true, ['S'] = true, ['T'] = true, ['U'] = true, ['V'] = true, ['W'] = true,  ['X'] = true,
-    ['Y'] = true, ['Z'] = true, ['a'] = true, ['b'] = true, ['c'] = true, ['d'] = true,  ['e'] = true,
-    ['f'] = true, ['g'] = true, ['h'] = true, ['i'] = true, ['j'] = true, ['k'] = true,  ['l'] = true,
-    ['m'] = true, ['n'] = true, ['o'] = true, ['p'] = true, ['q'] = true, ['r'] = true,  ['s'] = true,
-    ['t'] = true, ['u'] = true, ['v'] = true, ['w'] = true, ['x'] = true, ['y'] = true,  ['z'] = true,
+/* What a byte may be in: a token (tchar, RFC 9110 5.6.2), and in a name that is plain (name_is_plain()). */
+enum { IN_TOKEN = 1, IN_PLAIN = 2 };
+static const uint8_t byte_marks[256] = {
+#define T IN_TOKEN
+#define P IN_TOKEN | IN_PLAIN
+    ['!'] = T, ['#'] = T, ['$'] = T, ['%'] = T, ['&'] = T, ['\''] = T, ['*'] = T, ['+'] = T, ['.'] = T,
+    ['^'] = T, ['_'] = T, ['`'] = T, ['|'] = T, ['~'] = T, ['-'] = P,  ['0'] = P, ['1'] = P, ['2'] = P,
+    ['3'] = P, ['4'] = P, ['5'] = P, ['6'] = P, ['7'] = P, ['8'] = P,  ['9'] = P, ['A'] = P, ['B'] = P,
+    ['C'] = P, ['D'] = P, ['E'] = P, ['F'] = P, ['G'] = P, ['H'] = P,  ['I'] = P, ['J'] = P, ['K'] = P,
+    ['L'] = P, ['M'] = P, ['N'] = P, ['O'] = P, ['P'] = P, ['Q'] = P,  ['R'] = P, ['S'] = P, ['T'] = P,
+    ['U'] = P, ['V'] = P, ['W'] = P, ['X'] = P, ['Y'] = P, ['Z'] = P,  ['a'] = P, ['b'] = P, ['c'] = P,
+    ['d'] = P, ['e'] = P, ['f'] = P, ['g'] = P, ['h'] = P, ['i'] = P,  ['j'] = P, ['k'] = P, ['l'] = P,
+    ['m'] = P, ['n'] = P, ['o'] = P, ['p'] = P, ['q'] = P, ['r'] = P,  ['s'] = P, ['t'] = P, ['u'] = P,
+    ['v'] = P, ['w'] = P, ['x'] = P, ['y'] = P, ['z'] = P,
+#undef T
+#undef P
 };
 
 bool h1_is_token_byte(unsigned char c)
 {
-    return token_bytes[c];
+    return byte_marks[c] != 0;
 }
 
 static inline bool is_control(unsigned char c)
@@ -39,18 +42,33 @@ static inline bool is_control(unsigned char c)
     return c < 0x20 || c == 0x7f;
 }
 
-size_t h1_find_control(struct span bytes, size_t at)
+#if defined(__SSE2__)
+static inline __m128i control_bytes(const unsigned char *at)
+{
+    const __m128i low = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
+    return _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(v, low), v), _mm_cmpeq_epi8(v, del));
+}
+#endif
+
+static inline size_t find_control(struct span bytes, size_t at)
 {
     const unsigned char *p = (const unsigned char *)bytes.at;
     size_t i = at;
 #if defined(__SSE2__)
-    const __m128i low = _mm_set1_epi8(0x1f), del = _mm_set1_epi8(0x7f);
-    for (; i + 16 <= bytes.length; i += 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-        __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(v, low), v), _mm_cmpeq_epi8(v, del));
-        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+    while (i + 32 <= bytes.length) {
+        __m128i first = control_bytes(p + i), second = control_bytes(p + i + 16);
+        if (_mm_movemask_epi8(_mm_or_si128(first, second)) != 0) {
+            unsigned mask = (unsigned)_mm_movemask_epi8(first) | (unsigned)_mm_movemask_epi8(second) << 16;
+            return i + (unsigned)__builtin_ctz(mask);
+        }
+        i += 32;
+    }
+    if (i + 16 <= bytes.length) {
+        unsigned mask = (unsigned)_mm_movemask_epi8(control_bytes(p + i));
         if (mask != 0)
             return i + (unsigned)__builtin_ctz(mask);
+        i += 16;
     }
 #elif defined(__ARM_NEON)
     const uint8x16_t low = vdupq_n_u8(0x20), del = vdupq_n_u8(0x7f);
@@ -67,11 +85,16 @@ size_t h1_find_control(struct span bytes, size_t at)
     return i;
 }
 
+size_t h1_find_control(struct span bytes, size_t at)
+{
+    return find_control(bytes, at);
+}
+
 enum h1_step h1_scan(struct h1_scan *scan, struct span bytes, size_t *length)
 {
     size_t i = scan->at;
     for (;;) {
-        i = h1_find_control(bytes, i);
+        i = find_control(bytes, i);
         if (i == bytes.length)
             break;
         if (bytes.at[i] == '\t') {
@@ -102,16 +125,43 @@ enum h1_step h1_scan(struct h1_scan *scan, struct span bytes, size_t *length)
 
 /* ---- fields ---- */
 
-static size_t token_length(struct span text)
+/* The token that a line begins with; *marks: what all of its bytes are. A line ends with CR, which is in
+ * none. */
+static inline size_t token_length(struct span line, unsigned *marks)
 {
-    size_t i = 0;
-    while (i < text.length && token_bytes[(unsigned char)text.at[i]])
-        i++;
-    return i;
+    const unsigned char *at = (const unsigned char *)line.at;
+    unsigned all = IN_TOKEN | IN_PLAIN, mark;
+    while ((mark = byte_marks[*at]) != 0) {
+        all &= mark;
+        at++;
+    }
+    *marks = all;
+    return (size_t)((const char *)at - line.at);
+}
+
+/* The length of a plain name of less than 16 bytes before a colon, which nearly all are; 0: no such name. */
+static inline size_t short_name(struct span line)
+{
+#if defined(__SSE2__)
+    if (line.length < 16)
+        return 0;
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)line.at);
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+    __m128i digit = _mm_sub_epi8(v, _mm_set1_epi8('0'));
+    __m128i plain = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter),
+                                 _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit));
+    plain = _mm_or_si128(plain, _mm_cmpeq_epi8(v, _mm_set1_epi8('-')));
+    unsigned others = ~(unsigned)_mm_movemask_epi8(plain); /* never 0: of the upper bits */
+    size_t length = (unsigned)__builtin_ctz(others);
+    return length < 16 && line.at[length] == ':' ? length : 0;
+#else
+    (void)line;
+    return 0;
+#endif
 }
 
 /* Cuts a line off; lines are ended by CRLF, as the scan has seen. */
-static struct span cut_line(struct span *rest)
+static inline struct span cut_line(struct span *rest)
 {
     size_t end = span_find(*rest, '\r');
     struct span line = span_first(*rest, end);
@@ -120,14 +170,18 @@ static struct span cut_line(struct span *rest)
 }
 
 /* A name with ':' at once after it, then a value: no blank before the colon, no folding (RFC 9112 5). */
-static bool parse_field(struct span line, struct field *field)
+static inline bool parse_field(struct span line, struct field *field, bool *plain)
 {
-    size_t name = token_length(line);
-    if (name == 0 || name == line.length || line.at[name] != ':')
+    unsigned marks = IN_TOKEN | IN_PLAIN;
+    size_t name = short_name(line);
+    if (name == 0)
+        name = token_length(line, &marks);
+    if (name == 0 || line.at[name] != ':')
         return false;
     field->name = span_first(line, name);
     field->value = span_trim(span_skip(line, name + 1));
     field->id = field_id(field->name);
+    *plain = (marks & IN_PLAIN) != 0;
     return true;
 }
 
@@ -142,22 +196,23 @@ struct section {
 /* All lines up to the empty one. */
 static enum failure parse_fields(struct section *section, struct span rest)
 {
-    unsigned count = 0;
+    /* A server's fields are its own affair up to ten times what a client may send. */
+    uint64_t left = section->limits->fields * (section->request ? 1u : 10u);
+    bool foldable = section->request && !section->limits->underscore_names;
     enum failure bad = section->request ? FAILURE_BAD_REQUEST : FAILURE_RESPONSE_INVALID;
     enum failure large = section->request ? FAILURE_FIELDS_TOO_LARGE : FAILURE_RESPONSE_TOO_LARGE;
     for (;;) {
         struct span line = cut_line(&rest);
         struct field field;
+        bool plain;
         if (line.length == 0)
             return FAILURE_NONE;
-        if (!parse_field(line, &field))
+        if (!parse_field(line, &field, &plain))
             return bad;
-        /* A server's fields are its own affair up to ten times what a client may send. */
-        if (++count > section->limits->fields * (section->request ? 1u : 10u))
+        if (left-- == 0)
             return large;
-        bool foldable = section->request && !section->limits->underscore_names && field.id == FIELD_OTHER &&
-                        !name_is_plain(field.name);
-        if (foldable || !head_check_note(section->check, &field, section->head))
+        bool folds = !plain && foldable && field.id == FIELD_OTHER;
+        if (folds || (field.id != FIELD_OTHER && !head_check_note(section->check, &field, section->head)))
             continue;
         if (!fields_add(&section->head->fields, section->arena, field.name, field.value, field.id))
             return large;
@@ -246,7 +301,8 @@ static enum failure parse_target(struct head *head, struct span target)
 
 static enum failure parse_request_line(struct span line, struct head *head)
 {
-    size_t end = token_length(line);
+    unsigned marks;
+    size_t end = token_length(line, &marks);
     if (end == 0 || end == line.length || line.at[end] != ' ')
         return FAILURE_BAD_REQUEST;
     head->line.request.method_name = span_first(line, end);

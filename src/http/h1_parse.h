@@ -33,7 +33,7 @@ enum h1_step h1_scan(struct h1_scan *scan, struct span bytes, size_t *length) MU
 /* The next byte below 0x20 or equal to 0x7f, from `at` on; bytes.length when there is none. */
 size_t h1_find_control(struct span bytes, size_t at);
 
-/* A start line alone, while the rest is still to come. */
+/* A start line alone, while the rest is still to come. Behind it lies the CR that ended it. */
 enum failure h1_check_request_line(struct span line) MUST_CHECK;
 /* bytes: a whole head as h1_scan() found it. The check keeps what Connection said for the codec. */
 enum failure h1_parse_request(struct span bytes, const struct limits_config *limits, struct arena *arena,

@@ -67,10 +67,33 @@ static void put_field(struct writer *writer, struct span name, struct span value
     PUT(writer, "\r\n");
 }
 
+/* Two spans with the two bytes between them that would be written between them. */
+static inline bool is_between(struct span before, const char *after, const char two[2])
+{
+    return before.at + before.length + 2 == after && memcmp(after - 2, two, 2) == 0;
+}
+
+/* Lines that lie one behind another as they would be written, which is how most of them came, are written as
+ * one. */
 static void put_fields(struct writer *writer, const struct fields *fields)
 {
-    for (uint16_t i = 0; i < fields->count; i++)
-        put_field(writer, fields->items[i].name, fields->items[i].value);
+    const struct field *field = fields->items, *end = field + fields->count;
+    while (field != end) {
+        const struct field *first = field, *last;
+        bool whole;
+        do {
+            last = field++;
+            whole = is_between(last->name, last->value.at, ": ");
+        } while (whole && field != end && is_between(last->value, field->name.at, "\r\n"));
+        const struct field *lines_end = whole ? last + 1 : last;
+        if (lines_end != first) {
+            const struct span *value = &lines_end[-1].value;
+            put(writer, first->name.at, (size_t)(value->at + value->length - first->name.at));
+            PUT(writer, "\r\n");
+        }
+        if (!whole)
+            put_field(writer, last->name, last->value);
+    }
 }
 
 static size_t print_number(char text[20], uint64_t value)

@@ -179,21 +179,16 @@ bool field_is_hop(uint16_t id)
     return hop_fields[id];
 }
 
-bool fields_add(struct fields *fields, struct arena *arena, struct span name, struct span value, uint16_t id)
+bool fields_grow(struct fields *fields, struct arena *arena)
 {
-    if (fields->count == fields->room) {
-        unsigned room = fields->room == 0 ? FIELDS_AT_FIRST : fields->room * 2u;
-        if (room > FIELDS_MOST)
-            return false;
-        struct field *items = arena_get(arena, room * sizeof *items);
-        if (items == NULL)
-            return false;
-        if (fields->count != 0)
-            memcpy(items, fields->items, fields->count * sizeof *items);
-        fields->items = items;
-        fields->room = (uint16_t)room;
-    }
-    fields->items[fields->count++] = (struct field){.name = name, .value = value, .id = id};
+    unsigned room = fields->room == 0 ? FIELDS_AT_FIRST : fields->room * 2u;
+    struct field *items = room <= FIELDS_MOST ? arena_get(arena, room * sizeof *items) : NULL;
+    if (items == NULL)
+        return false;
+    if (fields->count != 0)
+        memcpy(items, fields->items, fields->count * sizeof *items);
+    fields->items = items;
+    fields->room = (uint16_t)room;
     return true;
 }
 

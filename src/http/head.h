@@ -68,9 +68,16 @@ struct head {
      * empty otherwise */
     struct span upgrade;
 };
+bool fields_grow(struct fields *fields, struct arena *arena) MUST_CHECK; /* internal to fields_add() */
 /* false: arena cap */
-bool fields_add(struct fields *fields, struct arena *arena, struct span name, struct span value,
-                uint16_t id) MUST_CHECK;
+MUST_CHECK static inline bool fields_add(struct fields *fields, struct arena *arena, struct span name,
+                                         struct span value, uint16_t id)
+{
+    if (fields->count == fields->room && !fields_grow(fields, arena))
+        return false;
+    fields->items[fields->count++] = (struct field){.name = name, .value = value, .id = id};
+    return true;
+}
 struct field *fields_find(const struct fields *fields, uint16_t id); /* the first */
 /* the first, without case */
 struct field *fields_find_name(const struct fields *fields, struct span name);

@@ -361,6 +361,33 @@ static void names_that_could_imitate_others(void **state)
     arena_free(arena);
 }
 
+/* Any byte at any place of a name of any length, whichever way the name is looked at. */
+static void names_of_every_byte(void **state)
+{
+    (void)state;
+    for (unsigned length = 1; length < 20; length++)
+        for (unsigned at = 0; at < length; at++)
+            for (unsigned c = 1; c < 256; c++) {
+                char raw[128], name[20];
+                memset(name, 'n', length);
+                name[at] = (char)c;
+                int total = sprintf(raw, "GET / HTTP/1.1\r\nHost: a\r\n%.*s: v\r\n\r\n", (int)length, name);
+                struct span bytes = span_make(raw, (size_t)total);
+                struct arena *arena = arena_new(1 << 16);
+                struct head head;
+                struct head_check check;
+                bool colon = c == ':' && at != 0; /* the name ends there */
+                bool token = h1_is_token_byte((unsigned char)c);
+                bool plain = name_is_plain(span_make(name, colon ? at : length));
+                enum failure why = h1_parse_request(bytes, &limits, arena, &head, &check);
+                if (c != '\r' && c != '\n' && why != (token || colon ? FAILURE_NONE : FAILURE_BAD_REQUEST))
+                    fail_msg("%u at %u of %u: %s", c, at, length, failure_info[why].word);
+                if (why == FAILURE_NONE && c != '\r' && c != '\n')
+                    assert_int_equal(head.fields.count, plain);
+                arena_free(arena);
+            }
+}
+
 static void limits_hold(void **state)
 {
     (void)state;
@@ -573,6 +600,7 @@ int main(void)
         cmocka_unit_test(framing_of_requests),
         cmocka_unit_test(field_lines_that_are_none),
         cmocka_unit_test(names_that_could_imitate_others),
+        cmocka_unit_test(names_of_every_byte),
         cmocka_unit_test(limits_hold),
         cmocka_unit_test(old_clients),
         cmocka_unit_test(responses),

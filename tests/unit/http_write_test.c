@@ -58,6 +58,41 @@ static void requests(void **state)
     }
 }
 
+/* However lines lay beside each other, and whichever of them went: what is written is each by itself. */
+static void lines_in_any_company(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {"A: b", "AA:b", "A:  bb",  "Aa: b ", "A:\tb",
+                                        "A-A:", "A: ",  "A: b\tc", "Keep: b"};
+    static const char *const written[] = {"A: b",  "AA: b", "A: bb",   "Aa: b",  "A: b",
+                                          "A-A: ", "A: ",   "A: b\tc", "Keep: b"};
+    const size_t count = COUNT_OF(forms);
+    for (size_t i = 0; i < count * count * count * count; i++) {
+        size_t lines[] = {i % count, i / count % count, i / count / count % count, i / count / count / count};
+        char raw[256] = "HTTP/1.1 200 OK\r\n", expected[256] = "HTTP/1.1 200 OK\r\n";
+        struct arena *arena = arena_new(1 << 16);
+        struct buf out = {.first = NULL};
+        struct head head;
+        struct head_check check;
+        for (size_t k = 0; k < COUNT_OF(lines); k++) {
+            strcat(strcat(raw, forms[lines[k]]), "\r\n");
+            if (lines[k] % 2 == 0 || i % 3 != 0)
+                strcat(strcat(expected, written[lines[k]]), "\r\n");
+        }
+        strcat(raw, "\r\n");
+        strcat(expected, "Connection: close\r\n\r\n");
+        assert_int_equal(h1_parse_response(span_of(raw), &limits, arena, &head, &check), FAILURE_NONE);
+        uint16_t kept = 0;
+        for (uint16_t k = 0; k < head.fields.count; k++)
+            if (lines[k] % 2 == 0 || i % 3 != 0)
+                head.fields.items[kept++] = head.fields.items[k];
+        head.fields.count = kept;
+        assert_true(h1_write_response(&out, &head, H1_FRAMING_NONE, H1_CONNECTION_CLOSE));
+        check_written(&out, expected, arena);
+        arena_free(arena);
+    }
+}
+
 static void responses(void **state)
 {
     (void)state;
@@ -159,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests),
+        cmocka_unit_test(lines_in_any_company),
         cmocka_unit_test(responses),
         cmocka_unit_test(heads_larger_than_a_block),
         cmocka_unit_test(ends_of_chunked_bodies),
