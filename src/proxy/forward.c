@@ -213,7 +213,7 @@ static uint64_t waited_since(const struct exchange_run *run)
 }
 
 /* What an answer says of its server. A gRPC server that fails at once says so in a head that is all there is,
- * with status 200. */
+ * with status 200; one that has sent fields or messages before, in the trailers. */
 static unsigned status_of_server(const struct exchange_run *run, const struct head *head)
 {
     unsigned status = head->line.response.status;
@@ -241,6 +241,7 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
         forward_interim(run);
         return;
     }
+    attempt->waiter.told_at_end = run->grpc && status == 200 && !last;
     upstream_answered(run->worker->upstreams, &attempt->waiter, status_of_server(run, head),
                       waited_since(run));
     if (run->extended_connect && status < 300) {
@@ -285,6 +286,8 @@ static void upstream_trailers(struct stream *stream, struct fields *trailers)
     struct exchange_run *run = attempt->run;
     if (run->attempt != attempt || run->client_closed)
         return;
+    if (attempt->waiter.told_at_end)
+        upstream_told_at_end(run->worker->upstreams, &attempt->waiter, grpc_server_status(trailers));
     forwarded_strip_trailers(trailers);
     const struct field *status = run->grpc ? fields_find(trailers, FIELD_GRPC_STATUS) : NULL;
     if (status != NULL)

@@ -311,12 +311,25 @@ void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *wait
         attempt_is_error(upstreams, waiter, FAILURE_NONE);
         return;
     }
-    ejection_success(waiter->server);
+    if (!waiter->told_at_end)
+        ejection_success(waiter->server);
     if (since_us == 0)
         return;
     score_answered(&upstreams_server(upstreams, waiter->server)->cell, waiter->pool->shared, waiter->server,
                    now_us - since_us, now_us);
     pool_entry_score(upstreams_pool(upstreams, pool->shared->number), pool, now_us);
+}
+
+/* An error at the end is counted beside the answer that its head was: of a server where all end so half are
+ * errors, which is as much as one needs to be left out. */
+void upstream_told_at_end(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status)
+{
+    assert(waiter->phase == PHASE_READY && waiter->answered && waiter->told_at_end);
+    waiter->told_at_end = false;
+    if (status_is_error(status))
+        attempt_is_error(upstreams, waiter, FAILURE_NONE);
+    else
+        ejection_success(waiter->server);
 }
 
 /* Refusals take a server down at once only where probes will bring it back. */

@@ -39,7 +39,9 @@ struct upstream_waiter {
     bool fresh; /* open a new connection, do not reuse (replay after a stale one) */
     /* its body still comes at the client's pace: the server is not waited for until upstream_sent_whole() */
     bool uploading;
-    uint8_t priority;         /* enum priority: who is served first of those who wait */
+    uint8_t priority; /* enum priority: who is served first of those who wait */
+    /* whether it went well stands behind the answer, not in its head; until upstream_told_at_end() */
+    bool told_at_end;
     bool upgrade;             /* the request asks for a WebSocket, which not every server of HTTP/2 knows */
     struct server *preferred; /* this one if it is up and has room, whatever its weight; NULL: none */
     struct server *only;      /* not NULL: this server and no other (replay) */
@@ -86,6 +88,9 @@ void upstream_sent_whole(struct upstreams *upstreams, struct upstream_waiter *wa
  * answer, 0: not known, and no measure of its speed. Once an attempt, before upstream_done(). */
 void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status,
                        uint64_t since_us);
+/* What is known at the end of an answer whose head could not tell, as a status; before upstream_done(), and
+ * only where `told_at_end` is set. */
+void upstream_told_at_end(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status);
 /* The attempt is over: releases the slot (wakes who waits, on any worker) and counts the result. Only what
  * the failure table calls the server's doing counts against it; SERVER_STALE and STREAM_REFUSED do not. */
 void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure result);

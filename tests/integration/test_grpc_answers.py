@@ -1,6 +1,7 @@
 """What a gRPC client is told where weir itself answers: a status of gRPC's, by the failure table, instead of a page."""
 import time
 
+import h2test
 from weirtest import *
 
 GRPC = ('Content-Type', 'application/grpc+proto')
@@ -100,3 +101,32 @@ def test_status_is_logged_and_te_passed(t):
     line = weir.access_line(path='/s.S/M')
     equal((line['status'], line['grpc_status']), (200, 5))
     ok('failure' not in line)
+
+
+def test_a_status_behind_messages_counts(t):
+    """A server whose answers end badly is left out, though their heads were well; one that knows no such thing is not."""
+    def ending(status):
+        def handler(link, request):
+            request.body()
+            link.chunked([b'\0\0\0\0\0'], trailers=[('grpc-status', status)], fields=[('Content-Type', 'application/grpc'), ('X-Status', status)])
+        return handler
+    for http2 in (False, True):
+        sick, wrong, well = [h2test.h2_origin(t, ending(status), name=status) if http2 else t.origin(ending(status), name=status) for status in ('14', '5', '0')]
+        port = t.port()
+        weir = t.weir(f'''workers: 1
+listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools:
+  p:
+    balance: round_robin
+    protocol: {"h2c" if http2 else "http/1.1"}
+    servers: [{", ".join(f'{{ address: "{o.address}", name: ends-{o.name} }}' for o in (sick, wrong, well))}]
+    outlier: {{ errors: 4, time: 60s, most: 100% }}
+''')
+        client = t.client(port)
+        def ask():
+            client.request('POST', '/s/M', [('Content-Type', 'application/grpc'), ('TE', 'trailers')], b'\0\0\0\0\0')
+            return client.response().trailers.get('grpc-status')
+        equal(collections.Counter(ask() for _ in range(12)), {'14': 4, '5': 4, '0': 4})
+        contains(weir.log_line('server is ejected'), 'ends-14')
+        equal(collections.Counter(ask() for _ in range(12)), {'5': 6, '0': 6})
