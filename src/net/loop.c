@@ -14,7 +14,10 @@
 #include "base/error.h"
 
 #define TICK_MS 4u
-#define WHEEL_SLOTS 4096u   /* 16 s a round; later deadlines are filed again when their slot comes by */
+#define WHEEL_SLOTS 4096u /* 16 s a round; later deadlines are filed again when their slot comes by */
+#define EVENTS_A_TURN                                                                                       \
+    256u                    /* then what they caused is done: the servers get the first requests of a burst \
+                               while the last are still to be read */
 #define TASKS_A_TURN 10000u /* fairness: the rest wakes the next turn at once */
 
 struct loop {
@@ -26,7 +29,8 @@ struct loop {
     struct task *first_task, *last_task;
     struct retired *retired;
     bool stopping;
-    bool awake; /* the clock was read in this turn */
+    bool awake;      /* the clock was read in this turn */
+    unsigned events; /* of this turn */
     /* a list once its slot is occupied: most of these pages are never touched */
     struct list wheel[WHEEL_SLOTS];
     uint64_t occupied[WHEEL_SLOTS / 64];
@@ -275,6 +279,7 @@ void loop_run(struct loop *loop)
         if (loop->first_task != NULL)
             flags |= EVLOOP_NONBLOCK;
         loop->awake = false;
+        loop->events = 0;
         if (event_base_loop(loop->base, flags) < 0)
             die("event loop: libevent failed");
         loop_wake(loop);
@@ -306,6 +311,8 @@ static void watch_fired(evutil_socket_t fd, short what, void *argument)
     (void)fd;
     struct watch *watch = argument;
     loop_wake(watch->loop);
+    if (++watch->loop->events == EVENTS_A_TURN)
+        event_base_loopbreak(watch->loop->base); /* the rest stays active */
     unsigned bits = 0;
     if (what & (EV_READ | EV_CLOSED))
         bits |= WATCH_READ;
