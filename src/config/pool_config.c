@@ -64,9 +64,9 @@ static const struct schema health_schema = {
 
 #define QUEUE struct queue_config
 static const struct schema_key queue_keys[] = {
-    KEY_INT(QUEUE, size, "1000", 0, 1000000,
+    KEY_INT(QUEUE, size, "10000", 0, 1000000,
             "Requests that may wait for a server of the pool, all workers together."),
-    KEY_DURATION(QUEUE, max_wait, "1s", 0, MINUTES(10), "Longest wait; then the answer is 503."),
+    KEY_DURATION(QUEUE, max_wait, "3s", 0, MINUTES(10), "Longest wait; then the answer is 503."),
     KEY_CHOICE(
         QUEUE, discipline, "adaptive", disciplines,
         "Who is served next once requests have waited for 100 ms without a break: the newest, the oldest of those "

@@ -50,8 +50,8 @@ struct health_config {
 };
 enum queue_discipline { QUEUE_ADAPTIVE, QUEUE_CODEL, QUEUE_FIFO };
 struct queue_config {
-    uint64_t size;                    /* 1000; requests that wait, of the pool, all workers together */
-    uint64_t max_wait;                /* ms; 1s */
+    uint64_t size;                    /* 10000; requests that wait, of the pool, all workers together */
+    uint64_t max_wait;                /* ms; 3s */
     enum queue_discipline discipline; /* adaptive */
     uint64_t target;                  /* ms; 5ms; of codel: longest wait under overload */
 };

@@ -23,6 +23,7 @@ enum server_health { SERVER_UNKNOWN, SERVER_UP, SERVER_DOWN };
 /* What all workers and snapshots of a pool of one name share. */
 struct pool_shared {
     _Alignas(CACHE_LINE) _Atomic int32_t waiting; /* requests in its queues, all workers */
+    _Atomic uint32_t refused;                     /* turned away by these: too many, or too long */
     _Atomic int32_t references;                   /* pools of snapshots */
     /* unique in the process, never used again: for per-worker tables */
     uint32_t number;
@@ -37,8 +38,11 @@ struct pool_shared {
     _Atomic float best_log;           /* least mean of ln(microseconds to the head) of late */
     _Atomic uint64_t best_at_us;      /* when that was looked at last; 0: never */
     _Atomic bool queues;              /* answers take longer than then, by more than a tenth */
-    _Atomic bool panic;               /* so few are left that ejections do not count */
-    atomic_flag ejecting;             /* held while somebody counts who is out */
+    _Atomic uint64_t looked_us;       /* of server_limit.c, as the next three: at the queue */
+    _Atomic int32_t waiting_before;
+    _Atomic uint32_t refused_before, steady_in_a_row;
+    _Atomic bool panic;   /* so few are left that ejections do not count */
+    atomic_flag ejecting; /* held while somebody counts who is out */
 };
 /* What traffic has shown of a server, decaying (server_score.c). Not on the path of a choice. */
 struct server_score {
@@ -60,6 +64,7 @@ struct server_limit {
     uint64_t usual_at_us, told_us;
     bool holds, tries;        /* there is a limit; it is put to the test */
     unsigned slow_in_a_row;   /* judgements, while there is none */
+    unsigned awaiting_first;  /* at the first of these */
     unsigned awaiting_before; /* at the last judgement */
     double value;             /* server.limit before it was rounded */
     uint64_t slow_at_us;      /* when answers last took too long */

@@ -11,6 +11,10 @@
  * Whether requests wait there or only take so long can't be seen from their times. So a limit that stays is
  * put to the test: for a moment the server gets twice as many. If each then takes no longer, they did not
  * wait for each other: the limit is lifted, and what they take is the usual from now on.
+ *
+ * A limit serves to shed what is too much, and nothing is where no more come than are answered: clients, as
+ * many as they may be, that ask again when they have their answer. So it takes a server where ever more
+ * requests wait to have one, and it goes when the pool's queue stays as long as it is.
  */
 #include "upstream/server_limit.h"
 
@@ -30,7 +34,8 @@
 #define USUAL_RISES_US \
     300e6               /* in which it rises by e: what a server became slower by for good is forgotten */
 #define DRAINS 0.75     /* requests that come for one that is answered: fewer, and the queue goes by itself */
-#define SLOW_IN_A_ROW 2 /* judgements after which a server without a limit gets one */
+#define SLOW_IN_A_ROW 2 /* judgements after which a server without a limit gets one, if more wait there: */
+#define GROWS 1.1       /* times those of the first of them */
 #define STEP_LEAST 0.5  /* of the limit, in one judgement */
 #define STEP_MOST 1.25
 #define REACHED 1.1      /* times the limit still wait there: it is not lowered further */
@@ -42,6 +47,9 @@
 #define TRIAL_FACTOR 2.0
 #define TRIAL_LONGER 1.3  /* a queue of twice the length takes twice as long; this is not more than chance */
 #define TRIAL_BINDING 0.7 /* of its limit has to be used, or the trial shows nothing */
+#define STEADY_US 500000u /* between two looks at how many wait; steady is a change of at most: */
+#define STEADY_SHARE 0.05 /* of them, and their square root, which is chance */
+#define STEADY_IN_A_ROW 3 /* one alone may be the turn from more to fewer */
 #define TOLD_EVERY_US 10000000u
 
 /* What the answers since the last judgement show. */
@@ -51,7 +59,7 @@ struct window {
     uint64_t now_us;
 };
 /* What a judgement made of it, for the log. */
-enum limit_change { LIMIT_SAME, LIMIT_LOWERED, LIMIT_LIFTED };
+enum limit_change { LIMIT_SAME, LIMIT_LOWERED, LIMIT_LIFTED, LIMIT_LEFT };
 
 void limit_gather(struct server_limit *limit, double answers, double logs, uint64_t least_us, uint64_t now_us)
 {
@@ -99,7 +107,9 @@ static enum limit_change limit_watch(struct server_limit *limit, const struct wi
     double came = (double)window->awaiting - (double)limit->awaiting_before + window->answers;
     bool slow = ratio < 1 && window->least_us > limit_usual(limit) && came > DRAINS * window->answers;
     limit->slow_in_a_row = slow ? limit->slow_in_a_row + 1 : 0;
-    if (limit->slow_in_a_row < SLOW_IN_A_ROW)
+    if (limit->slow_in_a_row == 1)
+        limit->awaiting_first = window->awaiting;
+    if (limit->slow_in_a_row < SLOW_IN_A_ROW || window->awaiting < GROWS * limit->awaiting_first)
         return LIMIT_SAME;
     limit->slow_in_a_row = 0;
     limit->holds = true;
@@ -195,7 +205,8 @@ static enum limit_change judge(struct server *server, const struct window *windo
 /* Under the lock. Only a limit that is felt is worth a word, and one now and then. */
 static bool is_worth_a_word(struct server_limit *limit, enum limit_change change, const struct window *window)
 {
-    if (change == LIMIT_SAME || (change == LIMIT_LOWERED && window->awaiting < (unsigned)limit->value))
+    if (change == LIMIT_SAME || change == LIMIT_LEFT ||
+        (change == LIMIT_LOWERED && window->awaiting < (unsigned)limit->value))
         return false;
     if (change == LIMIT_LOWERED && limit->told_us != 0 && window->now_us < limit->told_us + TOLD_EVERY_US)
         return false;
@@ -223,7 +234,37 @@ static void limit_log(struct server *server, enum limit_change change, const str
                   pairs);
 }
 
-static void server_judge(struct server *server, uint64_t now_us)
+/* The queue is as long as half a second ago, those that were turned away included, and was then. Only a limit
+ * keeps it: as many come as are answered. (Called by one worker at a time, but not always by the same.) */
+static bool queue_is_steady(struct pool_shared *shared, uint64_t now_us)
+{
+    if (now_us < atomic_load_explicit(&shared->looked_us, memory_order_relaxed) + STEADY_US)
+        return false;
+    int32_t waiting = atomic_load_explicit(&shared->waiting, memory_order_relaxed);
+    uint32_t refused = atomic_load_explicit(&shared->refused, memory_order_relaxed);
+    uint32_t refused_before = atomic_load_explicit(&shared->refused_before, memory_order_relaxed);
+    double before = (double)atomic_load_explicit(&shared->waiting_before, memory_order_relaxed);
+    double change = (double)waiting + (double)(refused - refused_before) - before;
+    bool steady = before > 0 && fabs(change) < STEADY_SHARE * before + sqrt(before);
+    uint32_t in_a_row = steady ? atomic_load_explicit(&shared->steady_in_a_row, memory_order_relaxed) + 1 : 0;
+    atomic_store_explicit(&shared->looked_us, now_us, memory_order_relaxed);
+    atomic_store_explicit(&shared->waiting_before, waiting, memory_order_relaxed);
+    atomic_store_explicit(&shared->refused_before, refused, memory_order_relaxed);
+    atomic_store_explicit(&shared->steady_in_a_row, in_a_row, memory_order_relaxed);
+    return in_a_row >= STEADY_IN_A_ROW;
+}
+
+/* Under the lock. */
+static enum limit_change limit_leave(struct server *server)
+{
+    if (!server->limiting.holds)
+        return LIMIT_SAME;
+    server->limiting.holds = server->limiting.tries = false;
+    atomic_store_explicit(&server->limit, SERVER_LIMIT_OPEN, memory_order_relaxed);
+    return LIMIT_LEFT;
+}
+
+static void server_judge(struct server *server, bool steady, uint64_t now_us)
 {
     struct server_limit *limit = &server->limiting;
     unsigned before = atomic_load_explicit(&server->limit, memory_order_relaxed);
@@ -232,17 +273,22 @@ static void server_judge(struct server *server, uint64_t now_us)
     bool closed = window_close(server, now_us, &window);
     double usual_us = limit_usual(limit); /* that it was judged by, or nearly so */
     enum limit_change change = closed ? judge(server, &window) : LIMIT_SAME;
+    if (steady)
+        change = limit_leave(server);
     bool tell = closed && is_worth_a_word(limit, change, &window);
     score_unlock(&server->score);
     counter_add(COUNTER_limits_lowered, change == LIMIT_LOWERED);
-    counter_add(COUNTER_limits_lifted, change == LIMIT_LIFTED);
+    counter_add(COUNTER_limits_lifted, change == LIMIT_LIFTED || change == LIMIT_LEFT);
     if (tell)
         limit_log(server, change, &window, before, usual_us);
 }
 
 void limit_judge(const struct pool *pool, uint64_t now_us)
 {
-    for (size_t i = 0; pool->adapts && i < pool->servers_count; i++)
+    if (!pool->adapts)
+        return;
+    bool steady = queue_is_steady(pool->shared, now_us);
+    for (size_t i = 0; i < pool->servers_count; i++)
         if (pool->servers[i].max_connections == SERVER_ADAPTS)
-            server_judge(pool->servers[i].server, now_us);
+            server_judge(pool->servers[i].server, steady, now_us);
 }

@@ -146,6 +146,12 @@ static void queue_take(struct pool_entry *pool, struct upstream_waiter *waiter, 
     loop_later(pool->upstreams->loop, &waiter->task);
 }
 
+static void queue_refuses(const struct pool *pool, enum counter_id why)
+{
+    counter_add(why, 1);
+    atomic_fetch_add_explicit(&pool->shared->refused, 1, memory_order_relaxed);
+}
+
 /* Under overload codel serves nobody who has waited for longer than its target. */
 static bool queue_sheds(struct pool_entry *pool, struct upstream_waiter *waiter, bool overloaded)
 {
@@ -153,7 +159,7 @@ static bool queue_sheds(struct pool_entry *pool, struct upstream_waiter *waiter,
     if (!overloaded || config->discipline != QUEUE_CODEL ||
         loop_now_us(pool->upstreams->loop) <= waiter->queued_us + config->target * 1000)
         return false;
-    counter_add(COUNTER_queue_overdue, 1);
+    queue_refuses(waiter->pool, COUNTER_queue_overdue);
     queue_take(pool, waiter, PHASE_FAILING, FAILURE_QUEUE_TIMEOUT);
     return true;
 }
@@ -234,7 +240,7 @@ static void waiter_waited_too_long(struct deadline *deadline)
     struct upstreams *upstreams = waiter->upstreams;
     bool overdue = waiter->pool->config->queue.discipline == QUEUE_CODEL &&
                    queue_is_overloaded(upstreams_pool(upstreams, waiter->pool->shared->number));
-    counter_add(overdue ? COUNTER_queue_overdue : COUNTER_queue_timeouts, 1);
+    queue_refuses(waiter->pool, overdue ? COUNTER_queue_overdue : COUNTER_queue_timeouts);
     queue_leave(upstreams, waiter);
     waiter_fail(waiter, FAILURE_QUEUE_TIMEOUT);
 }
@@ -273,7 +279,7 @@ static bool queue_admits(struct pool_entry *pool, const struct upstream_waiter *
         return true;
     struct upstream_waiter *victim = queue_victim(pool, waiter);
     if (victim != NULL) {
-        counter_add(COUNTER_queue_displaced, 1);
+        queue_refuses(waiter->pool, COUNTER_queue_displaced);
         queue_take(pool, victim, PHASE_FAILING, FAILURE_QUEUE_FULL);
         return true;
     }
@@ -295,7 +301,7 @@ void queue_enter(struct upstreams *upstreams, struct upstream_waiter *waiter)
     struct pool_entry *pool = upstreams_pool(upstreams, waiter->pool->shared->number);
     assert(waiter->priority < PRIORITY_COUNT);
     if (!queue_admits(pool, waiter)) {
-        counter_add(COUNTER_queue_refused, 1);
+        queue_refuses(waiter->pool, COUNTER_queue_refused);
         waiter_fail(waiter, FAILURE_QUEUE_FULL);
         return;
     }

@@ -1,5 +1,5 @@
 """What weir does when its servers have more to do than they can: limits that adapt, who waits, who is turned away and how."""
-import threading, time
+import collections, socket, threading, time
 
 from weirtest import *
 
@@ -34,6 +34,34 @@ pools:
 {more}
 ''')
     return weir, port, origin, gate
+
+
+class Pour:
+    """New clients at a rate that does not ask how the others fare; each gives up after 10 s."""
+    def __init__(self, t, port, rate, more=0):
+        self.port, self.rate, self.more, self.stopping = port, rate, more, False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        t.later(self.stop)
+        self.thread.start()
+
+    def run(self):
+        clients, begun, sent = collections.deque(), time.monotonic(), 0
+        while not self.stopping:
+            now = time.monotonic() - begun
+            while sent < (self.rate + self.more * min(now, 2) / 2) * now and not self.stopping:
+                client = socket.create_connection(('127.0.0.1', self.port), 10)
+                client.sendall(b'GET / HTTP/1.1\r\nHost: test\r\n\r\n')
+                clients.append((now, client))
+                sent += 1
+            while clients and clients[0][0] < now - 10:
+                clients.popleft()[1].close()
+            time.sleep(0.005)
+        for _, client in clients:
+            client.close()
+
+    def stop(self):
+        self.stopping = True
+        self.thread.join()
 
 
 def ask(t, port, count, path='/held'):
@@ -123,7 +151,7 @@ def test_auto_counts_only_those_that_await_a_head(t):
             link.answer(200, 'x')
         return request.path != '/'
     weir, port, origin = serial(t, others, routes='  - { match: { path: [/stream, /upload] }, pool: p, priority: high }')
-    load = t.load(port, rate=3000, threads=60, accept=(200, 503))
+    load = Pour(t, port, 500)
     weir.log_line('limit lowered', seconds=30 * SLOW)
     held = [t.client(port, timeout=60 * SLOW) for _ in range(60)]
     for i, c in enumerate(held):
@@ -199,11 +227,21 @@ def test_the_newest_first_under_overload(t):
 
 def test_the_log_says_when_and_why_a_limit_is_lowered(t):
     weir, port, origin = serial(t)
-    load = t.load(port, rate=3000, threads=60, accept=(200, 503))
+    load = Pour(t, port, 500)
     line = weir.log_line('limit lowered', seconds=30 * SLOW)
     load.stop()
     for word in ('median_us', 'usual_us', 'server', 'pool', 'from', 'to'):
         contains(str(line), word)
+
+
+def test_clients_that_wait_for_their_answers_are_all_served(t):
+    """A hundred, who ask again when they are answered: it takes long, but nothing is too much."""
+    weir, port, origin = serial(t)
+    load = t.load(port, rate=3000, threads=100, accept=(200,))
+    time.sleep(6 * SLOW)
+    load.stop()
+    equal(load.failures, [])
+    ok(load.count > 300, f'{load.count} answers')
 
 
 def test_requests_that_are_only_slow_get_no_limit_for_long(t):
@@ -223,7 +261,7 @@ pools: {{ p: {{ servers: ["{origin.address}"] }} }}
     for _ in range(60):
         equal(c.get().status, 200)
     slow.set()
-    load = t.load(port, rate=3000, threads=80, accept=(200, 503))
+    load = Pour(t, port, 100, more=300)
     weir.log_line('limit lowered', seconds=30 * SLOW)
     line = weir.log_line('limit lifted', seconds=60 * SLOW)
     load.stop()
