@@ -35,6 +35,20 @@ void tiers_clear(struct tier tiers[TIER_COUNT])
         free(tiers[tier].members);
 }
 
+uint32_t tier_divisor(const struct tier *tier, const struct pool *pool)
+{
+    uint32_t divisor = 0;
+    for (uint32_t i = 0; i < tier->count; i++) {
+        uint32_t weight = pool->servers[tier->members[i]].weight;
+        while (weight != 0) {
+            uint32_t rest = divisor % weight;
+            divisor = weight;
+            weight = rest;
+        }
+    }
+    return divisor;
+}
+
 /* Backups take a share as soon as under 1 / SPILL_AT of the servers' weight is up: what is left could not
  * carry more than that share of the load (Envoy's overprovisioning factor of 1.4). True: this request goes to
  * them. */

@@ -89,32 +89,20 @@ static void slots_fill(struct hash_plan *plan, struct preference *preferences, u
     }
 }
 
-static uint32_t greatest_divisor(uint32_t a, uint32_t b)
-{
-    while (b != 0) {
-        uint32_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 static void slots_make(struct hash_plan *plan, const struct pool *pool)
 {
     const struct tier *tier = &plan->tiers[TIER_SERVERS];
     struct preference *preferences = xcalloc(tier->count, sizeof *preferences);
-    uint32_t divisor = 0;
+    uint32_t divisor = tier_divisor(tier, pool);
     plan->slots_count = slots_for(tier->count);
     plan->slots = xcalloc(plan->slots_count, sizeof *plan->slots);
     memset(plan->slots, 0xff, plan->slots_count * sizeof *plan->slots);
     for (uint32_t i = 0; i < tier->count; i++) {
         const struct pool_server *member = &pool->servers[tier->members[i]];
         preferences[i] = preference_of(member, tier->members[i], plan->slots_count);
-        divisor = greatest_divisor(member->weight, divisor);
+        preferences[i].weight /= divisor;
         plan->weights += member->weight;
     }
-    for (uint32_t i = 0; i < tier->count; i++)
-        preferences[i].weight /= divisor;
     /* Turns are taken in an order of their own, not that of the file, which may change. */
     qsort(preferences, tier->count, sizeof *preferences, preference_compare);
     slots_fill(plan, preferences, tier->count);

@@ -30,27 +30,13 @@ struct place {
     uint32_t member;
 };
 
-static uint32_t greatest_divisor(uint32_t a, uint32_t b)
-{
-    while (b != 0) {
-        uint32_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* Weights of the tier, as small as the same order allows; returns their sum. */
 static uint32_t order_weights(uint32_t *weights, const struct pool *pool, const struct tier *tier)
 {
-    uint32_t divisor = 0;
+    uint32_t divisor = tier_divisor(tier, pool);
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < tier->count; i++) {
-        weights[i] = pool->servers[tier->members[i]].weight;
-        divisor = greatest_divisor(weights[i], divisor);
-    }
     for (uint32_t i = 0; i < tier->count; i++)
-        sum += weights[i] /= divisor;
+        sum += weights[i] = pool->servers[tier->members[i]].weight / divisor;
     if (sum <= ORDER_MOST)
         return (uint32_t)sum;
     uint32_t scaled = 0;

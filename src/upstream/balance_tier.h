@@ -21,6 +21,8 @@ struct tier {
 };
 void tiers_fill(struct tier tiers[TIER_COUNT], const struct pool *pool);
 void tiers_clear(struct tier tiers[TIER_COUNT]);
+/* The greatest number that divides all its weights; 0: it has no members. */
+uint32_t tier_divisor(const struct tier *tier, const struct pool *pool);
 
 /* Chooses within one tier: index or -1. *any_up is set when somebody is up and untried, though perhaps full.
  */

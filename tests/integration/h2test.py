@@ -427,27 +427,11 @@ class H2Link:
             return self.conn.changed.wait_for(self.stream.dead, seconds * SLOW)
 
 
-class H2Origin:
+class H2Origin(Origin):
     """A server of HTTP/2 with a thread for each request."""
     def __init__(self, handler=tell, name='origin', port=None, tls=None, settings=None, window=1 << 24):
-        self.handler, self.name, self.tls, self.settings, self.first_window = handler, name, tls, settings, window
-        self.requests, self.links, self.lock, self.stopped, self.errors, self.early = [], [], threading.Lock(), False, [], None
-        self.in_progress = self.most_in_progress = 0
-        self.listener = socket.socket()
-        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind(('127.0.0.1', port or free_port()))
-        self.port = self.listener.getsockname()[1]
-        self.address = f'127.0.0.1:{self.port}'
-        self.listener.listen(1024)
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while not self.stopped:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.begin, args=(sock,), daemon=True).start()
+        self.settings, self.first_window, self.early = settings, window, None
+        super().__init__(handler, name, port, None, tls)
 
     def begin(self, sock):
         try:
@@ -488,32 +472,10 @@ class H2Origin:
             with self.lock:
                 self.in_progress -= 1
 
-    def count(self, path=None):
-        with self.lock:
-            return sum(path is None or r.path == path for r in self.requests)
-
-    def last(self, path=None):
-        with self.lock:
-            return [r for r in self.requests if path is None or r.path == path][-1]
-
     def connections(self):
         """Those that are open."""
         with self.lock:
             return [c for c in self.links if not getattr(c, 'over', True)]
-
-    def close(self):
-        self.stopped = True
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.listener.close()
-        with self.lock:
-            for conn in self.links:
-                if hasattr(conn, 'sock'):
-                    conn.close()
-        if self.errors:
-            fail(f'origin {self.name}: {self.errors[0]}')
 
 
 # ---- crossings ----

@@ -451,9 +451,9 @@ class Origin:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+            threading.Thread(target=self.begin, args=(sock,), daemon=True).start()
 
-    def serve(self, sock):
+    def begin(self, sock):
         if not self.path:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -505,7 +505,8 @@ class Origin:
         self.listener.close()
         with self.lock:
             for link in self.links:
-                link.close()
+                if hasattr(link, 'sock'):
+                    link.close()
         if self.errors:
             fail(f'origin {self.name}: {self.errors[0]}')
 

@@ -37,15 +37,21 @@ static unsigned ready_count(const struct bench *bench)
     return count;
 }
 
+/* So many ask at once; the connection that is made for them. */
+static int bench_begin_asked(struct bench *bench, unsigned count)
+{
+    bench_begin_http2(bench, POOL_H2C);
+    for (unsigned i = 0; i < count; i++)
+        (void)ask(bench, i);
+    bench_run(bench, 10);
+    return serve(bench, 0);
+}
+
 static void many_at_once_make_one_connection(void **state)
 {
     (void)state;
     struct bench bench;
-    bench_begin_http2(&bench, POOL_H2C);
-    for (unsigned i = 0; i < 4; i++)
-        (void)ask(&bench, i);
-    bench_run(&bench, 10);
-    int fd = serve(&bench, 0);
+    int fd = bench_begin_asked(&bench, 4);
     assert_false(another_connects(&bench));
     assert_int_equal(ready_count(&bench), 1); /* the others wait for SETTINGS */
     say(&bench, fd, 's');
@@ -107,11 +113,7 @@ static void goaway_ends_a_connection_with_its_last_stream(void **state)
 {
     (void)state;
     struct bench bench;
-    bench_begin_http2(&bench, POOL_H2C);
-    (void)ask(&bench, 0);
-    (void)ask(&bench, 1);
-    bench_run(&bench, 10);
-    int fd = serve(&bench, 0);
+    int fd = bench_begin_asked(&bench, 2);
     say(&bench, fd, 's');
     say(&bench, fd, 'g');
     (void)ask(&bench, 2);
@@ -139,10 +141,7 @@ static void fresh_ones_share_what_is_new(void **state)
 {
     (void)state;
     struct bench bench;
-    bench_begin_http2(&bench, POOL_H2C);
-    (void)ask(&bench, 0);
-    bench_run(&bench, 10);
-    int fd = serve(&bench, 0);
+    int fd = bench_begin_asked(&bench, 1);
     say(&bench, fd, 's');
     for (unsigned i = 1; i < 3; i++)
         (void)ask(&bench, i);
@@ -191,11 +190,7 @@ static void a_connection_that_dies_young_fails_who_waits(void **state)
 {
     (void)state;
     struct bench bench;
-    bench_begin_http2(&bench, POOL_H2C);
-    for (unsigned i = 0; i < 3; i++)
-        (void)ask(&bench, i);
-    bench_run(&bench, 10);
-    int fd = serve(&bench, 0);
+    int fd = bench_begin_asked(&bench, 3);
     upstream_give_up(bench.upstreams, &bench.askers[2].waiter);
     close(fd);
     bench_run(&bench, 10);
@@ -209,11 +204,7 @@ static void silence_instead_of_settings_is_not_waited_for(void **state)
 {
     (void)state;
     struct bench bench;
-    bench_begin_http2(&bench, POOL_H2C);
-    for (unsigned i = 0; i < 3; i++)
-        (void)ask(&bench, i);
-    bench_run(&bench, 10);
-    int fd = serve(&bench, 0);
+    int fd = bench_begin_asked(&bench, 3);
     assert_int_equal(ready_count(&bench), 1);
     bench_run(&bench, 220); /* connect_timeout is 200 */
     assert_int_equal(ready_count(&bench), 3);
