@@ -154,7 +154,7 @@ void score_answered(struct score_cell *cell, const struct pool_shared *shared, s
     cell->squares += log_waited * log_waited;
     cell->last_us = now_us;
     cell_least(cell, waited_us);
-    if (LIKELY(silence_us == 0 || waited_us < SLOW_AT_ONCE * silence_us))
+    if (LIKELY(silence_us == 0 || (double)waited_us < SLOW_AT_ONCE * silence_us))
         return;
     score_fold(cell, server);
     score_slowness_now(shared, server, now_us);
