@@ -7,26 +7,13 @@
 #include "http/stream.h"
 #include "net/socket.h"
 #include "support/fake_codec.h"
+#include "support/loop_run_for.h"
 #include "unit/unit.h"
 #include "upstream/balance.h"
 
-/* One turn more than the time: what was ready when it ran out is still heard. */
-static void bench_stop(struct deadline *deadline)
-{
-    struct bench *bench = CONTAINER_OF(deadline, struct bench, stop);
-    if (bench->last_turn)
-        loop_stop(bench->loop);
-    else
-        deadline_set(deadline, bench->loop, 4);
-    bench->last_turn = true;
-}
-
 void bench_run(struct bench *bench, unsigned milliseconds)
 {
-    bench->stop.passed = bench_stop;
-    bench->last_turn = false;
-    deadline_set(&bench->stop, bench->loop, milliseconds);
-    loop_run(bench->loop);
+    loop_run_for(bench->loop, milliseconds);
 }
 
 struct address listening_address(int *fd)
@@ -106,7 +93,6 @@ void bench_end(struct bench *bench)
     pool_shared_release(bench->pool.shared);
     server_set_sweep(bench->set);
     server_set_free(bench->set);
-    deadline_clear(&bench->stop);
     loop_free(bench->loop);
 }
 

@@ -37,8 +37,6 @@ struct bench {
     struct pool pool;
     int listening[SERVERS_MOST];
     struct asker askers[ASKS_MOST];
-    struct deadline stop;
-    bool last_turn;
 };
 
 void bench_run(struct bench *bench, unsigned milliseconds);

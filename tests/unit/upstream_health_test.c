@@ -5,6 +5,7 @@
 #include "base/counters.h"
 #include "net/loop.h"
 #include "net/socket.h"
+#include "support/loop_run_for.h"
 #include "unit.h"
 #include "upstream/health.h"
 #include "upstream/health_probe.h"
@@ -21,27 +22,11 @@ struct bench {
     struct pool pool;
     struct address address;
     int listening; /* -1: nobody listens */
-    struct deadline stop;
-    bool last_turn;
 };
-
-/* One turn more than the time: what was ready when it ran out is still heard. */
-static void bench_stop(struct deadline *deadline)
-{
-    struct bench *bench = CONTAINER_OF(deadline, struct bench, stop);
-    if (bench->last_turn)
-        loop_stop(bench->loop);
-    else
-        deadline_set(deadline, bench->loop, 4);
-    bench->last_turn = true;
-}
 
 static void bench_run(struct bench *bench, unsigned milliseconds)
 {
-    bench->stop.passed = bench_stop;
-    bench->last_turn = false;
-    deadline_set(&bench->stop, bench->loop, milliseconds);
-    loop_run(bench->loop);
+    loop_run_for(bench->loop, milliseconds);
 }
 
 static void bench_listen(struct bench *bench)
@@ -97,7 +82,6 @@ static void bench_end(struct bench *bench)
     server_release(bench->member.server);
     pool_shared_release(bench->pool.shared);
     server_set_free(bench->set);
-    deadline_clear(&bench->stop);
     loop_free(bench->loop);
     if (bench->listening >= 0)
         close(bench->listening);

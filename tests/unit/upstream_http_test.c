@@ -13,6 +13,7 @@
 #include "http/stream.h"
 #include "net/loop.h"
 #include "net/socket.h"
+#include "support/loop_run_for.h"
 #include "unit.h"
 #include "upstream/balance.h"
 #include "upstream/pool.h"
@@ -38,30 +39,14 @@ struct bench {
     int listening;
     struct upstream_waiter waiter;
     struct arena *arena;
-    struct deadline stop;
-    bool last_turn;
     unsigned status;
     enum failure closed;
     bool open;
 };
 
-/* One turn more than the time: what was ready when it ran out is still heard. */
-static void bench_stop(struct deadline *deadline)
-{
-    struct bench *bench = CONTAINER_OF(deadline, struct bench, stop);
-    if (bench->last_turn)
-        loop_stop(bench->loop);
-    else
-        deadline_set(deadline, bench->loop, 4);
-    bench->last_turn = true;
-}
-
 static void bench_run(struct bench *bench, unsigned milliseconds)
 {
-    bench->stop.passed = bench_stop;
-    bench->last_turn = false;
-    deadline_set(&bench->stop, bench->loop, milliseconds);
-    loop_run(bench->loop);
+    loop_run_for(bench->loop, milliseconds);
 }
 
 static void bench_begin(struct bench *bench)
@@ -96,7 +81,6 @@ static void bench_end(struct bench *bench)
     server_release(bench->member.server);
     pool_shared_release(bench->pool.shared);
     server_set_free(bench->set);
-    deadline_clear(&bench->stop);
     loop_free(bench->loop);
     close(bench->listening);
     arena_free(bench->arena);

@@ -269,7 +269,6 @@ static void trio_end(struct bench trio[3], struct mailbox *mailboxes[3])
         if (i == 0)
             break;
         upstreams_free(trio[i].upstreams);
-        deadline_clear(&trio[i].stop);
         loop_free(trio[i].loop);
     }
     bench_end(&trio[0]);
