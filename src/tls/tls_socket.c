@@ -13,7 +13,6 @@
 #include "base/error.h"
 
 #define RECORDS_AT_ONCE 8u
-#define RECORD_LARGE 8192
 #define VECTORS_AT_ONCE 16
 
 struct gathered {
@@ -67,28 +66,10 @@ static int bio_read(BIO *bio, char *to, int room)
     return (int)got;
 }
 
-/* A large record leaves at once, out of OpenSSL's own buffer: a call costs less than a copy of it, and what
- * is said to come behind it lets the kernel fill its segments. */
-static int send_record(struct tls_socket *socket, const char *bytes, size_t length)
-{
-    ssize_t taken = send(socket->fd, bytes, length, MSG_NOSIGNAL | (socket->more ? MSG_MORE : 0));
-    size_t sent = taken > 0 ? (size_t)taken : 0;
-    if (taken < 0 && !is_later())
-        return -1;
-    socket->full = sent < length;
-    if (socket->full && !buf_add(&socket->unsent, bytes + sent, length - sent)) {
-        errno = ENOMEM;
-        return -1;
-    }
-    return (int)length;
-}
-
 static int bio_write(BIO *bio, const char *bytes, int length)
 {
     struct tls_socket *socket = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    if (socket->gathering && length >= RECORD_LARGE && gathered->length == 0 && socket->unsent.length == 0)
-        return send_record(socket, bytes, (size_t)length);
     if (socket->gathering && (size_t)length <= sizeof gathered->bytes - gathered->length) {
         memcpy(gathered->bytes + gathered->length, bytes, (size_t)length);
         gathered->length += (size_t)length;
@@ -157,14 +138,9 @@ char *tls_socket_plain(void)
     return gathered->plain;
 }
 
-bool tls_socket_is_clear(const struct tls_socket *socket)
+bool tls_socket_has_room(void)
 {
-    return gathered->length == 0 && socket->unsent.length == 0;
-}
-
-bool tls_socket_has_room(const struct tls_socket *socket)
-{
-    return !socket->full && sizeof gathered->bytes - gathered->length >= TLS_RECORD_ROOM;
+    return sizeof gathered->bytes - gathered->length >= TLS_RECORD_ROOM;
 }
 
 /* What waited from before. */
@@ -185,10 +161,6 @@ static int send_unsent(struct tls_socket *socket)
 int tls_socket_send(struct tls_socket *socket)
 {
     socket->gathering = false;
-    if (socket->full) { /* a moment ago; and what waits had to be the last */
-        socket->full = false;
-        return 0;
-    }
     int step = send_unsent(socket);
     size_t length = gathered->length, sent = 0;
     gathered->length = 0;

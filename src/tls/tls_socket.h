@@ -1,5 +1,5 @@
 /*
- * The socket as OpenSSL sees it. OpenSSL writes each record by a call of its own; here small records of one
+ * The socket as OpenSSL sees it. OpenSSL writes each record by a call of its own; here the records of one
  * turn are gathered and leave together. What the socket does not take waits here, sealed, and goes before all
  * else.
  */
@@ -16,8 +16,6 @@ struct tls_socket {
     struct buf unsent;
     int fd;
     bool gathering;
-    bool more;    /* the writer says: bytes follow in this turn behind the record that is sealed now */
-    bool full;    /* it has just taken less than it was given; until tls_socket_send() */
     bool drained; /* the last read was short: the next would find nothing, and is left out once */
 };
 
@@ -26,11 +24,9 @@ struct tls_socket {
 
 /* A BIO that reads and writes that socket, which outlives it; NULL: no memory. */
 BIO *tls_socket_bio(struct tls_socket *socket) MUST_CHECK;
-/* From here on records are gathered, or leave if they are large, as long as there is room for another; ends
- * with tls_socket_send(). */
+/* From here on records are gathered, as long as there is room for another; ends with tls_socket_send(). */
 void tls_socket_gather(struct tls_socket *socket);
-bool tls_socket_has_room(const struct tls_socket *socket);
-bool tls_socket_is_clear(const struct tls_socket *socket); /* all that was sealed has left */
+bool tls_socket_has_room(void);
 /* TLS_RECORD_MOST bytes to put a record together in; good while records are gathered */
 char *tls_socket_plain(void);
 /* 1: all sealed bytes have left; 0: some wait in unsent; else -1 and errno. */

@@ -203,28 +203,19 @@ static struct span next_record(const struct iovec *vectors, int count, size_t sk
     return span_make(plain, length);
 }
 
-/* Records of what lies behind the first `*sent` bytes, as many as leave together. */
+/* Records of what lies behind the first `skip` bytes, as many as leave together; *sealed of them. */
 static enum transport_step seal(struct tls_transport *tls, const struct iovec *vectors, int count,
-                                size_t *sent)
+                                size_t skip, size_t *sealed)
 {
     struct span record;
-    size_t all = 0;
-    for (int i = 0; i < count; i++)
-        all += vectors[i].iov_len;
     tls_socket_gather(&tls->socket);
-    while (tls_socket_has_room(&tls->socket) &&
-           (record = next_record(vectors, count, *sent + tls->sealed)).length != 0) {
+    while (tls_socket_has_room() && (record = next_record(vectors, count, skip + *sealed)).length != 0) {
         size_t bytes = 0;
         forget_errors();
-        tls->socket.more = *sent + tls->sealed + record.length < all;
         int result = SSL_write_ex(tls->ssl, record.at, record.length, &bytes);
         if (result != 1)
             return step_of(tls, result);
-        tls->sealed += bytes;
-        if (tls_socket_is_clear(&tls->socket)) {
-            *sent += tls->sealed;
-            tls->sealed = 0;
-        }
+        *sealed += bytes;
     }
     return TRANSPORT_DONE;
 }
@@ -236,7 +227,7 @@ static enum transport_step tls_write(struct transport *transport, const struct i
     for (;;) {
         enum transport_step step = TRANSPORT_DONE;
         if (tls->socket.unsent.length == 0)
-            step = seal(tls, vectors, count, sent);
+            step = seal(tls, vectors, count, *sent, &tls->sealed);
         if (step == TRANSPORT_FAILED || (tls->sealed == 0 && tls->socket.unsent.length == 0)) {
             tls->socket.gathering = false;
             return step;
