@@ -49,7 +49,6 @@
 #define TRIAL_BINDING 0.7 /* of its limit has to be used, or the trial shows nothing */
 #define STEADY_US 500000u /* between two looks at how many wait; steady is a change of at most: */
 #define STEADY_SHARE 0.05 /* of them, and their square root, which is chance */
-#define STEADY_IN_A_ROW 3 /* one alone may be the turn from more to fewer */
 #define TOLD_EVERY_US 10000000u
 
 /* What the answers since the last judgement show. */
@@ -236,10 +235,10 @@ static void limit_log(struct server *server, enum limit_change change, const str
 
 /* The queue is as long as half a second ago, those that were turned away included, and was then. Only a limit
  * keeps it: as many come as are answered. (Called by one worker at a time, but not always by the same.) */
-static bool queue_is_steady(struct pool_shared *shared, uint64_t now_us)
+static void queue_look(struct pool_shared *shared, uint64_t now_us)
 {
     if (now_us < atomic_load_explicit(&shared->looked_us, memory_order_relaxed) + STEADY_US)
-        return false;
+        return;
     int32_t waiting = atomic_load_explicit(&shared->waiting, memory_order_relaxed);
     uint32_t refused = atomic_load_explicit(&shared->refused, memory_order_relaxed);
     uint32_t refused_before = atomic_load_explicit(&shared->refused_before, memory_order_relaxed);
@@ -251,7 +250,6 @@ static bool queue_is_steady(struct pool_shared *shared, uint64_t now_us)
     atomic_store_explicit(&shared->waiting_before, waiting, memory_order_relaxed);
     atomic_store_explicit(&shared->refused_before, refused, memory_order_relaxed);
     atomic_store_explicit(&shared->steady_in_a_row, in_a_row, memory_order_relaxed);
-    return in_a_row >= STEADY_IN_A_ROW;
 }
 
 /* Under the lock. */
@@ -285,10 +283,9 @@ static void server_judge(struct server *server, bool steady, uint64_t now_us)
 
 void limit_judge(const struct pool *pool, uint64_t now_us)
 {
-    if (!pool->adapts)
-        return;
-    bool steady = queue_is_steady(pool->shared, now_us);
-    for (size_t i = 0; i < pool->servers_count; i++)
+    queue_look(pool->shared, now_us);
+    bool steady = queue_is_steady(pool->shared);
+    for (size_t i = 0; pool->adapts && i < pool->servers_count; i++)
         if (pool->servers[i].max_connections == SERVER_ADAPTS)
             server_judge(pool->servers[i].server, steady, now_us);
 }

@@ -16,7 +16,18 @@ struct pool;
  * caller holds the score's lock. */
 void limit_gather(struct server_limit *limit, double answers, double logs, uint64_t least_us,
                   uint64_t now_us);
-/* Once each SCORE_TICK_US, by one worker. */
+/* Once each SCORE_TICK_US, by one worker: sets the limits of servers that adapt, and looks how the pool's
+ * queue changes. */
 void limit_judge(const struct pool *pool, uint64_t now_us);
+
+#define STEADY_IN_A_ROW 3 /* looks; one alone may be the turn from more to fewer */
+
+/* As many have come for a second and a half as were answered: who waits gets his turn, and nobody is too
+ * much.
+ */
+static inline bool queue_is_steady(const struct pool_shared *shared)
+{
+    return atomic_load_explicit(&shared->steady_in_a_row, memory_order_relaxed) >= STEADY_IN_A_ROW;
+}
 
 #endif

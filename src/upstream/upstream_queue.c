@@ -1,17 +1,18 @@
 /*
  * Who waits for a server when all are at their max_connections: a queue a worker and pool, with one count
  * over all workers as its cap. Higher priorities are served first; among equals the oldest, until somebody
- * has waited without a break for so long that this is more than a burst: then old requests are those that
- * nobody may be waiting for any more, and `queue.discipline` decides (balancing.md 8). No wake-up is lost: a
- * worker that waits first sets its bit at the servers and then looks for room once more, and who frees a slot
- * first frees it and then looks for bits (all sequentially consistent). Who was woken and does not need the
- * slot passes the word on.
+ * has waited without a break for so long that this is more than a burst, and ever more come: then old
+ * requests are those that nobody may be waiting for any more, and `queue.discipline` decides (balancing.md
+ * 8). No wake-up is lost: a worker that waits first sets its bit at the servers and then looks for room once
+ * more, and who frees a slot first frees it and then looks for bits (all sequentially consistent). Who was
+ * woken and does not need the slot passes the word on.
  */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "base/counters.h"
 #include "base/error.h"
+#include "upstream/server_limit.h"
 #include "upstream/upstream_state.h"
 
 #define LOOK_EVERY 100            /* ms */
@@ -125,6 +126,14 @@ static bool queue_is_overloaded(const struct pool_entry *pool)
     return pool->queued != 0 && loop_now_us(pool->upstreams->loop) > pool->filled_us + OVERLOAD_AFTER_US;
 }
 
+/* While ever more wait, those who came last are the likeliest to still be there; while as many come as are
+ * answered it would be the same few who are never served. */
+static bool queue_is_newest_first(const struct pool_entry *entry, const struct pool *pool)
+{
+    return pool->config->queue.discipline == QUEUE_ADAPTIVE && queue_is_overloaded(entry) &&
+           !queue_is_steady(pool->shared);
+}
+
 static void queue_remove(struct pool_entry *pool, struct upstream_waiter *waiter)
 {
     int32_t before = atomic_fetch_sub_explicit(&waiter->pool->shared->waiting, 1, memory_order_relaxed);
@@ -170,7 +179,7 @@ static bool queue_serve_some(struct pool_entry *pool, struct list *queue, bool o
     if (list_is_empty(queue))
         return true;
     const struct pool *any = CONTAINER_OF(queue->next, struct upstream_waiter, queued)->pool;
-    bool newest_first = overloaded && any->config->queue.discipline == QUEUE_ADAPTIVE;
+    bool newest_first = queue_is_newest_first(pool, any);
     struct list *node = newest_first ? queue->previous : queue->next;
     while (node != queue) {
         struct upstream_waiter *waiter = CONTAINER_OF(node, struct upstream_waiter, queued);
@@ -262,8 +271,7 @@ void pool_entry_init(struct pool_entry *pool, struct upstreams *upstreams)
  */
 static struct upstream_waiter *queue_victim(struct pool_entry *pool, const struct upstream_waiter *newcomer)
 {
-    bool newest_first =
-        newcomer->pool->config->queue.discipline == QUEUE_ADAPTIVE && queue_is_overloaded(pool);
+    bool newest_first = queue_is_newest_first(pool, newcomer->pool);
     for (unsigned i = PRIORITY_COUNT; i-- > newcomer->priority;)
         if (!list_is_empty(&pool->queues[i]) && (i > newcomer->priority || newest_first))
             return CONTAINER_OF(pool->queues[i].next, struct upstream_waiter, queued);

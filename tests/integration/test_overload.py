@@ -113,7 +113,7 @@ pools:
     equal({c.response().status for c in ask(t, port, 10)}, {200})
 
 
-def serial(t, others=lambda link, request: False, routes=''):
+def serial(t, others=lambda link, request: False, routes='', pool=''):
     """A server that does one thing at a time, 4 ms each: alone a request takes that, in a crowd as many times that."""
     one = threading.Lock()
 
@@ -128,7 +128,7 @@ def serial(t, others=lambda link, request: False, routes=''):
 routes:
 {routes}
   - {{ pool: p }}
-pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+pools: {{ p: {{ servers: ["{origin.address}"]{pool} }} }}
 ''')
     c = t.client(port)
     for _ in range(60):
@@ -236,12 +236,13 @@ def test_the_log_says_when_and_why_a_limit_is_lowered(t):
 
 def test_clients_that_wait_for_their_answers_are_all_served(t):
     """A hundred, who ask again when they are answered: it takes long, but nothing is too much."""
-    weir, port, origin = serial(t)
-    load = t.load(port, rate=3000, threads=100, accept=(200,))
-    time.sleep(6 * SLOW)
-    load.stop()
-    equal(load.failures, [])
-    ok(load.count > 300, f'{load.count} answers')
+    for pool in ('', ', max_connections: 2'):
+        weir, port, origin = serial(t, pool=pool)
+        load = t.load(port, rate=3000, threads=100, accept=(200,))
+        time.sleep(6 * SLOW)
+        load.stop()
+        equal(load.failures, [])
+        ok(load.count > 300, f'{load.count} answers')
 
 
 def test_requests_that_are_only_slow_get_no_limit_for_long(t):

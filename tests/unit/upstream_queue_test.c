@@ -160,6 +160,11 @@ static void under_overload_the_newest_goes_first(void **state)
     int fd = crowd_begin(&bench, QUEUE_ADAPTIVE, 1, 3);
     bench_run(&bench, 120);
     crowd_end(&bench, fd, "321");
+    /* But when as many come as are answered, the oldest. */
+    fd = crowd_begin(&bench, QUEUE_ADAPTIVE, 1, 3);
+    bench_run(&bench, 120);
+    atomic_store(&bench.pool.shared->steady_in_a_row, 3);
+    crowd_end(&bench, fd, "123");
     fd = crowd_begin(&bench, QUEUE_FIFO, 1, 3);
     bench_run(&bench, 120);
     crowd_end(&bench, fd, "123");
