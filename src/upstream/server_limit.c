@@ -235,7 +235,7 @@ static void limit_log(struct server *server, enum limit_change change, const str
 
 /* The queue is as long as half a second ago, those that were turned away included, and was then. Only a limit
  * keeps it: as many come as are answered. (Called by one worker at a time, but not always by the same.) */
-static void queue_look(struct pool_shared *shared, uint64_t now_us)
+static void queue_compare(struct pool_shared *shared, uint64_t now_us)
 {
     if (now_us < atomic_load_explicit(&shared->looked_us, memory_order_relaxed) + STEADY_US)
         return;
@@ -283,7 +283,7 @@ static void server_judge(struct server *server, bool steady, uint64_t now_us)
 
 void limit_judge(const struct pool *pool, uint64_t now_us)
 {
-    queue_look(pool->shared, now_us);
+    queue_compare(pool->shared, now_us);
     bool steady = queue_is_steady(pool->shared);
     for (size_t i = 0; pool->adapts && i < pool->servers_count; i++)
         if (pool->servers[i].max_connections == SERVER_ADAPTS)
