@@ -70,13 +70,16 @@ static void put_field(struct writer *writer, struct span name, struct span value
 /* Two spans with the two bytes between them that would be written between them. */
 static inline bool is_between(struct span before, const char *after, const char two[2])
 {
-    return before.at + before.length + 2 == after && memcmp(after - 2, two, 2) == 0;
+    /* An empty value may be nowhere. */
+    return before.at != NULL && before.at + before.length + 2 == after && memcmp(after - 2, two, 2) == 0;
 }
 
 /* Lines that lie one behind another as they would be written, which is how most of them came, are written as
  * one. */
 static void put_fields(struct writer *writer, const struct fields *fields)
 {
+    if (fields->count == 0)
+        return; /* and nowhere */
     const struct field *field = fields->items, *end = field + fields->count;
     while (field != end) {
         const struct field *first = field, *last;
