@@ -229,7 +229,7 @@ static void write_bytes_out(struct access_line *line)
 static void write_route(struct access_line *line)
 {
     if (line->facts->plan != NULL)
-        line_string(line, span_of(line->facts->plan->config->name), ROOM_NAME);
+        line_string(line, span_of(line->facts->plan->name), ROOM_NAME);
 }
 
 static void write_pool(struct access_line *line)

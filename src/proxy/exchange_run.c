@@ -268,17 +268,12 @@ static void exchange_act(struct exchange_run *run)
  * into its paths for others. */
 static bool encoding_is_allowed(const struct exchange_run *run)
 {
-    if (!run->site->allow_encoded_slash && !run->site->allow_encoded_backslash)
-        return true;
-    const struct texts *allowed = &run->plan->config->allow_encoded;
+    const struct plan *plan = run->plan;
     struct span path = run->exchange.target.path;
-    bool slash = memmem(path.at, path.length, "%2F", 3) != NULL,
-         backslash = memmem(path.at, path.length, "%5C", 3) != NULL;
-    for (size_t i = 0; i < allowed->count; i++) {
-        slash = slash && strcmp(allowed->items[i], "%2F") != 0;
-        backslash = backslash && strcmp(allowed->items[i], "%5C") != 0;
-    }
-    return !slash && !backslash;
+    bool slash = run->site->allow_encoded_slash && !plan->allow_encoded_slash,
+         backslash = run->site->allow_encoded_backslash && !plan->allow_encoded_backslash;
+    return (!slash || memmem(path.at, path.length, "%2F", 3) == NULL) &&
+           (!backslash || memmem(path.at, path.length, "%5C", 3) == NULL);
 }
 
 static void exchange_filter(struct exchange_run *run)
@@ -365,7 +360,7 @@ static void client_head(struct stream *stream, struct head *head, bool last)
         return;
     }
     run->plan = &run->site->plans[x->route->number];
-    x->route_name = run->plan->config->name;
+    x->route_name = run->plan->name;
     uint64_t most = time_left(run);
     if (most != 0)
         deadline_set(&run->total, x->loop, most);

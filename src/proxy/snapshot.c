@@ -119,6 +119,11 @@ static bool plan_build(struct building *building, struct plan *plan, const struc
     const struct config *config = building->config;
     const struct timeouts_config *timeouts = &config->timeouts;
     plan->config = route;
+    plan->name = route->name;
+    for (size_t i = 0; i < route->allow_encoded.count; i++) {
+        plan->allow_encoded_slash |= strcasecmp(route->allow_encoded.items[i], "%2f") == 0;
+        plan->allow_encoded_backslash |= strcasecmp(route->allow_encoded.items[i], "%5c") == 0;
+    }
     plan->body_limit = own_or(route->body_limit, config->limits.body);
     plan->timeout = (uint32_t)own_or(route->timeout, timeouts->request);
     plan->response_timeout = (uint32_t)own_or(route->response_timeout, timeouts->response);
@@ -163,11 +168,8 @@ static bool build_common_routes(struct building *building)
 static void site_allow_encoded(struct site *site)
 {
     for (size_t i = 0; i < site->plans_count; i++) {
-        const struct texts *allowed = &site->plans[i].config->allow_encoded;
-        for (size_t j = 0; j < allowed->count; j++) {
-            site->allow_encoded_slash |= strcasecmp(allowed->items[j], "%2f") == 0;
-            site->allow_encoded_backslash |= strcasecmp(allowed->items[j], "%5c") == 0;
-        }
+        site->allow_encoded_slash |= site->plans[i].allow_encoded_slash;
+        site->allow_encoded_backslash |= site->plans[i].allow_encoded_backslash;
     }
 }
 

@@ -30,7 +30,8 @@ struct action;
 
 /* What one route means at run time: found by route->number. */
 struct plan {
-    const struct route_config *config;
+    const struct route_config *config; /* not on the path of a common request: one of many routes is cold */
+    const char *name;
     struct filters filters;
     struct pool **pools; /* the action, when it is pools */
     uint32_t *weights;
@@ -39,7 +40,7 @@ struct plan {
     struct action *action;                            /* redirect or respond (filter/answer.h); NULL: pools */
     uint64_t body_limit;                              /* bytes, 0: none; the route's or the global one */
     uint32_t timeout, response_timeout, idle_timeout; /* ms; timeout 0: none */
-    bool websocket, grpc_web, hedges;
+    bool websocket, grpc_web, hedges, allow_encoded_slash, allow_encoded_backslash;
     uint8_t priority; /* enum priority */
 };
 /* One listener of this snapshot: its router and the plans of its routes. */

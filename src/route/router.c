@@ -39,8 +39,10 @@ struct slot {
     struct span path; /* a prefix without its last slash: "" for "/", "/a" for "/a/" */
     uint32_t host;    /* index of the host pattern */
     uint32_t first, last;
+    uint32_t number; /* of the first route, which serves whatever comes here if it `always` does: in a large
+                        file its entry and condition would be two lines that no cache has */
     uint8_t kind;
-    bool used;
+    bool used, always;
 };
 struct host {
     struct span name; /* exact, or what follows "*." */
@@ -242,8 +244,10 @@ static void slot_add(struct router *router, uint32_t host, struct span path, uin
                               .host = host,
                               .first = NONE,
                               .last = NONE,
+                              .number = number,
                               .kind = (uint8_t)kind,
-                              .used = true};
+                              .used = true,
+                              .always = router->conditions[number] == NULL};
     entry_append(router, &slot->first, &slot->last, (struct entry){.number = number, .next = NONE});
 }
 
@@ -402,7 +406,9 @@ static void search_list(struct search *search, uint32_t index)
 static void search_slot(struct search *search, uint32_t host, enum slot_kind kind, struct span path)
 {
     const struct slot *slot = slot_place(search->router, host, kind, path);
-    if (slot->used)
+    if (slot->used && slot->always)
+        search->best = slot->number < search->best ? slot->number : search->best;
+    else if (slot->used)
         search_list(search, slot->first);
 }
 

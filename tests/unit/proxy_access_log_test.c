@@ -55,8 +55,7 @@ static struct exchange exchange_made(struct field *fields)
     return x;
 }
 
-static const struct route_config api_route = {.name = "api"};
-static const struct plan api_plan = {.config = &api_route};
+static const struct plan api_plan = {.name = "api"};
 static const struct attempt_record failed_once[] = {{"10.1.0.1:80", "connect_refused"}};
 static const struct access_facts good_facts = {.plan = &api_plan,
                                                .pool = "blue",
@@ -170,8 +169,7 @@ static void long_values_are_cut(void **state)
             struct span all = span_make(bytes, LONG - 1);
             struct field fields[2];
             struct exchange x = exchange_made(fields);
-            struct route_config route = {.name = bytes};
-            struct plan plan = {.config = &route};
+            struct plan plan = {.name = bytes};
             struct attempt_record failed[5];
             for (size_t j = 0; j < COUNT_OF(failed); j++)
                 failed[j] = (struct attempt_record){bytes, "response_too_large"};
