@@ -62,7 +62,7 @@
     X(queue_time_us, COUNTER,                                                                                \
       "microseconds that requests waited for a server, those that got none included")                        \
     X(limits_lowered, COUNTER, "times that max_connections: auto gave a server fewer requests at once")      \
-    X(limits_lifted, COUNTER, "times that it found that its limit did not make the answers quicker")         \
+    X(limits_lifted, COUNTER, "times that it took a limit away because it did not help")                     \
     X(retries, COUNTER, "attempts after the first")                                                          \
     X(retries_never_sent, COUNTER, "retries of requests of which no byte had been sent")                     \
     X(retries_sent_no_reply, COUNTER, "retries of requests that a server had been sent and did not answer")  \
