@@ -81,6 +81,7 @@
       "requests not copied: too many at once, body too large, or nobody well in the shadow pool")            \
     X(mirrors_failed, COUNTER, "copies of requests that were not answered in full")                          \
     X(hedges, COUNTER, "requests sent to a second server because their answer was late")                     \
+    X(hedges_of_trials, COUNTER, "hedges of requests to a server known to be slow, made unasked")            \
     X(hedges_won, COUNTER, "hedges whose second server answered first")                                      \
     X(hedges_gated, COUNTER,                                                                                 \
       "hedges not made: requests queue, no other server has room, or the request is a retry")                \

@@ -456,7 +456,7 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     replay_keep(&run->replay, &run->up.held);
     relay_attach(&run->up, stream);
     exchange_wait_for(run, WAIT_RESPONSE);
-    if (run->plan->hedges)
+    if (run->plan->hedges || hedge_is_trial(run))
         hedge_begin(run);
 }
 

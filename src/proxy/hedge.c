@@ -21,16 +21,19 @@
 #define LEAST_MS 2u /* sooner than this there is nothing to win */
 
 /* After how long the answer is late, in ms: a percentile of a lognormal distribution with the pool's median
- * and standard deviation. 0: not known. */
-static uint64_t late_after(const struct pool *pool, const struct hedge_config *config)
+ * and standard deviation, of a trial the one that a choice calls silence. 0: not known. */
+static uint64_t late_after(const struct pool *pool, const struct hedge_config *config, bool trial)
 {
     static const float deviations[] = {[HEDGE_P90] = 1.2816f, [HEDGE_P95] = 1.6449f, [HEDGE_P99] = 2.3263f};
     float median_us = (float)atomic_load_explicit(&pool->shared->median_us, memory_order_relaxed);
     /* one deviation above */
     float most_us = (float)atomic_load_explicit(&pool->shared->silence_us, memory_order_relaxed);
-    if (config->after != 0 || median_us < 1 || most_us < 1)
+    if (!trial && config->after != 0)
         return config->after;
-    uint64_t late = (uint64_t)(median_us * powf(most_us / median_us, deviations[config->at]) / 1000) + 1;
+    if (median_us < 1 || most_us < 1)
+        return 0;
+    float late_us = trial ? most_us : median_us * powf(most_us / median_us, deviations[config->at]);
+    uint64_t late = (uint64_t)(late_us / 1000) + 1;
     return late < LEAST_MS ? LEAST_MS : late;
 }
 
@@ -40,18 +43,21 @@ static bool refuse(enum counter_id counter)
     return false;
 }
 
+/* That answers take long while one server is slow says nothing about the others. */
 static bool hedge_is_wise(const struct exchange_run *run)
 {
     const struct pool *pool = run->pool;
     struct upstreams *upstreams = run->worker->upstreams;
     struct upstream_waiter waiter = {.pool = pool, .tried_count = run->failed_count};
     memcpy(waiter.tried, run->tried, sizeof run->tried);
-    bool full = atomic_load_explicit(&pool->shared->queues, memory_order_relaxed) ||
+    bool trial = run->hedge->trial;
+    bool full = (!trial && atomic_load_explicit(&pool->shared->queues, memory_order_relaxed)) ||
                 atomic_load_explicit(&pool->shared->waiting, memory_order_relaxed) > 0;
     if (full || retry_came_so(run) ||
         !upstream_has_other(upstreams, &waiter, run->attempt->waiter.server, true))
         return refuse(COUNTER_hedges_gated);
-    return upstream_hedge_spend(upstreams, pool) || refuse(COUNTER_hedges_out_of_budget);
+    bool spent = trial ? upstream_budget_spend(upstreams, pool) : upstream_hedge_spend(upstreams, pool);
+    return spent || refuse(COUNTER_hedges_out_of_budget);
 }
 
 static void hedge_passed(struct deadline *deadline)
@@ -63,23 +69,36 @@ static void hedge_passed(struct deadline *deadline)
     if (!awaits || run->client_closed || run->failed_count >= TRIES_MOST - 2 || !hedge_is_wise(run))
         return;
     hedge->copy = forward_copy(run);
-    if (hedge->copy != NULL)
-        counter_add(COUNTER_hedges, 1);
+    if (hedge->copy == NULL)
+        return;
+    counter_add(COUNTER_hedges, 1);
+    if (hedge->trial)
+        counter_add(COUNTER_hedges_of_trials, 1);
+}
+
+/* Unasked, only what changes nothing at a server. */
+static bool is_trial(const struct exchange_run *run, enum method method)
+{
+    return hedge_is_trial(run) && (method == METHOD_GET || method == METHOD_HEAD || method == METHOD_OPTIONS);
 }
 
 void hedge_begin(struct exchange_run *run)
 {
     const struct exchange *x = &run->exchange;
     const struct hedge_config *config = run->plan->config->hedge;
-    bool may = method_is_idempotent(x->request.line.request.method) && x->request.body_length == BODY_NONE &&
-               run->up.ended && !run->upgrading && run->sticky_server == NULL && run->pool->servers_count > 1;
-    if (!may || run->hedge != NULL)
+    enum method method = x->request.line.request.method;
+    bool trial = is_trial(run, method);
+    bool may = method_is_idempotent(method) && x->request.body_length == BODY_NONE && run->up.ended &&
+               !run->upgrading && run->sticky_server == NULL && run->pool->servers_count > 1;
+    if (!may || run->hedge != NULL || (!trial && config == NULL))
         return;
-    upstream_hedge_earn(run->worker->upstreams, run->pool, (double)config->budget / 100);
-    uint64_t late = late_after(run->pool, config);
+    if (config != NULL)
+        upstream_hedge_earn(run->worker->upstreams, run->pool, (double)config->budget / 100);
+    uint64_t late = late_after(run->pool, config, trial);
     if (late == 0 || (run->hedge = arena_get_zeroed(x->arena, sizeof *run->hedge)) == NULL)
         return;
     run->hedge->run = run;
+    run->hedge->trial = trial;
     run->hedge->deadline.passed = hedge_passed;
     deadline_set(&run->hedge->deadline, x->loop, late);
 }
@@ -129,6 +148,7 @@ bool hedge_head(struct exchange_run *run, struct attempt *attempt, unsigned stat
     struct attempt *loser = is_copy ? run->attempt : hedge->copy;
     if (is_copy) {
         counter_add(COUNTER_hedges_won, 1);
+        upstream_outrun(run->worker->upstreams, &loser->waiter);
         hedge_hand_over(run);
     }
     hedge->copy = NULL;

@@ -3,6 +3,9 @@
  * error wins, and the other attempt is cancelled (balancing.md 7). Only what is idempotent and has no body;
  * only while nothing queues, since in a fleet that is full the requests that are late are those that cost
  * most.
+ *
+ * A route asks for it; and the requests that go to a server known to be slow, one every few seconds to see
+ * whether it still is, are hedged unasked: otherwise each of these would be a client's loss.
  */
 #ifndef WEIR_PROXY_HEDGE_H
 #define WEIR_PROXY_HEDGE_H
@@ -12,16 +15,22 @@
 #include "base/attributes.h"
 #include "http/failure.h"
 #include "net/loop.h"
-
-struct attempt;
-struct exchange_run;
+#include "proxy/exchange_state.h"
+#include "upstream/pool.h"
 
 /* In the exchange's arena. */
 struct hedge {
     struct exchange_run *run;
     struct attempt *copy; /* the second attempt, while both are under way */
     struct deadline deadline;
+    bool trial;
 };
+/* Whether the server of the current attempt is asked to see whether it is still slow. */
+static inline bool hedge_is_trial(const struct exchange_run *run)
+{
+    return run->pool->hedges_trials &&
+           atomic_load_explicit(&run->attempt->waiter.server->known_slow, memory_order_relaxed);
+}
 /* The first attempt has been sent. */
 void hedge_begin(struct exchange_run *run);
 /* A head came; only while there is run->hedge. False: it is not, or no longer, this attempt whose answer is

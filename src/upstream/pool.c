@@ -104,6 +104,14 @@ static uint32_t slow_start_ms(const struct pool_config *config)
     return config->balance < COUNT_OF(needed) ? needed[config->balance] : 0;
 }
 
+/* Only the default policy leaves a slow server out, so that what it is given is a trial; who wants no retries
+ * wants nothing sent twice. */
+static bool hedges_trials(const struct pool *pool)
+{
+    const struct pool_config *config = pool->config;
+    return config->balance == BALANCE_ADAPTIVE && config->sticky == NULL && config->retry.attempts > 0;
+}
+
 struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set,
                       struct error *error)
 {
@@ -115,6 +123,7 @@ struct pool *pool_new(const struct pool_config *config, uint32_t index, struct s
     pool->servers = xcalloc(config->servers_count, sizeof *pool->servers);
     pool->protocol = protocol_spoken(config);
     pool->slow_start_ms = slow_start_ms(config);
+    pool->hedges_trials = hedges_trials(pool);
     bool built = pool_add_tls(pool, error) && pool_add_servers(pool, set, error);
     if (built && config->sticky != NULL)
         built = (pool->sticky = sticky_new(pool, error)) != NULL;

@@ -41,6 +41,7 @@ struct pool {
     bool limited;           /* any server has a limit */
     bool adapts;            /* any server has one that adapts */
     bool has_backups;
+    bool hedges_trials; /* requests to a server that is known to be slow are hedged: hedge.h */
 };
 /* Resolves names (control thread; may block), takes servers, loads certificates. NULL with error. */
 struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set,

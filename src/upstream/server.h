@@ -49,6 +49,7 @@ struct server_score {
     atomic_flag busy;                 /* held for some additions */
     double answers, errors;           /* errors are among the answers */
     double logs, squares;             /* of ln(microseconds to the head), over the answers that were none */
+    double kept_answers, kept_logs;   /* what became of those that decayed */
     uint64_t at_us;                   /* decayed to here */
     uint64_t all_answers, all_errors; /* ever */
 };
@@ -91,9 +92,10 @@ struct server {
     _Alignas(CACHE_LINE) struct server_score score;
     struct server_limit limiting;
     _Atomic uint32_t errors_in_a_row;
-    uint32_t ejections;             /* not forgiven yet; this and the next under pool_shared.ejecting */
-    uint64_t ejected_at_us;         /* end of the last ejection */
-    _Atomic int32_t references;     /* pools of snapshots, tables and connections of workers */
+    _Atomic bool known_slow;    /* by far, and no answers have shown otherwise: a request here is a trial */
+    uint32_t ejections;         /* not forgiven yet; this and the next under pool_shared.ejecting */
+    uint64_t ejected_at_us;     /* end of the last ejection */
+    _Atomic int32_t references; /* pools of snapshots, tables and connections of workers */
     _Atomic uint64_t refused_at_us; /* first refused connect of the current second, for fast-down */
     _Atomic uint32_t refused_count;
     _Atomic uint32_t address_at;                 /* the address that last worked: index into addresses */

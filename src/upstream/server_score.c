@@ -15,6 +15,7 @@
 
 #define MEMORY_US 2e6      /* tau of the decay: an answer counts 1/e after 2 s */
 #define ANSWERS_MOST 200.0 /* heavy traffic does not make history immovable; with tau: forgotten in 8 s */
+#define ANSWERS_KEPT 1.0   /* of all that decayed: one quick answer does not acquit a slow server */
 #define SHRINK 3.0         /* answers' worth of belief that a server is average, and in: */
 #define VARIANCE 1.0       /* of ln(time to the head), where little is known */
 #define DOUBT_LEAST                                                                                          \
@@ -31,7 +32,9 @@
 #define QUEUES_AT 0.0953 /* ln 1.1 */
 #define SLOW_AT_ONCE \
     2.0 /* times what most answers take: told before the next tick, so that a sick server is tried once */
-#define KNOWN 1.0 /* answers from which on a server has a say in what is normal */
+#define FEW 2.0 /* answers since the last tick, where that is all a server is asked: half as late will do */
+#define SLOW_FROM 4.0f /* T of a server that is known to be slow; below half of that it is no more */
+#define KNOWN 1.0      /* answers from which on a server has a say in what is normal */
 
 void score_lock(struct server_score *score)
 {
@@ -52,12 +55,25 @@ static void score_scale(struct server_score *score, double factor)
     score->squares *= factor;
 }
 
+/* What decays goes where it counts as one answer, however long ago. */
+static void score_keep(struct server_score *score, double share)
+{
+    score->kept_answers += share * (score->answers - score->errors);
+    score->kept_logs += share * score->logs;
+    if (score->kept_answers > ANSWERS_KEPT) {
+        score->kept_logs *= ANSWERS_KEPT / score->kept_answers;
+        score->kept_answers = ANSWERS_KEPT;
+    }
+}
+
 /* Clocks of workers are read once a turn and differ a little: time never goes back. */
 static void score_decay(struct server_score *score, uint64_t now_us)
 {
     if (now_us <= score->at_us)
         return;
-    score_scale(score, exp(-(double)(now_us - score->at_us) / MEMORY_US));
+    double left = exp(-(double)(now_us - score->at_us) / MEMORY_US);
+    score_keep(score, 1 - left);
+    score_scale(score, left);
     score->at_us = now_us;
 }
 
@@ -66,8 +82,8 @@ struct score_view score_view(struct server *server, uint64_t now_us)
     struct server_score *score = &server->score;
     score_lock(score);
     score_decay(score, now_us);
-    struct score_view view = {score->answers, score->errors,      score->logs,
-                              score->squares, score->all_answers, score->all_errors};
+    struct score_view view = {score->answers,      score->errors,    score->logs,        score->squares,
+                              score->kept_answers, score->kept_logs, score->all_answers, score->all_errors};
     score_unlock(score);
     return view;
 }
@@ -116,11 +132,23 @@ static float slowness_of(const struct score_view *view, double mean, double vari
     double good = view->answers - view->errors;
     if (good < 1e-3)
         return 1;
-    double difference = view->logs / good - mean, square = difference * difference;
+    double known = (view->logs + view->kept_logs) / (good + view->kept_answers);
+    double difference = known - mean, square = difference * difference;
     double doubt = square > 0 ? fmax(variance / square, DOUBT_LEAST) : 0; /* in answers */
     double slow = SLOWNESS_POWER * difference * good / (good + doubt);
     slow = slow > SLOWNESS_MOST ? SLOWNESS_MOST : slow < SLOWNESS_LEAST ? SLOWNESS_LEAST : slow;
     return (float)exp(SLOWNESS_STEP * round(slow / SLOWNESS_STEP));
+}
+
+static void slowness_tell(struct server *server, const struct score_view *view, double mean, double variance)
+{
+    float slowness = slowness_of(view, mean, variance);
+    atomic_store_explicit(&server->slowness, slowness, memory_order_relaxed);
+    bool slow = atomic_load_explicit(&server->known_slow, memory_order_relaxed);
+    bool acquits = slowness < SLOW_FROM / 2 && view->answers - view->errors >= SHRINK;
+    bool now_slow = slow ? !acquits : slowness >= SLOW_FROM;
+    if (now_slow != slow)
+        atomic_store_explicit(&server->known_slow, now_slow, memory_order_relaxed);
 }
 
 static void score_errors_now(const struct pool_shared *shared, struct server *server, uint64_t now_us)
@@ -141,7 +169,7 @@ static void score_slowness_now(const struct pool_shared *shared, struct server *
     struct score_view view = score_view(server, now_us);
     double mean = (double)atomic_load_explicit(&shared->mean_log, memory_order_relaxed);
     double variance = (double)atomic_load_explicit(&shared->variance, memory_order_relaxed);
-    atomic_store_explicit(&server->slowness, slowness_of(&view, mean, variance), memory_order_relaxed);
+    slowness_tell(server, &view, mean, variance);
 }
 
 void score_answered(struct score_cell *cell, const struct pool_shared *shared, struct server *server,
@@ -154,10 +182,21 @@ void score_answered(struct score_cell *cell, const struct pool_shared *shared, s
     cell->squares += log_waited * log_waited;
     cell->last_us = now_us;
     cell_least(cell, waited_us);
-    if (LIKELY(silence_us == 0 || (double)waited_us < SLOW_AT_ONCE * silence_us))
+    double late_us = cell->answers <= FEW ? silence_us : SLOW_AT_ONCE * silence_us;
+    if (LIKELY(silence_us == 0 || (double)waited_us < late_us))
         return;
     score_fold(cell, server);
     score_slowness_now(shared, server, now_us);
+}
+
+/* What was cut short would have taken as long as the server's answers did so far, if not longer. */
+void score_outrun(struct score_cell *cell, const struct pool_shared *shared, struct server *server,
+                  uint64_t waited_us, uint64_t now_us)
+{
+    struct score_view view = score_view(server, now_us);
+    double usual_us = view.kept_answers > 0 ? exp(view.kept_logs / view.kept_answers) : 0;
+    score_answered(cell, shared, server, usual_us > (double)waited_us ? (uint64_t)usual_us : waited_us,
+                   now_us);
 }
 
 void score_timed_out(struct score_cell *cell, uint64_t waited_us)
@@ -268,8 +307,7 @@ void score_pool(const struct pool *pool, uint64_t now_us)
     atomic_store_explicit(&pool->shared->normal_errors, (float)normal, memory_order_relaxed);
     for (size_t i = 0; i < count; i++) {
         struct server *server = pool->servers[i].server;
-        atomic_store_explicit(&server->slowness, slowness_of(&views[i], mean, variance),
-                              memory_order_relaxed);
+        slowness_tell(server, &views[i], mean, variance);
         atomic_store_explicit(&server->surcharge, surcharge_of(&views[i], normal), memory_order_relaxed);
     }
     free(rates);

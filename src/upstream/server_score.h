@@ -28,6 +28,10 @@ struct score_cell {
 /* An answer's head came after so long. When that is much too long, the next choice knows. */
 void score_answered(struct score_cell *cell, const struct pool_shared *shared, struct server *server,
                     uint64_t waited_us, uint64_t now_us);
+/* No answer came for so long, and then none was wanted any more: another server's was there. Without this a
+ * server whose late answers are cancelled would be known by its quick ones. */
+void score_outrun(struct score_cell *cell, const struct pool_shared *shared, struct server *server,
+                  uint64_t waited_us, uint64_t now_us);
 /* An attempt came to nothing by the server's doing: what its error costs in the next choice is told at once.
  */
 void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server,
@@ -38,6 +42,7 @@ void score_fold(struct score_cell *cell, struct server *server);
 /* One server's sums at one instant. */
 struct score_view {
     double answers, errors, logs, squares;
+    double kept_answers, kept_logs;
     uint64_t all_answers, all_errors; /* not decayed */
 };
 void score_lock(struct server_score *score);

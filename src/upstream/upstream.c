@@ -320,6 +320,14 @@ void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *wait
     pool_entry_score(upstreams_pool(upstreams, pool->shared->number), pool, now_us);
 }
 
+void upstream_outrun(struct upstreams *upstreams, struct upstream_waiter *waiter)
+{
+    assert(waiter->phase == PHASE_READY && !waiter->answered);
+    uint64_t now_us = loop_now_us(upstreams->loop);
+    score_outrun(&upstreams_server(upstreams, waiter->server)->cell, waiter->pool->shared, waiter->server,
+                 now_us - waiter->opened_us, now_us);
+}
+
 /* An error at the end is counted beside the answer that its head was: of a server where all end so half are
  * errors, which is as much as one needs to be left out. */
 void upstream_told_at_end(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status)

@@ -88,6 +88,10 @@ void upstream_sent_whole(struct upstreams *upstreams, struct upstream_waiter *wa
  * answer, 0: not known, and no measure of its speed. Once an attempt, before upstream_done(). */
 void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status,
                        uint64_t since_us);
+/* Another server answered the same request before: it took longer than until now. Before the attempt is
+ * reset.
+ */
+void upstream_outrun(struct upstreams *upstreams, struct upstream_waiter *waiter);
 /* What is known at the end of an answer whose head could not tell, as a status; before upstream_done(), and
  * only where `told_at_end` is set. */
 void upstream_told_at_end(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status);

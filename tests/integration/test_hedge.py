@@ -187,3 +187,91 @@ def test_both_too_late(t):
     equal(response.status, 504)
     eventually(lambda: x.fleet.gone.count(path) == 2)
     equal(x.client.get('/after').status, 200)
+
+
+class OneSlow:
+    """Three origins, one of which takes long for everything, and a route that asks for no hedges."""
+    def __init__(self, t, pool=''):
+        self.slow, self.port = threading.Event(), t.port()
+        self.slow.set()
+        self.origins = [t.origin(lambda link, request, i=i: self.handle(i, link, request), name=f'o{i}') for i in range(3)]
+        self.weir = t.weir(f'''workers: 1
+listeners: [ {{ address: "127.0.0.1:{self.port}" }} ]
+routes: [ {{ pool: p }} ]
+pools:
+  p:
+    servers: [{", ".join('"' + o.address + '"' for o in self.origins)}]
+    outlier: {{ time: 0s }}{pool}
+''')
+        self.clients = [t.client(self.port) for _ in range(12)]
+
+    def handle(self, i, link, request):
+        request.body()
+        time.sleep(0.8 if i == 0 and self.slow.is_set() else USUAL)
+        tell(link, request)
+
+    def ask(self, method='GET'):
+        """All clients at once; the more there are, the sooner the slow one seems worth a trial. The longest time in seconds."""
+        began = time.monotonic()
+        for client in self.clients:
+            client.request(method, '/')
+        for client in self.clients:
+            equal(client.response().status, 200)
+        return time.monotonic() - began
+
+    def settle(self):
+        """The slow one is known, and what it was given before is over."""
+        for _ in range(20):
+            self.ask()
+        time.sleep(0.2)
+
+    def hedged(self):
+        return [a for a in self.weir.access() if [f['failure'] for f in a.get('failed', ())] == ['hedged']]
+
+
+def test_a_trial_is_nobodys_loss(t):
+    """A server known to be slow is asked now and then; who asks has another's answer."""
+    x = OneSlow(t)
+    x.settle()
+    first = x.origins[0].count('/')
+    worst, end = 0, time.monotonic() + 30
+    while not x.hedged() and time.monotonic() < end:
+        worst = max(worst, x.ask())
+        time.sleep(0.05)
+    lines = x.hedged()
+    ok(lines, 'one was hedged')
+    ok(x.origins[0].count('/') > first, 'it was a trial')
+    for line in lines:
+        equal(line['failed'][0]['server'], x.origins[0].address)
+        ok(line['server'] != x.origins[0].address)
+    ok(worst < 0.7 * SLOW, f'an answer took {worst}')
+    x.slow.clear()
+    count = x.origins[0].count('/')
+
+    def has_its_share():
+        x.ask()
+        return x.origins[0].count('/') > count + 40
+    eventually(has_its_share, 40, 'what is quick again is asked again')
+    known = len(x.hedged())
+    for _ in range(20):
+        x.ask()
+    equal(len(x.hedged()), known, 'and nothing is hedged then')
+
+
+def trials_unhedged(t, pool, method):
+    x = OneSlow(t, pool)
+    x.settle()
+    end = time.monotonic() + 30
+    while time.monotonic() < end and x.ask(method) < 0.7:
+        time.sleep(0.05)
+    ok(time.monotonic() < end, 'there was a trial, and its client waited')
+    equal(x.hedged(), [])
+    eventually(lambda: sum(o.count('/') for o in x.origins) == len(x.weir.access()), text='each was sent once')
+
+
+def test_who_wants_no_retries_has_no_trials_hedged(t):
+    trials_unhedged(t, '\n    retry: { attempts: 0 }', 'GET')
+
+
+def test_trials_that_change_something_are_not_hedged(t):
+    trials_unhedged(t, '', 'DELETE')

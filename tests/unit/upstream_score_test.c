@@ -133,12 +133,103 @@ static void a_very_slow_answer_is_told_at_once(void **state)
     judge(&bench);
     uint32_t silence_us = bench.shared.silence_us;
     struct score_cell cell = {.answers = 0};
+    for (unsigned i = 0; i < 2; i++)
+        score_answered(&cell, &bench.shared, &bench.servers[1], silence_us - 1, bench.now_us);
     score_answered(&cell, &bench.shared, &bench.servers[1], 2 * silence_us - 1, bench.now_us);
     assert_near(slowness(&bench, 1), 1);
     score_answered(&cell, &bench.shared, &bench.servers[1], 2 * silence_us, bench.now_us);
     assert_in_range(slowness(&bench, 1) * 100, 250, 800);
     assert_near(cell.answers, 0); /* folded */
-    assert_near(bench.servers[1].score.answers, 2);
+    assert_near(bench.servers[1].score.answers, 4);
+}
+
+/* One that is hardly asked is asked to see how it does. */
+static void of_few_answers_half_as_late_is_told(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 2);
+    answers(&bench, 0, 100, 5000);
+    answers(&bench, 0, 100, 20000);
+    judge(&bench);
+    struct score_cell cell = {.answers = 0};
+    score_answered(&cell, &bench.shared, &bench.servers[1], bench.shared.silence_us - 1, bench.now_us);
+    assert_near(cell.answers, 1);
+    score_answered(&cell, &bench.shared, &bench.servers[1], bench.shared.silence_us, bench.now_us);
+    assert_near(cell.answers, 0);
+    assert_true(slowness(&bench, 1) > 1.2f);
+}
+
+static void others_answer(struct bench *bench, unsigned seconds)
+{
+    for (unsigned second = 0; second < seconds; second++) {
+        bench->now_us += SECOND;
+        for (unsigned i = 0; i < 3; i++)
+            answers(bench, i, 200, 1000);
+        judge(bench);
+    }
+}
+
+/* By one quick answer that falls out of the server's usual ones it would have its whole share again. */
+static void one_quick_answer_does_not_acquit(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 4);
+    others_answer(&bench, 1);
+    assert_false(bench.servers[3].known_slow);
+    answers(&bench, 3, 10, 100000);
+    judge(&bench);
+    assert_true(bench.servers[3].known_slow);
+    others_answer(&bench, 22);
+    assert_in_range(slowness(&bench, 3) * 100, 90, 190);
+    assert_true(bench.servers[3].known_slow); /* nothing has shown otherwise */
+    answers(&bench, 3, 1, 1000);
+    judge(&bench);
+    assert_true(slowness(&bench, 3) > 4);
+    assert_true(bench.servers[3].known_slow);
+    answers(&bench, 3, 30, 1000);
+    judge(&bench);
+    assert_true(slowness(&bench, 3) < 2);
+    assert_false(bench.servers[3].known_slow);
+    assert_false(bench.servers[0].known_slow);
+}
+
+/* Nor does half of the evidence: from 4 times on a server is slow, below twice it is no more. */
+static void what_is_in_between_stays_as_it_was(void **state)
+{
+    (void)state;
+    struct bench bench;
+    for (unsigned slow = 0; slow < 2; slow++) {
+        bench_begin(&bench, 4);
+        others_answer(&bench, 1);
+        bench.servers[3].known_slow = slow;
+        answers(&bench, 3, 40, 2000); /* T is 2 to 3 */
+        judge(&bench);
+        assert_in_range(slowness(&bench, 3) * 100, 205, 395);
+        assert_int_equal(bench.servers[3].known_slow, slow);
+    }
+}
+
+static void what_was_cut_short_took_as_long_as_usual(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 4);
+    others_answer(&bench, 1);
+    answers(&bench, 3, 10, 100000);
+    others_answer(&bench, 22);
+    const struct {
+        unsigned server;
+        uint64_t waited_us, taken_us;
+    } samples[] = {{3, 2000, 100000}, {3, 200000, 200000}, {0, 2000, 2000}};
+    for (unsigned i = 0; i < COUNT_OF(samples); i++) {
+        struct score_cell cell = {.answers = 5};
+        struct pool_shared unknown = {.silence_us = 0}; /* so that nothing is folded */
+        score_outrun(&cell, &unknown, &bench.servers[samples[i].server], samples[i].waited_us, bench.now_us);
+        assert_in_range(exp(cell.logs), samples[i].taken_us - samples[i].taken_us / 50,
+                        samples[i].taken_us + samples[i].taken_us / 50);
+    }
 }
 
 static void slowness_is_bounded_and_forgotten(void **state)
@@ -279,6 +370,10 @@ int main(void)
         cmocka_unit_test(slowness_is_a_power_of_the_ratio_to_the_mean),
         cmocka_unit_test(few_answers_are_believed_when_they_are_plain),
         cmocka_unit_test(a_very_slow_answer_is_told_at_once),
+        cmocka_unit_test(of_few_answers_half_as_late_is_told),
+        cmocka_unit_test(one_quick_answer_does_not_acquit),
+        cmocka_unit_test(what_is_in_between_stays_as_it_was),
+        cmocka_unit_test(what_was_cut_short_took_as_long_as_usual),
         cmocka_unit_test(slowness_is_bounded_and_forgotten),
         cmocka_unit_test(surcharge_is_for_an_excess_of_errors),
         cmocka_unit_test(errors_are_no_measure_of_speed),
