@@ -8,9 +8,12 @@
 #include "cli/cli.h"
 #include "cli/report.h"
 #include "config/config.h"
+#include "config/listener_config.h"
+#include "config/pool_config.h"
 #include "control/control.h"
 #include "control/options.h"
 #include "schema/schema_report.h"
+#include "tls/tls.h"
 
 enum { ROW_CONFIG, ROW_JSON, ROW_QUIET };
 
@@ -31,11 +34,58 @@ static void check_print_json(struct schema_report *report)
     text_free(&text);
 }
 
+/* What the file names is read as a start would read it. */
+static void check_listeners(const struct config *config, struct tls_tickets *tickets,
+                            struct schema_report *report)
+{
+    for (size_t i = 0; i < config->listeners_count; i++) {
+        const struct listener_config *listener = &config->listeners[i];
+        struct error error;
+        if (listener->tls == NULL)
+            continue;
+        struct tls_store *store = tls_store_new(listener->tls, listener->protocol_bits, tickets, &error);
+        if (store == NULL)
+            schema_report_add(report, SCHEMA_ERROR, SCHEMA_NOWHERE, "listener \"%s\": %s", listener->name,
+                              error.text);
+        tls_store_release(store);
+    }
+}
+
+static void check_pools(const struct config *config, struct schema_report *report)
+{
+    for (size_t i = 0; i < config->pools_count; i++) {
+        const struct pool_config *pool = &config->pools[i];
+        struct error error;
+        if (pool->tls == NULL)
+            continue;
+        struct tls_client *client = tls_client_new(pool->tls, PROTOCOL_HTTP_1, &error);
+        if (client == NULL)
+            schema_report_add(report, SCHEMA_ERROR, SCHEMA_NOWHERE, "pool \"%s\": %s", pool->name,
+                              error.text);
+        tls_client_release(client);
+    }
+}
+
+static void check_certificates(const struct config *config, struct schema_report *report)
+{
+    struct error error;
+    if (!tls_begin(&error)) {
+        schema_report_add(report, SCHEMA_ERROR, SCHEMA_NOWHERE, "%s", error.text);
+        return;
+    }
+    struct tls_tickets *tickets = tls_tickets_new();
+    check_listeners(config, tickets, report);
+    check_pools(config, report);
+    tls_tickets_free(tickets);
+}
+
 static int check_file(const char *path, bool as_json, bool quiet)
 {
     struct schema_report *report = schema_report_new();
     struct config *config = config_load(path, report);
-    bool good = config != NULL;
+    if (config != NULL)
+        check_certificates(config, report);
+    bool good = config != NULL && schema_report_errors(report) == 0;
     if (as_json)
         check_print_json(report);
     else

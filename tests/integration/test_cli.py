@@ -60,6 +60,27 @@ def test_check(t):
     equal(t.run('check', '-c', '-', stdin=GOOD).returncode, 0, 'from standard input')
 
 
+def test_check_reads_certificates(t):
+    one, other = t.cert('a'), t.cert('b')
+    cert, key = re.search(r'cert: ([^,]*), key: ([^}]*?) ?}', one).groups()
+    other_key = re.search(r'key: ([^}]*?) ?}', other).group(1)
+    wrong = t.file('wrong.pem', 'this is no certificate')
+    listeners = '''listeners:
+  - {{ name: a, address: ":1", tls: {{ certificates: [{{ cert: {}, key: {} }}] }} }}
+  - {{ name: b, address: ":2", tls: {{ certificates: [{{ cert: {}, key: {} }}] }} }}
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["127.0.0.1:1"], tls: {{ ca: {} }} }} }}
+'''
+    done = t.run('check', '-c', t.file('c.yaml', listeners.format(cert, key, cert, key, cert)))
+    equal(done.returncode, 0, done.stderr)
+    done = t.run('check', '-c', t.file('w.yaml', listeners.format(cert, other_key, wrong, key, wrong)))
+    equal(done.returncode, 1)
+    for part in ('listener "a": ', f'{other_key} is not the key of {cert}', 'listener "b": ', wrong, 'pool "p": ', '3 errors'):
+        contains(done.stderr, part)
+    equal(done.stdout, '')
+    equal(json.loads(t.run('check', '--json', '-c', t.work + '/w.yaml').stdout)['errors'], 3)
+
+
 def test_colour_on_a_terminal_only(t):
     import pty
     bad = t.file('bad.yaml', BAD)
