@@ -19,6 +19,8 @@
 #include "upstream/server.h"
 
 #define LEAST_MS 2u /* sooner than this there is nothing to win */
+#define TRIAL_EVERY_US 1000000
+#define TRIAL_LASTS_US 50000 /* several may come before the first has told that the server still is slow */
 
 /* After how long the answer is late, in ms: a percentile of a lognormal distribution with the pool's median
  * and standard deviation, of a trial the one that a choice calls silence. 0: not known. */
@@ -28,13 +30,13 @@ static uint64_t late_after(const struct pool *pool, const struct hedge_config *c
     float median_us = (float)atomic_load_explicit(&pool->shared->median_us, memory_order_relaxed);
     /* one deviation above */
     float most_us = (float)atomic_load_explicit(&pool->shared->silence_us, memory_order_relaxed);
-    if (!trial && config->after != 0)
-        return config->after;
-    if (median_us < 1 || most_us < 1)
-        return 0;
+    uint64_t after = config != NULL ? config->after : 0;
+    if ((!trial && after != 0) || median_us < 1 || most_us < 1)
+        return after;
     float late_us = trial ? most_us : median_us * powf(most_us / median_us, deviations[config->at]);
     uint64_t late = (uint64_t)(late_us / 1000) + 1;
-    return late < LEAST_MS ? LEAST_MS : late;
+    late = late < LEAST_MS ? LEAST_MS : late;
+    return after != 0 && after < late ? after : late;
 }
 
 static bool refuse(enum counter_id counter)
@@ -50,13 +52,14 @@ static bool hedge_is_wise(const struct exchange_run *run)
     struct upstreams *upstreams = run->worker->upstreams;
     struct upstream_waiter waiter = {.pool = pool, .tried_count = run->failed_count};
     memcpy(waiter.tried, run->tried, sizeof run->tried);
-    bool trial = run->hedge->trial;
+    bool trial = run->hedge->trial != NULL;
     bool full = (!trial && atomic_load_explicit(&pool->shared->queues, memory_order_relaxed)) ||
                 atomic_load_explicit(&pool->shared->waiting, memory_order_relaxed) > 0;
     if (full || retry_came_so(run) ||
         !upstream_has_other(upstreams, &waiter, run->attempt->waiter.server, true))
         return refuse(COUNTER_hedges_gated);
-    bool spent = trial ? upstream_budget_spend(upstreams, pool) : upstream_hedge_spend(upstreams, pool);
+    bool spent = run->plan->config->hedge != NULL && upstream_hedge_spend(upstreams, pool);
+    spent = spent || (trial && upstream_budget_spend(upstreams, pool));
     return spent || refuse(COUNTER_hedges_out_of_budget);
 }
 
@@ -66,20 +69,38 @@ static void hedge_passed(struct deadline *deadline)
     struct exchange_run *run = hedge->run;
     bool awaits = run->attempt != NULL && run->attempt->stream != NULL &&
                   run->exchange.state == EXCHANGE_FORWARDING && !run->head_sent;
+    if (awaits && hedge->trial != run->attempt->waiter.server)
+        hedge->trial = NULL; /* a retry went elsewhere */
+    if (hedge->trial == NULL && run->plan->config->hedge == NULL)
+        return;
     if (!awaits || run->client_closed || run->failed_count >= TRIES_MOST - 2 || !hedge_is_wise(run))
         return;
     hedge->copy = forward_copy(run);
     if (hedge->copy == NULL)
         return;
     counter_add(COUNTER_hedges, 1);
-    if (hedge->trial)
+    if (hedge->trial != NULL)
         counter_add(COUNTER_hedges_of_trials, 1);
+}
+
+/* A server that is slow and has work all the same, as the others have more than enough, is not tried with
+ * each request: then hedges would be load. Clocks of workers differ a little. */
+static bool trial_is_due(struct server *server, uint64_t now_us)
+{
+    uint64_t last = atomic_load_explicit(&server->trial_us, memory_order_relaxed);
+    int64_t since = (int64_t)(now_us - last);
+    return since < TRIAL_LASTS_US ||
+           (since >= TRIAL_EVERY_US &&
+            atomic_compare_exchange_strong_explicit(&server->trial_us, &last, now_us, memory_order_relaxed,
+                                                    memory_order_relaxed));
 }
 
 /* Unasked, only what changes nothing at a server. */
 static bool is_trial(const struct exchange_run *run, enum method method)
 {
-    return hedge_is_trial(run) && (method == METHOD_GET || method == METHOD_HEAD || method == METHOD_OPTIONS);
+    return hedge_is_trial(run) &&
+           (method == METHOD_GET || method == METHOD_HEAD || method == METHOD_OPTIONS) &&
+           trial_is_due(run->attempt->waiter.server, loop_now_us(run->exchange.loop));
 }
 
 void hedge_begin(struct exchange_run *run)
@@ -87,10 +108,12 @@ void hedge_begin(struct exchange_run *run)
     const struct exchange *x = &run->exchange;
     const struct hedge_config *config = run->plan->config->hedge;
     enum method method = x->request.line.request.method;
-    bool trial = is_trial(run, method);
     bool may = method_is_idempotent(method) && x->request.body_length == BODY_NONE && run->up.ended &&
                !run->upgrading && run->sticky_server == NULL && run->pool->servers_count > 1;
-    if (!may || run->hedge != NULL || (!trial && config == NULL))
+    if (!may || run->hedge != NULL)
+        return;
+    bool trial = is_trial(run, method);
+    if (!trial && config == NULL)
         return;
     if (config != NULL)
         upstream_hedge_earn(run->worker->upstreams, run->pool, (double)config->budget / 100);
@@ -98,7 +121,7 @@ void hedge_begin(struct exchange_run *run)
     if (late == 0 || (run->hedge = arena_get_zeroed(x->arena, sizeof *run->hedge)) == NULL)
         return;
     run->hedge->run = run;
-    run->hedge->trial = trial;
+    run->hedge->trial = trial ? run->attempt->waiter.server : NULL;
     run->hedge->deadline.passed = hedge_passed;
     deadline_set(&run->hedge->deadline, x->loop, late);
 }

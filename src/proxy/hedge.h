@@ -4,8 +4,8 @@
  * only while nothing queues, since in a fleet that is full the requests that are late are those that cost
  * most.
  *
- * A route asks for it; and the requests that go to a server known to be slow, one every few seconds to see
- * whether it still is, are hedged unasked: otherwise each of these would be a client's loss.
+ * A route asks for it. Unasked are hedged the requests that go to a server known to be slow, every few
+ * seconds, to see whether it still is: otherwise each of these would be a client's loss.
  */
 #ifndef WEIR_PROXY_HEDGE_H
 #define WEIR_PROXY_HEDGE_H
@@ -23,7 +23,7 @@ struct hedge {
     struct exchange_run *run;
     struct attempt *copy; /* the second attempt, while both are under way */
     struct deadline deadline;
-    bool trial;
+    const struct server *trial; /* the server that is tried; NULL: a route asked */
 };
 /* Whether the server of the current attempt is asked to see whether it is still slow. */
 static inline bool hedge_is_trial(const struct exchange_run *run)

@@ -105,11 +105,12 @@ static uint32_t slow_start_ms(const struct pool_config *config)
 }
 
 /* Only the default policy leaves a slow server out, so that what it is given is a trial; who wants no retries
- * wants nothing sent twice. */
+ * of what was sent wants nothing sent twice. */
 static bool hedges_trials(const struct pool *pool)
 {
     const struct pool_config *config = pool->config;
-    return config->balance == BALANCE_ADAPTIVE && config->sticky == NULL && config->retry.attempts > 0;
+    return config->balance == BALANCE_ADAPTIVE && config->sticky == NULL && config->retry.attempts > 0 &&
+           config->retry.sent_no_reply;
 }
 
 struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set,

@@ -92,6 +92,7 @@ struct server {
     _Alignas(CACHE_LINE) struct server_score score;
     struct server_limit limiting;
     _Atomic uint32_t errors_in_a_row;
+    _Atomic uint64_t trial_us;  /* the last one that might be hedged unasked */
     _Atomic bool known_slow;    /* by far, and no answers have shown otherwise: a request here is a trial */
     uint32_t ejections;         /* not forgiven yet; this and the next under pool_shared.ejecting */
     uint64_t ejected_at_us;     /* end of the last ejection */

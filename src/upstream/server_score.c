@@ -140,12 +140,19 @@ static float slowness_of(const struct score_view *view, double mean, double vari
     return (float)exp(SLOWNESS_STEP * round(slow / SLOWNESS_STEP));
 }
 
+/* Without the shrinkage, which at a server that is hardly asked says nothing: of what it was last. */
+static float slowness_last(const struct score_view *view, double mean)
+{
+    double weight = view->answers - view->errors + view->kept_answers;
+    return weight < 1e-3 ? 1 : (float)exp(SLOWNESS_POWER * ((view->logs + view->kept_logs) / weight - mean));
+}
+
 static void slowness_tell(struct server *server, const struct score_view *view, double mean, double variance)
 {
     float slowness = slowness_of(view, mean, variance);
     atomic_store_explicit(&server->slowness, slowness, memory_order_relaxed);
     bool slow = atomic_load_explicit(&server->known_slow, memory_order_relaxed);
-    bool acquits = slowness < SLOW_FROM / 2 && view->answers - view->errors >= SHRINK;
+    bool acquits = slowness < SLOW_FROM / 2 && slowness_last(view, mean) < SLOW_FROM / 2;
     bool now_slow = slow ? !acquits : slowness >= SLOW_FROM;
     if (now_slow != slow)
         atomic_store_explicit(&server->known_slow, now_slow, memory_order_relaxed);

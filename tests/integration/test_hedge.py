@@ -191,13 +191,14 @@ def test_both_too_late(t):
 
 class OneSlow:
     """Three origins, one of which takes long for everything, and a route that asks for no hedges."""
-    def __init__(self, t, pool=''):
+    def __init__(self, t, pool='', route='', slow=0.8):
+        self.seconds = slow
         self.slow, self.port = threading.Event(), t.port()
         self.slow.set()
         self.origins = [t.origin(lambda link, request, i=i: self.handle(i, link, request), name=f'o{i}') for i in range(3)]
         self.weir = t.weir(f'''workers: 1
 listeners: [ {{ address: "127.0.0.1:{self.port}" }} ]
-routes: [ {{ pool: p }} ]
+routes: [ {{ pool: p{route} }} ]
 pools:
   p:
     servers: [{", ".join('"' + o.address + '"' for o in self.origins)}]
@@ -207,7 +208,7 @@ pools:
 
     def handle(self, i, link, request):
         request.body()
-        time.sleep(0.8 if i == 0 and self.slow.is_set() else USUAL)
+        time.sleep(self.seconds if i == 0 and self.slow.is_set() else USUAL)
         tell(link, request)
 
     def ask(self, method='GET'):
@@ -273,5 +274,68 @@ def test_who_wants_no_retries_has_no_trials_hedged(t):
     trials_unhedged(t, '\n    retry: { attempts: 0 }', 'GET')
 
 
+def test_who_wants_nothing_sent_twice_has_no_trials_hedged(t):
+    trials_unhedged(t, '\n    retry: { on: [never_sent] }', 'GET')
+
+
 def test_trials_that_change_something_are_not_hedged(t):
     trials_unhedged(t, '', 'DELETE')
+
+
+def test_a_slow_server_that_has_work_is_not_tried_with_each(t):
+    """Three times slower, and the others have more than enough to do: it takes its part, and hedges would be load."""
+    x = OneSlow(t, slow=0.06)
+    x.settle()
+    asked, hedged = x.origins[0].count('/'), len(x.hedged())
+    began = time.monotonic()
+    for _ in range(120):
+        x.ask()
+    seconds = time.monotonic() - began
+    asked = x.origins[0].count('/') - asked
+    ok(asked > 100, f'it was asked {asked} times')
+    ok(len(x.hedged()) - hedged <= 4 * (seconds + 1), f'{len(x.hedged()) - hedged} hedged in {seconds} s')
+
+
+def test_a_routes_own_time_stands_at_a_slow_server(t):
+    """Be there too little known to say what is late."""
+    x = OneSlow(t, route=', hedge: { after: 100ms, budget: 5% }')
+    x.settle()
+    asked, end = x.origins[0].count('/'), time.monotonic() + 45
+    time.sleep(8)
+    while x.origins[0].count('/') == asked and time.monotonic() < end:
+        time.sleep(1.6)
+        began = time.monotonic()
+        equal(x.clients[0].get('/').status, 200)
+        ok(time.monotonic() - began < 0.6 * SLOW)
+    ok(x.origins[0].count('/') > asked, 'there was a trial')
+
+
+def test_a_retry_of_a_trial_is_not_hedged(t):
+    """The slow server cuts what it is given; the next one takes its time, and nobody asked for a third."""
+    x = OneSlow(t)
+    cut, lock, handle = [], threading.Lock(), x.handle
+    trial = threading.Event()
+
+    def plan(i, link, request):
+        if not trial.is_set():
+            return handle(i, link, request)
+        request.body()
+        if i == 0:
+            with lock:
+                cut.append(request.path)
+            return link.cut()
+        time.sleep(0.5 if request.path in cut else USUAL)
+        tell(link, request)
+    x.handle = plan
+    x.settle()
+    trial.set()
+    n, end = 0, time.monotonic() + 40
+    while len(cut) < 3 and time.monotonic() < end:
+        n += 1
+        for i, client in enumerate(x.clients):
+            client.request('GET', f'/{n}-{i}')
+        for client in x.clients:
+            equal(client.response().status, 200)
+        time.sleep(0.05)
+    ok(cut, 'there was a trial')
+    equal([sum(o.count(path) for o in x.origins) for path in cut], [2] * len(cut))

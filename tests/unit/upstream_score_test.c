@@ -178,7 +178,7 @@ static void one_quick_answer_does_not_acquit(void **state)
     bench_begin(&bench, 4);
     others_answer(&bench, 1);
     assert_false(bench.servers[3].known_slow);
-    answers(&bench, 3, 10, 100000);
+    answers(&bench, 3, 10, 20000);
     judge(&bench);
     assert_true(bench.servers[3].known_slow);
     others_answer(&bench, 22);
@@ -193,6 +193,31 @@ static void one_quick_answer_does_not_acquit(void **state)
     assert_true(slowness(&bench, 3) < 2);
     assert_false(bench.servers[3].known_slow);
     assert_false(bench.servers[0].known_slow);
+}
+
+/* Where answers are so rare that three never count at once: it is quick for the others' sake. */
+static void one_that_is_hardly_asked_is_acquitted(void **state)
+{
+    (void)state;
+    const double rates[] = {0.1, 0.5, 1, 3}; /* answers a second and server */
+    for (unsigned k = 0; k < COUNT_OF(rates); k++) {
+        struct bench bench;
+        bench_begin(&bench, 4);
+        others_answer(&bench, 1);
+        answers(&bench, 3, 3, 100000);
+        judge(&bench);
+        assert_true(bench.servers[3].known_slow);
+        double due = 0;
+        unsigned tick = 0;
+        for (; tick < 600 && bench.servers[3].known_slow; tick++, bench.now_us += SECOND / 10) {
+            due += rates[k] / 10;
+            for (unsigned i = 0; due >= 1 && i < 4; i++)
+                answers(&bench, i, 1, 1000);
+            due -= due >= 1 ? 1 : 0;
+            judge(&bench);
+        }
+        assert_in_range(tick, 10, 400);
+    }
 }
 
 /* Nor does half of the evidence: from 4 times on a server is slow, below twice it is no more. */
@@ -372,6 +397,7 @@ int main(void)
         cmocka_unit_test(a_very_slow_answer_is_told_at_once),
         cmocka_unit_test(of_few_answers_half_as_late_is_told),
         cmocka_unit_test(one_quick_answer_does_not_acquit),
+        cmocka_unit_test(one_that_is_hardly_asked_is_acquitted),
         cmocka_unit_test(what_is_in_between_stays_as_it_was),
         cmocka_unit_test(what_was_cut_short_took_as_long_as_usual),
         cmocka_unit_test(slowness_is_bounded_and_forgotten),
