@@ -237,7 +237,7 @@ static void answer_filtered(struct exchange_run *run)
 static const struct pool *pool_of(struct exchange_run *run)
 {
     const struct plan *plan = run->plan;
-    if (plan->pools_count == 1)
+    if (plan->single)
         return plan->pools[0];
     if (plan->config->split != NULL)
         return split_choose(run, plan);
@@ -359,7 +359,7 @@ static void client_head(struct stream *stream, struct head *head, bool last)
         exchange_fail(run, why);
         return;
     }
-    run->plan = &run->site->plans[x->route->number];
+    run->plan = &run->site->plans[router_number(run->site->router, x->route)];
     x->route_name = run->plan->name;
     uint64_t most = time_left(run);
     if (most != 0)

@@ -541,7 +541,7 @@ void forward_begin(struct exchange_run *run, const struct pool *pool)
     run->hash = pool->config->balance == BALANCE_HASH ? balance_key(&pool->config->hash, &run->exchange) : 0;
     if (pool->sticky != NULL)
         sticky_begin(run);
-    if (run->plan->mirror != NULL)
+    if (run->plan->mirrors)
         mirror_begin(run);
     upstream_budget_earn(run->worker->upstreams, pool);
     forward_try(run, (struct try_place){.only = NULL});

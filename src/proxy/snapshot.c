@@ -101,8 +101,10 @@ static bool plan_take_pools(struct building *building, struct plan *plan, const 
         if (mirror == NULL)
             return error_set(building->error, "there is no pool \"%s\"", route->mirror->pool);
         plan->mirror = *mirror;
+        plan->mirrors = true;
     }
     plan->pools_count = (uint32_t)route->pool_count;
+    plan->single = single;
     if (plan->weights_total == 0)
         return error_set(building->error, "the weights of its pools are all 0");
     return true;
@@ -121,8 +123,9 @@ static bool plan_build(struct building *building, struct plan *plan, const struc
     plan->config = route;
     plan->name = route->name;
     for (size_t i = 0; i < route->allow_encoded.count; i++) {
-        plan->allow_encoded_slash |= strcasecmp(route->allow_encoded.items[i], "%2f") == 0;
-        plan->allow_encoded_backslash |= strcasecmp(route->allow_encoded.items[i], "%5c") == 0;
+        const char *allowed = route->allow_encoded.items[i];
+        plan->allow_encoded_slash = plan->allow_encoded_slash || strcasecmp(allowed, "%2f") == 0;
+        plan->allow_encoded_backslash = plan->allow_encoded_backslash || strcasecmp(allowed, "%5c") == 0;
     }
     plan->body_limit = own_or(route->body_limit, config->limits.body);
     plan->timeout = (uint32_t)own_or(route->timeout, timeouts->request);
@@ -141,7 +144,7 @@ static bool plan_build(struct building *building, struct plan *plan, const struc
 static bool build_routes(struct building *building, const struct route_config *routes, size_t count,
                          struct plan **plans, size_t *made, struct router **router)
 {
-    *plans = snapshot_get(building->snapshot, count, sizeof(struct plan));
+    *plans = xcalloc_lines((count != 0 ? count : 1) * sizeof(struct plan));
     for (size_t i = 0; i < count; i++) {
         *made = i + 1;
         if (!plan_build(building, &(*plans)[i], &routes[i]))
@@ -269,6 +272,7 @@ static void plans_dispose(struct plan *plans, size_t count)
         filters_dispose(&plans[i].filters);
         action_free(plans[i].action);
     }
+    free(plans);
 }
 
 void snapshot_free(struct snapshot *snapshot)

@@ -28,21 +28,26 @@ struct shared_state;
 struct tls_store;
 struct action;
 
-/* What one route means at run time: found by route->number. */
+/* What one route means at run time: found by its number. Of many routes each is cold: what a common request
+ * reads is one line. */
 struct plan {
-    const struct route_config *config; /* not on the path of a common request: one of many routes is cold */
-    const char *name;
+    _Alignas(CACHE_LINE) const char *name;
     struct filters filters;
-    struct pool **pools; /* the action, when it is pools */
-    uint32_t *weights;
-    uint32_t pools_count, weights_total;
-    struct pool *mirror;                              /* gets copies of requests; NULL: none does */
+    struct pool **pools;                              /* the action, when it is pools */
     struct action *action;                            /* redirect or respond (filter/answer.h); NULL: pools */
     uint64_t body_limit;                              /* bytes, 0: none; the route's or the global one */
     uint32_t timeout, response_timeout, idle_timeout; /* ms; timeout 0: none */
-    bool websocket, grpc_web, hedges, allow_encoded_slash, allow_encoded_backslash;
-    uint8_t priority; /* enum priority */
+    uint8_t priority;                                 /* enum priority */
+    bool single : 1;                                  /* pool */
+    bool mirrors : 1, websocket : 1, grpc_web : 1, hedges : 1;
+    bool allow_encoded_slash : 1, allow_encoded_backslash : 1;
+    /* the other line */
+    const struct route_config *config;
+    uint32_t *weights; /* of several pools */
+    uint32_t pools_count, weights_total;
+    struct pool *mirror; /* gets copies of requests */
 };
+_Static_assert(offsetof(struct plan, config) == CACHE_LINE, "what a common request reads is one line");
 /* One listener of this snapshot: its router and the plans of its routes. */
 struct site {
     const struct listener_config *config;

@@ -34,16 +34,19 @@ struct entry {
     const struct regex *regex; /* the path must match it; NULL: the slot's path has decided */
 };
 enum slot_kind { SLOT_EXACT, SLOT_PREFIX };
+/* Of a large file each is a line that no cache has; none is on two. */
 struct slot {
-    uint64_t hash;
-    struct span path; /* a prefix without its last slash: "" for "/", "/a" for "/a/" */
-    uint32_t host;    /* index of the host pattern */
-    uint32_t first, last;
-    uint32_t number; /* of the first route, which serves whatever comes here if it `always` does: in a large
-                        file its entry and condition would be two lines that no cache has */
+    const char *path; /* a prefix without its last slash: "" for "/", "/a" for "/a/" */
+    uint32_t path_length;
+    uint32_t hash;   /* the half that does not tell the place */
+    uint32_t host;   /* index of the host pattern */
+    uint32_t first;  /* entry */
+    uint32_t number; /* of the first route, which serves whatever comes here if it `always` does: its entry
+                        and condition would be two lines more */
     uint8_t kind;
     bool used, always;
 };
+_Static_assert(CACHE_LINE % sizeof(struct slot) == 0, "a slot would be on two lines");
 struct host {
     struct span name; /* exact, or what follows "*." */
     uint64_t hash;
@@ -71,6 +74,7 @@ struct router {
 struct building {
     struct router *router;
     struct map *regexes; /* by pattern */
+    uint32_t *last;      /* entries of the slots */
     struct error *error;
 };
 
@@ -168,8 +172,8 @@ static struct slot *slot_place(const struct router *router, uint32_t host, enum 
     uint64_t hash = slot_hash(host, kind, path);
     for (size_t i = hash & (router->slots_room - 1);; i = (i + 1) & (router->slots_room - 1)) {
         struct slot *slot = &router->slots[i];
-        if (!slot->used ||
-            (slot->hash == hash && slot->host == host && slot->kind == kind && span_equal(slot->path, path)))
+        if (!slot->used || (slot->hash == (uint32_t)(hash >> 32) && slot->host == host &&
+                            slot->kind == kind && span_equal(span_make(slot->path, slot->path_length), path)))
             return slot;
     }
 }
@@ -225,8 +229,9 @@ static uint32_t host_add(struct router *router, const char *text)
     return place;
 }
 
-static void slot_add(struct router *router, uint32_t host, struct span path, uint32_t number)
+static void slot_add(struct building *building, uint32_t host, struct span path, uint32_t number)
 {
+    struct router *router = building->router;
     struct host *at = &router->hosts[host];
     enum slot_kind kind = path.at[path.length - 1] == '/' ? SLOT_PREFIX : SLOT_EXACT;
     if (kind == SLOT_PREFIX) {
@@ -239,16 +244,17 @@ static void slot_add(struct router *router, uint32_t host, struct span path, uin
     }
     struct slot *slot = slot_place(router, host, kind, path);
     if (!slot->used)
-        *slot = (struct slot){.hash = slot_hash(host, kind, path),
-                              .path = path,
+        *slot = (struct slot){.hash = (uint32_t)(slot_hash(host, kind, path) >> 32),
+                              .path = path.at,
+                              .path_length = (uint32_t)path.length,
                               .host = host,
                               .first = NONE,
-                              .last = NONE,
                               .number = number,
                               .kind = (uint8_t)kind,
                               .used = true,
                               .always = router->conditions[number] == NULL};
-    entry_append(router, &slot->first, &slot->last, (struct entry){.number = number, .next = NONE});
+    entry_append(router, &slot->first, &building->last[slot - router->slots],
+                 (struct entry){.number = number, .next = NONE});
 }
 
 /* Compiling takes a quarter of a millisecond, and large files repeat their patterns. */
@@ -274,7 +280,7 @@ static bool path_add(struct building *building, uint32_t host, const char *path,
         struct span normal = path_normal(path, router->arena);
         if (normal.at == NULL)
             return router_path_check(path, building->error);
-        slot_add(router, host, normal, number);
+        slot_add(building, host, normal, number);
         return true;
     }
     struct entry entry = {.number = number, .next = NONE};
@@ -328,7 +334,7 @@ static void router_size(struct router *router, const struct route_config *routes
     router->hosts = xcalloc(router->hosts_room + 1, sizeof *router->hosts);
     router->hosts[router->hosts_room] = (struct host){.rest = NONE, .rest_last = NONE};
     router->slots_room = power_of_two(entries + entries / 3 + 1);
-    router->slots = xcalloc(router->slots_room, sizeof *router->slots);
+    router->slots = xcalloc_lines(router->slots_room * sizeof *router->slots);
     router->entries = xcalloc(entries + 1, sizeof *router->entries);
     router->regexes = xcalloc(paths + 1, sizeof(struct regex *));
     router->count = count;
@@ -343,10 +349,12 @@ struct router *router_new(const struct route_config *routes, size_t count, size_
     hash_init();
     router->arena = arena_new_malloc();
     router_size(router, routes, count);
+    building.last = xcalloc(router->slots_room, sizeof *building.last);
     size_t done = 0;
     while (done < count && route_add(&building, &routes[done], (uint32_t)done))
         done++;
     map_free(building.regexes);
+    free(building.last);
     if (done == count)
         return router;
     *bad = done;
@@ -469,6 +477,11 @@ const struct route *router_find(const struct router *router, const struct exchan
     for (unsigned i = 0; i < count; i++)
         search_list(&search, router->hosts[hosts[i]].rest);
     return search.best != NONE ? &router->routes[search.best] : NULL;
+}
+
+uint32_t router_number(const struct router *router, const struct route *route)
+{
+    return (uint32_t)(route - router->routes);
 }
 
 const struct route *router_route(const struct router *router, uint32_t number)

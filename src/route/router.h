@@ -27,6 +27,9 @@ struct router *router_new(const struct route_config *routes, size_t count, size_
 void router_free(struct router *router);
 /* The first route that matches, or NULL. Reads exchange->target, request, client. */
 const struct route *router_find(const struct router *router, const struct exchange *exchange);
+/* The number of a route that router_find() told, which need not be read from it: of many routes each is cold.
+ */
+uint32_t router_number(const struct router *router, const struct route *route);
 /* For explain: why route `number` did not match (a sentence in `why`), or true when it would. */
 bool router_explain(const struct router *router, uint32_t number, const struct exchange *exchange, char *why,
                     size_t room);
