@@ -339,3 +339,15 @@ def test_a_retry_of_a_trial_is_not_hedged(t):
         time.sleep(0.05)
     ok(cut, 'there was a trial')
     equal([sum(o.count(path) for o in x.origins) for path in cut], [2] * len(cut))
+
+
+def test_a_cancelled_attempt_tells_of_its_server(t):
+    """A server that falls behind and whose late answers are cancelled is asked no more, as if they had been waited for."""
+    x = OneSlow(t, route=', hedge: { after: 150ms, budget: 5% }')
+    x.slow.clear()
+    x.settle()
+    x.slow.set()
+    asked = x.origins[0].count('/')
+    for _ in range(40):
+        equal(x.clients[0].get('/').status, 200)
+    between(x.origins[0].count('/') - asked, 1, 3, 'requests at the slow server, of 40')

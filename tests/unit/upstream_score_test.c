@@ -122,15 +122,21 @@ static void few_answers_are_believed_when_they_are_plain(void **state)
     }
 }
 
+/* What is late is known, and of the second of two servers nothing. */
+static void bench_begin_spread(struct bench *bench)
+{
+    bench_begin(bench, 2);
+    answers(bench, 0, 100, 5000);
+    answers(bench, 0, 100, 20000);
+    judge(bench);
+}
+
 /* The pool's measure is that of the last tick; the server's is told before the next. */
 static void a_very_slow_answer_is_told_at_once(void **state)
 {
     (void)state;
     struct bench bench;
-    bench_begin(&bench, 2);
-    answers(&bench, 0, 100, 5000);
-    answers(&bench, 0, 100, 20000);
-    judge(&bench);
+    bench_begin_spread(&bench);
     uint32_t silence_us = bench.shared.silence_us;
     struct score_cell cell = {.answers = 0};
     for (unsigned i = 0; i < 2; i++)
@@ -148,10 +154,7 @@ static void of_few_answers_half_as_late_is_told(void **state)
 {
     (void)state;
     struct bench bench;
-    bench_begin(&bench, 2);
-    answers(&bench, 0, 100, 5000);
-    answers(&bench, 0, 100, 20000);
-    judge(&bench);
+    bench_begin_spread(&bench);
     struct score_cell cell = {.answers = 0};
     score_answered(&cell, &bench.shared, &bench.servers[1], bench.shared.silence_us - 1, bench.now_us);
     assert_near(cell.answers, 1);
