@@ -125,7 +125,8 @@ static void trial_begin(struct server_limit *limit, const struct window *window)
     limit->tries = true;
     limit->trial_median_us = window->median_us;
     limit->trial_value = limit->value;
-    limit->value = fmin(limit->value * TRIAL_FACTOR, LIMIT_MOST);
+    /* Over LIMIT_MOST too: with less than twice as many it would show nothing. */
+    limit->value *= TRIAL_FACTOR;
     limit->deaf_until_us = window->now_us + (uint64_t)(2 * window->median_us) + SCORE_TICK_US;
 }
 

@@ -309,6 +309,25 @@ static void a_limit_that_helps_stays(void **state)
     bench_end(&bench);
 }
 
+/* One at a time, 1 ms each: a limit near the most there may be is tried with twice as many, too. */
+static void a_high_limit_that_helps_stays(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    (void)window(&bench, 50, 10 * MILLISECOND, 1200);
+    (void)crowd(&bench, 2, 50, 1400 * MILLISECOND, 1200);
+    unsigned limit = bench.server.limit, next = limit, tries = 0;
+    assert_in_range(limit, 600, 1000);
+    while (next <= limit && tries++ < 100)
+        next = window(&bench, 50, limit * MILLISECOND, (int32_t)(limit + limit / 5));
+    assert_int_equal(next, 2 * limit);
+    unsigned deaf = 2 * limit / 100 + 1;
+    assert_int_equal(windows(&bench, deaf, 50, limit * MILLISECOND, (int32_t)next), next);
+    assert_in_range(window(&bench, 50, next * MILLISECOND, (int32_t)next), 600, limit);
+    bench_end(&bench);
+}
+
 /* A server that became slower for good gets back what it had, as the usual rises by e in 300 s. */
 static void what_is_usual_is_learned_anew(void **state)
 {
@@ -349,6 +368,7 @@ int main(void)
         cmocka_unit_test(timeouts_count_as_answers_that_took_so_long),
         cmocka_unit_test(a_limit_that_does_not_help_is_lifted),
         cmocka_unit_test(a_limit_that_helps_stays),
+        cmocka_unit_test(a_high_limit_that_helps_stays),
         cmocka_unit_test(what_is_usual_is_learned_anew),
         cmocka_unit_test(other_limits_are_left_alone),
     };
