@@ -658,7 +658,7 @@ static bool ping_is_due(const struct h2_conn *conn, uint64_t now, uint64_t *next
 {
     uint64_t length = conn->settings->timeouts->ping;
     uint64_t heard = conn->received_at > conn->since ? conn->received_at : conn->since;
-    bool was_asked = conn->ping_at != 0 && conn->ping_at >= conn->said_at;
+    bool was_asked = conn->ping_at > conn->said_at; /* what is said in that millisecond is an answer */
     if (!was_asked || length >= PING_AGAIN_MS)
         return is_due(heard, length, now, next);
     *next = now + length < *next ? now + length : *next; /* it may have said something by then */
