@@ -118,7 +118,9 @@ def between_them(t, http2, try_timeout='0s', idle_timeout='4s'):
     weir = t.weir(f'''workers: 1
 access_log: false
 listeners: [ {{ address: "127.0.0.1:{port}" }} ]
-routes: [ {{ pool: p, hedge: {{ after: 10ms, budget: 5% }}, mirror: {{ pool: shadow, share: 50% }} }} ]
+routes:
+  - {{ match: {{ path: /warm }}, pool: p }}    # a copy of it might be read while the POST is under way
+  - {{ pool: p, hedge: {{ after: 10ms, budget: 5% }}, mirror: {{ pool: shadow, share: 50% }} }}
 pools:
   shadow: {{ servers: "{t.origin(name='shadow').address}" }}
   p:
