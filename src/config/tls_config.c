@@ -28,9 +28,11 @@ static const struct schema_key tls_keys[] = {
                  .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE, .least = 1),
     KEY_CHOICE(TLS, min_version, "1.2", tls_versions, "Oldest version of TLS that is spoken."),
     KEY_CHOICE(TLS, max_version, "1.3", tls_versions, "Newest version of TLS that is spoken."),
-    KEY_STRING(TLS, ciphers, "ECDHE+AESGCM:ECDHE+CHACHA20",
-               "Ciphers of TLS 1.2 in the notation of OpenSSL; the default are those that HTTP/2 allows."),
-    KEY_STRING(TLS, ciphersuites, NULL, "Cipher suites of TLS 1.3; by default those of OpenSSL."),
+    KEY_STRING(TLS, ciphers, TLS_CIPHERS,
+               "Ciphers of TLS 1.2 in the notation of OpenSSL; the default are those that HTTP/2 allows. The "
+               "first that the client knows is taken, but ChaCha20 if that is what the client likes best: it "
+               "has no instructions for AES."),
+    KEY_STRING(TLS, ciphersuites, TLS_CIPHERSUITES, "Cipher suites of TLS 1.3, taken in the same way."),
     KEY_CHOICE(TLS, client_auth, "off", client_auths, "Whether clients show a certificate."),
     KEY_PATH(TLS, client_ca, NULL,
              "PEM file with the authorities that clients' certificates are verified against."),

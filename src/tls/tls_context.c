@@ -1,5 +1,5 @@
-/* What every SSL_CTX of weir has in common, and the client side's context. OpenSSL's own defaults for ciphers
- * stand unless the file says otherwise. */
+/* What every SSL_CTX of weir has in common, and the client side's context. Where
+ * nothing is said, OpenSSL's own defaults stand. */
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
@@ -34,8 +34,7 @@ bool tls_context_prepare(SSL_CTX *context, enum tls_version least, enum tls_vers
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(context, 1); /* one read a record instead of two */
-    SSL_CTX_set_options(context,
-                        SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     if (SSL_CTX_set_min_proto_version(context, version_number(least)) != 1 ||
         SSL_CTX_set_max_proto_version(context, version_number(most)) != 1)
         return tls_error(error, "TLS versions are refused");
@@ -100,6 +99,7 @@ struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsi
     struct span protocols = tls_protocols(protocol_bits);
     bool fine = client->context != NULL &&
                 tls_context_prepare(client->context, config->min_version, TLS_VERSION_1_3, error) &&
+                SSL_CTX_set_ciphersuites(client->context, TLS_CIPHERSUITES) == 1 &&
                 client_trust(client->context, config, error) &&
                 client_identity(client->context, config, error) &&
                 SSL_CTX_set_alpn_protos(client->context, (const unsigned char *)protocols.at,

@@ -195,6 +195,23 @@ def test_record_boundaries(t):
     equal(c.response().json()['target'], '/single')
 
 
+def test_ciphers(t):
+    """AES-128 first; ChaCha20 for who likes it best; and what the file says."""
+    weir, port = server(t, ('localhost',))
+    told = t.simple(None, f'tls: {{ certificates: [{t.cert("localhost")}], ciphers: ECDHE+CHACHA20, ciphersuites: TLS_AES_256_GCM_SHA384 }}')[1]
+    for port, version, ciphers, got in (
+            (port, '-tls1_3', '', 'TLS_AES_128_GCM_SHA256'),
+            (port, '-tls1_3', 'TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256', 'TLS_AES_128_GCM_SHA256'),
+            (port, '-tls1_3', 'TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256', 'TLS_CHACHA20_POLY1305_SHA256'),
+            (port, '-tls1_2', '', 'ECDHE-ECDSA-AES128-GCM-SHA256'),
+            (port, '-tls1_2', 'ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-SHA', 'ECDHE-ECDSA-AES256-GCM-SHA384'),
+            (port, '-tls1_2', 'ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-CHACHA20-POLY1305'),
+            (told, '-tls1_3', '', 'TLS_AES_256_GCM_SHA384'), (told, '-tls1_2', '', 'ECDHE-ECDSA-CHACHA20-POLY1305')):
+        wanted = [('-ciphersuites', '-cipher')[version == '-tls1_2'], ciphers] if ciphers else []
+        done = subprocess.run(['openssl', 's_client', '-connect', f'127.0.0.1:{port}', version, *wanted], stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+        contains(done.stdout.decode(errors='replace'), f'Cipher is {got}\n')
+
+
 def test_openssl_client(t):
     weir, port = server(t, ('localhost',))
     done = subprocess.run(['openssl', 's_client', '-connect', f'127.0.0.1:{port}', '-servername', 'localhost', '-CAfile', f'{t.certificates}/ca.crt', '-verify_return_error',
