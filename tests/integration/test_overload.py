@@ -1,5 +1,5 @@
 """What weir does when its servers have more to do than they can: limits that adapt, who waits, who is turned away and how."""
-import collections, socket, threading, time
+import collections, queue, socket, threading, time
 
 from weirtest import *
 
@@ -115,13 +115,21 @@ pools:
 
 def serial(t, others=lambda link, request: False, routes='', pool='', seconds=0.004):
     """A server that does one thing at a time, 4 ms each: alone a request takes that, in a crowd as many times that."""
-    one = threading.Lock()
+    turns = queue.SimpleQueue()     # in which they came: a lock would let some by
+
+    def work():
+        while True:
+            done = turns.get()
+            time.sleep(seconds)
+            done.set()
+    threading.Thread(target=work, daemon=True).start()
 
     def handle(link, request):
         if others(link, request):
             return
-        with one:
-            time.sleep(seconds)
+        done = threading.Event()
+        turns.put(done)
+        done.wait()
         link.answer(200, 'x')
     origin, port = t.origin(handle), t.port()
     weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
@@ -153,14 +161,14 @@ def test_auto_counts_only_those_that_await_a_head(t):
     weir, port, origin = serial(t, others, routes='  - { match: { path: [/stream, /upload] }, pool: p, priority: high }',
                                 seconds=0.02)
     load = Pour(t, port, 100)
-    weir.log_line('limit lowered', seconds=30 * SLOW)
+    weir.log_line('limit lowered', seconds=30)
     held = [t.client(port, timeout=60 * SLOW) for _ in range(60)]
     for i, c in enumerate(held):
         c.send(('GET /stream HTTP/1.1\r\nHost: test\r\n\r\n', 'POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n12345')[i % 2])
-    eventually(lambda: sum(r.path != '/' for r in origin.requests) == len(held), 20 * SLOW)
+    eventually(lambda: sum(r.path != '/' for r in origin.requests) == len(held), 20)
     # The least limit is 24. Not all are served, but many more than the few that a full server would let through.
     before = sum(r.path == '/' for r in origin.requests)
-    eventually(lambda: sum(r.path == '/' for r in origin.requests) > before + 50, 30 * SLOW)
+    eventually(lambda: sum(r.path == '/' for r in origin.requests) > before + 50, 30)
     load.stop()
     gate.set()
     for c in held[1::2]:
@@ -229,7 +237,7 @@ def test_the_newest_first_under_overload(t):
 def test_the_log_says_when_and_why_a_limit_is_lowered(t):
     weir, port, origin = serial(t, seconds=0.02)
     load = Pour(t, port, 100)
-    line = weir.log_line('limit lowered', seconds=30 * SLOW)
+    line = weir.log_line('limit lowered', seconds=30)
     load.stop()
     for word in ('median_us', 'usual_us', 'server', 'pool', 'from', 'to'):
         contains(str(line), word)
@@ -264,7 +272,7 @@ pools: {{ p: {{ servers: ["{origin.address}"] }} }}
         equal(c.get().status, 200)
     slow.set()
     load = Pour(t, port, 100, more=300)
-    weir.log_line('limit lowered', seconds=30 * SLOW)
-    line = weir.log_line('limit lifted', seconds=60 * SLOW)
+    weir.log_line('limit lowered', seconds=30)
+    line = weir.log_line('limit lifted', seconds=60)
     load.stop()
     contains(str(line), 'to=off')
