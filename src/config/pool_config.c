@@ -119,7 +119,7 @@ static const struct schema_key hash_keys[] = {
     KEY_INT(HASH, ipv6_prefix, "64", 1, 128, "Bits of an IPv6 client address that count as one client."),
     KEY_PERCENT(
         HASH, bounded_load, "125%", 0, 1000,
-        "Most requests in flight at one server, of its share of all; more go elsewhere. 0%: no bound."),
+        "Most requests in flight at one server, of its share of all among the servers that are up; more go elsewhere. 0%: no bound."),
     KEY_END};
 static const struct schema hash_schema = {.noun = "hash",
                                           .size = sizeof(HASH),

@@ -21,10 +21,13 @@
 struct hash_plan {
     struct tier tiers[TIER_COUNT];
     uint32_t slots_count;
-    uint32_t *slots;  /* index into pool->servers */
-    uint64_t weights; /* of the first tier */
-    unsigned bound;   /* percent of its share of the mean; 0: none */
-    void *least;      /* plan of least_conn, for what no probe finds */
+    uint32_t *slots; /* index into pool->servers */
+    unsigned bound;  /* percent of its share of the mean; 0: none */
+    void *least;     /* plan of least_conn, for what no probe finds */
+};
+/* Requests in flight, and the weight of those that carry them. */
+struct mean {
+    uint64_t load, weight;
 };
 /* One server's order of preference over all slots, while the table is filled. */
 struct preference {
@@ -101,7 +104,6 @@ static void slots_make(struct hash_plan *plan, const struct pool *pool)
         const struct pool_server *member = &pool->servers[tier->members[i]];
         preferences[i] = preference_of(member, tier->members[i], plan->slots_count);
         preferences[i].weight /= divisor;
-        plan->weights += member->weight;
     }
     /* Turns are taken in an order of their own, not that of the file, which may change. */
     qsort(preferences, tier->count, sizeof *preferences, preference_compare);
@@ -120,33 +122,42 @@ static bool hash_prepare(const struct pool *pool, void **plan, struct error *err
     return balance_least_conn.prepare(pool, &hash->least, error);
 }
 
-/* Requests in flight at servers of the first tier, or about so many. */
-static uint64_t load_sum(const struct pool *pool, const struct tier *tier, struct rng *rng)
+/* Who is down carries nothing, and the others its share: with it in the mean, all of them would be over the
+ * bound as soon as a fifth of the pool is down, and no key would find its server. */
+static void mean_add(struct mean *mean, const struct pool_server *member, const struct choice *choice)
 {
-    uint64_t sum = 0;
-    if (tier->count <= 2 * SAMPLES) {
-        for (uint32_t i = 0; i < tier->count; i++)
-            sum += member_load(&pool->servers[tier->members[i]]);
-        return sum;
-    }
-    uint32_t at = rng_below(rng, tier->count), step = tier->count / SAMPLES;
-    for (uint32_t i = 0; i < SAMPLES; i++, at = (at + step) % tier->count)
-        sum += member_load(&pool->servers[tier->members[at]]);
-    return sum * tier->count / SAMPLES;
+    if (!server_is_eligible(member->server, choice))
+        return;
+    mean->load += member_load(member);
+    mean->weight += member->weight;
+}
+
+/* Of the servers of a tier, or of some of them that stand for all. */
+static struct mean mean_of(const struct pool *pool, const struct tier *tier, const struct choice *choice)
+{
+    struct mean mean = {0};
+    bool all = tier->count <= 2 * SAMPLES;
+    uint32_t looks = all ? tier->count : SAMPLES, step = tier->count / looks;
+    uint32_t at = all ? 0 : rng_below(choice->rng, tier->count);
+    for (uint32_t i = 0; i < looks; i++, at = (at + step) % tier->count)
+        mean_add(&mean, &pool->servers[tier->members[at]], choice);
+    mean.load = mean.load * tier->count / looks + 1; /* with the new one */
+    mean.weight = mean.weight * tier->count / looks;
+    return mean;
 }
 
 /* With one more it is within the bound: so many percent of its share of all requests in flight (Mirrokni and
- * others, Consistent Hashing with Bounded Loads, 2018). *sum: worked out at the first need, as most servers
+ * others, Consistent Hashing with Bounded Loads, 2018). *mean: worked out at the first need, as most servers
  * are idle enough. */
-static bool within_bound(const struct pool *pool, const struct hash_plan *plan,
-                         const struct pool_server *member, struct choice *choice, uint64_t *sum)
+static bool within_bound(const struct pool *pool, const struct hash_plan *plan, const struct tier *tier,
+                         const struct pool_server *member, const struct choice *choice, struct mean *mean)
 {
     uint64_t load = member_load(member);
     if (plan->bound == 0 || load == 0)
         return true;
-    if (*sum == 0)
-        *sum = load_sum(pool, &plan->tiers[TIER_SERVERS], choice->rng) + 1;
-    return (load + 1) * 100 * plan->weights <= plan->bound * *sum * member->weight;
+    if (mean->load == 0)
+        *mean = mean_of(pool, tier, choice);
+    return (load + 1) * 100 * mean->weight <= plan->bound * mean->load * member->weight;
 }
 
 /* Of a server that comes back always the same keys are the first, so that none goes to and fro. */
@@ -161,7 +172,7 @@ static int hash_pick(const struct pool *pool, const void *data, unsigned tier, s
                      bool *any_up)
 {
     const struct hash_plan *plan = data;
-    uint64_t sum = 0;
+    struct mean mean = {0};
     if (tier != TIER_SERVERS || plan->slots == NULL)
         return -1;
     for (uint64_t probe = 0; probe < PROBES; probe++) {
@@ -169,7 +180,7 @@ static int hash_pick(const struct pool *pool, const void *data, unsigned tier, s
         uint32_t index = plan->slots[hash % plan->slots_count];
         const struct pool_server *member = &pool->servers[index];
         if (member_is_free(member, choice, any_up) && key_comes_back(pool, member->server, choice, hash) &&
-            within_bound(pool, plan, member, choice, &sum))
+            within_bound(pool, plan, &plan->tiers[tier], member, choice, &mean))
             return (int)index;
     }
     return -1;

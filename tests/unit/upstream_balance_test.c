@@ -294,6 +294,18 @@ static int hashed_choose(struct hashed *hashed, uint64_t key)
     return hashed->pool.balancer->choose(&hashed->pool, hashed->plan, &choice);
 }
 
+/* Where the key goes when nobody has anything to do. */
+static int hashed_idle(struct hashed *hashed, uint64_t key)
+{
+    int32_t loads[HASHED];
+    for (size_t i = 0; i < HASHED; i++)
+        loads[i] = atomic_exchange(&hashed->servers[i].in_flight, 0);
+    int index = hashed_choose(hashed, key);
+    for (size_t i = 0; i < HASHED; i++)
+        atomic_store(&hashed->servers[i].in_flight, loads[i]);
+    return index;
+}
+
 static void hashed_end(struct hashed *hashed)
 {
     hashed->pool.balancer->dispose(hashed->plan);
@@ -404,6 +416,34 @@ static void hash_bounds_the_hottest(void **state)
     assert_true(free > 2);
     assert_true(bounded < 1.26);
     assert_true(loose < 2.01);
+}
+
+/* The bound is a share of what the servers that are up carry: else all of them are over it as soon as a fifth
+ * is down, and keys go anywhere. */
+static void hash_keeps_its_keys_while_servers_are_down(void **state)
+{
+    (void)state;
+    enum { SERVERS = 10, DOWN = 4, IN_FLIGHT = 600, LOOKS = 6000 };
+    static struct hashed hashed;
+    static int held[IN_FLIGHT];
+    unsigned own = 0;
+    struct rng rng;
+    rng_seed_with(&rng, 5);
+    hashed_begin(&hashed, SERVERS, 125);
+    for (size_t i = 0; i < DOWN; i++)
+        hashed.servers[i].health = SERVER_DOWN;
+    for (unsigned i = 0; i < IN_FLIGHT + LOOKS; i++) {
+        int *slot = &held[i % IN_FLIGHT];
+        if (i >= IN_FLIGHT)
+            hashed.servers[*slot].in_flight--;
+        uint64_t key = rng_below(&rng, KEYS);
+        *slot = hashed_choose(&hashed, key);
+        hashed.servers[*slot].in_flight++;
+        own += i >= IN_FLIGHT && *slot == hashed_idle(&hashed, key);
+    }
+    print_message("four of ten servers are down: %u of %d requests at the server of their key\n", own, LOOKS);
+    assert_in_range(own, LOOKS * 8 / 10, LOOKS);
+    hashed_end(&hashed);
 }
 
 static void random_follows_weights_and_avoids_load(void **state)
@@ -546,6 +586,7 @@ int main(void)
         cmocka_unit_test(hash_does_not_depend_on_the_order_of_the_file),
         cmocka_unit_test(hash_follows_weights),
         cmocka_unit_test(hash_bounds_the_hottest),
+        cmocka_unit_test(hash_keeps_its_keys_while_servers_are_down),
         cmocka_unit_test(random_follows_weights_and_avoids_load),
         cmocka_unit_test(who_comes_back_starts_slowly),
         cmocka_unit_test(every_balancer_obeys_the_rules),
