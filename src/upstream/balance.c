@@ -49,10 +49,9 @@ uint32_t tier_divisor(const struct tier *tier, const struct pool *pool)
     return divisor;
 }
 
-/* Backups take a share as soon as under 1 / SPILL_AT of the servers' weight is up: what is left could not
- * carry more than that share of the load (Envoy's overprovisioning factor of 1.4). True: this request goes to
- * them. */
-static bool spills_over(const struct pool *pool, const struct choice *choice)
+/* Backups take a share as soon as under 1 / 1.4 of the servers' weight is up: what is left could not carry
+ * more than that share of the load (Envoy's overprovisioning factor of 1.4). */
+unsigned tiers_kept(const struct pool *pool, const struct choice *choice)
 {
     uint64_t up = 0, all = 0;
     for (size_t i = 0; i < pool->servers_count; i++) {
@@ -62,13 +61,13 @@ static bool spills_over(const struct pool *pool, const struct choice *choice)
         all += member->weight;
         up += server_is_eligible(member->server, choice) ? member->weight : 0;
     }
-    return up > 0 && up * 14 < all * 10 && rng_below(choice->rng, 1000) >= 1400 * up / all;
+    return up * 14 >= all * 10 ? 1000 : (unsigned)(1400 * up / all);
 }
 
 int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice, struct tier_picker picker)
 {
     *choice->all_full = false;
-    if (pool->has_backups && spills_over(pool, choice)) {
+    if (pool->has_backups && rng_below(choice->rng, 1000) >= tiers_kept(pool, choice)) {
         bool any_up = false;
         int index = picker.pick(pool, plan, TIER_BACKUPS, choice, &any_up);
         if (index >= 0)

@@ -18,12 +18,15 @@
 #define SAMPLES 64u /* members whose load stands for the mean of a larger pool */
 #define UNUSED UINT32_MAX
 
+struct table {
+    uint32_t count;
+    uint32_t *slots; /* index into pool->servers; NULL: the tier has no members */
+};
 struct hash_plan {
     struct tier tiers[TIER_COUNT];
-    uint32_t slots_count;
-    uint32_t *slots; /* index into pool->servers */
-    unsigned bound;  /* percent of its share of the mean; 0: none */
-    void *least;     /* plan of least_conn, for what no probe finds */
+    struct table tables[TIER_COUNT];
+    unsigned bound; /* percent of its share of the mean; 0: none */
+    void *least;    /* plan of least_conn, for what no probe finds */
 };
 /* Requests in flight, and the weight of those that carry them. */
 struct mean {
@@ -75,39 +78,38 @@ static int preference_compare(const void *left, const void *right)
 }
 
 /* In rounds, each server takes the next slot it likes as often as its weight. */
-static void slots_fill(struct hash_plan *plan, struct preference *preferences, uint32_t count)
+static void table_fill(struct table *table, struct preference *preferences, uint32_t count)
 {
     uint32_t filled = 0;
     for (;;) {
         for (uint32_t i = 0; i < count; i++) {
             struct preference *mine = &preferences[i];
             for (uint32_t turn = 0; turn < mine->weight; turn++) {
-                while (plan->slots[mine->at] != UNUSED)
-                    mine->at = (mine->at + mine->step) % plan->slots_count;
-                plan->slots[mine->at] = mine->index;
-                if (++filled == plan->slots_count)
+                while (table->slots[mine->at] != UNUSED)
+                    mine->at = (mine->at + mine->step) % table->count;
+                table->slots[mine->at] = mine->index;
+                if (++filled == table->count)
                     return;
             }
         }
     }
 }
 
-static void slots_make(struct hash_plan *plan, const struct pool *pool)
+static void table_make(struct table *table, const struct tier *tier, const struct pool *pool)
 {
-    const struct tier *tier = &plan->tiers[TIER_SERVERS];
     struct preference *preferences = xcalloc(tier->count, sizeof *preferences);
     uint32_t divisor = tier_divisor(tier, pool);
-    plan->slots_count = slots_for(tier->count);
-    plan->slots = xcalloc(plan->slots_count, sizeof *plan->slots);
-    memset(plan->slots, 0xff, plan->slots_count * sizeof *plan->slots);
+    table->count = slots_for(tier->count);
+    table->slots = xcalloc(table->count, sizeof *table->slots);
+    memset(table->slots, 0xff, table->count * sizeof *table->slots);
     for (uint32_t i = 0; i < tier->count; i++) {
         const struct pool_server *member = &pool->servers[tier->members[i]];
-        preferences[i] = preference_of(member, tier->members[i], plan->slots_count);
+        preferences[i] = preference_of(member, tier->members[i], table->count);
         preferences[i].weight /= divisor;
     }
     /* Turns are taken in an order of their own, not that of the file, which may change. */
     qsort(preferences, tier->count, sizeof *preferences, preference_compare);
-    slots_fill(plan, preferences, tier->count);
+    table_fill(table, preferences, tier->count);
     free(preferences);
 }
 
@@ -115,8 +117,9 @@ static bool hash_prepare(const struct pool *pool, void **plan, struct error *err
 {
     struct hash_plan *hash = xcalloc(1, sizeof *hash);
     tiers_fill(hash->tiers, pool);
-    if (hash->tiers[TIER_SERVERS].count > 0)
-        slots_make(hash, pool);
+    for (unsigned tier = 0; tier < TIER_COUNT; tier++)
+        if (hash->tiers[tier].count > 0)
+            table_make(&hash->tables[tier], &hash->tiers[tier], pool);
     hash->bound = pool->config != NULL ? (unsigned)pool->config->hash.bounded_load : 0;
     *plan = hash;
     return balance_least_conn.prepare(pool, &hash->least, error);
@@ -168,30 +171,39 @@ static bool key_comes_back(const struct pool *pool, const struct server *server,
     return ramp >= 1 || (float)(hash_mix(hash) % 1024) < ramp * 1024;
 }
 
-static int hash_pick(const struct pool *pool, const void *data, unsigned tier, struct choice *choice,
-                     bool *any_up)
+static int hash_pick(const struct pool *pool, const struct hash_plan *plan, unsigned tier,
+                     const struct choice *choice)
 {
-    const struct hash_plan *plan = data;
+    const struct table *table = &plan->tables[tier];
     struct mean mean = {0};
-    if (tier != TIER_SERVERS || plan->slots == NULL)
-        return -1;
-    for (uint64_t probe = 0; probe < PROBES; probe++) {
+    bool any_up = false;
+    for (uint64_t probe = 0; table->slots != NULL && probe < PROBES; probe++) {
         uint64_t hash = hash_mix(choice->hash + probe);
-        uint32_t index = plan->slots[hash % plan->slots_count];
+        uint32_t index = table->slots[hash % table->count];
         const struct pool_server *member = &pool->servers[index];
-        if (member_is_free(member, choice, any_up) && key_comes_back(pool, member->server, choice, hash) &&
+        if (member_is_free(member, choice, &any_up) && key_comes_back(pool, member->server, choice, hash) &&
             within_bound(pool, plan, &plan->tiers[tier], member, choice, &mean))
             return (int)index;
     }
     return -1;
 }
 
+/* What the servers that are left could not carry is always that of the same keys, and stays together at the
+ * backups as well. */
+static bool key_spills_over(const struct pool *pool, const struct choice *choice)
+{
+    return pool->has_backups && (hash_mix(~choice->hash) >> 32) % 1000 >= tiers_kept(pool, choice);
+}
+
 static int hash_choose(const struct pool *pool, const void *data, struct choice *choice)
 {
     const struct hash_plan *plan = data;
-    bool any_up = false;
+    int index = -1;
     *choice->all_full = false;
-    int index = choice->hash != 0 ? hash_pick(pool, plan, TIER_SERVERS, choice, &any_up) : -1;
+    if (choice->hash != 0 && key_spills_over(pool, choice))
+        index = hash_pick(pool, plan, TIER_BACKUPS, choice);
+    if (choice->hash != 0 && index < 0)
+        index = hash_pick(pool, plan, TIER_SERVERS, choice);
     return index >= 0 ? index : balance_least_conn.choose(pool, plan->least, choice);
 }
 
@@ -200,7 +212,8 @@ static void hash_dispose(void *data)
     struct hash_plan *plan = data;
     tiers_clear(plan->tiers);
     balance_least_conn.dispose(plan->least);
-    free(plan->slots);
+    for (unsigned tier = 0; tier < TIER_COUNT; tier++)
+        free(plan->tables[tier].slots);
     free(plan);
 }
 

@@ -23,6 +23,8 @@ void tiers_fill(struct tier tiers[TIER_COUNT], const struct pool *pool);
 void tiers_clear(struct tier tiers[TIER_COUNT]);
 /* The greatest number that divides all its weights; 0: it has no members. */
 uint32_t tier_divisor(const struct tier *tier, const struct pool *pool);
+/* Of a thousand requests, those that the first tier keeps; the others are for the backups. */
+unsigned tiers_kept(const struct pool *pool, const struct choice *choice);
 
 /* Chooses within one tier: index or -1. *any_up is set when somebody is up and untried, though perhaps full.
  */

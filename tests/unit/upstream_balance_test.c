@@ -446,6 +446,34 @@ static void hash_keeps_its_keys_while_servers_are_down(void **state)
     hashed_end(&hashed);
 }
 
+/* As with the others, but always the same keys, and each at a backup of its own. */
+static void hash_spills_over_to_backups(void **state)
+{
+    (void)state;
+    enum { SERVERS = 10, BACKUPS = 2 };
+    static struct hashed hashed;
+    hashed_begin(&hashed, SERVERS + BACKUPS, 0);
+    for (size_t i = SERVERS; i < SERVERS + BACKUPS; i++)
+        hashed.members[i].backup = hashed.pool.has_backups = true;
+    static const unsigned downs[] = {0, 2, 4, 6, SERVERS};
+    for (size_t step = 0; step < COUNT_OF(downs); step++) {
+        unsigned down = downs[step], spilled = 0, first = 0, same = 0;
+        for (unsigned i = 0; i < down; i++)
+            hashed.servers[i].health = SERVER_DOWN;
+        for (uint64_t key = 0; key < KEYS; key++) {
+            int index = hashed_choose(&hashed, key);
+            same += hashed_choose(&hashed, key) == index;
+            spilled += index >= SERVERS;
+            first += index == SERVERS;
+        }
+        unsigned kept = down > 2 ? KEYS / 100 * 14 * (SERVERS - down) : KEYS;
+        assert_in_range(spilled, (KEYS - kept) * 95 / 100, (KEYS - kept) * 105 / 100);
+        assert_in_range(first, spilled * 45 / 100, spilled * 55 / 100);
+        assert_in_range(same, KEYS * 98 / 100, KEYS); /* eight probes find nobody for some */
+    }
+    hashed_end(&hashed);
+}
+
 static void random_follows_weights_and_avoids_load(void **state)
 {
     (void)state;
@@ -587,6 +615,7 @@ int main(void)
         cmocka_unit_test(hash_follows_weights),
         cmocka_unit_test(hash_bounds_the_hottest),
         cmocka_unit_test(hash_keeps_its_keys_while_servers_are_down),
+        cmocka_unit_test(hash_spills_over_to_backups),
         cmocka_unit_test(random_follows_weights_and_avoids_load),
         cmocka_unit_test(who_comes_back_starts_slowly),
         cmocka_unit_test(every_balancer_obeys_the_rules),
