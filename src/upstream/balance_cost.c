@@ -70,23 +70,13 @@ static bool cost_prepare(const struct pool *pool, void **plan, struct error *err
     return true;
 }
 
-/* 1 but for one that lets requests wait and has not been heard for longer than most answers of the pool take.
- */
-static inline float silence_of(const struct scan *scan, const struct server *server)
-{
-    if (LIKELY(atomic_load_explicit(&server->awaiting, memory_order_relaxed) <= 0))
-        return 1;
-    /* Signed: another worker's clock may be a little ahead. */
-    int32_t elapsed = (int32_t)(scan->now_us - atomic_load_explicit(&server->heard_us, memory_order_relaxed));
-    return elapsed > scan->silence_us ? (float)elapsed / (float)scan->silence_us : 1;
-}
-
 static inline float cost_of(const struct scan *scan, const struct cost_member *member)
 {
     const struct server *server = member->server;
     float cost = (float)(int32_t)(server_load(server) + 1) * member->share;
     if (LIKELY(scan->slowness))
-        cost *= atomic_load_explicit(&server->slowness, memory_order_relaxed) * silence_of(scan, server);
+        cost *= atomic_load_explicit(&server->slowness, memory_order_relaxed) *
+                server_silence(server, scan->silence_us, scan->now_us);
     if (!LIKELY(!scan->ramps))
         cost /= server_ramp(scan->pool, server, scan->choice->now_us);
     return cost + atomic_load_explicit(&server->surcharge, memory_order_relaxed);
@@ -135,16 +125,12 @@ static int cost_pick(const struct pool *pool, const void *plan, unsigned tier, s
     struct scan scan = {.pool = pool,
                         .choice = choice,
                         .now_us = (uint32_t)choice->now_us,
-                        .silence_us = INT32_MAX,
+                        .silence_us = pool_silence(pool),
                         .slowness = slowness,
                         .ramps = pool->slow_start_ms != 0,
                         .tried = choice->tried_count != 0,
                         .best = -1,
                         .best_cost = INFINITY};
-    uint32_t silence_us =
-        pool->shared != NULL ? atomic_load_explicit(&pool->shared->silence_us, memory_order_relaxed) : 0;
-    if (silence_us != 0)
-        scan.silence_us = (int32_t)silence_us;
     if (members->count > SCAN_MOST)
         scan_some(&scan, members);
     if (scan.best < 0)
@@ -157,8 +143,7 @@ static int cost_pick(const struct pool *pool, const void *plan, unsigned tier, s
 static int adaptive_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice,
                          bool *any_up)
 {
-    /* Servers of sticky sessions do not see the same mix of requests: their times cannot be compared. */
-    return cost_pick(pool, plan, tier, choice, any_up, pool->sticky == NULL);
+    return cost_pick(pool, plan, tier, choice, any_up, pool_compares_times(pool));
 }
 
 static int least_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice,

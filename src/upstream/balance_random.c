@@ -74,11 +74,15 @@ static int random_one(const struct pool *pool, const struct tier *tier, const ui
 }
 
 /* In proportion to the weight it is drawn by already, the weight counts as in adaptive. */
-static float member_cost(const struct pool_server *member)
+static float member_cost(const struct pool *pool, const struct pool_server *member,
+                         const struct choice *choice)
 {
-    float load = (float)(member_load(member) + 1) / (float)member->weight;
-    return load * atomic_load_explicit(&member->server->slowness, memory_order_relaxed) +
-           atomic_load_explicit(&member->server->surcharge, memory_order_relaxed);
+    const struct server *server = member->server;
+    float cost = (float)(member_load(member) + 1) / (float)member->weight;
+    if (pool_compares_times(pool))
+        cost *= atomic_load_explicit(&server->slowness, memory_order_relaxed) *
+                server_silence(server, pool_silence(pool), (uint32_t)choice->now_us);
+    return cost + atomic_load_explicit(&server->surcharge, memory_order_relaxed);
 }
 
 static int random_pick(const struct pool *pool, const void *plan, unsigned tier, struct choice *choice,
@@ -94,7 +98,8 @@ static int random_pick(const struct pool *pool, const void *plan, unsigned tier,
         int other = random_one(pool, members, random->sums[tier], choice, best, any_up);
         if (other < 0)
             break;
-        if (member_cost(&pool->servers[other]) < member_cost(&pool->servers[best]))
+        if (member_cost(pool, &pool->servers[other], choice) <
+            member_cost(pool, &pool->servers[best], choice))
             best = other;
     }
     return best;

@@ -61,6 +61,31 @@ static inline bool member_is_free(const struct pool_server *member, const struct
     return server_has_room(member->server, member->max_connections);
 }
 
+/* Microseconds of silence from which on it counts; INT32_MAX: not known. */
+static inline int32_t pool_silence(const struct pool *pool)
+{
+    uint32_t silence_us =
+        pool->shared != NULL ? atomic_load_explicit(&pool->shared->silence_us, memory_order_relaxed) : 0;
+    return silence_us != 0 ? (int32_t)silence_us : INT32_MAX;
+}
+
+/* 1 but for one that lets requests wait and has not been heard for longer than most answers of the pool take.
+ */
+static inline float server_silence(const struct server *server, int32_t silence_us, uint32_t now_us)
+{
+    if (LIKELY(atomic_load_explicit(&server->awaiting, memory_order_relaxed) <= 0))
+        return 1;
+    /* Signed: another worker's clock may be a little ahead. */
+    int32_t elapsed = (int32_t)(now_us - atomic_load_explicit(&server->heard_us, memory_order_relaxed));
+    return elapsed > silence_us ? (float)elapsed / (float)silence_us : 1;
+}
+
+/* Servers of sticky sessions do not see the same mix of requests: their times cannot be compared. */
+static inline bool pool_compares_times(const struct pool *pool)
+{
+    return pool->sticky == NULL;
+}
+
 #define SLOW_START_FIRST 0.1f /* share of its requests that a server gets when it has just come back */
 
 /* Share of its requests that it is to get now: 1 but for a while after it was down. */

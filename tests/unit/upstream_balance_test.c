@@ -499,6 +499,25 @@ static void random_follows_weights_and_avoids_load(void **state)
     bench_end(&bench);
 }
 
+static void random_compares_what_adaptive_does(void **state)
+{
+    (void)state;
+    struct bench bench;
+    struct pool_shared shared = {.silence_us = 10000};
+    bench_begin(&bench, BALANCE_RANDOM, (const uint32_t[]){1, 1}, 2);
+    bench.pool.shared = &shared;
+    bench.servers[0].awaiting = 1; /* for 30 ms: 1 * 3 */
+    bench.choice.now_us = 30000;
+    bench.servers[1].in_flight = 1; /* 2 */
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(bench_choose(&bench), 1);
+    bench.servers[0].slowness = 8;
+    bench.pool.sticky = (struct sticky *)&bench; /* where clients stay, times are left out */
+    for (unsigned i = 0; i < 20; i++)
+        assert_int_equal(bench_choose(&bench), 0);
+    bench_end(&bench);
+}
+
 static void rules_for_all(enum balance_kind kind)
 {
     struct bench bench;
@@ -617,6 +636,7 @@ int main(void)
         cmocka_unit_test(hash_keeps_its_keys_while_servers_are_down),
         cmocka_unit_test(hash_spills_over_to_backups),
         cmocka_unit_test(random_follows_weights_and_avoids_load),
+        cmocka_unit_test(random_compares_what_adaptive_does),
         cmocka_unit_test(who_comes_back_starts_slowly),
         cmocka_unit_test(every_balancer_obeys_the_rules),
     };
