@@ -43,6 +43,9 @@ struct pool_shared {
     _Atomic uint32_t refused_before, steady_in_a_row;
     _Atomic bool panic;   /* so few are left that ejections do not count */
     atomic_flag ejecting; /* held while somebody counts who is out */
+    /* of upstream_queue.c: by worker, the highest priority that waits in its queue (PRIORITY_COUNT less
+     * that); 0: nobody waits */
+    _Alignas(CACHE_LINE) _Atomic uint8_t urgency[SERVER_WORKERS_MOST];
 };
 /* What traffic has shown of a server, decaying (server_score.c). Not on the path of a choice. */
 struct server_score {

@@ -216,7 +216,7 @@ static void slot_release(struct upstreams *upstreams, struct upstream_waiter *wa
         server_unawaited(server);
     waiter->awaits = false;
     server_unreserve(server);
-    queue_slot_free(upstreams, server);
+    queue_slot_free(upstreams, waiter->pool->shared, server);
 }
 
 void waiter_fail(struct upstream_waiter *waiter, enum failure why)
@@ -305,7 +305,7 @@ void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *wait
         waiter->awaits = false;
         server_heard(waiter->server, now_us);
         if (pool->adapts)
-            queue_slot_free(upstreams, waiter->server);
+            queue_slot_free(upstreams, pool->shared, waiter->server);
     }
     if (status_is_error(status)) {
         attempt_is_error(upstreams, waiter, FAILURE_NONE);

@@ -1,11 +1,11 @@
 /*
  * Who waits for a server when all are at their max_connections: a queue a worker and pool, with one count
- * over all workers as its cap. Higher priorities are served first; among equals the oldest, until somebody
- * has waited without a break for so long that this is more than a burst, and ever more come: then old
- * requests are those that nobody may be waiting for any more, and `queue.discipline` decides (balancing.md
- * 8). No wake-up is lost: a worker that waits first sets its bit at the servers and then looks for room once
- * more, and who frees a slot first frees it and then looks for bits (all sequentially consistent). Who was
- * woken and does not need the slot passes the word on.
+ * over all workers as its cap. Higher priorities are served first, whichever worker they wait in; among
+ * equals the oldest, until somebody has waited without a break for so long that this is more than a burst,
+ * and ever more come: then old requests are those that nobody may be waiting for any more, and
+ * `queue.discipline` decides (balancing.md 8). No wake-up is lost: a worker that waits first sets its bit at
+ * the servers and then looks for room once more, and who frees a slot first frees it and then looks for bits
+ * (all sequentially consistent). Who was woken and does not need the slot passes the word on.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -31,15 +31,41 @@ static bool bit_clear(struct server *server, unsigned number)
            (atomic_fetch_and(word, ~bit_of(number)) & bit_of(number)) != 0;
 }
 
-/* The next worker after this one, in a circle, whose bit is set; the worker's own number: none. */
-static unsigned next_waiting(const struct server *server, unsigned number, unsigned count)
+static unsigned urgency_of(const struct pool_shared *shared, unsigned number)
 {
+    return atomic_load_explicit(&shared->urgency[number], memory_order_relaxed);
+}
+
+/* What this worker's queue has to tell the others. */
+static void urgency_tell(const struct pool_entry *pool, struct pool_shared *shared)
+{
+    unsigned number = pool->upstreams->number, first = 0;
+    while (first < PRIORITY_COUNT && list_is_empty(&pool->queues[first]))
+        first++;
+    if (urgency_of(shared, number) != PRIORITY_COUNT - first)
+        atomic_store_explicit(&shared->urgency[number], (uint8_t)(PRIORITY_COUNT - first),
+                              memory_order_relaxed);
+}
+
+/* The worker where the highest priority waits for this server, and of equals the next after this one in a
+ * circle; the worker's own number: none. shared: NULL where priorities do not matter. */
+static unsigned next_waiting(const struct server *server, const struct pool_shared *shared, unsigned number,
+                             unsigned count)
+{
+    unsigned found = number, most = 0;
     for (unsigned i = 1; i < count; i++) {
         unsigned other = (number + i) % count;
-        if ((atomic_load(&server->waiting_workers[other / 64]) & bit_of(other)) != 0)
+        if ((atomic_load(&server->waiting_workers[other / 64]) & bit_of(other)) == 0)
+            continue;
+        if (shared == NULL)
             return other;
+        unsigned urgency = urgency_of(shared, other);
+        if (found == number || urgency > most) {
+            found = other;
+            most = urgency;
+        }
     }
-    return number;
+    return found;
 }
 
 static bool anybody_waits(const struct server *server, unsigned count)
@@ -62,10 +88,10 @@ static void ring(struct upstream_bell *bell)
 }
 
 /* Wakes one other worker that waits for this server, if any. */
-static void wake_other(struct upstreams *upstreams, struct server *server)
+static void wake_other(struct upstreams *upstreams, const struct pool_shared *shared, struct server *server)
 {
     for (;;) {
-        unsigned other = next_waiting(server, upstreams->number, workers_count(upstreams));
+        unsigned other = next_waiting(server, shared, upstreams->number, workers_count(upstreams));
         if (other == upstreams->number || upstreams->peers == NULL)
             return;
         if (bit_clear(server, other)) {
@@ -75,20 +101,21 @@ static void wake_other(struct upstreams *upstreams, struct server *server)
     }
 }
 
-void queue_slot_free(struct upstreams *upstreams, struct server *server)
+void queue_slot_free(struct upstreams *upstreams, const struct pool_shared *shared, struct server *server)
 {
     if (!anybody_waits(server, workers_count(upstreams)))
         return;
     struct pool_entry *pool = upstreams_pool(upstreams, server->pool_number);
-    bool mine = pool->queued != 0;
-    bool others = next_waiting(server, upstreams->number, workers_count(upstreams)) != upstreams->number;
-    if (mine && (!others || !pool->others_next)) {
-        pool->others_next = true;
+    unsigned number = upstreams->number;
+    unsigned other = next_waiting(server, shared, number, workers_count(upstreams));
+    unsigned own = urgency_of(shared, number), theirs = other != number ? urgency_of(shared, other) : 0;
+    bool mine =
+        pool->queued != 0 && (other == number || own > theirs || (own == theirs && !pool->others_next));
+    pool->others_next = mine;
+    if (mine)
         loop_later(upstreams->loop, &pool->wake);
-        return;
-    }
-    pool->others_next = false;
-    wake_other(upstreams, server);
+    else
+        wake_other(upstreams, shared, server);
 }
 
 /* The queue is empty, and perhaps it was woken for nothing: clears this worker's bits and passes the word on.
@@ -101,7 +128,7 @@ static void queue_pass_on(struct pool_entry *pool)
     LIST_EACH (node, &pool->servers) {
         struct server *server = CONTAINER_OF(node, struct server_entry, of_pool)->server;
         (void)bit_clear(server, pool->upstreams->number);
-        wake_other(pool->upstreams, server);
+        wake_other(pool->upstreams, NULL, server);
     }
 }
 
@@ -142,6 +169,7 @@ static void queue_remove(struct pool_entry *pool, struct upstream_waiter *waiter
     counter_add(COUNTER_queue_waiting, -1);
     counter_add(COUNTER_queue_time_us, (int64_t)(loop_now_us(pool->upstreams->loop) - waiter->queued_us));
     list_remove(&waiter->queued);
+    urgency_tell(pool, waiter->pool->shared);
     deadline_clear(&waiter->deadline);
 }
 
@@ -322,6 +350,7 @@ void queue_enter(struct upstreams *upstreams, struct upstream_waiter *waiter)
     deadline_set(&waiter->deadline, upstreams->loop, queue_patience(pool, config));
     pool->queued++;
     list_push_back(&pool->queues[waiter->priority], &waiter->queued);
+    urgency_tell(pool, waiter->pool->shared);
     loop_later(upstreams->loop, &pool->wake); /* sets the bits and looks once more */
     if (!deadline_is_set(&pool->look))
         deadline_set(&pool->look, upstreams->loop, LOOK_EVERY);
@@ -338,7 +367,7 @@ void queue_leave(struct upstreams *upstreams, struct upstream_waiter *waiter)
 void queue_forget_server(struct upstreams *upstreams, struct server *server)
 {
     (void)bit_clear(server, upstreams->number);
-    wake_other(upstreams, server);
+    wake_other(upstreams, NULL, server);
 }
 
 /* --- the bells --- */

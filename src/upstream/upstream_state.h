@@ -115,7 +115,7 @@ void pool_entry_init(struct pool_entry *pool, struct upstreams *upstreams);
 void queue_enter(struct upstreams *upstreams, struct upstream_waiter *waiter);
 void queue_leave(struct upstreams *upstreams, struct upstream_waiter *waiter);
 /* A slot was released: wakes somebody who waits for it. */
-void queue_slot_free(struct upstreams *upstreams, struct server *server);
+void queue_slot_free(struct upstreams *upstreams, const struct pool_shared *shared, struct server *server);
 void queue_forget_server(struct upstreams *upstreams, struct server *server);
 struct upstream_peers *upstream_peers_new(struct mailbox *const *mailboxes, struct upstreams *const *all,
                                           unsigned count);

@@ -321,6 +321,46 @@ static void a_free_slot_is_told_to_other_workers(void **state)
     trio_end(trio, mailboxes);
 }
 
+/* Until nobody has heard anything new. */
+static void trio_run(struct bench trio[3])
+{
+    for (unsigned i = 0; i < 6; i++)
+        bench_run(&trio[2 - i % 3], 2);
+}
+
+/* The slot of a worker whose own requests wait goes to another's of a higher priority, whoever is next. */
+static void priorities_hold_between_workers(void **state)
+{
+    (void)state;
+    static const uint8_t priorities[] = {PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH};
+    struct bench trio[3];
+    struct mailbox *mailboxes[3];
+    struct asker *asker[3];
+    int fds[3];
+    trio_begin(trio, mailboxes);
+    (void)ask(&trio[0], 0);
+    trio_run(trio);
+    int fd = serve(&trio[0], 0);
+    for (unsigned i = 0; i < 3; i++) {
+        asker[i] = ask(&trio[i], 1);
+        asker[i]->waiter.priority = priorities[i];
+    }
+    trio_run(trio);
+    answer(&trio[0], fd, 'k');
+    for (unsigned i = 3; i-- > 0;) {
+        trio_run(trio);
+        for (unsigned k = 0; k < 3; k++)
+            assert_int_equal(asker[k]->ready, k >= i);
+        fds[i] = i == 0 ? fd : serve(&trio[i], 0);
+        answer(&trio[i], fds[i], 'k');
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(trio[0].pool.shared->urgency[i], 0);
+        close(fds[i]);
+    }
+    trio_end(trio, mailboxes);
+}
+
 enum { WORKERS = 3, ROUNDS = 1000, ASKERS_OF_ONE = 3, SLOTS = 2 };
 
 struct worker {
@@ -502,6 +542,7 @@ int main(void)
         cmocka_unit_test(higher_priorities_go_first_and_take_the_place_of_lower_ones),
         cmocka_unit_test(a_limit_that_adapts_counts_those_that_await_a_head),
         cmocka_unit_test(a_free_slot_is_told_to_other_workers),
+        cmocka_unit_test(priorities_hold_between_workers),
         cmocka_unit_test(no_wake_up_is_lost_between_workers),
     };
     counters_thread_enter();
