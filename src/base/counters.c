@@ -1,4 +1,4 @@
-/* The counter cells of all threads. Printing them is left to the pages that show them. */
+/* The counter cells of all threads. Printing them is left to who shows them. */
 #include "base/counters.h"
 
 #include <assert.h>

@@ -17,7 +17,8 @@ int cli_run(int argc, char **argv)
         .notes = "signals:\n"
                  "  SIGHUP    reload the file; a file with errors changes nothing\n"
                  "  SIGTERM   drain and end; SIGINT and SIGQUIT likewise; the second ends at once\n"
-                 "  SIGUSR1   reopen the logs",
+                 "  SIGUSR1   reopen the logs\n"
+                 "  SIGUSR2   write to the log what was counted",
     };
     struct control_options control = {.path = "/etc/weir/weir.yaml"};
     const char *value;

@@ -136,11 +136,29 @@ static void control_reopen_logs(void)
         log_error("control", "logs could not be reopened; the open ones stay in use", KV("why", error.text));
 }
 
+/* What was counted since the start; what never happened is left out. */
+static void control_tell_counters(void)
+{
+    static struct log_site site;
+    struct log_pair pairs[COUNTER_COUNT + 1];
+    size_t count = 0;
+    for (enum counter_id id = 0; id < COUNTER_COUNT; id++) {
+        int64_t sum = counter_sum(id);
+        if (sum != 0)
+            pairs[count++] = (struct log_pair)KV_NUMBER(counter_info[id].name, sum);
+    }
+    pairs[count] = (struct log_pair)KV_NONE;
+    if (LOG_LEVEL_INFO >= log_level)
+        log_write(&site, LOG_LEVEL_INFO, "control", "counted so far", pairs);
+}
+
 static void control_signal_came(void *owner, int number)
 {
     struct control *control = owner;
     if (number == SIGUSR1) {
         control_reopen_logs();
+    } else if (number == SIGUSR2) {
+        control_tell_counters();
     } else if (number == SIGHUP) {
         if (!control->draining)
             reload_now(control);

@@ -19,7 +19,7 @@ struct signals {
 
 static void signals_set(sigset_t *set)
 {
-    static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1};
+    static const int numbers[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
     sigemptyset(set);
     for (size_t i = 0; i < COUNT_OF(numbers); i++)
         sigaddset(set, numbers[i]);

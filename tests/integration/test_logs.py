@@ -76,6 +76,18 @@ def test_files_are_reopened(t):
     ok('/after' not in open(access + '.1').read())
 
 
+def test_what_was_counted_is_told(t):
+    weir, port = t.simple(pool='balance: round_robin', more='log: { format: json }')
+    c = t.client(port)
+    for _ in range(7):
+        c.get('/')
+    weir.signal(signal.SIGUSR2)
+    counted = json.loads(weir.log_line('counted so far'))
+    equal((counted['requests'], counted['picks_round_robin'], counted['responses_2xx']), (7, 7, 7))
+    ok('retries' not in counted, counted)
+    c.get('/')      # and weir serves on
+
+
 def test_no_line_is_lost_at_the_end(t):
     weir, port = t.simple()
     c = t.client(port)
