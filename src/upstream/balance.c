@@ -67,7 +67,8 @@ unsigned tiers_kept(const struct pool *pool, const struct choice *choice)
 int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice, struct tier_picker picker)
 {
     *choice->all_full = false;
-    if (pool->has_backups && rng_below(choice->rng, 1000) >= tiers_kept(pool, choice)) {
+    unsigned kept = pool->has_backups ? tiers_kept(pool, choice) : 1000;
+    if (kept < 1000 && rng_below(choice->rng, 1000) >= kept) {
         bool any_up = false;
         int index = picker.pick(pool, plan, TIER_BACKUPS, choice, &any_up);
         if (index >= 0)
