@@ -57,12 +57,22 @@ static void ejected_log(struct server *server, const char *why, uint64_t millise
         log_write(&server->ejected_site, LOG_LEVEL_WARN, "balance", "server is ejected", pairs);
 }
 
+static void ejecting_lock(struct pool_shared *shared)
+{
+    while (atomic_flag_test_and_set_explicit(&shared->ejecting, memory_order_acquire))
+        continue;
+}
+
+static void ejecting_unlock(struct pool_shared *shared)
+{
+    atomic_flag_clear_explicit(&shared->ejecting, memory_order_release);
+}
+
 /* Unless too many would be out, or it is the last that could serve. */
 static void eject(const struct pool *pool, struct server *server, const char *why, uint64_t now_us)
 {
     const struct outlier_config *config = &pool->config->outlier;
-    while (atomic_flag_test_and_set_explicit(&pool->shared->ejecting, memory_order_acquire))
-        continue;
+    ejecting_lock(pool->shared);
     struct census census = census_of(pool, now_us);
     uint64_t weight = weight_of(pool, server), milliseconds = 0;
     bool fits = (census.out + weight) * 100 <= config->most * census.all && census.eligible > weight;
@@ -75,7 +85,7 @@ static void eject(const struct pool *pool, struct server *server, const char *wh
         server_set_ejected(server, now_us, milliseconds);
     }
     atomic_store_explicit(&server->errors_in_a_row, 0, memory_order_relaxed);
-    atomic_flag_clear_explicit(&pool->shared->ejecting, memory_order_release);
+    ejecting_unlock(pool->shared);
     if (milliseconds != 0)
         ejected_log(server, why, milliseconds);
     else if (!fits)
@@ -106,8 +116,22 @@ void ejection_end(struct server *server)
     atomic_store_explicit(&server->ejected_until_ms, 0, memory_order_relaxed);
 }
 
+/* Choices compare the low bits of clocks: an end that is left standing would lie ahead again after 25 days.
+ */
+static void forget_if_over(const struct pool *pool, struct server *server, uint64_t now_us)
+{
+    if (LIKELY(atomic_load_explicit(&server->ejected_until_ms, memory_order_relaxed) == 0))
+        return;
+    ejecting_lock(pool->shared);
+    if (now_us >= server->ejected_at_us)
+        ejection_end(server);
+    ejecting_unlock(pool->shared);
+}
+
 void ejection_judge(const struct pool *pool, uint64_t now_us)
 {
+    for (size_t i = 0; i < pool->servers_count; i++)
+        forget_if_over(pool, pool->servers[i].server, now_us);
     if (!is_on(pool))
         return;
     double normal = (double)atomic_load_explicit(&pool->shared->normal_errors, memory_order_relaxed);

@@ -171,6 +171,30 @@ static void panic_when_few_are_left(void **state)
     bench_end(&bench);
 }
 
+/* The clock that choices look at begins anew after 50 days: after half of that what is past lies ahead. */
+static void what_is_over_does_not_come_back(void **state)
+{
+    (void)state;
+    static const uint64_t later[] = {5, 3600, 26 * 86400, 45 * 86400};
+    struct bench bench;
+    bench_begin(&bench, 4);
+    errors(&bench, 0, 5);
+    ejection_judge(&bench.pool, bench.now_us);
+    assert_true(is_out(&bench, 0));
+    for (unsigned i = 0; i < COUNT_OF(later); i++) {
+        bench.now_us += later[i] * SECOND;
+        ejection_judge(&bench.pool, bench.now_us);
+        assert_false(is_out(&bench, 0));
+    }
+    /* Nobody has asked the pool for a month: the first answer sets it right. */
+    errors(&bench, 0, 5);
+    bench.now_us += (uint64_t)30 * 86400 * SECOND;
+    bench.config.outlier.time = 0;
+    ejection_judge(&bench.pool, bench.now_us);
+    assert_false(is_out(&bench, 0));
+    bench_end(&bench);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +203,7 @@ int main(void)
         cmocka_unit_test(half_of_the_pool_and_never_the_last),
         cmocka_unit_test(share_of_errors_ejects),
         cmocka_unit_test(panic_when_few_are_left),
+        cmocka_unit_test(what_is_over_does_not_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
