@@ -32,7 +32,9 @@
 #define USUAL_LEAST_US 5000.0 /* nobody is hurt by a queue that is this much times PATIENCE long */
 #define USUAL_FALLS 0.3       /* of the gap, at each judgement below it */
 #define USUAL_RISES_US \
-    300e6               /* in which it rises by e: what a server became slower by for good is forgotten */
+    300e6 /* in which it rises by e: what a server became slower by for good is forgotten */
+#define USUAL_RISES_MOST \
+    1.0 /* times e, from one judgement to the next: a quiet night is not news of what a server can do */
 #define DRAINS 0.75     /* requests that come for one that is answered: fewer, and the queue goes by itself */
 #define SLOW_IN_A_ROW 2 /* judgements after which a server without a limit gets one, if more wait there: */
 #define GROWS 1.1       /* times those of the first of them */
@@ -85,7 +87,8 @@ static void usual_follow(struct server_limit *limit, const struct window *window
     if (limit->usual_us == 0)
         limit->usual_us = window->median_us;
     else if (window->now_us > limit->usual_at_us)
-        limit->usual_us *= exp((double)(window->now_us - limit->usual_at_us) / USUAL_RISES_US);
+        limit->usual_us *=
+            exp(fmin((double)(window->now_us - limit->usual_at_us) / USUAL_RISES_US, USUAL_RISES_MOST));
     limit->usual_at_us = window->now_us;
     if (window->median_us < limit->usual_us)
         limit->usual_us -= USUAL_FALLS * (limit->usual_us - window->median_us);

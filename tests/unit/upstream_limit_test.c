@@ -342,6 +342,25 @@ static void what_is_usual_is_learned_anew(void **state)
     bench_end(&bench);
 }
 
+/* A night or a weekend without enough answers to be judged by. */
+static void a_quiet_time_forgets_little(void **state)
+{
+    (void)state;
+    static const uint64_t hours[] = {1, 8, 62, 1000};
+    for (unsigned i = 0; i < COUNT_OF(hours); i++) {
+        struct bench bench;
+        bench_begin(&bench);
+        (void)windows(&bench, 50, 50, 50 * MILLISECOND, 20);
+        bench.now_us += hours[i] * 3600 * 1000 * MILLISECOND;
+        (void)windows(&bench, 5, 50, 50 * MILLISECOND, 20);
+        /* What was usual is no queue, */
+        assert_int_equal(crowd(&bench, 5, 50, 60 * MILLISECOND, 20), SERVER_LIMIT_OPEN);
+        /* and ten times as much is. */
+        assert_in_range(crowd(&bench, 5, 50, 600 * MILLISECOND, 100), 24, 200);
+        bench_end(&bench);
+    }
+}
+
 static void other_limits_are_left_alone(void **state)
 {
     (void)state;
@@ -370,6 +389,7 @@ int main(void)
         cmocka_unit_test(a_limit_that_helps_stays),
         cmocka_unit_test(a_high_limit_that_helps_stays),
         cmocka_unit_test(what_is_usual_is_learned_anew),
+        cmocka_unit_test(a_quiet_time_forgets_little),
         cmocka_unit_test(other_limits_are_left_alone),
     };
     counters_thread_enter();
