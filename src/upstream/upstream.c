@@ -584,19 +584,31 @@ void upstreams_close_idle(struct upstreams *upstreams)
             upstream_conns_close_idle(upstreams->servers[i], NULL);
 }
 
+static void pools_mark(struct upstreams *upstreams, struct pool *const *pools, size_t count)
+{
+    for (uint32_t i = 0; i < upstreams->pools_room; i++) {
+        if (upstreams->pools[i] == NULL)
+            continue;
+        upstreams->pools[i]->kept = false;
+        queue_renew(upstreams->pools[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t number = pools[i]->shared->number;
+        struct pool_entry *entry = number < upstreams->pools_room ? upstreams->pools[number] : NULL;
+        if (entry == NULL)
+            continue;
+        entry->kept = true;
+        entry->newest = pools[i];
+    }
+}
+
 /* Marks what the pools have, and closes what was made for other TLS settings than theirs. */
-static void upstreams_mark(struct upstreams *upstreams, struct pool *const *pools, size_t count)
+static void servers_mark(struct upstreams *upstreams, struct pool *const *pools, size_t count)
 {
     for (uint32_t i = 0; i < upstreams->servers_room; i++)
         if (upstreams->servers[i] != NULL)
             upstreams->servers[i]->kept = false;
-    for (uint32_t i = 0; i < upstreams->pools_room; i++)
-        if (upstreams->pools[i] != NULL)
-            upstreams->pools[i]->kept = false;
     for (size_t i = 0; i < count; i++) {
-        if (pools[i]->shared->number < upstreams->pools_room &&
-            upstreams->pools[pools[i]->shared->number] != NULL)
-            upstreams->pools[pools[i]->shared->number]->kept = true;
         for (size_t k = 0; k < pools[i]->servers_count; k++) {
             uint32_t number = pools[i]->servers[k].server->number;
             struct server_entry *entry = number < upstreams->servers_room ? upstreams->servers[number] : NULL;
@@ -610,7 +622,8 @@ static void upstreams_mark(struct upstreams *upstreams, struct pool *const *pool
 
 void upstreams_keep_only(struct upstreams *upstreams, struct pool *const *pools, size_t count)
 {
-    upstreams_mark(upstreams, pools, count);
+    pools_mark(upstreams, pools, count);
+    servers_mark(upstreams, pools, count);
     for (uint32_t i = 0; i < upstreams->servers_room; i++) {
         struct server_entry *entry = upstreams->servers[i];
         if (entry == NULL || entry->kept)

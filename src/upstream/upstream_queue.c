@@ -40,7 +40,8 @@ static unsigned urgency_of(const struct pool_shared *shared, unsigned number)
 static void urgency_tell(const struct pool_entry *pool, struct pool_shared *shared)
 {
     unsigned number = pool->upstreams->number, first = 0;
-    while (first < PRIORITY_COUNT && list_is_empty(&pool->queues[first]))
+    while (first < PRIORITY_COUNT && list_is_empty(&pool->queues[first]) &&
+           list_is_empty(&pool->older[first]))
         first++;
     if (urgency_of(shared, number) != PRIORITY_COUNT - first)
         atomic_store_explicit(&shared->urgency[number], (uint8_t)(PRIORITY_COUNT - first),
@@ -227,26 +228,34 @@ static bool queue_serve_some(struct pool_entry *pool, struct list *queue, bool o
     return true;
 }
 
+/* Servers that are full for an older snapshot's requests may not be all that the newest has, or have other
+ * limits there. */
 static void queue_serve(struct pool_entry *pool)
 {
-    bool overloaded = queue_is_overloaded(pool);
-    for (unsigned i = 0; i < PRIORITY_COUNT; i++)
-        if (!queue_serve_some(pool, &pool->queues[i], overloaded))
-            return;
+    bool overloaded = queue_is_overloaded(pool), older = true, newest = true;
+    for (unsigned i = 0; i < PRIORITY_COUNT; i++) {
+        older = older && queue_serve_some(pool, &pool->older[i], overloaded);
+        newest = newest && queue_serve_some(pool, &pool->queues[i], overloaded);
+    }
 }
 
-/* Sets the bits for all pools that are waited for: more than one only while an old snapshot's requests wait
- * too. */
+static const struct pool *pool_of(const struct list *queued)
+{
+    return CONTAINER_OF(queued, struct upstream_waiter, queued)->pool;
+}
+
+/* Sets the bits for all pools that are waited for. */
 static void queue_set_all_bits(struct pool_entry *pool)
 {
     const struct pool *last = NULL;
     for (unsigned i = 0; i < PRIORITY_COUNT; i++) {
-        LIST_EACH (node, &pool->queues[i]) {
-            const struct pool *waits_for = CONTAINER_OF(node, struct upstream_waiter, queued)->pool;
-            if (waits_for != last)
-                queue_set_bits(pool, waits_for);
-            last = waits_for;
-        }
+        if (!list_is_empty(&pool->queues[i]) && pool_of(pool->queues[i].next) != last)
+            queue_set_bits(pool, last = pool_of(pool->queues[i].next));
+    }
+    for (unsigned i = 0; i < PRIORITY_COUNT; i++) {
+        LIST_EACH (node, &pool->older[i])
+            if (pool_of(node) != last)
+                queue_set_bits(pool, last = pool_of(node));
     }
 }
 
@@ -285,8 +294,10 @@ static void waiter_waited_too_long(struct deadline *deadline)
 void pool_entry_init(struct pool_entry *pool, struct upstreams *upstreams)
 {
     pool->upstreams = upstreams;
-    for (unsigned i = 0; i < PRIORITY_COUNT; i++)
+    for (unsigned i = 0; i < PRIORITY_COUNT; i++) {
         list_init(&pool->queues[i]);
+        list_init(&pool->older[i]);
+    }
     list_init(&pool->servers);
     pool->wake.run = queue_wake;
     pool->look.passed = queue_look;
@@ -300,9 +311,11 @@ void pool_entry_init(struct pool_entry *pool, struct upstreams *upstreams)
 static struct upstream_waiter *queue_victim(struct pool_entry *pool, const struct upstream_waiter *newcomer)
 {
     bool newest_first = queue_is_newest_first(pool, newcomer->pool);
-    for (unsigned i = PRIORITY_COUNT; i-- > newcomer->priority;)
-        if (!list_is_empty(&pool->queues[i]) && (i > newcomer->priority || newest_first))
-            return CONTAINER_OF(pool->queues[i].next, struct upstream_waiter, queued);
+    for (unsigned i = PRIORITY_COUNT; i-- > newcomer->priority;) {
+        const struct list *queue = list_is_empty(&pool->older[i]) ? &pool->queues[i] : &pool->older[i];
+        if (!list_is_empty(queue) && (i > newcomer->priority || newest_first))
+            return CONTAINER_OF(queue->next, struct upstream_waiter, queued);
+    }
     return NULL;
 }
 
@@ -349,7 +362,10 @@ void queue_enter(struct upstreams *upstreams, struct upstream_waiter *waiter)
     waiter->deadline.passed = waiter_waited_too_long;
     deadline_set(&waiter->deadline, upstreams->loop, queue_patience(pool, config));
     pool->queued++;
-    list_push_back(&pool->queues[waiter->priority], &waiter->queued);
+    if (pool->newest == NULL)
+        pool->newest = waiter->pool;
+    struct list *queues = waiter->pool == pool->newest ? pool->queues : pool->older;
+    list_push_back(&queues[waiter->priority], &waiter->queued);
     urgency_tell(pool, waiter->pool->shared);
     loop_later(upstreams->loop, &pool->wake); /* sets the bits and looks once more */
     if (!deadline_is_set(&pool->look))
@@ -362,6 +378,17 @@ void queue_leave(struct upstreams *upstreams, struct upstream_waiter *waiter)
     queue_remove(pool, waiter);
     if (pool->queued == 0)
         loop_later(upstreams->loop, &pool->wake); /* passes on what it may have been woken for */
+}
+
+void queue_renew(struct pool_entry *pool)
+{
+    pool->newest = NULL;
+    for (unsigned i = 0; i < PRIORITY_COUNT; i++) {
+        LIST_EACH_SAFE (node, after, &pool->queues[i]) {
+            list_remove(node);
+            list_push_back(&pool->older[i], node);
+        }
+    }
 }
 
 void queue_forget_server(struct upstreams *upstreams, struct server *server)

@@ -36,14 +36,16 @@ struct server_entry {
 /* One worker's side of one pool, over all snapshots that have it. */
 struct pool_entry {
     struct upstreams *upstreams;
-    /* upstream_waiter.queued, oldest first; by priority, the highest first */
-    struct list queues[PRIORITY_COUNT];
-    uint32_t queued;      /* in all of them */
-    uint64_t filled_us;   /* when they were last empty: since then somebody has always waited */
-    struct list servers;  /* server_entry.of_pool */
-    struct task wake;     /* looks whom of the queue can be served */
-    struct deadline look; /* the same now and then: servers come up without a word */
-    uint32_t cursor;      /* of round_robin */
+    /* upstream_waiter.queued, oldest first; by priority, the highest first. In one queue all wait for the
+     * same pool, that of the newest snapshot; who has an older one waits in `older` */
+    struct list queues[PRIORITY_COUNT], older[PRIORITY_COUNT];
+    const struct pool *newest; /* NULL: not known yet. Only compared, as it may be gone */
+    uint32_t queued;           /* in all of them */
+    uint64_t filled_us;        /* when they were last empty: since then somebody has always waited */
+    struct list servers;       /* server_entry.of_pool */
+    struct task wake;          /* looks whom of the queue can be served */
+    struct deadline look;      /* the same now and then: servers come up without a word */
+    uint32_t cursor;           /* of round_robin */
     struct retry_budget budget;
     double hedges;      /* that may be made now */
     uint64_t folded_us; /* when the cells of its servers were last folded */
@@ -114,6 +116,8 @@ void server_entry_check(struct upstreams *upstreams, struct server_entry *entry)
 void pool_entry_init(struct pool_entry *pool, struct upstreams *upstreams);
 void queue_enter(struct upstreams *upstreams, struct upstream_waiter *waiter);
 void queue_leave(struct upstreams *upstreams, struct upstream_waiter *waiter);
+/* A new snapshot: who waits now waits for an older one's pool. */
+void queue_renew(struct pool_entry *pool);
 /* A slot was released: wakes somebody who waits for it. */
 void queue_slot_free(struct upstreams *upstreams, const struct pool_shared *shared, struct server *server);
 void queue_forget_server(struct upstreams *upstreams, struct server *server);

@@ -98,6 +98,45 @@ static void a_server_that_comes_up_is_seen_by_those_who_wait(void **state)
     bench_end(&bench);
 }
 
+/* A reload has added a server: who waits for the full one, with the older file, is in nobody's way. */
+static void older_snapshots_requests_hold_nobody_up(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 2, 1);
+    bench.config.queue = (struct queue_config){.size = 10, .max_wait = 10000, .discipline = QUEUE_FIFO};
+    bench.pool.servers_count = 1;
+    struct asker *old[] = {ask(&bench, 0), ask(&bench, 1), ask(&bench, 2)};
+    bench_run(&bench, 5);
+    struct pool newer = bench.pool, *const pools[] = {&newer};
+    newer.servers_count = 2;
+    assert_true(newer.balancer->prepare(&newer, &newer.plan, NULL));
+    upstreams_keep_only(bench.upstreams, pools, 1);
+    struct asker *new[] = {ask(&bench, 3), ask(&bench, 4)};
+    new[0]->waiter.pool = new[1]->waiter.pool = &newer;
+    struct asker *late = ask(&bench, 5); /* had begun before the reload */
+    bench_run(&bench, 5);
+    assert_int_equal(new[0]->ready, 1);
+    assert_ptr_equal(new[0]->waiter.server, bench.members[1].server);
+    assert_int_equal(bench.pool.shared->waiting, 4);
+    int fds[2] = {serve(&bench, 0), serve(&bench, 1)};
+    answer(&bench, fds[1], 'k');
+    assert_int_equal(new[1]->ready, 1);
+    for (unsigned i = 0; i < COUNT_OF(old); i++) {
+        assert_int_equal(old[i]->ready, 1);
+        assert_int_equal(late->ready, 0);
+        answer(&bench, fds[0], 'k');
+    }
+    assert_int_equal(late->ready, 1);
+    answer(&bench, fds[0], 'k');
+    answer(&bench, fds[1], 'k');
+    newer.balancer->dispose(newer.plan);
+    bench.pool.servers_count = 2;
+    close(fds[0]);
+    close(fds[1]);
+    bench_end(&bench);
+}
+
 /* --- who goes first --- */
 
 /* One request holds the only slot; then others wait, one after another. */
@@ -536,6 +575,7 @@ int main(void)
         cmocka_unit_test(slots_are_exact_and_others_wait_in_order),
         cmocka_unit_test(waiting_ends_in_time_or_by_giving_up),
         cmocka_unit_test(a_server_that_comes_up_is_seen_by_those_who_wait),
+        cmocka_unit_test(older_snapshots_requests_hold_nobody_up),
         cmocka_unit_test(a_burst_is_served_in_order_whatever_the_discipline),
         cmocka_unit_test(under_overload_the_newest_goes_first),
         cmocka_unit_test(under_overload_codel_sheds_who_waited_too_long),
