@@ -14,6 +14,8 @@
 
 #define SLOTS_LEAST 65537u /* prime; shares of up to 655 servers differ by 1 % at most */
 #define SLOTS_EACH 100u    /* above that: the next prime over so many for each server */
+#define ROUNDS_LEAST \
+    50u             /* in which the table is filled: the last one, which may end early, is so little of it */
 #define PROBES 8u   /* hashes tried before the least loaded serves: then most of the pool is down or full */
 #define SAMPLES 64u /* members whose load stands for the mean of a larger pool */
 #define UNUSED UINT32_MAX
@@ -34,6 +36,7 @@ struct mean {
 };
 /* One server's order of preference over all slots, while the table is filled. */
 struct preference {
+    uint64_t turns; /* due, in parts of one */
     uint64_t at, step;
     uint32_t weight, index;
 };
@@ -77,14 +80,21 @@ static int preference_compare(const void *left, const void *right)
     return a->at != b->at ? (a->at < b->at ? -1 : 1) : a->index < b->index ? -1 : 1;
 }
 
-/* In rounds, each server takes the next slot it likes as often as its weight. */
+/* In rounds, each server takes the next slot it likes as often as its weight; large weights by parts, so that
+ * there are some rounds. */
 static void table_fill(struct table *table, struct preference *preferences, uint32_t count)
 {
-    uint32_t filled = 0;
+    uint64_t weights = 0, turns = table->count / ROUNDS_LEAST, filled = 0;
+    for (uint32_t i = 0; i < count; i++)
+        weights += preferences[i].weight;
+    if (turns > weights)
+        turns = weights;
+    for (uint32_t i = 0; i < count; i++)
+        preferences[i].turns = weights - 1; /* everybody has a slot */
     for (;;) {
         for (uint32_t i = 0; i < count; i++) {
             struct preference *mine = &preferences[i];
-            for (uint32_t turn = 0; turn < mine->weight; turn++) {
+            for (mine->turns += mine->weight * turns; mine->turns >= weights; mine->turns -= weights) {
                 while (table->slots[mine->at] != UNUSED)
                     mine->at = (mine->at + mine->step) % table->count;
                 table->slots[mine->at] = mine->index;

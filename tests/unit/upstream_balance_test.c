@@ -474,6 +474,27 @@ static void hash_spills_over_to_backups(void **state)
     hashed_end(&hashed);
 }
 
+/* That have no divisor in common, so that one round of the table by weights would be longer than it. */
+static void hash_follows_large_weights(void **state)
+{
+    (void)state;
+    static struct hashed hashed;
+    unsigned counts[HASHED] = {0};
+    const uint64_t many = 1000000;
+    uint64_t weights = 0;
+    hashed_begin(&hashed, HASHED, 0);
+    for (uint32_t i = 0; i < HASHED; i++)
+        weights += hashed.members[i].weight = i == 0 ? 1 : 1000 - i;
+    for (uint64_t key = 0; key < many; key++)
+        counts[hashed_choose(&hashed, key)]++;
+    assert_in_range(counts[0], 1, 60);
+    for (unsigned i = 1; i < HASHED; i++) {
+        unsigned share = (unsigned)((uint64_t)hashed.members[i].weight * many / weights);
+        assert_in_range(counts[i], share * 85 / 100, share * 115 / 100);
+    }
+    hashed_end(&hashed);
+}
+
 static void random_follows_weights_and_avoids_load(void **state)
 {
     (void)state;
@@ -632,6 +653,7 @@ int main(void)
         cmocka_unit_test(hash_moves_only_the_keys_of_who_leaves),
         cmocka_unit_test(hash_does_not_depend_on_the_order_of_the_file),
         cmocka_unit_test(hash_follows_weights),
+        cmocka_unit_test(hash_follows_large_weights),
         cmocka_unit_test(hash_bounds_the_hottest),
         cmocka_unit_test(hash_keeps_its_keys_while_servers_are_down),
         cmocka_unit_test(hash_spills_over_to_backups),
