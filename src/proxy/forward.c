@@ -307,6 +307,17 @@ static void upstream_trailers(struct stream *stream, struct fields *trailers)
     exchange_wait_for(run, WAIT_NOTHING);
 }
 
+/* The server has all of the request, if so. The end alone is not told as sent: it has no byte of the body. */
+static void forward_look_sent(struct exchange_run *run)
+{
+    struct attempt *attempt = run->attempt;
+    if (!run->up.ended || run->up.queued != 0 || attempt == NULL || attempt->stream == NULL ||
+        run->up.to != attempt->stream)
+        return;
+    run->exchange.times.sent = loop_now_us(run->exchange.loop);
+    upstream_sent_whole(run->worker->upstreams, &attempt->waiter);
+}
+
 static void upstream_sent(struct stream *stream, size_t bytes)
 {
     struct attempt *attempt = attempt_of(stream);
@@ -315,10 +326,7 @@ static void upstream_sent(struct stream *stream, size_t bytes)
         return;
     run->progress = loop_now(run->exchange.loop);
     relay_sent(&run->up, bytes);
-    if (run->up.ended && run->up.queued == 0) {
-        run->exchange.times.sent = loop_now_us(run->exchange.loop);
-        upstream_sent_whole(run->worker->upstreams, &attempt->waiter);
-    }
+    forward_look_sent(run);
 }
 
 static void upstream_closed(struct stream *stream, enum failure why)
@@ -449,12 +457,9 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     }
     bool whole = run->up.ended && buf_is_empty(&run->up.held) && run->up.trailers == NULL;
     stream->ops->send_head(stream, &x->request, whole);
-    if (whole) {
-        x->times.sent = x->times.connected;
-        upstream_sent_whole(run->worker->upstreams, waiter);
-    }
     replay_keep(&run->replay, &run->up.held);
     relay_attach(&run->up, stream);
+    forward_look_sent(run);
     exchange_wait_for(run, WAIT_RESPONSE);
     if (run->plan->hedges || hedge_is_trial(run))
         hedge_begin(run);
@@ -557,6 +562,8 @@ void forward_body(struct exchange_run *run, struct buf *bytes, size_t taken, boo
         /* no matter when it is chosen already: attempt_ready() tells */
         run->attempt->waiter.uploading = false;
     relay_push(&run->up, bytes, taken, last);
+    if (last)
+        forward_look_sent(run);
 }
 
 void forward_trailers(struct exchange_run *run, struct fields *trailers)
@@ -575,6 +582,7 @@ void forward_trailers(struct exchange_run *run, struct fields *trailers)
     if (run->mirror != NULL)
         mirror_body(run, &none, true);
     relay_end(&run->up, kept);
+    forward_look_sent(run);
 }
 
 void forward_abandon(struct exchange_run *run, enum failure why)

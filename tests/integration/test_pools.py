@@ -327,3 +327,29 @@ def test_a_subset_is_used_and_no_other(t):
     eventually(lambda: len(probes) == 6)
     time.sleep(0.2)
     equal({name: {f'weir-{i}'} for i, names in enumerate(used) for name in names}, dict(probes), 'who probes whom')
+
+
+def test_a_slow_server_is_known_by_uploads(t):
+    """Whose end comes when all bytes before it are with the server already: with no further byte, or with trailers."""
+    def after(seconds):
+        def answer(link, request):
+            request.body()
+            time.sleep(seconds)
+            tell(link, request)
+        return answer
+    slow, quick = t.origin(after(0.2), name='slow'), t.origin(after(0.005), name='quick')
+    for end in ('0\r\n\r\n', '0\r\nX-Sum: 1\r\n\r\n'):
+        port = t.port()
+        t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{slow.address}", "{quick.address}"] }} }}
+workers: 1
+''')
+        c, before = t.client(port), slow.count()
+        for _ in range(50):
+            c.request('POST', '/', {'Transfer-Encoding': 'chunked'})
+            c.send('3\r\nabc\r\n')
+            time.sleep(0.01)
+            c.send(end)
+            equal(c.response().status, 200)
+        between(slow.count() - before, 0, 10, f'requests to the slow one of 50 that end {end!r}')
