@@ -108,7 +108,7 @@ static void server_becomes(struct check *check, enum server_health state)
 {
     check->down = state == SERVER_DOWN;
     check->backoff = 0;
-    atomic_store_explicit(&check->server->health, state, memory_order_relaxed);
+    atomic_store(&check->server->health, state);
 }
 
 /* What ejected it was what failed the checks, and these pass again. */
@@ -268,6 +268,7 @@ static struct check *check_new(struct health *health, const struct pool *pool, s
     check->pool = pool;
     check->down = !server_is_up(server);
     check->due.passed = check_due;
+    atomic_store(&server->probed, true);
     list_push_back(&health->checks, &check->at);
     health->by_server[server->number] = check;
     check_first(check);
@@ -348,7 +349,9 @@ void health_set_pools(struct health *health, struct pool *const *pools, size_t c
         struct check *check = CONTAINER_OF(node, struct check, at);
         if (check->kept)
             continue;
-        /* Its pool has no `health` any more, or it is gone: nobody would bring it back. */
+        /* Its pool has no `health` any more, or it is gone: nobody would bring it back. Requests of older
+         * snapshots may still be refused there, so this order: server_was_refused() has the other. */
+        atomic_store(&check->server->probed, false);
         server_becomes(check, SERVER_UNKNOWN);
         check_free(check);
     }

@@ -78,9 +78,14 @@ bool server_was_refused(struct server *server, uint64_t now_us, uint64_t thresho
     } else {
         count = atomic_fetch_add_explicit(&server->refused_count, 1, memory_order_relaxed) + 1;
     }
-    if (threshold == 0 || count < threshold)
+    if (threshold == 0 || count < threshold || !atomic_load(&server->probed))
         return false;
-    return atomic_exchange_explicit(&server->health, SERVER_DOWN, memory_order_relaxed) != SERVER_DOWN;
+    bool was_up = atomic_exchange(&server->health, SERVER_DOWN) != SERVER_DOWN;
+    if (atomic_load(&server->probed))
+        return was_up;
+    /* A reload has taken its check away meanwhile: nobody would bring it back. */
+    atomic_store(&server->health, SERVER_UNKNOWN);
+    return false;
 }
 
 void server_was_reached(struct server *server)

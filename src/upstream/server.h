@@ -96,6 +96,7 @@ struct server {
     struct server_limit limiting;
     _Atomic uint32_t errors_in_a_row;
     _Atomic uint64_t trial_us;  /* the last one that might be hedged unasked */
+    _Atomic bool probed;        /* a check would bring it back */
     _Atomic bool known_slow;    /* by far, and no answers have shown otherwise: a request here is a trial */
     uint32_t ejections;         /* not forgiven yet; this and the next under pool_shared.ejecting */
     uint64_t ejected_at_us;     /* end of the last ejection */
@@ -150,8 +151,8 @@ void server_unreserve(struct server *server);
 void server_awaited(struct server *server, uint64_t now_us);
 void server_heard(struct server *server, uint64_t now_us); /* it has its head */
 void server_unawaited(struct server *server);              /* it will not have one */
-/* A connect was refused. `threshold` of them in a second (0: never) take the server down: true when this one
- * did. */
+/* A connect was refused. `threshold` of them in a second (0: never) take a server that is probed down: true
+ * when this one did. */
 bool server_was_refused(struct server *server, uint64_t now_us, uint64_t threshold) MUST_CHECK;
 void server_was_reached(struct server *server); /* a connect went well: refusals before it no longer count */
 /* The address to try after `tries` others; NULL: no more. */

@@ -129,6 +129,7 @@ static void refused_connects_take_a_server_down(void **state)
     }
     assert_int_equal(server->health, SERVER_UNKNOWN); /* nothing would bring it back */
     bench.config.health = &bench.health;
+    server->probed = true;
     server->refused_count = 0;
     (void)ask(&bench, 0);
     bench_run(&bench, 5);
@@ -148,7 +149,7 @@ static void refused_connects_take_a_server_down(void **state)
 static void refusals_far_apart_do_not_count(void **state)
 {
     (void)state;
-    struct server server = {.health = SERVER_UP};
+    struct server server = {.health = SERVER_UP, .probed = true};
     assert_false(server_was_refused(&server, 1000, 2));
     assert_false(server_was_refused(&server, 1001002, 2));
     assert_true(server_was_refused(&server, 1001003, 2));

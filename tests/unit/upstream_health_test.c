@@ -191,6 +191,27 @@ static void a_server_that_a_worker_took_down_is_probed_soon(void **state)
     bench_end(&bench);
 }
 
+/* A reload took its check away while requests of the older file are still refused: nobody would bring it
+ * back. */
+static void a_server_without_a_check_is_not_taken_down(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench_pools(&bench, 1);
+    (void)probes_until(&bench, SERVER_UP);
+    assert_false(server_was_refused(bench.member.server, 1, 2));
+    assert_true(server_was_refused(bench.member.server, 2, 2));
+    bench_pools(&bench, 0);
+    for (uint64_t now_us = 3; now_us < 9; now_us++)
+        assert_false(server_was_refused(bench.member.server, now_us, 2));
+    assert_true(server_is_up(bench.member.server));
+    /* And it has one again. */
+    bench_pools(&bench, 1);
+    assert_true(server_was_refused(bench.member.server, 9, 2));
+    bench_end(&bench);
+}
+
 /* So many answers of requests came, of which some were errors. */
 static void traffic(struct bench *bench, unsigned answers, unsigned errors)
 {
@@ -332,6 +353,7 @@ int main(void)
         cmocka_unit_test(unknown_servers_fall_like_others),
         cmocka_unit_test(changes_are_verified_fast_and_the_rest_is_slow),
         cmocka_unit_test(a_server_that_a_worker_took_down_is_probed_soon),
+        cmocka_unit_test(a_server_without_a_check_is_not_taken_down),
         cmocka_unit_test(good_answers_spare_probes),
         cmocka_unit_test(good_answers_outweigh_failed_checks),
         cmocka_unit_test(checks_that_failed_as_well_end_an_ejection),

@@ -174,6 +174,7 @@ static void each_gets_the_failure_but_it_counts_once(void **state)
     bench_begin_http2(&bench, POOL_H2C);
     close(bench.listening[0]);
     bench.config.health = &bench.health;
+    bench.members[0].server->probed = true;
     for (unsigned i = 0; i < 3; i++)
         (void)ask(&bench, i);
     bench_run(&bench, 10);
