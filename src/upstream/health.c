@@ -249,11 +249,21 @@ static void check_due(struct deadline *deadline)
                                       check->pool->protocol, check->pool->probe_tls, check_done, check);
 }
 
+/* Low bits of a clock: what is left standing would be just now again after 50 days. */
+static void check_forget_return(struct check *check)
+{
+    uint32_t joined = atomic_load_explicit(&check->server->joined_ms, memory_order_relaxed);
+    if (joined != 0 && server_clock(loop_now_us(check->health->loop)) - joined > check->pool->slow_start_ms)
+        atomic_store_explicit(&check->server->joined_ms, 0, memory_order_relaxed);
+}
+
 static void health_look(struct deadline *deadline)
 {
     struct health *health = CONTAINER_OF(deadline, struct health, look);
-    LIST_EACH (node, &health->checks)
+    LIST_EACH (node, &health->checks) {
         check_notice(CONTAINER_OF(node, struct check, at));
+        check_forget_return(CONTAINER_OF(node, struct check, at));
+    }
     if (!list_is_empty(&health->checks))
         deadline_set(&health->look, health->loop, LOOK_EVERY);
 }
@@ -353,6 +363,7 @@ void health_set_pools(struct health *health, struct pool *const *pools, size_t c
          * snapshots may still be refused there, so this order: server_was_refused() has the other. */
         atomic_store(&check->server->probed, false);
         server_becomes(check, SERVER_UNKNOWN);
+        atomic_store_explicit(&check->server->joined_ms, 0, memory_order_relaxed);
         check_free(check);
     }
     if (!list_is_empty(&health->checks) && !deadline_is_set(&health->look))

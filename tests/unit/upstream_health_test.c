@@ -172,6 +172,7 @@ static void a_server_that_a_worker_took_down_is_probed_soon(void **state)
     struct bench bench;
     bench_begin(&bench);
     bench.config.interval = 2000;
+    bench.pool.slow_start_ms = 10000;
     bench_pools(&bench, 1);
     (void)probes_until(&bench, SERVER_UP);
     assert_false(server_was_refused(bench.member.server, 1, 2));
@@ -188,6 +189,25 @@ static void a_server_that_a_worker_took_down_is_probed_soon(void **state)
     for (unsigned i = 0; i < 1000 && probes() < before + 3; i++)
         bench_run(&bench, 4);
     assert_true(loop_now_us(bench.loop) >= since_us + 850 * (250 + 500 + 1000));
+    bench_end(&bench);
+}
+
+/* Or it would be just now again when the low bits of the clock begin anew. */
+static void a_slow_start_that_is_over_is_forgotten(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench.pool.slow_start_ms = 1500;
+    bench_pools(&bench, 1);
+    (void)probes_until(&bench, SERVER_UP);
+    bench.member.server->health = SERVER_DOWN;
+    bench_run(&bench, 200); /* is noticed */
+    (void)probes_until(&bench, SERVER_UP);
+    bench_run(&bench, 200);
+    assert_int_not_equal(bench.member.server->joined_ms, 0);
+    bench_run(&bench, 1700);
+    assert_int_equal(bench.member.server->joined_ms, 0);
     bench_end(&bench);
 }
 
@@ -353,6 +373,7 @@ int main(void)
         cmocka_unit_test(unknown_servers_fall_like_others),
         cmocka_unit_test(changes_are_verified_fast_and_the_rest_is_slow),
         cmocka_unit_test(a_server_that_a_worker_took_down_is_probed_soon),
+        cmocka_unit_test(a_slow_start_that_is_over_is_forgotten),
         cmocka_unit_test(a_server_without_a_check_is_not_taken_down),
         cmocka_unit_test(good_answers_spare_probes),
         cmocka_unit_test(good_answers_outweigh_failed_checks),
