@@ -292,7 +292,7 @@ static void trio_begin(struct bench trio[3], struct mailbox *mailboxes[3])
 {
     struct upstreams *all[3];
     bench_begin(&trio[0], 1, 1);
-    trio[0].config.queue = (struct queue_config){.size = 100, .max_wait = 10000};
+    trio[0].config.queue = (struct queue_config){.size = 100, .max_wait = 10000, .discipline = QUEUE_FIFO};
     assert_true(trio[0].pool.balancer->prepare(&trio[0].pool, &trio[0].pool.plan, NULL));
     for (unsigned i = 0; i < 3; i++) {
         if (i != 0) {
@@ -375,28 +375,35 @@ static void a_free_slot_is_told_to_other_workers(void **state)
     trio_end(trio, mailboxes);
 }
 
-/* The slot of a worker whose own requests wait goes to another's of a higher priority, whoever is next. */
+/* The slot of a worker whose own requests wait goes to another's of a higher priority, whoever is next, and
+ * stays while its own have the highest. */
 static void priorities_hold_between_workers(void **state)
 {
     (void)state;
-    static const uint8_t priorities[] = {PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH};
+    static const struct {
+        unsigned worker;
+        uint8_t priority;
+    } waits[] = {
+        {2, PRIORITY_HIGH}, {2, PRIORITY_HIGH}, {2, PRIORITY_HIGH}, {1, PRIORITY_NORMAL}, {0, PRIORITY_LOW}};
     struct bench trio[3];
     struct mailbox *mailboxes[3];
-    struct asker *asker[3];
-    int fds[3];
+    struct asker *asker[COUNT_OF(waits)];
+    int fds[3] = {-1, -1, -1};
     trio_begin(trio, mailboxes);
     (void)ask(&trio[0], 0);
     trio_run(trio);
-    int fd = serve(&trio[0], 0);
-    for (unsigned i = 0; i < 3; i++)
-        asker[i] = trio_ask(&trio[i], 1, priorities[i]);
+    int fd = fds[0] = serve(&trio[0], 0);
+    for (unsigned i = 0; i < COUNT_OF(waits); i++)
+        asker[i] = trio_ask(&trio[waits[i].worker], 1 + i, waits[i].priority);
     answer(&trio[0], fd, 'k');
-    for (unsigned i = 3; i-- > 0;) {
+    for (unsigned i = 0; i < COUNT_OF(waits); i++) {
+        unsigned worker = waits[i].worker;
         trio_run(trio);
-        for (unsigned k = 0; k < 3; k++)
-            assert_int_equal(asker[k]->ready, k >= i);
-        fds[i] = i == 0 ? fd : serve(&trio[i], 0);
-        answer(&trio[i], fds[i], 'k');
+        for (unsigned k = 0; k < COUNT_OF(waits); k++)
+            assert_int_equal(asker[k]->ready, k <= i);
+        if (fds[worker] < 0)
+            fds[worker] = serve(&trio[worker], 0);
+        answer(&trio[worker], fds[worker], 'k');
     }
     for (unsigned i = 0; i < 3; i++) {
         assert_int_equal(trio[0].pool.shared->urgency[i], 0);
