@@ -230,7 +230,7 @@ static void server_exchange_over(struct h1_conn *conn)
 {
     ready_for_next(conn);
     h1_touch(conn);
-    h1_arm(conn, conn->settings->timeouts->keep_alive);
+    h1_arm(conn, conn->draining ? H1_DRAIN_QUIET_MS : conn->settings->timeouts->keep_alive);
     conn->conn.events->idle(&conn->conn);
     if (!conn->closing && (conn->in.length != 0 || conn->paused || conn->peer_ended))
         loop_later(h1_loop(conn), &conn->step);

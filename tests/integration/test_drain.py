@@ -45,6 +45,30 @@ def test_idle_connections_do_not_hold_it(t):
         ok(c.ended())
 
 
+def test_a_client_that_was_answered_does_not_hold_it(t):
+    """Its answer's head had left, without a word of the connection's end, before weir was told."""
+    gate = threading.Event()
+
+    def handler(link, request):
+        link.begin()
+        link.piece(b'begun')
+        gate.wait(20 * SLOW)
+        link.end()
+    weir, port = t.simple(t.origin(handler), more='drain_timeout: 30s')
+    c = t.client(port)
+    c.request()
+    c.head()
+    weir.signal(signal.SIGTERM)
+    weir.wait_message('STOPPING=1')
+    time.sleep(1.5)     # longer than a quiet connection is given
+    gate.set()
+    began = time.monotonic()
+    equal(weir.process.wait(20 * SLOW), 0)
+    ok(time.monotonic() - began < 5 * SLOW, 'it waited for an idle connection')
+    equal(b''.join(c.reader.chunks()), b'begun')
+    ok(c.ended())
+
+
 def test_timeout(t):
     def handler(link, request):
         link.gone(20)
