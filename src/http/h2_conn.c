@@ -605,6 +605,13 @@ static uint64_t stalled_since(const struct h2_stream *stream, uint64_t now)
     return conn->since_data > stream->since_out ? conn->since_data : stream->since_out;
 }
 
+/* The end of an answer, or its trailers, wait as its bytes do: the library asks for them only when there is a
+ * window. A head that ends the answer waits for the transport alone. */
+static bool waits_for_window(const struct h2_stream *stream)
+{
+    return stream->out.length != 0 || (stream->out_last && !stream->out_ended && !stream->conn->write_stalls);
+}
+
 static void look_at_stream(struct h2_stream *stream, uint64_t now, uint64_t *next)
 {
     const struct timeouts_config *timeouts = stream->conn->settings->timeouts;
@@ -619,7 +626,7 @@ static void look_at_stream(struct h2_stream *stream, uint64_t now, uint64_t *nex
         h2_refuse(stream, FAILURE_BODY_TIMEOUT);
         return;
     }
-    if (stream->out.length != 0 && is_due(stalled_since(stream, now), timeouts->write, now, next))
+    if (waits_for_window(stream) && is_due(stalled_since(stream, now), timeouts->write, now, next))
         h2_reset(stream, NGHTTP2_CANCEL, FAILURE_CLIENT_STALLED); /* it keeps its window shut */
 }
 

@@ -228,6 +228,15 @@ static bool length_is_wrong(struct h2_stream *stream, size_t length, bool last)
     return false;
 }
 
+/* What is to be sent waits for the peer's windows, even an end that has no byte. */
+static void begin_waiting(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    stream->since_out = loop_now(conn->loop);
+    if (conn->conn.role == HTTP_SERVER)
+        h2_arm(conn, conn->settings->timeouts->write);
+}
+
 static void h2_send_body(struct stream *waist, struct buf *bytes, bool last)
 {
     struct h2_stream *stream = h2_of_stream(waist);
@@ -240,11 +249,8 @@ static void h2_send_body(struct stream *waist, struct buf *bytes, bool last)
         h2_reset(stream, NGHTTP2_INTERNAL_ERROR, FAILURE_INTERNAL);
         return;
     }
-    if (stream->out.length == 0) {
-        stream->since_out = loop_now(stream->conn->loop);
-        if (stream->conn->conn.role == HTTP_SERVER)
-            h2_arm(stream->conn, stream->conn->settings->timeouts->write);
-    }
+    if (stream->out.length == 0)
+        begin_waiting(stream);
     buf_move(&stream->out, bytes);
     stream->out_last = last;
     resume(stream);
@@ -259,6 +265,8 @@ static void h2_send_trailers(struct stream *waist, const struct fields *trailers
         h2_reset(stream, NGHTTP2_INTERNAL_ERROR, FAILURE_INTERNAL);
         return;
     }
+    if (stream->out.length == 0)
+        begin_waiting(stream);
     stream->trailers = *trailers;
     stream->has_trailers = true;
     stream->out_last = true;

@@ -656,6 +656,33 @@ def test_windows_left_shut(t):
     equal([code for _, code in c.goaways], [11], 'ENHANCE_YOUR_CALM')
 
 
+def test_an_end_that_is_left_no_window(t):
+    """The end of an answer, behind bytes that fill the window to its last byte, waits no longer than they would."""
+    gate = threading.Event()
+
+    def handler(link, request):
+        link.begin()
+        link.piece(b'e' * 1000)
+        gate.wait(10 * SLOW)
+        link.end([('x-after', 'all')] if request.target == '/trailers' else ())
+    weir, port = in_clear(t, t.origin(handler), more='timeouts: { write: 700ms }')
+    c = t.h2_client(port, settings={INITIAL_WINDOW_SIZE: 1000})
+    streams = [c.request('GET', target, hold=True) for target in ('/end', '/trailers')]
+    for s in streams:
+        s.wait(lambda: len(s.body) == 1000)
+    time.sleep(1)       # nothing waits for a window yet
+    gate.set()
+    for s in streams:
+        s.wait(lambda: s.dead() or s.ended, 5, 'it waits for ever')
+        equal((s.ended, s.reset), (False, CANCEL))
+    for path in ('/end', '/trailers'):
+        equal(weir.access_line(path=path)['failure'], 'client_stalled')
+    s = c.request('GET', '/end', hold=True)
+    s.wait(lambda: len(s.body) == 1000)
+    c.credit(s.number, 1)
+    equal(len(s.response().body), 1000)
+
+
 def test_upload_is_held_back(t):
     """A server of HTTP/1 that does not read: the client's window stays shut, weir's memory small; then all goes."""
     gate = threading.Event()
