@@ -29,8 +29,9 @@ static const struct schema_key timeouts_keys[] = {
                  "Longest time for a client to take any of what waits for it."),
     KEY_DURATION(TIMEOUTS, linger, "2s", 0, MINUTES(5),
                  "How long a connection is read from after an error, so that the client sees the answer."),
-    KEY_DURATION(TIMEOUTS, response, "60s", 10, HOURS(24),
-                 "Longest time for a server to begin its answer, once it has the request."),
+    KEY_DURATION(
+        TIMEOUTS, response, "60s", 10, HOURS(24),
+        "Longest time for a server to begin its answer, once it has the request, and to take more of it."),
     KEY_DURATION(TIMEOUTS, response_idle, "60s", 10, HOURS(24),
                  "Longest time between two pieces of a response body."),
     KEY_DURATION(TIMEOUTS, request, "0s", 0, HOURS(168),

@@ -93,12 +93,20 @@ static enum failure wait_failure(enum exchange_wait wait)
     return failures[wait];
 }
 
+/* The request is still on its way: at the client's pace, or held up by a server that takes none of it, for as
+ * long as an answer may take. */
+static bool request_comes(const struct exchange_run *run, uint64_t now)
+{
+    return !run->up.ended && !run->patient &&
+           !(relay_is_blocked(&run->up) && now - run->progress >= run->plan->response_timeout);
+}
+
 /* The server is not late while the client keeps it from sending, or while the client's body is still on its
  * way; of a conversation either side's bytes count. */
-static bool wait_is_excused(const struct exchange_run *run)
+static bool wait_is_excused(const struct exchange_run *run, uint64_t now)
 {
     return (run->wait == WAIT_BODY && relay_is_blocked(&run->down)) ||
-           (run->wait == WAIT_RESPONSE && !run->up.ended && !run->patient);
+           (run->wait == WAIT_RESPONSE && request_comes(run, now));
 }
 
 /* Deadlines are not pushed back at each byte: they come early, look, and sleep on. */
@@ -107,7 +115,7 @@ static void wait_passed(struct deadline *deadline)
     struct exchange_run *run = CONTAINER_OF(deadline, struct exchange_run, deadline);
     uint64_t now = loop_now(run->exchange.loop);
     uint64_t due = run->progress + wait_length(run);
-    if (wait_is_excused(run))
+    if (wait_is_excused(run, now))
         due = now + wait_length(run);
     if (now < due) {
         deadline_set(deadline, run->exchange.loop, due - now);

@@ -1,5 +1,5 @@
 """What each bad input gets: protocol.md's table, from clients and from servers."""
-import time
+import threading, time
 
 from weirtest import *
 
@@ -273,6 +273,38 @@ def test_server_too_slow(t):
     response = c.get('/slow')
     equal((response.status, weir.access_line(path='/slow')['failure']), (504, 'response_timeout'))
     ok(c.quiet())
+
+
+def test_server_takes_nothing_of_a_body(t):
+    """It has the head and reads no further, so the client never comes to the end of its request."""
+    over = threading.Event()
+    t.later(over.set)
+    weir, port = t.simple(t.origin(lambda link, request: over.wait(20 * SLOW)), more='timeouts: { response: 500ms }')
+    size = 64 << 20
+    c = t.client(port)
+
+    def push():
+        try:
+            c.send(f'PUT /full HTTP/1.1\r\nHost: test\r\nContent-Length: {size}\r\n\r\n', b'y' * size)
+        except OSError:
+            pass
+    threading.Thread(target=push, daemon=True).start()
+    equal(c.response().status, 504)
+    equal(weir.access_line(path='/full')['failure'], 'response_timeout')
+
+
+def test_server_takes_a_body_slowly(t):
+    """Each piece in time, all together not: it is not late."""
+    def handler(link, request):
+        for _ in range(24):
+            link.reader.exactly(1 << 20)
+            time.sleep(0.1)
+        request._body = b''
+        link.answer(200, b'all')
+    weir, port = t.simple(t.origin(handler), more='timeouts: { response: 1s }')
+    c = t.client(port, timeout=30)
+    c.send(f'PUT /slow HTTP/1.1\r\nHost: test\r\nContent-Length: {24 << 20}\r\n\r\n', b'y' * (24 << 20))
+    equal(c.response().status, 200)
 
 
 def test_server_stalls_in_its_body(t):
