@@ -39,7 +39,8 @@ static bool send_interim(struct h1_conn *conn, const struct head *head)
 {
     if (conn->minor_version == 0)
         return true; /* HTTP/1.0 knows none (RFC 9110 15.2) */
-    conn->expects = false;
+    if (head->line.response.status == 100)
+        conn->expects = false;
     bool upgrade = head->line.response.status == 101;
     bool fits = h1_write_response(&conn->transport->out, head, H1_FRAMING_NONE,
                                   upgrade ? H1_CONNECTION_UPGRADE : H1_CONNECTION_NONE);

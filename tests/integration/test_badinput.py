@@ -275,6 +275,25 @@ def test_server_too_slow(t):
     ok(c.quiet())
 
 
+def test_hints_are_no_leave_to_send(t):
+    """A client that waits for a 100 may leave its body out, whatever other interim response it got: its next bytes are not taken for one."""
+    def handler(link, request):
+        if request.method == 'POST':
+            request._body = b''
+            link.interim(103, [('Link', '</a>')])
+            link.send('HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n')
+            link.close()
+        else:
+            tell(link, request)
+    weir, port = t.simple(t.origin(handler))
+    c = t.client(port)
+    c.send(f'POST /hints HTTP/1.1\r\n{HOST}Expect: 100-continue\r\nContent-Length: 500\r\n\r\n')
+    equal(c.head().status, 103)
+    response = c.response()
+    equal((response.status, response.fields.get('connection')), (403, 'close'))
+    ok(c.ended())
+
+
 def test_server_takes_nothing_of_a_body(t):
     """It has the head and reads no further, so the client never comes to the end of its request."""
     over = threading.Event()
