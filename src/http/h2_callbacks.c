@@ -293,6 +293,14 @@ static void response_received(struct h2_stream *stream)
         response_complete(stream);
 }
 
+/* A tunnel has no trailers (RFC 9113 8.5). */
+static int trailers_in_tunnel(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    h2_reset(stream, NGHTTP2_PROTOCOL_ERROR, is_server(conn) ? FAILURE_CLIENT_CLOSED : FAILURE_RESPONSE_CUT);
+    return !is_server(conn) || h2_note(conn, H2_GUARD_errors) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+}
+
 static int trailers_received(struct h2_stream *stream)
 {
     struct h2_conn *conn = stream->conn;
@@ -303,6 +311,8 @@ static int trailers_received(struct h2_stream *stream)
         h2_tell_fresh(conn); /* in their order */
     if (stream->over)
         return 0;
+    if (stream->tunnel)
+        return trailers_in_tunnel(stream);
     if (why != FAILURE_NONE && is_server(conn)) {
         h2_refuse(stream, why);
         return h2_note(conn, guard_of_refusal(why)) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;

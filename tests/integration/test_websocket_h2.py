@@ -199,6 +199,28 @@ def test_reset_reaches_the_other_side(t):
             ok(tunnel.gone(), x.name)
 
 
+def test_trailers_are_not_of_a_tunnel(t):
+    """They end it on both sides, whoever sends them."""
+    def handler(link, request):
+        tunnel = take(link, request)
+        if tunnel.exactly(1) == b's':
+            tunnel.stream.headers([('x-after', 'all')], True)
+        ok(tunnel.gone(), "the server's side")
+    for x in crossings(t, handler, settings=CAN, pairs=FOUR):
+        if x.two_in:
+            tunnel = opened(x)
+            tunnel.send(b'c')
+            tunnel.stream.headers([('x-after', 'all')], True)
+            tunnel.stream.wait(tunnel.stream.dead, 5, f'{x.name}: trailers are let be')
+            equal(tunnel.stream.reset, PROTOCOL_ERROR, x.name)
+            x.weir.access_line(path='/ws', failure='client_closed')
+        if x.two_out:
+            tunnel = opened(x)
+            tunnel.send(b's')
+            ok(tunnel.gone(), x.name)
+            x.weir.access_line(path='/ws', failure='response_cut')
+
+
 def test_refused_by_the_server(t):
     def handler(link, request):
         link.answer(403, b'no')
