@@ -91,6 +91,12 @@ static bool ended_lately(const struct h2_walk *walk, int32_t id)
     return false;
 }
 
+/* The client began it before it saw our GOAWAY, behind the last stream that this names (RFC 9113 6.8). */
+static bool is_ignored(const struct h2_conn *conn, int32_t id)
+{
+    return conn->goaway_sent && id > nghttp2_session_get_last_proc_stream_id(conn->session);
+}
+
 /* Streams are begun in order, each once (RFC 9113 5.1, 5.1.1). */
 static bool stream_is_fine(struct h2_conn *conn, const struct frame_head *frame)
 {
@@ -106,7 +112,7 @@ static bool stream_is_fine(struct h2_conn *conn, const struct frame_head *frame)
     }
     bool known = nghttp2_session_get_stream_remote_close(conn->session, frame->id) >= 0;
     bool late = conn->reset_at != 0 && loop_now(conn->loop) - conn->reset_at < LATE_MS;
-    if (known || late)
+    if (known || late || is_ignored(conn, frame->id))
         return true;
     bool closed = frame->type == NGHTTP2_DATA || ended_lately(walk, frame->id);
     h2_terminate(conn, closed ? NGHTTP2_STREAM_CLOSED : NGHTTP2_PROTOCOL_ERROR, FAILURE_CLIENT_CLOSED);

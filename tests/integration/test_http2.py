@@ -385,6 +385,31 @@ def test_drain(t):
     equal(weir.process.wait(5 * SLOW), 0)
 
 
+def test_a_late_upload_does_not_end_a_drain(t):
+    """A request begun before the last GOAWAY was seen is ignored with its body; what runs beside it goes on."""
+    gate = threading.Event()
+
+    def handler(link, request):
+        gate.wait(20 * SLOW)
+        tell(link, request)
+    origin = t.origin(handler)
+    weir, port = in_clear(t, origin)
+    c = t.h2_client(port)
+    slow = c.request('GET', '/slow')
+    eventually(lambda: origin.in_progress)
+    weir.signal(TERM)
+    c.wait(lambda: len(c.goaways) > 1, 4, 'no second GOAWAY')
+    for trailers in ((), [('x-after', 'all')]):
+        late = c.request('POST', '/late', body=b'l' * 100, trailers=trailers)
+    c.ping()
+    ok(not late.ended and not c.over and len(c.goaways) == 2, f'{c.goaways}')
+    gate.set()
+    equal(slow.response().status, 200)
+    c.wait(lambda: c.over, 3, 'it stays after its last stream')
+    equal(origin.count('/late'), 0)
+    equal(weir.process.wait(5 * SLOW), 0)
+
+
 def test_drain_under_load(t):
     """Every stream that weir has taken is answered."""
     def handler(link, request):
