@@ -48,7 +48,9 @@ static bool send_interim(struct h1_conn *conn, const struct head *head)
         conn->sending = SEND_RAW;
         conn->receiving = RECEIVE_RAW;
         conn->close_after = true;
-        loop_later(h1_loop(conn), &conn->step); /* what came behind the request belongs to the tunnel */
+        /* what came behind the request belongs to the tunnel, be it the end */
+        conn->end_told = false;
+        loop_later(h1_loop(conn), &conn->step);
     }
     return fits;
 }

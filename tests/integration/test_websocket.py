@@ -188,3 +188,26 @@ def test_many_tunnels(t):
         ws.say(str(i).encode())
     for i, ws in enumerate(tunnels):
         equal(ws.hear(), (1, str(i).encode()))
+
+
+def test_client_that_ended_before_the_tunnel(t):
+    """All it has to say, and its end, came with the request: the server is told both."""
+    said = []
+
+    def handler(link, request):
+        time.sleep(0.2 * SLOW)      # the end is here before the answer
+        link.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
+                  f'Sec-WebSocket-Accept: {Websocket.accept(request.fields.get("sec-websocket-key"))}\r\n\r\n')
+        request._body = b''
+        said.append(link.reader.rest())
+        link.send(b'heard')
+        link.close()
+    weir, port = t.simple(t.origin(handler))
+    for early in (b'all', b''):
+        ws = t.websocket(port)
+        ws.send('GET /ws HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'
+                f'Sec-WebSocket-Key: {Websocket.KEY}\r\n\r\n', early)
+        ws.finish()
+        equal(ws.head().status, 101)
+        equal(ws.reader.rest(), b'heard')
+        equal(said.pop(), early)
