@@ -98,20 +98,36 @@ static struct wait write_wait(const struct h1_conn *conn)
                          write_passed};
 }
 
+/* A time of 0 is none at all: at the timer's next look. */
+static uint64_t or_at_once(uint64_t milliseconds)
+{
+    return milliseconds != 0 ? milliseconds : 1;
+}
+
+static uint64_t linger_time(const struct h1_conn *conn)
+{
+    return or_at_once(conn->settings->timeouts->linger);
+}
+
+/* How long the connection may be quiet before a request. */
+static uint64_t quiet_time(const struct h1_conn *conn)
+{
+    const struct timeouts_config *timeouts = conn->settings->timeouts;
+    if (conn->draining)
+        return H1_DRAIN_QUIET_MS;
+    return conn->requests == 0 ? timeouts->request_head : or_at_once(timeouts->keep_alive);
+}
+
 /* The peer sends nothing. */
 static struct wait read_wait(const struct h1_conn *conn)
 {
     const struct timeouts_config *timeouts = conn->settings->timeouts;
     if (conn->lingering || conn->leftover)
-        return (struct wait){conn->since, timeouts->linger, idle_passed};
+        return (struct wait){conn->since, linger_time(conn), idle_passed};
     if (conn->receiving == RECEIVE_HEAD && conn->in_head)
         return (struct wait){conn->since, timeouts->request_head, head_passed};
     if (conn->receiving == RECEIVE_HEAD)
-        return (struct wait){conn->since,
-                             conn->draining        ? H1_DRAIN_QUIET_MS
-                             : conn->requests == 0 ? timeouts->request_head
-                                                   : timeouts->keep_alive,
-                             idle_passed};
+        return (struct wait){conn->since, quiet_time(conn), idle_passed};
     if (receives_body(conn) && !conn->paused)
         return (struct wait){conn->since, timeouts->request_idle, body_passed};
     if (conn->peer_ended && conn->sending == SEND_NOTHING && conn->receiving == RECEIVE_NOTHING)
@@ -200,7 +216,7 @@ void h1_linger(struct h1_conn *conn)
     h1_drop_fill(conn);
     transport_finish(conn->transport);
     h1_touch(conn);
-    h1_arm(conn, conn->settings->timeouts->linger);
+    h1_arm(conn, linger_time(conn));
     if (conn->paused) {
         conn->paused = false;
         transport_resume(conn->transport);
@@ -230,7 +246,7 @@ static void server_exchange_over(struct h1_conn *conn)
 {
     ready_for_next(conn);
     h1_touch(conn);
-    h1_arm(conn, conn->draining ? H1_DRAIN_QUIET_MS : conn->settings->timeouts->keep_alive);
+    h1_arm(conn, quiet_time(conn));
     conn->conn.events->idle(&conn->conn);
     if (!conn->closing && (conn->in.length != 0 || conn->paused || conn->peer_ended))
         loop_later(h1_loop(conn), &conn->step);
@@ -244,7 +260,7 @@ static void throw_rest_away(struct h1_conn *conn)
     conn->uncredited = 0;
     h1_drop_fill(conn);
     h1_touch(conn);
-    h1_arm(conn, conn->settings->timeouts->linger);
+    h1_arm(conn, linger_time(conn));
     if (conn->in.length != 0 || conn->paused)
         loop_later(h1_loop(conn), &conn->step);
 }

@@ -69,7 +69,8 @@ static bool rest_is_too_much(const struct h1_conn *conn)
 static bool send_response(struct h1_conn *conn, const struct head *head, bool last)
 {
     const struct limits_config *limits = conn->settings->limits;
-    bool spent = limits->keep_alive_requests != 0 && conn->requests >= limits->keep_alive_requests;
+    bool spent = (limits->keep_alive_requests != 0 && conn->requests >= limits->keep_alive_requests) ||
+                 conn->settings->timeouts->keep_alive == 0;
     bool ended = conn->peer_ended && conn->in.length == 0;
     if (head->close || conn->draining || !conn->peer_keeps || conn->refused || ended || spent ||
         rest_is_too_much(conn))

@@ -150,7 +150,7 @@ static void connection_idle(struct h2_conn *conn)
     conn->since = loop_now(conn->loop);
     transport_expect(conn->transport, 0);
     if (is_server(conn))
-        h2_arm(conn, conn->settings->timeouts->keep_alive);
+        h2_arm(conn, conn->settings->timeouts->keep_alive != 0 ? conn->settings->timeouts->keep_alive : 1);
     conn->conn.events->idle(&conn->conn);
     if (conn->draining && !is_server(conn))
         h2_terminate(conn, NGHTTP2_NO_ERROR, FAILURE_NONE);

@@ -294,6 +294,22 @@ def test_hints_are_no_leave_to_send(t):
     ok(c.ended())
 
 
+def test_no_linger(t):
+    """linger: 0s is no time at all, and not one without end: who stays is closed on."""
+    weir, port = t.simple(more='timeouts: { linger: 0s }')
+    c = t.client(port)
+    c.send('nonsense\r\n\r\n')
+    equal(c.response().status, 400)
+
+    def refused():
+        try:
+            c.send('more')
+            return False
+        except OSError:
+            return True
+    eventually(refused, 5, 'it is read on')
+
+
 def test_server_takes_nothing_of_a_body(t):
     """It has the head and reads no further, so the client never comes to the end of its request."""
     over = threading.Event()

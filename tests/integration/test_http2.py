@@ -439,6 +439,18 @@ def test_drain_under_load(t):
     equal(len(lost), 0, f'streams of {len(streams)} that were taken and not answered: {[(s.number, s.reset, s.conn.goaways) for s in lost[:3]]}')
 
 
+def test_no_keep_alive(t):
+    """keep_alive: 0s is no time at all, in either version, and not one without end."""
+    weir, port = in_clear(t, more='timeouts: { keep_alive: 0s }')
+    c = t.client(port)
+    equal(c.get().fields.get('connection'), 'close')
+    ok(c.ended())
+    c = t.h2_client(port)
+    equal(c.get().status, 200)
+    c.wait(lambda: c.over, 3, 'it is kept')
+    equal([code for _, code in c.goaways], [NO_ERROR])
+
+
 def test_reload_keeps_connections(t):
     """Streams in progress and their connection go on; new streams on it follow the new file."""
     gate = threading.Event()
