@@ -80,21 +80,36 @@ static bool log_output_wait(const struct log_output *output, uint64_t deadline)
     }
 }
 
-static bool log_output_write(struct log_output *output, const char *bytes, size_t length, uint64_t deadline)
+/* How much was written; less than all: errno says why. */
+static size_t log_output_write(const struct log_output *output, struct span bytes, uint64_t deadline)
 {
-    size_t most = output->file || output->datagrams ? length : LOG_OUTPUT_PIECE;
-    while (length > 0) {
+    size_t most = output->file || output->datagrams ? bytes.length : LOG_OUTPUT_PIECE, done = 0;
+    while (done < bytes.length) {
         if (!output->file && !log_output_wait(output, deadline))
-            return false;
-        ssize_t written = write(output->descriptor, bytes, length < most ? length : most);
+            break;
+        size_t left = bytes.length - done;
+        ssize_t written = write(output->descriptor, bytes.at + done, left < most ? left : most);
         if (written < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (written < 0)
-            return false;
-        bytes += written;
-        length -= (size_t)written;
+            break;
+        done += (size_t)written;
     }
-    return true;
+    return done;
+}
+
+/* A full disk or a reader that went away may have cut a line: that one is lost, and must not take the next
+ * with it. */
+static bool log_output_write_lines(struct log_output *output, uint64_t deadline)
+{
+    if (output->torn && log_output_write(output, SPAN("\n"), deadline) == 0)
+        return false;
+    output->torn = false;
+    size_t done = log_output_write(output, span_make(output->bytes, output->used), deadline);
+    for (size_t i = 0; i < done; i++)
+        output->lines -= output->bytes[i] == '\n';
+    output->torn = done < output->used && done > 0 && output->bytes[done - 1] != '\n';
+    return done == output->used;
 }
 
 static bool log_output_write_messages(struct log_output *output, uint64_t deadline)
@@ -102,7 +117,7 @@ static bool log_output_write_messages(struct log_output *output, uint64_t deadli
     struct span rest = span_make(output->bytes, output->used);
     while (rest.length > 0) {
         size_t length = span_find(rest, '\n');
-        if (!log_output_write(output, rest.at, length, deadline))
+        if (log_output_write(output, span_first(rest, length), deadline) < length)
             return false;
         output->lines--;
         rest = length < rest.length ? span_skip(rest, length + 1) : SPAN_NONE;
@@ -159,7 +174,7 @@ void log_output_flush(struct log_output *output, uint64_t deadline)
     if (output->used == 0)
         return;
     bool written = output->datagrams ? log_output_write_messages(output, deadline)
-                                     : log_output_write(output, output->bytes, output->used, deadline);
+                                     : log_output_write_lines(output, deadline);
     size_t dropped = written ? 0 : output->lines;
     output->used = 0;
     output->lines = 0;
@@ -169,4 +184,10 @@ void log_output_flush(struct log_output *output, uint64_t deadline)
     /* This thread has no ring, so this goes to standard error whatever is the matter with the outputs. */
     log_error("log", "lines could not be written", KV_NUMBER("lines", dropped),
               KV("why", strerrordesc_np(errno)));
+}
+
+bool log_output_stderr(struct span bytes, uint64_t deadline)
+{
+    const struct log_output output = {.descriptor = STDERR_FILENO};
+    return log_output_write(&output, bytes, deadline) == bytes.length;
 }

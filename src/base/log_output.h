@@ -17,6 +17,7 @@ struct log_output {
     int descriptor; /* -1: off */
     bool file;      /* a write cannot block for long */
     bool datagrams; /* each line is a message of its own */
+    bool torn;      /* what was written last ends inside a line */
     size_t used;    /* of bytes */
     size_t lines;   /* in bytes */
     char *bytes;    /* lines that wait to be written together, LOG_OUTPUT_ROOM; allocated at the first */
@@ -29,5 +30,7 @@ void log_output_close(struct log_output *output); /* what waits is dropped */
  * reader that reads nothing is waited for until then, and then its lines are dropped and counted. */
 void log_output_add(struct log_output *output, struct span line, uint64_t deadline);
 void log_output_flush(struct log_output *output, uint64_t deadline);
+/* Writes to standard error what it takes until then; false when that was not all. */
+bool log_output_stderr(struct span bytes, uint64_t deadline) MUST_CHECK;
 
 #endif

@@ -25,6 +25,7 @@
 #define LOG_ROUNDS_AWAKE 50u      /* without a line, before a long sleep */
 #define LOG_SLEEP_US 1000000u     /* also how late folded lines are told at most */
 #define LOG_STUCK_US 1000000u     /* how long a reader that reads nothing is waited for */
+#define LOG_STDERR_US 200000u     /* the same for standard error, where the log tells that lines are lost */
 #define LOG_RECORDS_A_ROUND 4096u /* of one ring, so that each gets its turn */
 
 enum log_state { LOG_NOT_STARTED, LOG_RUNNING, LOG_STOPPING, LOG_STOPPED };
@@ -158,17 +159,10 @@ static void *log_thread(void *unused)
     return NULL;
 }
 
-/* To standard error in one piece, whatever becomes of it. */
-static void log_to_stderr(struct span line)
-{
-    ssize_t written = write(STDERR_FILENO, line.at, line.length);
-    (void)written;
-}
-
 static bool log_line_without_ring(enum log_target target, struct span line)
 {
     if (target == LOG_TARGET_LOG) {
-        log_to_stderr(line);
+        log_stderr(line);
         return true;
     }
     if (atomic_load(&writer.state) != LOG_NOT_STARTED)
@@ -193,6 +187,12 @@ static void log_change_output(enum log_target target, const struct log_output *o
         log_wake();
     else
         log_take_changes();
+}
+
+void log_stderr(struct span text)
+{
+    if (!log_output_stderr(text, clock_monotonic_us() + LOG_STDERR_US))
+        counter_add(COUNTER_log_dropped, 1);
 }
 
 bool log_target_set(enum log_target target, const char *where, struct error *error)

@@ -27,5 +27,8 @@ void log_thread_leave(void);
 /* One finished line (with its newline) for a target from this thread's ring; false: the ring was full, the
  * line is dropped and counted. */
 bool log_line(enum log_target target, struct span line);
+/* To standard error, past the targets. What it does not take soon is dropped: nobody hangs for a reader that
+ * is stuck. */
+void log_stderr(struct span text);
 
 #endif

@@ -27,13 +27,6 @@
 #include "upstream/pool.h"
 #include "upstream/subset.h"
 
-/* In one piece, so that lines of threads don't get between. */
-static void reload_tell(const struct text *text)
-{
-    ssize_t written = write(STDERR_FILENO, text->at, text->length);
-    (void)written;
-}
-
 static void reload_print_report(struct schema_report *report, const char *consequence)
 {
     struct text text = text_growing();
@@ -44,7 +37,7 @@ static void reload_print_report(struct schema_report *report, const char *conseq
         schema_report_sum(report, &text);
         text_add(&text, span_of(consequence));
     }
-    reload_tell(&text);
+    log_stderr(text_span(&text)); /* in one piece, so that lines of threads don't get between */
     text_free(&text);
 }
 

@@ -13,6 +13,7 @@
 #include "base/counters.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/log_output.h"
 #include "base/log_ring.h"
 #include "base/log_writer.h"
 #include "base/rng.h"
@@ -230,6 +231,54 @@ static void test_a_stuck_reader_costs_lines_and_not_the_stop(void **state)
     close(ends[1]);
 }
 
+/* Pipes that are full, so that lines are cut, and read again later. */
+static void test_a_cut_line_does_not_take_the_next(void **state)
+{
+    (void)state;
+    struct error error;
+    int ends[2];
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    assert_int_equal(fcntl(ends[1], F_SETPIPE_SZ, 8192), 8192);
+    char where[64], line[301], text[1 << 17];
+    snprintf(where, sizeof where, "/proc/self/fd/%d", ends[1]);
+    memset(line, 'x', sizeof line);
+    line[sizeof line - 1] = '\n';
+    struct log_output output;
+    assert_true(log_output_open(&output, where, &error));
+    for (unsigned i = 0; i < 100; i++)
+        log_output_add(&output, span_make(line, sizeof line), clock_monotonic_us());
+    log_output_flush(&output, clock_monotonic_us());
+    ssize_t length = read(ends[0], text, sizeof text);
+    assert_true(length > 0 && text[length - 1] == 'x');
+    log_output_add(&output, SPAN("whole\n"), clock_monotonic_us());
+    log_output_flush(&output, clock_monotonic_us());
+    assert_int_equal(read(ends[0], text, sizeof text), 7);
+    assert_memory_equal(text, "\nwhole\n", 7);
+    log_output_close(&output);
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void test_a_stuck_standard_error_holds_nobody_up(void **state)
+{
+    (void)state;
+    int ends[2], kept = dup(STDERR_FILENO);
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    while (write(ends[1], "full", 4) > 0)
+        ;
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+    int64_t before = counter_sum(COUNTER_log_dropped);
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    alarm(10);
+    log_stderr(SPAN("nobody reads this\n"));
+    alarm(0);
+    assert_true(dup2(kept, STDERR_FILENO) >= 0);
+    assert_int_equal(counter_sum(COUNTER_log_dropped) - before, 1);
+    close(kept);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void test_unix_datagrams_are_a_line_each(void **state)
 {
     (void)state;
@@ -315,6 +364,8 @@ int main(void)
         cmocka_unit_test(test_json_lines_are_whole_however_long),
         cmocka_unit_test(test_reopening),
         cmocka_unit_test(test_a_stuck_reader_costs_lines_and_not_the_stop),
+        cmocka_unit_test(test_a_cut_line_does_not_take_the_next),
+        cmocka_unit_test(test_a_stuck_standard_error_holds_nobody_up),
         cmocka_unit_test(test_unix_datagrams_are_a_line_each),
         cmocka_unit_test(test_many_threads),
     };
