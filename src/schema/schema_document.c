@@ -462,6 +462,9 @@ static struct node *source_parse(struct schema_document *document, struct schema
                           "the file is too large; at most 16 MiB are read, and 64 MiB of all files together");
         return NULL;
     }
+    /* A byte order mark, as some editors write it: libyaml would count it as the first line's indentation. */
+    if (span_starts(source->bytes, SPAN("\xEF\xBB\xBF")))
+        source->bytes = span_skip(source->bytes, 3);
     if (!bytes_check(document, source))
         return NULL;
     struct reader reader = {.document = document, .source = source, .anchors = map_new()};

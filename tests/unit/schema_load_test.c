@@ -180,6 +180,16 @@ static void values_know_their_places(void **state)
     unload(&loaded);
 }
 
+static void a_byte_order_mark_is_not_indentation(void **state)
+{
+    (void)state;
+    struct loaded loaded = load_good("\xEF\xBB\xBFlist: one\ntext: two\n");
+    assert_string_equal(loaded.tree->list[0].name, "one");
+    assert_string_equal(loaded.tree->text, "two");
+    assert_int_equal(schema_place(loaded.document, &loaded.tree->list[0].name).column, 7);
+    unload(&loaded);
+}
+
 static void a_dump_reads_back_to_the_same(void **state)
 {
     (void)state;
@@ -260,6 +270,7 @@ int main(void)
         cmocka_unit_test(nothing_given_is_all_defaults),
         cmocka_unit_test(all_types_are_stored_in_the_order_of_the_file),
         cmocka_unit_test(values_know_their_places),
+        cmocka_unit_test(a_byte_order_mark_is_not_indentation),
         cmocka_unit_test(a_dump_reads_back_to_the_same),
         cmocka_unit_test(text_cut_anywhere_is_read_or_told),
         cmocka_unit_test(a_changed_byte_is_read_or_told),
