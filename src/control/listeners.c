@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/list.h"
@@ -28,7 +29,9 @@ struct listening {
     enum listening_state state;
     struct address address;
     unsigned withdrawals; /* under way */
-    char *text;           /* as the configuration says it */
+    int backlog, backlog_wanted;
+    unsigned mode, mode_wanted; /* of a Unix socket */
+    char *text;                 /* as the configuration says it */
     int descriptors[];
 };
 
@@ -59,10 +62,38 @@ static void listening_close(struct listening *listening, bool for_good)
     free(listening);
 }
 
+static unsigned address_port(const struct address *address)
+{
+    switch (address->socket.any.sa_family) {
+    case AF_INET:
+        return address->socket.v4.sin_port;
+    case AF_INET6:
+        return address->socket.v6.sin6_port;
+    default:
+        return 0;
+    }
+}
+
+/* Whether a socket of weir's own holds the port: on one address where the other is all of them, or on the
+ * same one, written otherwise, which a reload is about to close. */
+static bool listening_is_own(const struct list *list, const struct listening *wanted)
+{
+    LIST_EACH (node, list) {
+        const struct listening *own = CONTAINER_OF(node, struct listening, at);
+        bool stays = own->state != LISTENING_UNWANTED && own->state != LISTENING_WITHDRAWN;
+        bool same = address_equal(&own->address, &wanted->address);
+        if (own != wanted && address_port(&own->address) == address_port(&wanted->address) &&
+            !(same && stays))
+            return true;
+    }
+    return false;
+}
+
 /* SO_REUSEPORT lets a second weir of the same user take half of the connections of the first: a bind without
  * it tells. */
-static bool listening_is_free(const struct address *address, const char *text, struct error *error)
+static bool listening_is_free(const struct listening *listening, struct error *error)
 {
+    const struct address *address = &listening->address;
     int family = address->socket.any.sa_family;
     if (family == AF_UNIX)
         return true;
@@ -76,27 +107,49 @@ static bool listening_is_free(const struct address *address, const char *text, s
     int result = bind(descriptor, &address->socket.any, address->length);
     int number = errno;
     close(descriptor);
-    if (result == 0 || number != EADDRINUSE)
+    if (result == 0 || number != EADDRINUSE || listening_is_own(&listening->listeners->open, listening) ||
+        listening_is_own(&listening->listeners->withdrawn, listening))
         return true;
-    return error_set(error, "cannot listen on %s: the address is in use by another process", text);
+    return error_set(error, "cannot listen on %s: the address is in use by another process", listening->text);
 }
 
-static bool listening_open(struct listening *listening, const struct listener_config *config,
-                           struct error *error)
+static void listening_want(struct listening *listening, const struct listener_config *config)
 {
-    unsigned mode = config->mode != NULL ? (unsigned)strtoul(config->mode, NULL, 8) : 0660u;
+    listening->backlog_wanted = (int)config->backlog;
+    listening->mode_wanted = config->mode != NULL ? (unsigned)strtoul(config->mode, NULL, 8) : 0660u;
+}
+
+static bool listening_open(struct listening *listening, struct error *error)
+{
     bool local = listening->address.socket.any.sa_family == AF_UNIX;
-    if (!listening_is_free(&listening->address, listening->text, error))
+    if (!listening_is_free(listening, error))
         return false;
     for (unsigned i = 0; i < listening->listeners->count; i++) {
         if (i > 0 && local)
             listening->descriptors[i] = fcntl(listening->descriptors[0], F_DUPFD_CLOEXEC, 3);
         else
-            listening->descriptors[i] = socket_listen(&listening->address, (int)config->backlog, mode, error);
+            listening->descriptors[i] =
+                socket_listen(&listening->address, listening->backlog_wanted, listening->mode_wanted, error);
         if (listening->descriptors[i] < 0)
             return i > 0 && local ? error_set_errno(error, errno, "cannot share the socket") : false;
     }
+    listening->backlog = listening->backlog_wanted;
+    listening->mode = listening->mode_wanted;
     return true;
+}
+
+/* What the file says otherwise now of a socket that stays. */
+static void listening_adjust(struct listening *listening)
+{
+    for (unsigned i = 0; listening->backlog != listening->backlog_wanted && i < listening->listeners->count;
+         i++)
+        (void)!listen(listening->descriptors[i], listening->backlog_wanted);
+    listening->backlog = listening->backlog_wanted;
+    if (listening->mode != listening->mode_wanted && listening->address.socket.any.sa_family == AF_UNIX &&
+        chmod(listening->address.socket.local.sun_path, (mode_t)listening->mode_wanted) != 0)
+        log_warn("control", "the mode of a socket cannot be changed", KV("address", listening->text),
+                 KV("why", strerrordesc_np(errno)));
+    listening->mode = listening->mode_wanted;
 }
 
 static bool listeners_open_one(struct listeners *listeners, const struct listener_config *config,
@@ -105,11 +158,12 @@ static bool listeners_open_one(struct listeners *listeners, const struct listene
     struct listening *listening = xcalloc(1, sizeof *listening + listeners->count * sizeof(int));
     listening->listeners = listeners;
     listening->text = xstrdup(config->address);
+    listening_want(listening, config);
     for (unsigned i = 0; i < listeners->count; i++)
         listening->descriptors[i] = -1;
     list_push_back(&listeners->open, &listening->at);
     if (address_resolve(&listening->address, 1, config->address, error) != 0 &&
-        listening_open(listening, config, error))
+        listening_open(listening, error))
         return true;
     listening_close(listening, false);
     return false;
@@ -195,14 +249,22 @@ bool listeners_open(struct listeners *listeners, const struct config *config, st
 {
     LIST_EACH (node, &listeners->open)
         CONTAINER_OF(node, struct listening, at)->state = LISTENING_UNWANTED;
+    /* First what stays, so that what is new knows what goes. */
+    for (size_t i = 0; i < config->listeners_count; i++) {
+        struct listening *kept = listening_find(&listeners->open, config->listeners[i].address);
+        if (kept == NULL)
+            continue;
+        kept->state = LISTENING_KEPT;
+        listening_want(kept, &config->listeners[i]);
+    }
     for (size_t i = 0; i < config->listeners_count; i++) {
         const char *text = config->listeners[i].address;
-        struct listening *kept = listening_find(&listeners->open, text);
         struct listening *leaving = listening_find(&listeners->withdrawn, text);
-        if (kept != NULL) {
-            kept->state = LISTENING_KEPT;
-        } else if (leaving != NULL) {
+        if (listening_find(&listeners->open, text) != NULL)
+            continue;
+        if (leaving != NULL) {
             listening_move(leaving, &listeners->open, LISTENING_NEW);
+            listening_want(leaving, &config->listeners[i]);
         } else if (!listeners_open_one(listeners, &config->listeners[i], error)) {
             listeners_undo(listeners);
             return false;
@@ -233,6 +295,7 @@ void listeners_commit(struct listeners *listeners, struct worker *const *workers
                 worker_post_listen(workers[i], listening->descriptors[i], listening->text);
         if (listening->state != LISTENING_UNWANTED) {
             listening->state = LISTENING_KEPT;
+            listening_adjust(listening);
             continue;
         }
         log_info("control", "listener removed", KV("address", listening->text));

@@ -1,5 +1,5 @@
 """SIGHUP: all or nothing, and not a request lost."""
-import signal, time
+import os, shutil, signal, subprocess, time
 
 from weirtest import *
 
@@ -73,6 +73,44 @@ def test_listeners_come_and_go(t):
     equal(t.client(second).get('/version').body, b'two')
     weir.reload(text_of(first, origin))
     equal(t.client(first).get('/version').body, b'one', 'an address that came back')
+
+
+def test_an_address_is_widened_and_narrowed(t):
+    """Its own sockets hold the port: that is no other process. What comes while the old one is closed may be reset."""
+    origin, port = t.origin(), t.port()
+    one, all4, all6 = f'"127.0.0.1:{port}"', f'"0.0.0.0:{port}"', f'":{port}"'
+
+    def serves(body):
+        try:
+            return t.client(port).get('/version').body == body.encode()
+        except (Closed, OSError):
+            return False
+    weir = t.weir(text_of(port, origin))
+    for i, address in enumerate((all4, all6, all4, one, all6)):
+        weir.reload(text_of(port, origin, body=f'v{i}').replace(one, address))
+        eventually(lambda: serves(f'v{i}'))
+    weir.reload(text_of(port, origin, body='both', extra=f', {{ address: {all4} }}'))
+    eventually(lambda: serves('both'))
+
+
+def test_mode_and_backlog_of_a_listener_that_stays(t):
+    origin, port = t.origin(), t.port()
+    path = t.folder('sock') + '/s'
+
+    def text(mode, backlog):
+        return text_of(port, origin, extra=f', {{ address: "unix:{path}", mode: "{mode}", backlog: {backlog} }}')
+
+    def backlog():
+        out = subprocess.run(['ss', '-xlH'], capture_output=True, text=True).stdout if shutil.which('ss') else ''
+        return [int(line.split()[3]) for line in out.splitlines() if path in line]
+    weir = t.weir(text('0600', 7))
+    equal(os.stat(path).st_mode & 0o777, 0o600)
+    weir.reload(text('0666', 9))
+    equal(os.stat(path).st_mode & 0o777, 0o666)
+    weir.reload(text('0666', 9) + 'helth: 3\n', good=False)
+    equal(os.stat(path).st_mode & 0o777, 0o666)
+    if backlog():
+        equal(set(backlog()), {9})
 
 
 def under_load(t, count, change=True, tls=False):
