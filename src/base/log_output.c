@@ -32,6 +32,7 @@ static bool log_output_connect(struct log_output *output, const char *path, stru
         if (connect(descriptor, (const struct sockaddr *)&address, sizeof address) == 0) {
             output->descriptor = descriptor;
             output->datagrams = types[i] == SOCK_DGRAM;
+            output->socket = xstrdup(path);
             return true;
         }
         int number = errno;
@@ -99,29 +100,63 @@ static size_t log_output_write(const struct log_output *output, struct span byte
 }
 
 /* A full disk or a reader that went away may have cut a line: that one is lost, and must not take the next
- * with it. */
-static bool log_output_write_lines(struct log_output *output, uint64_t deadline)
+ * with it. How many bytes of whole lines were written. */
+static size_t log_output_write_lines(struct log_output *output, uint64_t deadline)
 {
     if (output->torn && log_output_write(output, SPAN("\n"), deadline) == 0)
-        return false;
-    output->torn = false;
+        return 0;
     size_t done = log_output_write(output, span_make(output->bytes, output->used), deadline);
-    for (size_t i = 0; i < done; i++)
-        output->lines -= output->bytes[i] == '\n';
-    output->torn = done < output->used && done > 0 && output->bytes[done - 1] != '\n';
-    return done == output->used;
+    output->torn = done > 0 && output->bytes[done - 1] != '\n';
+    while (done > 0 && output->bytes[done - 1] != '\n')
+        done--;
+    return done;
 }
 
-static bool log_output_write_messages(struct log_output *output, uint64_t deadline)
+static size_t log_output_write_messages(const struct log_output *output, uint64_t deadline)
 {
     struct span rest = span_make(output->bytes, output->used);
     while (rest.length > 0) {
         size_t length = span_find(rest, '\n');
         if (log_output_write(output, span_first(rest, length), deadline) < length)
-            return false;
-        output->lines--;
+            break;
         rest = length < rest.length ? span_skip(rest, length + 1) : SPAN_NONE;
     }
+    return output->used - rest.length;
+}
+
+/* Takes what was written off what waits; true: that was all. */
+static bool log_output_write_all(struct log_output *output, uint64_t deadline)
+{
+    size_t done = output->datagrams ? log_output_write_messages(output, deadline)
+                                    : log_output_write_lines(output, deadline);
+    if (done == output->used) {
+        output->used = output->lines = 0;
+        return true;
+    }
+    for (size_t i = 0; i < done; i++)
+        output->lines -= output->bytes[i] == '\n';
+    output->used -= done;
+    memmove(output->bytes, output->bytes + done, output->used);
+    return false;
+}
+
+/* The reader of a socket was started anew: the socket of before leads nowhere for good. */
+static bool log_output_connect_again(struct log_output *output)
+{
+    struct log_output fresh = {.descriptor = -1};
+    struct error ignored;
+    int number = errno;
+    bool gone = number == ECONNREFUSED || number == ECONNRESET || number == EPIPE || number == ENOTCONN;
+    if (output->socket == NULL || !gone || !log_output_connect(&fresh, output->socket, &ignored)) {
+        errno = number;
+        return false;
+    }
+    close(output->descriptor);
+    free(output->socket);
+    output->descriptor = fresh.descriptor;
+    output->datagrams = fresh.datagrams;
+    output->socket = fresh.socket;
+    output->torn = false;
     return true;
 }
 
@@ -149,6 +184,7 @@ void log_output_close(struct log_output *output)
     if (output->descriptor >= 0)
         close(output->descriptor);
     free(output->bytes);
+    free(output->socket);
     *output = (struct log_output){.descriptor = -1};
 }
 
@@ -173,8 +209,8 @@ void log_output_flush(struct log_output *output, uint64_t deadline)
 {
     if (output->used == 0)
         return;
-    bool written = output->datagrams ? log_output_write_messages(output, deadline)
-                                     : log_output_write_lines(output, deadline);
+    bool written = log_output_write_all(output, deadline) ||
+                   (log_output_connect_again(output) && log_output_write_all(output, deadline));
     size_t dropped = written ? 0 : output->lines;
     output->used = 0;
     output->lines = 0;

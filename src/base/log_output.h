@@ -18,6 +18,7 @@ struct log_output {
     bool file;      /* a write cannot block for long */
     bool datagrams; /* each line is a message of its own */
     bool torn;      /* what was written last ends inside a line */
+    char *socket;   /* path of a Unix socket; else NULL */
     size_t used;    /* of bytes */
     size_t lines;   /* in bytes */
     char *bytes;    /* lines that wait to be written together, LOG_OUTPUT_ROOM; allocated at the first */

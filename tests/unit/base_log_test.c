@@ -2,6 +2,7 @@
  * that are stuck. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -304,6 +305,43 @@ static void test_unix_datagrams_are_a_line_each(void **state)
     close(reader);
 }
 
+static int reader_at(const struct sockaddr_un *address, int type)
+{
+    unlink(address->sun_path);
+    int reader = socket(AF_UNIX, type, 0);
+    assert_int_equal(bind(reader, (const struct sockaddr *)address, sizeof *address), 0);
+    if (type == SOCK_STREAM)
+        assert_int_equal(listen(reader, 1), 0);
+    return reader;
+}
+
+static void test_a_reader_that_was_started_anew_is_found(void **state)
+{
+    (void)state;
+    struct error error;
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/again", folder);
+    char where[128], text[16] = "";
+    snprintf(where, sizeof where, "unix:%s", address.sun_path);
+    signal(SIGPIPE, SIG_IGN);
+    for (unsigned i = 0; i < 2; i++) {
+        int type = i == 0 ? SOCK_DGRAM : SOCK_STREAM, reader = reader_at(&address, type);
+        struct log_output output;
+        assert_true(log_output_open(&output, where, &error));
+        close(reader);
+        reader = reader_at(&address, type);
+        log_output_add(&output, SPAN("again\n"), clock_monotonic_us() + 1000000);
+        log_output_flush(&output, clock_monotonic_us() + 1000000);
+        int from = type == SOCK_STREAM ? accept4(reader, NULL, NULL, SOCK_NONBLOCK) : reader;
+        assert_true(recv(from, text, sizeof text, MSG_DONTWAIT) >= 5);
+        assert_memory_equal(text, "again", 5);
+        log_output_close(&output);
+        close(from);
+        if (from != reader)
+            close(reader);
+    }
+}
+
 static void *write_many(void *unused)
 {
     (void)unused;
@@ -367,6 +405,7 @@ int main(void)
         cmocka_unit_test(test_a_cut_line_does_not_take_the_next),
         cmocka_unit_test(test_a_stuck_standard_error_holds_nobody_up),
         cmocka_unit_test(test_unix_datagrams_are_a_line_each),
+        cmocka_unit_test(test_a_reader_that_was_started_anew_is_found),
         cmocka_unit_test(test_many_threads),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
