@@ -59,6 +59,7 @@ void filters_done(const struct filters *filters, struct exchange *exchange, unsi
  * prefix) stays. Control thread, but for the limiters themselves. */
 struct limiter_set *limiter_set_new(void);
 void limiter_set_free(struct limiter_set *set);
+void limiter_set_begin(struct limiter_set *set); /* of building a snapshot */
 void limiter_set_sweep(struct limiter_set *set); /* drops those that no snapshot uses */
 
 #endif

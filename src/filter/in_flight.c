@@ -11,9 +11,11 @@
 #include "base/arena.h"
 #include "base/counters.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "filter/key.h"
 #include "filter/kinds.h"
+#include "filter/limiter_set.h"
 #include "http/exchange.h"
 
 #define WORDS 8u
@@ -24,15 +26,48 @@ _Static_assert(WORDS * sizeof(uint64_t) == CACHE_LINE, "a look at a key takes on
 
 struct in_flight {
     const struct in_flight_config *config;
-    uint64_t buckets; /* power of two */
+    struct in_flight_table *table; /* shared with the snapshots before */
+    uint64_t buckets;              /* power of two */
     _Atomic uint64_t *words;
 };
+
+static uint64_t hash_texts(uint64_t hash, const struct texts *texts)
+{
+    for (size_t i = 0; i < texts->count; i++)
+        hash = hash_keyed_seed(span_of(texts->items[i]), hash);
+    return hash_keyed_seed(SPAN("|"), hash);
+}
+
+static uint64_t hash_pairs(uint64_t hash, const struct name_values *pairs)
+{
+    for (size_t i = 0; i < pairs->count; i++)
+        hash = hash_keyed_seed(span_of(pairs->items[i].value),
+                               hash_keyed_seed(span_of(pairs->items[i].name), hash));
+    return hash_keyed_seed(SPAN("|"), hash);
+}
+
+/* What tells this route from others over a reload, and what must stay for the counts to mean the same. A name
+ * that only says the place in the file is none. */
+static uint64_t whose_counts(const struct route_config *route)
+{
+    const struct match_config *match = &route->match;
+    const struct in_flight_config *config = route->in_flight;
+    hash_init();
+    bool named = route->name != NULL && strncmp(route->name, "route ", 6) != 0;
+    uint64_t hash = named ? hash_keyed(span_of(route->name)) : 0;
+    hash = hash_texts(hash, &match->host);
+    hash = hash_texts(hash, &match->path);
+    hash = hash_texts(hash, &match->methods);
+    hash = hash_texts(hash, &match->client);
+    hash = hash_pairs(hash, &match->header);
+    hash = hash_pairs(hash, &match->query);
+    return hash_texts(hash + config->ipv6_prefix, &config->key);
+}
 
 static bool in_flight_prepare(struct filter *filter, const struct route_config *route,
                               const struct config *config, struct limiter_set *limiters, struct error *error)
 {
     (void)config;
-    (void)limiters;
     if (route->in_flight == NULL)
         return true;
     struct in_flight *in_flight = xcalloc(1, sizeof *in_flight);
@@ -40,18 +75,17 @@ static bool in_flight_prepare(struct filter *filter, const struct route_config *
     in_flight->config = route->in_flight;
     for (in_flight->buckets = 1; in_flight->buckets * WORDS < route->in_flight->keys;)
         in_flight->buckets *= 2;
-    size_t size = in_flight->buckets * WORDS * sizeof *in_flight->words;
-    in_flight->words = aligned_alloc(CACHE_LINE, size); /* a bucket is a line */
-    if (in_flight->words == NULL)
+    in_flight->table = limiter_set_in_flight(limiters, whose_counts(route), in_flight->buckets);
+    if (in_flight->table == NULL)
         return error_set(error, "no memory for %llu keys", (unsigned long long)route->in_flight->keys);
-    memset((void *)in_flight->words, 0, size);
+    in_flight->words = in_flight->table->words;
     return true;
 }
 
 static void in_flight_dispose(struct filter *filter)
 {
     struct in_flight *in_flight = filter->prepared;
-    free((void *)in_flight->words);
+    in_flight_table_release(in_flight->table);
     free(in_flight);
 }
 

@@ -238,6 +238,7 @@ struct snapshot *snapshot_new(struct config *config, struct shared_state *shared
     snapshot->arena = arena_new_malloc();
     struct building building = {
         .snapshot = snapshot, .config = config, .shared = shared, .pools = map_new(), .error = error};
+    limiter_set_begin(shared->limiters);
     bool built = build_all(&building);
     map_free(building.pools);
     if (!built) {

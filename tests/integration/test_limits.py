@@ -153,6 +153,33 @@ def test_in_flight(t):
     equal(origin.most_in_progress, 3)
 
 
+def test_requests_in_flight_count_over_reloads(t):
+    """Also when routes come before theirs, and among routes that look alike; what ended under the older file is free."""
+    gate = threading.Event()
+
+    def handler(link, request):
+        gate.wait(10 * SLOW)
+        tell(link, request)
+    origin = t.origin(handler)
+    weir, port = limited(t, '  unused: { rate: 1/s }', 'in_flight: { limit: 3, key: client.ip }', origin)
+    text = open(weir.file).read()
+    clients = [t.client(port) for _ in range(3)]
+    for c in clients[:2]:
+        c.request()
+    eventually(lambda: origin.in_progress == 2)
+    weir.reload(text.replace('limit: 3', 'limit: 2'))
+    equal(statuses(t, port, 2), [429] * 2, 'after a reload')
+    before = "routes:\n  - { match: { path: /new }, in_flight: { limit: 2, key: client.ip }, respond: 200 }\n"
+    weir.reload(text.replace('routes:\n', before))
+    equal(t.client(port).get('/new').status, 200, 'another route')
+    clients[2].request()
+    eventually(lambda: origin.in_progress == 3)
+    equal(statuses(t, port, 2), [429] * 2, 'after another')
+    gate.set()
+    equal([c.response().status for c in clients], [200] * 3)
+    equal(statuses(t, port, 4), [200] * 4)
+
+
 def test_in_flight_of_clients_that_leave(t):
     def handler(link, request):
         if request.path == '/stay':
