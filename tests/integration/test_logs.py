@@ -81,6 +81,7 @@ def test_what_was_counted_is_told(t):
     c = t.client(port)
     for _ in range(7):
         c.get('/')
+    eventually(lambda: len(weir.access()) == 7)
     weir.signal(signal.SIGUSR2)
     counted = json.loads(weir.log_line('counted so far'))
     equal((counted['requests'], counted['picks_round_robin'], counted['responses_2xx']), (7, 7, 7))
