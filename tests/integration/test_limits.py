@@ -132,14 +132,19 @@ def test_count_survives_a_reload(t):
     equal(statuses(t, port, 2), [200, 429])
 
 
-def test_in_flight(t):
+def gated_three(t):
+    """Three requests of a client at once, which are answered when the gate is open."""
     gate = threading.Event()
 
     def handler(link, request):
         gate.wait(10 * SLOW)
         tell(link, request)
     origin = t.origin(handler)
-    weir, port = limited(t, '  unused: { rate: 1/s }', 'in_flight: { limit: 3, key: client.ip }', origin)
+    return gate, origin, *limited(t, '  unused: { rate: 1/s }', 'in_flight: { limit: 3, key: client.ip }', origin)
+
+
+def test_in_flight(t):
+    gate, origin, weir, port = gated_three(t)
     clients = [t.client(port) for _ in range(8)]
     for c in clients[:3]:
         c.request()
@@ -155,13 +160,7 @@ def test_in_flight(t):
 
 def test_requests_in_flight_count_over_reloads(t):
     """Also when routes come before theirs, and among routes that look alike; what ended under the older file is free."""
-    gate = threading.Event()
-
-    def handler(link, request):
-        gate.wait(10 * SLOW)
-        tell(link, request)
-    origin = t.origin(handler)
-    weir, port = limited(t, '  unused: { rate: 1/s }', 'in_flight: { limit: 3, key: client.ip }', origin)
+    gate, origin, weir, port = gated_three(t)
     text = open(weir.file).read()
     clients = [t.client(port) for _ in range(3)]
     for c in clients[:2]:
