@@ -14,6 +14,7 @@
 
 #include "base/counters.h"
 #include "base/error.h"
+#include "base/pages.h"
 #include "base/pooling.h"
 
 #define SLAB_BLOCKS 64u /* 1 MiB of addresses; memory only as it is touched */
@@ -47,11 +48,9 @@ static void cold_push(struct block_pool *pool, struct block *block)
 static bool slab_add(struct block_pool *pool)
 {
     size_t size = (size_t)SLAB_BLOCKS * BLOCK_SIZE;
-    char *slab = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (slab == MAP_FAILED)
+    char *slab = pages_new(size);
+    if (slab == NULL)
         return false;
-    /* one huge page would hold the memory of 128 blocks for one */
-    (void)madvise(slab, size, MADV_NOHUGEPAGE);
     pool->slabs = xrealloc(pool->slabs, (pool->slabs_count + 1) * sizeof *pool->slabs);
     pool->slabs[pool->slabs_count++] = slab;
     pool->cold_room = pool->slabs_count * SLAB_BLOCKS;
@@ -65,7 +64,7 @@ static bool slab_add(struct block_pool *pool)
 static void slabs_free(struct block_pool *pool)
 {
     for (size_t i = 0; i < pool->slabs_count; i++)
-        (void)munmap(pool->slabs[i], (size_t)SLAB_BLOCKS * BLOCK_SIZE);
+        pages_free(pool->slabs[i], (size_t)SLAB_BLOCKS * BLOCK_SIZE);
     free(pool->slabs);
     free(pool->cold);
     pool->slabs = NULL;

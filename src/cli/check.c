@@ -17,7 +17,7 @@
 
 enum { ROW_CONFIG, ROW_JSON, ROW_QUIET };
 
-static void check_print_json(struct schema_report *report)
+static void check_print_json(struct schema_report *report, uint64_t keys_size)
 {
     struct text text = text_growing();
     struct json json;
@@ -27,6 +27,8 @@ static void check_print_json(struct schema_report *report)
     json_number(&json, (int64_t)schema_report_errors(report));
     json_key(&json, "warnings");
     json_number(&json, (int64_t)schema_report_warnings(report));
+    json_key(&json, "limits_keys_bytes");
+    json_number(&json, (int64_t)keys_size);
     json_key(&json, "messages");
     schema_report_json(report, &json);
     json_end_object(&json);
@@ -87,7 +89,7 @@ static int check_file(const char *path, bool as_json, bool quiet)
         check_certificates(config, report);
     bool good = config != NULL && schema_report_errors(report) == 0;
     if (as_json)
-        check_print_json(report);
+        check_print_json(report, config != NULL ? config_keys_size(config) : 0);
     else
         report_print(report, stderr);
     if (good && !as_json && !quiet)
@@ -96,6 +98,9 @@ static int check_file(const char *path, bool as_json, bool quiet)
                config->listeners_count == 1 ? "" : "s", config->routes_count,
                config->routes_count == 1 ? "" : "s", config->pools_count,
                config->pools_count == 1 ? "" : "s");
+    if (good && !as_json && !quiet && config_keys_size(config) != 0)
+        printf("keys of rate_limits and in_flight: up to %llu KiB of memory, as they come\n",
+               (unsigned long long)(config_keys_size(config) >> 10));
     config_free(config);
     schema_report_free(report);
     return good ? EXIT_OK : EXIT_FAILED;

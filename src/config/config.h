@@ -118,5 +118,7 @@ void config_free(struct config *config); /* NULL allowed */
 /* The pool or limiter of that name; the check made sure that references exist. */
 const struct pool_config *config_pool(const struct config *config, const char *name);
 const struct limiter_config *config_rate_limit(const struct config *config, const char *name);
+/* Bytes that the keys of its rate limits and limits in flight come to once all are in use. */
+uint64_t config_keys_size(const struct config *config);
 
 #endif

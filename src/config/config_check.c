@@ -365,5 +365,6 @@ void config_check(struct config *config, struct schema_document *document)
     if (schema_report_errors(check.report) != 0)
         return;
     protocol_check(config, document, check.report);
+    memory_check(config, document, check.report);
     unused_tell(&check);
 }

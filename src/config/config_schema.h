@@ -63,6 +63,9 @@ void config_check(struct config *config, struct schema_document *document);
 struct route_config;
 void routes_check(struct route_config *routes, size_t count, const struct schema_document *document,
                   struct arena *arena, struct schema_report *report);
+/* memory_check.c: what the file makes weir hold against limits.memory. */
+void memory_check(const struct config *config, const struct schema_document *document,
+                  struct schema_report *report);
 /* protocol_check.c: what does not fit together of listeners, routes and pools that are right by themselves.
  */
 void protocol_check(const struct config *config, const struct schema_document *document,

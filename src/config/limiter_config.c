@@ -3,6 +3,14 @@
 
 #include "config/config_schema.h"
 
+uint64_t limiter_buckets(uint64_t keys)
+{
+    uint64_t buckets = 1;
+    while (buckets * LIMITER_WORDS < keys)
+        buckets *= 2;
+    return buckets;
+}
+
 #define LIMITER struct limiter_config
 static const struct schema_key limiter_keys[] = {
     KEY_RATE(LIMITER, rate, "Requests let through in the long run.", .flags = SCHEMA_REQUIRED),
@@ -13,7 +21,7 @@ static const struct schema_key limiter_keys[] = {
               .check = syntax_key_part, .least = 1),
     KEY_INT(LIMITER, ipv6_prefix, "64", 1, 128, "Bits of an IPv6 client address that count as one client."),
     KEY_INT(LIMITER, keys, "131072", 8, 1073741824,
-            "Keys remembered at once, 8 bytes each; rounded up to a power of two."),
+            "Keys remembered at once, 8 bytes each, taken only as keys come; rounded up to a power of two."),
     KEY_BOOL(LIMITER, dry_run, "false", "Counts and logs what would be refused, and refuses nothing."),
     KEY_INT(LIMITER, status, "429", 400, 599, "Status of the answer to a refused request."),
     KEY_END};
@@ -31,7 +39,7 @@ static const struct schema_key in_flight_keys[] = {
               .check = syntax_key_part, .least = 1),
     KEY_INT(IN_FLIGHT, ipv6_prefix, "64", 1, 128, "Bits of an IPv6 client address that count as one client."),
     KEY_INT(IN_FLIGHT, keys, "65536", 8, 1073741824,
-            "Keys remembered at once, 8 bytes each; rounded up to a power of two."),
+            "Keys remembered at once, 8 bytes each, taken only as keys come; rounded up to a power of two."),
     KEY_BOOL(IN_FLIGHT, dry_run, "false", "Counts and logs what would be refused, and refuses nothing."),
     KEY_INT(IN_FLIGHT, status, "429", 400, 599, "Status of the answer to a refused request."),
     KEY_END};

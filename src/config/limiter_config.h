@@ -36,4 +36,8 @@ struct in_flight_config {
     uint64_t status;      /* 429 */
 };
 
+/* Words of a table, one a key, lie in lines of LIMITER_WORDS; a table has a power of two of them. */
+#define LIMITER_WORDS 8u
+uint64_t limiter_buckets(uint64_t keys);
+
 #endif

@@ -18,7 +18,7 @@
 #include "filter/limiter_set.h"
 #include "http/exchange.h"
 
-#define WORDS 8u
+#define WORDS LIMITER_WORDS
 #define COUNT_BITS 24u
 #define COUNT_MASK (((uint64_t)1 << COUNT_BITS) - 1)
 _Static_assert(WORDS * sizeof(uint64_t) == CACHE_LINE, "a look at a key takes one line");
@@ -73,11 +73,11 @@ static bool in_flight_prepare(struct filter *filter, const struct route_config *
     struct in_flight *in_flight = xcalloc(1, sizeof *in_flight);
     filter->prepared = in_flight;
     in_flight->config = route->in_flight;
-    for (in_flight->buckets = 1; in_flight->buckets * WORDS < route->in_flight->keys;)
-        in_flight->buckets *= 2;
+    in_flight->buckets = limiter_buckets(route->in_flight->keys);
     in_flight->table = limiter_set_in_flight(limiters, whose_counts(route), in_flight->buckets);
     if (in_flight->table == NULL)
-        return error_set(error, "no memory for %llu keys", (unsigned long long)route->in_flight->keys);
+        return error_set(error, "no memory for %llu keys; lower in_flight.keys",
+                         (unsigned long long)route->in_flight->keys);
     in_flight->words = in_flight->table->words;
     return true;
 }

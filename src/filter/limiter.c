@@ -13,9 +13,10 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/pages.h"
 #include "config/limiter_config.h"
 
-#define WORDS 8u
+#define WORDS LIMITER_WORDS
 #define TIME_BITS 44u
 #define TIME_MASK (((uint64_t)1 << TIME_BITS) - 1)
 #define TAG_SHIFT TIME_BITS
@@ -43,14 +44,6 @@ static uint64_t greatest_common(uint64_t a, uint64_t b)
     return a;
 }
 
-static uint64_t buckets_for(uint64_t keys)
-{
-    uint64_t buckets = 1;
-    while (buckets * WORDS < keys)
-        buckets *= 2;
-    return buckets;
-}
-
 static char **copy_key(const struct texts *key)
 {
     char **copy = xcalloc(key->count + 1, sizeof *copy);
@@ -61,6 +54,10 @@ static char **copy_key(const struct texts *key)
 
 struct limiter *limiter_new(const struct limiter_config *config)
 {
+    uint64_t buckets = limiter_buckets(config->keys);
+    _Atomic uint64_t *words = pages_new(buckets * CACHE_LINE); /* a bucket is a line */
+    if (words == NULL)
+        return NULL;
     struct limiter *limiter = xcalloc(1, sizeof *limiter);
     atomic_init(&limiter->references, 1);
     limiter->name = xstrdup(config->name);
@@ -72,11 +69,8 @@ struct limiter *limiter_new(const struct limiter_config *config)
     limiter->interval = config->rate.period / common;
     uint64_t a_second = config->rate.count * 1000 / config->rate.period;
     limiter->burst = config->burst != 0 ? config->burst : a_second != 0 ? a_second : 1;
-    limiter->buckets = buckets_for(config->keys);
-    limiter->words = aligned_alloc(CACHE_LINE, limiter->buckets * WORDS * sizeof *limiter->words);
-    if (limiter->words == NULL)
-        die("rate limit %s: no memory for %llu keys", config->name, (unsigned long long)config->keys);
-    memset(limiter->words, 0, limiter->buckets * WORDS * sizeof *limiter->words);
+    limiter->buckets = buckets;
+    limiter->words = words;
     return limiter;
 }
 
@@ -95,7 +89,7 @@ void limiter_release(struct limiter *limiter)
         free(limiter->key[i]);
     free(limiter->key);
     free(limiter->name);
-    free((void *)limiter->words);
+    pages_free((void *)limiter->words, limiter->buckets * CACHE_LINE);
     free(limiter);
 }
 

@@ -21,7 +21,8 @@ struct limiter_verdict {
     uint64_t remaining;      /* requests that would be admitted right now, after this one */
     uint64_t retry_after_us; /* until the next would be admitted; 0 when one would be now */
 };
-struct limiter *limiter_new(const struct limiter_config *config);
+/* NULL: no memory for its keys. */
+struct limiter *limiter_new(const struct limiter_config *config) MUST_CHECK;
 struct limiter *limiter_take(struct limiter *limiter);
 void limiter_release(struct limiter *limiter); /* any thread */
 /* its counts go on meaning the same */

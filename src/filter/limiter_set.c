@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/pages.h"
 #include "config/limiter_config.h"
 #include "filter/filter.h"
 #include "filter/limiter.h"
@@ -25,7 +26,7 @@ struct limiter_set *limiter_set_new(void)
 
 static void table_free(struct in_flight_table *table)
 {
-    free((void *)table->words);
+    pages_free((void *)table->words, table->buckets * CACHE_LINE);
     free(table);
 }
 
@@ -73,11 +74,13 @@ struct limiter *limiter_set_find(struct limiter_set *set, const struct limiter_c
         if (strcmp(limiter_name(set->limiters[i]), config->name) == 0 &&
             limiter_is_same(set->limiters[i], config))
             return limiter_take(set->limiters[i]);
+    struct limiter *limiter = limiter_new(config);
+    if (limiter == NULL)
+        return NULL;
     if (set->count == set->room) {
         set->room = set->room == 0 ? 8 : set->room * 2;
         set->limiters = xrealloc(set->limiters, set->room * sizeof *set->limiters);
     }
-    struct limiter *limiter = limiter_new(config);
     set->limiters[set->count++] = limiter;
     return limiter_take(limiter);
 }
@@ -87,12 +90,11 @@ static struct in_flight_table *table_new(uint64_t whose, uint64_t buckets)
     struct in_flight_table *table = xcalloc(1, sizeof *table);
     table->whose = whose;
     table->buckets = buckets;
-    table->words = aligned_alloc(CACHE_LINE, buckets * CACHE_LINE); /* a bucket is a line */
+    table->words = pages_new(buckets * CACHE_LINE); /* a bucket is a line */
     if (table->words == NULL) {
         free(table);
         return NULL;
     }
-    memset((void *)table->words, 0, buckets * CACHE_LINE);
     return table;
 }
 

@@ -4,12 +4,15 @@
 
 #include <stdint.h>
 
+#include "base/attributes.h"
+
 struct limiter;
 struct limiter_config;
 struct limiter_set;
 
-/* The limiter that already counts for this definition, or a new one; with a reference for the caller. */
-struct limiter *limiter_set_find(struct limiter_set *set, const struct limiter_config *config);
+/* The limiter that already counts for this definition, or a new one; with a reference for the caller. NULL:
+ * no memory. */
+struct limiter *limiter_set_find(struct limiter_set *set, const struct limiter_config *config) MUST_CHECK;
 
 /* Requests in flight of one route; what the words mean is in_flight.c's. They stay over reloads: requests
  * that began under the older file still count. */
@@ -22,7 +25,8 @@ struct in_flight_table {
 };
 /* The n-th asking for `whose` in a build gets the table that the n-th of an earlier one got, or a new one of
  * zeros. NULL: no memory. */
-struct in_flight_table *limiter_set_in_flight(struct limiter_set *set, uint64_t whose, uint64_t buckets);
+struct in_flight_table *limiter_set_in_flight(struct limiter_set *set, uint64_t whose,
+                                              uint64_t buckets) MUST_CHECK;
 void in_flight_table_release(struct in_flight_table *table); /* control thread, as all of this */
 
 #endif

@@ -35,12 +35,15 @@ static bool rate_limit_prepare(struct filter *filter, const struct route_config 
     if (route->rate_limit.count > LIMITS_MOST)
         return error_set(error, "a route has at most %u rate limits", LIMITS_MOST);
     struct rate_limit *rate = xcalloc(1, sizeof *rate + route->rate_limit.count * sizeof rate->limits[0]);
+    filter->prepared = rate;
     for (size_t i = 0; i < route->rate_limit.count; i++) {
         rate->limits[i].config = config_rate_limit(config, route->rate_limit.items[i]);
         rate->limits[i].limiter = limiter_set_find(limiters, rate->limits[i].config);
+        if (rate->limits[i].limiter == NULL)
+            return error_set(error, "no memory for %llu keys of rate limit \"%s\"; lower its keys",
+                             (unsigned long long)rate->limits[i].config->keys, rate->limits[i].config->name);
+        rate->count++;
     }
-    rate->count = route->rate_limit.count;
-    filter->prepared = rate;
     return true;
 }
 
