@@ -46,7 +46,7 @@ struct h1_conn {
         struct h1_chunked chunked; /* RECEIVE_CHUNKED */
         int64_t body_left;         /* RECEIVE_LENGTH */
     };
-    int64_t send_left;   /* SEND_BODY of a message with a length */
+    int64_t send_left;   /* body bytes that were announced and not sent; -1: the framing tells the end */
     size_t uncredited;   /* delivered body bytes that the owner has not dealt with */
     size_t body_queued;  /* body bytes given to the transport and not yet reported as sent */
     uint64_t since;      /* ms: when what is waited for from the peer began or last moved */

@@ -333,14 +333,11 @@ enum failure h1_parse_request(struct span bytes, const struct limits_config *lim
     enum failure why = parse_request_line(line, head);
     if (why == FAILURE_NONE)
         why = parse_fields(&section, bytes);
-    if (why == FAILURE_NONE && head->line.request.method == METHOD_CONNECT) {
-        /* The length of a CONNECT's body means nothing (RFC 9110 9.3.6): it is refused and the connection
-         * closed whatever its fields say. */
-        enum failure ignored = head_check_request(check, head);
-        head->body_length = BODY_NONE;
-        return ignored == FAILURE_BAD_HOST ? FAILURE_BAD_HOST : FAILURE_METHOD_REFUSED;
-    }
-    return why != FAILURE_NONE ? why : head_check_request(check, head);
+    if (why == FAILURE_NONE)
+        why = head_check_request(check, head);
+    if (why == FAILURE_NONE && head->line.request.method == METHOD_CONNECT)
+        why = FAILURE_METHOD_REFUSED;
+    return why;
 }
 
 /* ---- responses ---- */

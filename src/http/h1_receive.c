@@ -328,7 +328,8 @@ static void begin_response(struct h1_conn *conn, struct head *head, const struct
 static void begin_interim(struct h1_conn *conn, struct head *head)
 {
     if (head->line.response.status == 101) {
-        if (!conn->asked_upgrade) {
+        /* In the middle of the request the protocol can't change (RFC 9110 7.8). */
+        if (!conn->asked_upgrade || conn->sending != SEND_ENDED) {
             h1_fail(conn, FAILURE_UPGRADE_INVALID);
             return;
         }

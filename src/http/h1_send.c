@@ -35,13 +35,15 @@ static enum h1_connection response_connection(const struct h1_conn *conn)
     return conn->minor_version == 0 ? H1_CONNECTION_KEEP_ALIVE : H1_CONNECTION_NONE;
 }
 
-static bool send_interim(struct h1_conn *conn, const struct head *head)
+static enum failure send_interim(struct h1_conn *conn, const struct head *head)
 {
     if (conn->minor_version == 0)
-        return true; /* HTTP/1.0 knows none (RFC 9110 15.2) */
+        return FAILURE_NONE; /* HTTP/1.0 knows none (RFC 9110 15.2) */
     if (head->line.response.status == 100)
         conn->expects = false;
     bool upgrade = head->line.response.status == 101;
+    if (upgrade && conn->receiving != RECEIVE_NOTHING)
+        return FAILURE_INTERNAL; /* the rest of the request would be taken for the tunnel's bytes */
     bool fits = h1_write_response(&conn->transport->out, head, H1_FRAMING_NONE,
                                   upgrade ? H1_CONNECTION_UPGRADE : H1_CONNECTION_NONE);
     if (upgrade) {
@@ -52,7 +54,7 @@ static bool send_interim(struct h1_conn *conn, const struct head *head)
         conn->end_told = false;
         loop_later(h1_loop(conn), &conn->step);
     }
-    return fits;
+    return fits ? FAILURE_NONE : FAILURE_OVERLOADED;
 }
 
 /* A request that was not whole when its answer began: can the connection go on, that is, can its end be found
@@ -66,7 +68,24 @@ static bool rest_is_too_much(const struct h1_conn *conn)
     return conn->expects || (conn->receiving == RECEIVE_LENGTH && conn->body_left > (int64_t)H1_LINGER_MOST);
 }
 
-static bool send_response(struct h1_conn *conn, const struct head *head, bool last)
+/*
+ * What a head announces is sent, or the connection is gone: the peer would take what follows, of whomever it
+ * is, for the rest of the body. What the framing announces is counted here and nowhere above; chunks and the
+ * end of the connection say by themselves whether a body is whole.
+ */
+static void announce(struct h1_conn *conn, enum h1_framing framing, int64_t length)
+{
+    conn->framing = (uint8_t)framing;
+    conn->send_left = framing == H1_FRAMING_LENGTH ? length : framing == H1_FRAMING_NONE ? 0 : -1;
+}
+
+/* The head alone is not the whole message. */
+static bool end_is_too_soon(const struct h1_conn *conn, bool last)
+{
+    return last && conn->send_left > 0;
+}
+
+static enum failure send_response(struct h1_conn *conn, const struct head *head, bool last)
 {
     const struct limits_config *limits = conn->settings->limits;
     bool spent = (limits->keep_alive_requests != 0 && conn->requests >= limits->keep_alive_requests) ||
@@ -75,46 +94,52 @@ static bool send_response(struct h1_conn *conn, const struct head *head, bool la
     if (head->close || conn->draining || !conn->peer_keeps || conn->refused || ended || spent ||
         rest_is_too_much(conn))
         conn->close_after = true;
-    conn->framing = (uint8_t)response_framing(conn, head, last);
     struct head written = *head;
     if (last && written.body_length < 0)
         written.body_length = 0;
     bool no_body = response_has_no_body(conn, head->line.response.status);
-    conn->send_left = no_body || last ? 0 : head->body_length;
+    announce(conn, response_framing(conn, head, last), no_body ? 0 : written.body_length);
+    if (end_is_too_soon(conn, last))
+        return FAILURE_INTERNAL;
     conn->sending = last ? SEND_ENDED : SEND_BODY;
-    return h1_write_response(&conn->transport->out, &written, (enum h1_framing)conn->framing,
-                             response_connection(conn));
+    bool fits = h1_write_response(&conn->transport->out, &written, (enum h1_framing)conn->framing,
+                                  response_connection(conn));
+    return fits ? FAILURE_NONE : FAILURE_OVERLOADED;
 }
 
-static bool send_request(struct h1_conn *conn, const struct head *head, bool last)
+static enum h1_framing request_framing(const struct head *head)
 {
     enum method method = head->line.request.method;
     bool usual_body = method == METHOD_POST || method == METHOD_PUT || method == METHOD_PATCH;
-    conn->head_request = method == METHOD_HEAD;
-    conn->asked_upgrade = head->upgrade.length != 0;
     if (head->body_length == BODY_OF_UNKNOWN_LENGTH)
-        conn->framing = H1_FRAMING_CHUNKED;
-    else if (head->body_length > 0 || head->length_given || usual_body)
-        conn->framing = H1_FRAMING_LENGTH;
-    else
-        conn->framing = H1_FRAMING_NONE;
-    conn->send_left = head->body_length;
-    conn->sending = last && head->body_length != BODY_OF_UNKNOWN_LENGTH ? SEND_ENDED : SEND_BODY;
+        return H1_FRAMING_CHUNKED;
+    return head->body_length > 0 || head->length_given || usual_body ? H1_FRAMING_LENGTH : H1_FRAMING_NONE;
+}
+
+static enum failure send_request(struct h1_conn *conn, const struct head *head, bool last)
+{
+    conn->head_request = head->line.request.method == METHOD_HEAD;
+    conn->asked_upgrade = head->upgrade.length != 0;
+    announce(conn, request_framing(head), head->body_length);
+    if (end_is_too_soon(conn, last))
+        return FAILURE_INTERNAL;
+    /* A server that refuses an upgrade may not have taken its request's body for one. */
+    if (conn->asked_upgrade && conn->send_left != 0)
+        conn->close_after = true;
     bool fits = h1_write_request(&conn->transport->out, head, (enum h1_framing)conn->framing);
-    if (last && head->body_length == BODY_OF_UNKNOWN_LENGTH) {
-        conn->sending = SEND_ENDED;
+    conn->sending = last ? SEND_ENDED : SEND_BODY;
+    if (last && conn->framing == H1_FRAMING_CHUNKED)
         fits = fits && h1_write_end(&conn->transport->out, NULL);
-    }
-    return fits;
+    return fits ? FAILURE_NONE : FAILURE_OVERLOADED;
 }
 
 /* What was added to the out-queue leaves at the turn's end; without anything to leave, the end of the message
  * is looked at by a task. */
-static void push_out(struct h1_conn *conn, bool fits)
+static void push_out(struct h1_conn *conn, enum failure why)
 {
     struct buf nothing = {0};
-    if (!fits) {
-        h1_fail(conn, FAILURE_OVERLOADED);
+    if (why != FAILURE_NONE) {
+        h1_fail(conn, why);
         return;
     }
     transport_send(conn->transport, &nothing);
@@ -131,7 +156,7 @@ void h1_probe(struct h1_conn *conn)
 {
     bool fits = buf_add_constant(&conn->transport->out, SPAN("HTTP/1.1 102 Processing\r\n\r\n"));
     h1_touch(conn);
-    push_out(conn, fits);
+    push_out(conn, fits ? FAILURE_NONE : FAILURE_OVERLOADED);
     h1_arm(conn, H1_PROBE_MS);
 }
 
@@ -141,14 +166,14 @@ static void h1_send_head(struct stream *stream, const struct head *head, bool la
     if (conn->closing)
         return;
     assert(conn->sending == SEND_NOTHING);
-    bool fits;
+    enum failure why;
     if (conn->conn.role == HTTP_CLIENT)
-        fits = send_request(conn, head, last);
+        why = send_request(conn, head, last);
     else if (head->line.response.status < 200)
-        fits = send_interim(conn, head);
+        why = send_interim(conn, head);
     else
-        fits = send_response(conn, head, last);
-    push_out(conn, fits);
+        why = send_response(conn, head, last);
+    push_out(conn, why);
 }
 
 /* One chunk: small ones in one piece, large ones by reference between their lines. */
@@ -176,10 +201,20 @@ static bool write_body(struct h1_conn *conn, struct buf *bytes)
     conn->body_queued += length;
     if (conn->framing == H1_FRAMING_CHUNKED && conn->sending != SEND_RAW)
         return write_chunk(out, bytes);
-    if (conn->framing == H1_FRAMING_LENGTH && conn->sending != SEND_RAW)
-        conn->send_left -= (int64_t)length;
     buf_move(out, bytes);
     return true;
+}
+
+/* Counts bytes of the body, before any is written; more or fewer than were announced must not be taken for
+ * whole. */
+static bool length_is_wrong(struct h1_conn *conn, size_t length, bool last)
+{
+    if (conn->sending == SEND_RAW || conn->send_left < 0)
+        return false;
+    if ((uint64_t)length > (uint64_t)conn->send_left)
+        return true;
+    conn->send_left -= (int64_t)length;
+    return last && conn->send_left != 0;
 }
 
 static void h1_send_body(struct stream *stream, struct buf *bytes, bool last)
@@ -189,21 +224,20 @@ static void h1_send_body(struct stream *stream, struct buf *bytes, bool last)
         buf_clear(bytes);
         return;
     }
-    bool raw = conn->sending == SEND_RAW;
-    bool fits = write_body(conn, bytes);
-    if (conn->framing == H1_FRAMING_LENGTH && !raw &&
-        (conn->send_left < 0 || (last && conn->send_left != 0))) {
-        /* the owner gave another number of bytes than it announced: the peer must not take it for whole */
+    if (length_is_wrong(conn, bytes->length, last)) {
+        buf_clear(bytes);
         h1_fail(conn, FAILURE_INTERNAL);
         return;
     }
+    bool raw = conn->sending == SEND_RAW;
+    bool fits = write_body(conn, bytes);
     if (last && raw)
         transport_finish(conn->transport);
     else if (last && conn->framing == H1_FRAMING_CHUNKED)
         fits = fits && h1_write_end(&conn->transport->out, NULL);
     if (last)
         conn->sending = SEND_ENDED;
-    push_out(conn, fits);
+    push_out(conn, fits ? FAILURE_NONE : FAILURE_OVERLOADED);
 }
 
 static void h1_send_trailers(struct stream *stream, const struct fields *trailers)
@@ -211,9 +245,13 @@ static void h1_send_trailers(struct stream *stream, const struct fields *trailer
     struct h1_conn *conn = h1_of_stream(stream);
     if (conn->closing || conn->sending != SEND_BODY)
         return;
+    if (length_is_wrong(conn, 0, true)) {
+        h1_fail(conn, FAILURE_INTERNAL);
+        return;
+    }
     bool fits = conn->framing != H1_FRAMING_CHUNKED || h1_write_end(&conn->transport->out, trailers);
     conn->sending = SEND_ENDED;
-    push_out(conn, fits);
+    push_out(conn, fits ? FAILURE_NONE : FAILURE_OVERLOADED);
 }
 
 static void h1_credit(struct stream *stream, size_t bytes)

@@ -50,13 +50,16 @@ struct h2_stream {
     /* server role: received in this call of the library and not told yet, in the arena; linked into
      * conn->fresh by `told` */
     struct head *fresh;
-    struct fields trailers;       /* to be sent behind it; its items live in the arena */
-    int64_t send_left;            /* bytes still to come by the Content-Length that was sent; -1: none was */
-    size_t uncredited;            /* received, not yet credited */
-    size_t window;                /* our receive window of the stream */
-    size_t grown;                 /* credited since the window last grew */
-    size_t left;                  /* body bytes framed, sent() not yet told */
-    uint64_t since_in, since_out; /* loop_now(): the last byte received, the last framed */
+    struct fields trailers; /* to be sent behind it; its items live in the arena */
+    int64_t send_left;      /* bytes still to come by the Content-Length that was sent; -1: none was */
+    /* client role: bytes still to come of an answer to an extended CONNECT, whose length the library does not
+     * hold it to; -1: not counted here */
+    int64_t receive_left;
+    size_t uncredited;               /* received, not yet credited */
+    size_t window;                   /* our receive window of the stream */
+    size_t grown;                    /* credited since the window last grew */
+    size_t left;                     /* body bytes framed, sent() not yet told */
+    uint64_t since_in, since_out;    /* loop_now(): the last byte received, the last framed */
     uint64_t rate_since, rate_bytes; /* server role: for limits.least_body_rate */
     uint64_t bytes_before;           /* client role: of conn->received when it was opened */
     int32_t id;                      /* 0: not submitted yet */
@@ -205,6 +208,9 @@ bool h2_reading_is_bomb(const struct h2_stream *stream) MUST_CHECK;
  */
 enum failure h2_reading_request(struct h2_stream *stream, bool ended) MUST_CHECK;
 enum failure h2_reading_response(struct h2_stream *stream, bool ended) MUST_CHECK;
+/* The Content-Length that goes out with a head; -1: none. */
+int64_t h2_length_of_request(const struct head *head, bool last);
+int64_t h2_length_of_response(const struct h2_stream *stream, const struct head *head, bool last);
 /* Submits a head; false: no memory. */
 bool h2_submit_request(struct h2_stream *stream, const struct head *head, bool last) MUST_CHECK;
 bool h2_submit_response(struct h2_stream *stream, const struct head *head, bool last) MUST_CHECK;

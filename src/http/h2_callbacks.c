@@ -248,10 +248,21 @@ static void response_invalid(struct h2_stream *stream, enum failure why)
     h2_reset(stream, NGHTTP2_PROTOCOL_ERROR, stream->head_told ? FAILURE_RESPONSE_CUT : why);
 }
 
+/* The answer ended before its announced length. */
+static bool response_is_short(const struct h2_stream *stream)
+{
+    return stream->in_ended && stream->receive_left > 0;
+}
+
 /* A server that grants no tunnel is owed the end of the request. */
-static void tunnel_refused(struct h2_stream *stream)
+static void tunnel_refused(struct h2_stream *stream, const struct head *head)
 {
     stream->tunnel = false;
+    unsigned status = head->line.response.status;
+    if (status == 204 || status == 304)
+        stream->receive_left = 0;
+    else if (head->length_given)
+        stream->receive_left = head->body_length;
     stream->out_last = true;
     if (stream->deferred)
         nghttp2_session_resume_data(stream->conn->session, stream->id);
@@ -286,7 +297,11 @@ static void response_received(struct h2_stream *stream)
         return;
     }
     if (stream->tunnel)
-        tunnel_refused(stream);
+        tunnel_refused(stream, head);
+    if (response_is_short(stream)) {
+        response_invalid(stream, FAILURE_RESPONSE_INVALID);
+        return;
+    }
     stream->head_told = true;
     stream->stream.events->head(&stream->stream, &told, ended);
     if (ended)
@@ -317,7 +332,7 @@ static int trailers_received(struct h2_stream *stream)
         h2_refuse(stream, why);
         return h2_note(conn, guard_of_refusal(why)) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
     }
-    if (why != FAILURE_NONE) {
+    if (why != FAILURE_NONE || response_is_short(stream)) {
         response_invalid(stream, why);
         return 0;
     }
@@ -411,6 +426,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         nghttp2_session_consume(session, id, length);
         return 0;
     }
+    if (stream->receive_left >= 0 && (stream->receive_left -= (int64_t)length) < 0) {
+        nghttp2_session_consume(session, id, length);
+        response_invalid(stream, FAILURE_RESPONSE_CUT);
+        return 0;
+    }
     hold_bytes(stream, length);
     stream->since_in = loop_now(conn->loop);
     stream->rate_bytes += length;
@@ -427,6 +447,10 @@ static void data_received(struct h2_stream *stream, const nghttp2_frame *frame)
     stream->conn->partial = NULL;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
         stream->in_ended = stream->in_last = true;
+    if (response_is_short(stream)) {
+        response_invalid(stream, FAILURE_RESPONSE_CUT);
+        return;
+    }
     h2_deliver(stream);
 }
 

@@ -54,7 +54,7 @@ struct h2_stream *h2_stream_new(struct h2_conn *conn)
     stream->stream.http2 = 1;
     stream->conn = conn;
     stream->window = H2_FIRST_WINDOW;
-    stream->send_left = -1;
+    stream->send_left = stream->receive_left = -1;
     stream->retired.free = stream_free;
     stream->since_in = stream->since_out = loop_now(conn->loop);
     list_push_back(&conn->streams, &stream->at);

@@ -332,6 +332,32 @@ static struct span whole_path(struct h2_stream *stream, const struct head *head)
     return span_make(text, path.length + 1 + query.length);
 }
 
+int64_t h2_length_of_request(const struct head *head, bool last)
+{
+    enum method method = head->line.request.method;
+    bool usual_body = method == METHOD_POST || method == METHOD_PUT || method == METHOD_PATCH;
+    if (head->upgrade.length != 0)
+        return -1;
+    if (head->body_length > 0)
+        return head->body_length;
+    return head->length_given || (last && usual_body) ? 0 : -1;
+}
+
+int64_t h2_length_of_response(const struct h2_stream *stream, const struct head *head, bool last)
+{
+    unsigned status = head->line.response.status;
+    int64_t length = head->body_length > 0 ? head->body_length : 0;
+    if (stream->head_request || status == 304)
+        return head->length_given ? length : -1;
+    return (head->body_length >= 0 || last) && status != 101 && status != 204 ? length : -1;
+}
+
+static void put_length(struct names *names, char digits[NUMBER_ROOM], int64_t length)
+{
+    if (length >= 0)
+        names_put(names, SPAN("content-length"), number_text(digits, (uint64_t)length));
+}
+
 bool h2_submit_request(struct h2_stream *stream, const struct head *head, bool last)
 {
     struct h2_conn *conn = stream->conn;
@@ -340,8 +366,6 @@ bool h2_submit_request(struct h2_stream *stream, const struct head *head, bool l
     struct span path = whole_path(stream, head);
     bool upgrade = head->upgrade.length != 0;
     bool tls = strcmp(conn->transport->kind->name, "tls") == 0;
-    enum method method = head->line.request.method;
-    bool usual_body = method == METHOD_POST || method == METHOD_PUT || method == METHOD_PATCH;
     if (path.at == NULL || !names_begin(&names, head->fields.count + NAMES_FIXED))
         return false;
     names_put(&names, SPAN(":method"), upgrade ? SPAN("CONNECT") : head->line.request.method_name);
@@ -353,9 +377,7 @@ bool h2_submit_request(struct h2_stream *stream, const struct head *head, bool l
     names_put_fields(&names, &head->fields, upgrade);
     if (head->accepts_trailers)
         names_put(&names, SPAN("te"), SPAN("trailers"));
-    if (head->body_length > 0 || head->length_given || (last && usual_body && !upgrade))
-        names_put(&names, SPAN("content-length"),
-                  number_text(digits, head->body_length > 0 ? (uint64_t)head->body_length : 0));
+    put_length(&names, digits, h2_length_of_request(head, last));
     nghttp2_data_provider body = {.source.ptr = stream, .read_callback = h2_read_body};
     stream->id = nghttp2_submit_request(conn->session, NULL, names.items, names.count,
                                         last && !upgrade ? NULL : &body, stream);
@@ -381,12 +403,7 @@ bool h2_submit_response(struct h2_stream *stream, const struct head *head, bool 
         return false;
     put_status(&names, status_text, upgrade ? 200 : status);
     names_put_fields(&names, &head->fields, upgrade);
-    bool bodiless = stream->head_request || status == 304;
-    bool says_length =
-        bodiless ? head->length_given : (head->body_length >= 0 || last) && !upgrade && status != 204;
-    if (says_length)
-        names_put(&names, SPAN("content-length"),
-                  number_text(digits, head->body_length > 0 ? (uint64_t)head->body_length : 0));
+    put_length(&names, digits, h2_length_of_response(stream, head, last));
     nghttp2_data_provider body = {.source.ptr = stream, .read_callback = h2_read_body};
     int result = nghttp2_submit_response(stream->conn->session, stream->id, names.items, names.count,
                                          last ? NULL : &body);

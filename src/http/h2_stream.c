@@ -115,6 +115,19 @@ static void submit_failed(struct h2_stream *stream)
     h2_reset(stream, NGHTTP2_INTERNAL_ERROR, FAILURE_OVERLOADED);
 }
 
+/* Counts bytes of the body before they are framed: more or fewer than the head has announced must not be
+ * taken for whole. */
+static bool length_is_wrong(struct h2_stream *stream, size_t length, bool last)
+{
+    if (stream->send_left < 0)
+        return false;
+    if ((uint64_t)length > (uint64_t)stream->send_left ||
+        (last && (uint64_t)length != (uint64_t)stream->send_left))
+        return true;
+    stream->send_left -= (int64_t)length;
+    return false;
+}
+
 static void submit_request(struct h2_stream *stream, const struct head *head, bool last)
 {
     struct h2_conn *conn = stream->conn;
@@ -157,9 +170,12 @@ static void send_request(struct h2_stream *stream, const struct head *head, bool
     stream->head_request = head->line.request.method == METHOD_HEAD;
     stream->tunnel = head->upgrade.length != 0;
     stream->out_last = last && !stream->tunnel;
-    stream->send_left = head->length_given && !last ? head->body_length : -1;
+    stream->send_left = h2_length_of_request(head, last);
     stream->bytes_before = conn->received;
-    if (stream->tunnel && !conn->peer_settings)
+    /* a tunnel has no body (RFC 8441 4) */
+    if (length_is_wrong(stream, 0, last) || (stream->tunnel && head->body_length != BODY_NONE))
+        h2_over(stream, FAILURE_INTERNAL);
+    else if (stream->tunnel && !conn->peer_settings)
         wait_for_settings(stream, head);
     else
         submit_request(stream, head, last);
@@ -189,7 +205,11 @@ static void send_response(struct h2_stream *stream, const struct head *head, boo
     bool bodiless = stream->head_request || status == 204 || status == 304;
     stream->head_sent = true;
     stream->out_last = last || (bodiless && status != 101);
-    stream->send_left = status != 101 && !bodiless && !last ? head->body_length : -1;
+    stream->send_left = bodiless ? 0 : h2_length_of_response(stream, head, last);
+    if (length_is_wrong(stream, 0, stream->out_last)) {
+        h2_reset(stream, NGHTTP2_INTERNAL_ERROR, FAILURE_INTERNAL);
+        return;
+    }
     if (status == 101)
         open_tunnel(stream);
     else if (stream->tunnel)
@@ -215,18 +235,6 @@ static void h2_send_head(struct stream *waist, const struct head *head, bool las
 }
 
 /* ---- bodies ---- */
-
-/* More or fewer bytes than the head has announced: the peer must not take it for whole. */
-static bool length_is_wrong(struct h2_stream *stream, size_t length, bool last)
-{
-    if (stream->send_left < 0)
-        return false;
-    if ((uint64_t)length > (uint64_t)stream->send_left ||
-        (last && (uint64_t)length != (uint64_t)stream->send_left))
-        return true;
-    stream->send_left -= (int64_t)length;
-    return false;
-}
 
 /* What is to be sent waits for the peer's windows, even an end that has no byte. */
 static void begin_waiting(struct h2_stream *stream)

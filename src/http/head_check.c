@@ -145,6 +145,13 @@ static enum failure check_host(const struct head_check *check, struct head *head
     return FAILURE_NONE;
 }
 
+/* A CONNECT has no content (RFC 9110 9.3.6), a tunnel of HTTP/2 no length either: one that announces some
+ * would have it taken for the next request by whoever reads it so. */
+static bool is_connect_with_length(const struct head_check *check, const struct head *head)
+{
+    return head->line.request.method == METHOD_CONNECT && (check->has_length || check->has_coding);
+}
+
 static enum failure check_framing(const struct head_check *check, struct head *head)
 {
     if (check->bad_length || check->bad_coding ||
@@ -165,7 +172,7 @@ enum failure head_check_request(struct head_check *check, struct head *head)
 {
     enum failure why = check_host(check, head);
     if (why == FAILURE_NONE)
-        why = check_framing(check, head);
+        why = is_connect_with_length(check, head) ? FAILURE_BAD_FRAMING : check_framing(check, head);
     if (head->minor_version == 0)
         head->expect_continue = false; /* RFC 9110 10.1.1 */
     if (check->says_upgrade && head->minor_version != 0)

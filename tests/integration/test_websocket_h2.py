@@ -288,3 +288,42 @@ def test_many_on_one_connection(t):
         for tunnel in tunnels:
             tunnel.finish()
             ok(tunnel.ended())
+
+
+def test_a_connect_with_a_length_reaches_nobody(t):
+    """The length would be a body that never comes: a server waits for it, and takes the next client's request for it."""
+    for x in crossings(t, settings=CAN, pairs=FOUR):
+        for length in ('38', '0') if x.two_in else ('Content-Length: 38', 'Content-Length: 0', 'Transfer-Encoding: chunked'):
+            c = x.connect()
+            if x.two_in:
+                head, _ = ask(x, [('content-length', length)], c)
+                equal(head.status, 400, x.name)
+            else:
+                c.send(f'CONNECT {x.host}:443 HTTP/1.1\r\nHost: {x.host}\r\n{length}\r\n\r\n')
+                equal(c.response().status, 400, x.name)
+                ok(c.ended(), x.name)
+            equal(x.weir.access_line(status=400)['failure'], 'bad_framing', x.name)
+        got = x.ask('GET', '/p', [('x-aaa', 'GET /admin/x HTTP/1.0')])
+        equal((got.status, got.json()['target']), (200, '/p'), x.name)
+        equal([r.path for r in x.origin.requests if r.path != '/p'], [], x.name)
+
+
+def test_a_refused_tunnel_of_wrong_length_is_no_answer(t):
+    """What a server of HTTP/2 announces and does not send is not announced to the client."""
+    def handler(link, request):
+        link.begin(404, [('content-length', '38')], end=True)
+    for x in crossings(t, handler, settings=CAN, pairs=(('h1', 'h2c'), ('h2c', 'h2c'))):
+        client = x.connect()
+        head, _ = ask(x, client=client)
+        equal(head.status, 502, x.name)
+        equal(x.weir.access_line(status=502, protocol='HTTP/2' if x.two_in else 'HTTP/1.1')['failure'], 'response_invalid', x.name)
+
+
+def test_a_refused_tunnel_keeps_the_connection(t):
+    """Its head has promised no body."""
+    def handler(link, request):
+        link.answer(404, b'no') if request.path == '/ws' else tell(link, request)
+    for x in crossings(t, handler, pairs=(('h1', 'h1'), ('h2c', 'h1')), more='workers: 1'):
+        equal(ask(x)[0].status, 404, x.name)
+        equal(x.ask('GET', '/after').status, 200, x.name)
+        equal(len({r.link.number for r in x.origin.requests}), 1, x.name)

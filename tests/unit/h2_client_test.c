@@ -402,6 +402,72 @@ static void drained(void **state)
     assert_non_null(strstr(h2_peer_reads(&bench), "GOAWAY:0:0 <end>"));
 }
 
+/* The library holds no answer to a CONNECT to its length. */
+static void refused_tunnels_of_wrong_length(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *status, *body; /* NULL: the head ends the message */
+        bool last;
+        const char *told;
+    } cases[] = {
+        {"404", NULL, true, "closed1:response_invalid"},
+        {"404", "hell", true, "head1:404 closed1:response_cut"},
+        {"404", "hello!", false, "head1:404 closed1:response_cut"},
+        {"404", "hello", true, "head1:404 body1:hello:last closed1:none"},
+        {"304", NULL, true, "head1:304:last closed1:none"},
+        {"304", "hello", true, "head1:304 closed1:response_cut"},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        char told[96];
+        h2_bench_again(&bench, HTTP_CLIENT);
+        GRANTS;
+        bench.http.log.length = 0;
+        (void)h2_call_request(&bench, "GET", 0, true, "websocket");
+        http_bench_turns(&bench.http, 3);
+        h2_frame_head(&frames, 1, cases[i].body == NULL ? H2_END : 0, ":status", cases[i].status,
+                      "content-length", "5", NULL);
+        h2_peer_sends(&bench, &frames);
+        if (cases[i].body != NULL)
+            h2_frame_data(&frames, 1, cases[i].body, cases[i].last);
+        h2_peer_sends(&bench, &frames);
+        snprintf(told, sizeof told, "%s room:" ROOM_ALL " idle", cases[i].told);
+        expect_told(&bench, told);
+    }
+}
+
+/* Whatever the owner does: no stream ends whole with more or fewer bytes than its head has announced. */
+static void what_is_announced_is_sent(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t length;
+        const char *body; /* NULL: the head ends the message */
+        bool last, trailers;
+    } cases[] = {{38, NULL, true, false},
+                 {5, "hell", true, false},
+                 {5, "hello!", false, false},
+                 {5, "hell", false, true}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        h2_bench_again(&bench, HTTP_CLIENT);
+        unsigned number = h2_call_request(&bench, "POST", cases[i].length, cases[i].body == NULL, NULL);
+        if (cases[i].body != NULL)
+            h2_call_text(&bench, number, cases[i].body, cases[i].last);
+        if (cases[i].trailers)
+            h2_call_trailers(&bench, number, "x-sum", "1");
+        http_bench_turns(&bench.http, 3);
+        expect_told(&bench, "closed1:internal room:" ROOM_ALL " idle");
+        assert_null(strstr(h2_peer_reads(&bench), ":end"));
+    }
+    h2_bench_again(&bench, HTTP_CLIENT);
+    GRANTS;
+    bench.http.log.length = 0;
+    (void)h2_call_request(&bench, "GET", 38, true, "websocket"); /* a tunnel has none */
+    http_bench_turns(&bench.http, 3);
+    expect_told(&bench, "closed1:internal room:" ROOM_ALL " idle");
+    assert_null(strstr(h2_peer_reads(&bench), "HEADERS"));
+}
+
 static void windows_of_the_server_are_kept(void **state)
 {
     (void)state;
@@ -438,6 +504,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(response_heads_without_end, begin, end),
         cmocka_unit_test_setup_teardown(closed_before_a_server_that_reads_nothing, begin, end),
         cmocka_unit_test_setup_teardown(drained, begin, end),
+        cmocka_unit_test_setup_teardown(refused_tunnels_of_wrong_length, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_announced_is_sent, begin, end),
         cmocka_unit_test_setup_teardown(windows_of_the_server_are_kept, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

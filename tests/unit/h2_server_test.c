@@ -626,6 +626,49 @@ static void tunnels(void **state)
     expect_told(&bench, "head3:CONNECT:/x:websocket:last closed3:none idle");
 }
 
+/* A tunnel has no length: one that is announced is a body that never comes. */
+static void tunnels_with_a_length(void **state)
+{
+    (void)state;
+    static const char *const lengths[] = {"38", "0"};
+    for (size_t i = 0; i < 2; i++) {
+        h2_frame_head(&frames, 1 + 2 * (int)i, 0, TUNNEL, "content-length", lengths[i], NULL);
+        h2_peer_sends(&bench, &frames);
+        char told[64];
+        snprintf(told, sizeof told, "refused%zu:bad_framing", i + 1);
+        expect_told(&bench, told);
+    }
+}
+
+static void what_is_announced_is_sent(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t length;
+        const char *body; /* NULL: the head ends the message */
+        bool last, trailers;
+    } cases[] = {{5, NULL, true, false},
+                 {5, "hell", true, false},
+                 {5, "hello!", false, false},
+                 {5, "hell", false, true}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        h2_bench_again(&bench, HTTP_SERVER);
+        h2_frame_get(&frames, 1, NULL);
+        h2_peer_sends(&bench, &frames);
+        bench.http.log.length = 0;
+        h2_call_response(&bench, 1, 200, cases[i].length, cases[i].body == NULL);
+        if (cases[i].body != NULL)
+            h2_call_text(&bench, 1, cases[i].body, cases[i].last);
+        if (cases[i].trailers)
+            h2_call_trailers(&bench, 1, "x-sum", "1");
+        http_bench_turns(&bench.http, 3);
+        expect_told(&bench, "closed1:internal idle");
+        const char *seen = h2_peer_reads(&bench);
+        assert_null(strstr(seen, ":end"));
+        assert_non_null(strstr(seen, "RST1:2"));
+    }
+}
+
 /* ---- the end of the connection ---- */
 
 static void drained_in_two_steps(void **state)
@@ -847,6 +890,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(windows_grow_to_the_cap, begin, end),
         cmocka_unit_test_setup_teardown(credit_comes_back_once, begin, end),
         cmocka_unit_test_setup_teardown(tunnels, begin, end),
+        cmocka_unit_test_setup_teardown(tunnels_with_a_length, begin, end),
+        cmocka_unit_test_setup_teardown(what_is_announced_is_sent, begin, end),
         cmocka_unit_test_setup_teardown(drained_in_two_steps, begin, end),
         cmocka_unit_test_setup_teardown(the_last_answer_leaves_before_the_end, begin, end),
         cmocka_unit_test_setup_teardown(bodies_wait_in_their_streams, begin, end),

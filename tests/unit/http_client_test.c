@@ -279,6 +279,75 @@ static void ends_of_connections(void **state)
     expect_events(&bench, "closed:server_stale end");
 }
 
+/* Whatever the owner does: a server never waits for a body that does not come, nor gets one that it takes for
+ * the next request. */
+static void what_is_announced_is_sent(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method;
+        int64_t length;
+        const char *body; /* NULL: the head ends the message */
+        bool last, trailers;
+    } cases[] = {
+        {"POST", 38, NULL, true, false},  {"GET", 38, NULL, true, false},
+        {"POST", 5, "hell", true, false}, {"POST", 5, "hello!", false, false},
+        {"POST", 5, "hell", false, true}, {"POST", 0, "x", false, false},
+        {"GET", 0, "GET ", false, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        call_request(&bench, cases[i].method, cases[i].length, cases[i].body == NULL);
+        if (cases[i].body != NULL)
+            call_body(&bench, cases[i].body, cases[i].last);
+        if (cases[i].trailers)
+            call_trailers(&bench, "X-T", "v");
+        http_bench_turns(&bench, 3);
+        expect_output(&bench, "<end>");
+        expect_events(&bench, "closed:internal end");
+        again();
+    }
+    /* Half of it has left already: then the connection is gone. */
+    call_request(&bench, "POST", 5, false);
+    call_body(&bench, "hell", false);
+    http_bench_turns(&bench, 3);
+    call_body(&bench, "", true);
+    http_bench_turns(&bench, 3);
+    expect_output(&bench, "POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhell<end>");
+    expect_events(&bench, "sent:4 closed:internal end");
+}
+
+/* POST /x that asks for an upgrade; a part of its body, or all of it. */
+static void ask_upgrade(int64_t length, const char *body, bool last)
+{
+    struct head head = {.body_length = length, .length_given = true, .upgrade = SPAN("tcp")};
+    head.line.request.method_name = SPAN("POST");
+    head.line.request.method = METHOD_POST;
+    head.line.request.authority = SPAN("a.test");
+    head.line.request.path = SPAN("/x");
+    http_bench_open(&bench);
+    call_head(&bench, &head, body == NULL);
+    if (body != NULL)
+        call_body(&bench, body, last);
+    http_bench_turns(&bench, 3);
+    (void)peer_reads(&bench);
+}
+
+/* A server that takes no upgrade may have left its body unread. */
+static void refused_upgrades(void **state)
+{
+    (void)state;
+    ask_upgrade(0, NULL, true);
+    peer_sends(&bench, OK5);
+    expect_events(&bench, "head:200 body:hello:last closed:none idle");
+    ask_upgrade(3, "abc", true);
+    peer_sends(&bench, OK5);
+    expect_events(&bench, "sent:3 head:200 body:hello:last closed:none end");
+    again();
+    ask_upgrade(3, "ab", false); /* not in the middle of the request */
+    peer_sends(&bench, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: tcp\r\n\r\n");
+    expect_events(&bench, "sent:2 closed:upgrade_invalid end");
+}
+
 static void early_responses(void **state)
 {
     (void)state;
@@ -420,6 +489,8 @@ int main(void)
         TEST(bytes_before_the_request_are_no_response),
         TEST(invalid_responses),
         TEST(ends_of_connections),
+        TEST(what_is_announced_is_sent),
+        TEST(refused_upgrades),
         TEST(early_responses),
         TEST(backpressure),
         TEST(an_end_behind_a_full_window),

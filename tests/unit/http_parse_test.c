@@ -183,13 +183,18 @@ static void start_lines_that_are_none(void **state)
     };
     static const char *const versions[] = {"GET /c HTTP/9.9\r\n" HOST "\r\n",
                                            "PRI * HTTP/2.0\r\n" HOST "\r\n"};
-    static const char *const connects[] = {
-        "CONNECT b.test:443 HTTP/1.1\r\nHost: b.test:443\r\n\r\n", "CONNECT /c HTTP/1.1\r\n" HOST "\r\n",
+    static const char *const connects[] = {"CONNECT b.test:443 HTTP/1.1\r\nHost: b.test:443\r\n\r\n",
+                                           "CONNECT /c HTTP/1.1\r\n" HOST "\r\n"};
+    static const char *const connects_with_length[] = {
+        "CONNECT b.test:443 HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\n",
+        "CONNECT b.test:443 HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n",
+        "CONNECT b.test:443 HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n",
         "CONNECT b.test:443 HTTP/1.1\r\n" HOST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"};
     CHECK(malformed, true, FAILURE_BAD_REQUEST);
     CHECK(targets, true, FAILURE_BAD_TARGET);
     CHECK(versions, true, FAILURE_VERSION_UNKNOWN);
     CHECK(connects, true, FAILURE_METHOD_REFUSED);
+    CHECK(connects_with_length, true, FAILURE_BAD_FRAMING);
 }
 
 static void hosts(void **state)

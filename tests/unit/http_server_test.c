@@ -371,6 +371,46 @@ static void a_wrong_length_is_never_taken_for_whole(void **state)
     expect_events(&bench, "opened head:GET:/a:last closed:internal end");
 }
 
+/* A client never waits for a body that does not come, nor gets one that it takes for the next response. */
+static void what_is_announced_is_sent(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *request;
+        int64_t length;
+        const char *body; /* NULL: the head ends the message */
+        bool last, trailers;
+    } cases[] = {
+        {GET, 5, NULL, true, false},
+        {GET, 5, "hell", true, false},
+        {GET, 5, "hello!", false, false},
+        {GET, 5, "hell", false, true},
+        {GET, 0, "HTTP", false, false},
+        {"HEAD /a HTTP/1.1\r\nHost: a.test\r\n\r\n", 5, "hello", true, false},
+        {"HEAD /a HTTP/1.1\r\nHost: a.test\r\n\r\n", -1, "hello", true, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        peer_sends(&bench, cases[i].request);
+        bench.log.length = 0;
+        call_response(&bench, 200, cases[i].length, cases[i].body == NULL);
+        if (cases[i].body != NULL)
+            call_body(&bench, cases[i].body, cases[i].last);
+        if (cases[i].trailers)
+            call_trailers(&bench, "X-T", "v");
+        http_bench_turns(&bench, 3);
+        expect_output(&bench, "<end>");
+        expect_events(&bench, "closed:internal end");
+        http_bench_again(&bench, HTTP_SERVER);
+    }
+    /* What of a request is still to come can't become the tunnel's first bytes. */
+    peer_sends(&bench, "POST /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhe");
+    bench.log.length = 0;
+    call_response(&bench, 101, -1, false);
+    http_bench_turns(&bench, 3);
+    expect_output(&bench, "<end>");
+    expect_events(&bench, "closed:internal end");
+}
+
 /* ---- refusals ---- */
 
 static void refusals_are_answered_and_the_connection_ends(void **state)
@@ -824,6 +864,7 @@ int main(void)
         TEST(http_1_0),
         TEST(connection_close),
         TEST(a_wrong_length_is_never_taken_for_whole),
+        TEST(what_is_announced_is_sent),
         TEST(refusals_are_answered_and_the_connection_ends),
         TEST(limits_of_heads),
         TEST(bad_bodies_are_refused),
