@@ -237,14 +237,32 @@ static void health_check(const struct check *check, struct pool_config *pool)
                           "this weir is built without HTTP/2, over which gRPC goes");
 }
 
+/* A certificate is verified by a name, and the path of a unix socket is none. */
+static void unix_names_check(const struct check *check, const struct pool_config *pool)
+{
+    const struct upstream_tls_config *tls = pool->tls;
+    bool probed = pool->health != NULL && pool->health->type == PROBE_HTTPS;
+    if (tls != NULL ? tls->verify != SERVER_VERIFY_FULL || tls->server_name != NULL : !probed)
+        return;
+    for (size_t i = 0; i < pool->servers_count; i++) {
+        const char *const *address = &pool->servers[i].address;
+        if (*address != NULL && strncmp(*address, "unix:", 5) == 0)
+            schema_report_add(
+                check->report, SCHEMA_ERROR, PLACE(check, address),
+                tls != NULL ? "a certificate is verified by a name, and a unix socket has none; give "
+                              "tls a server_name"
+                            : "an https probe verifies a name, and a unix socket has none; write type: http");
+    }
+}
+
 static void upstream_tls_check(const struct check *check, const struct upstream_tls_config *tls)
 {
     if ((tls->cert == NULL) != (tls->key == NULL))
         schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, tls),
                           "cert and key are given together or not at all");
-    if (!tls->verify && tls->ca != NULL)
+    if (tls->verify == SERVER_VERIFY_NONE && tls->ca != NULL)
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->ca),
-                          "ca has no effect while verify is false");
+                          "ca has no effect while verify is none");
     file_check(&tls->ca, check->document, check->report);
     file_check(&tls->cert, check->document, check->report);
     file_check(&tls->key, check->document, check->report);
@@ -300,6 +318,7 @@ static void pool_check(const struct check *check, struct pool_config *pool)
         health_check(check, pool);
     if (pool->tls != NULL)
         upstream_tls_check(check, pool->tls);
+    unix_names_check(check, pool);
     if (pool->protocol == POOL_H2 && pool->tls == NULL)
         schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &pool->protocol),
                           "h2 needs tls; in the clear it is h2c");

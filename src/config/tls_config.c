@@ -4,6 +4,8 @@
 #include "config/config_schema.h"
 
 const char *const tls_versions[] = {"1.2", "1.3", NULL};
+static const char *const server_verifies[] = {"full", "ca", "none", NULL};
+static const char *const server_verify_synonyms[] = {"true", "full", "false", "none", NULL};
 static const char *const client_auths[] = {"off", "optional", "required", NULL};
 
 #define CERT struct certificate_config
@@ -44,14 +46,20 @@ const struct schema tls_schema = {
 
 #define UPSTREAM_TLS struct upstream_tls_config
 static const struct schema_key upstream_tls_keys[] = {
-    KEY_BOOL(UPSTREAM_TLS, verify, "true", "Verifies the server's certificate and its name."),
+    KEY_CHOICE(
+        UPSTREAM_TLS, verify, "full", server_verifies,
+        "What is verified of a server's certificate: its chain and its name (full, or true), its chain "
+        "alone (ca), or nothing (none, or false).",
+        .synonyms = server_verify_synonyms),
     KEY_PATH(UPSTREAM_TLS, ca, NULL,
              "PEM file with the authorities that are trusted; by default those of the system."),
     KEY_PATH(UPSTREAM_TLS, cert, NULL, "PEM file with the certificate that weir shows to servers."),
     KEY_PATH(UPSTREAM_TLS, key, NULL, "PEM file with its private key."),
-    KEY_STRING(UPSTREAM_TLS, server_name, NULL,
-               "Name that is asked for and verified; by default the host of the server's address.",
-               .check = syntax_host),
+    KEY_STRING(
+        UPSTREAM_TLS, server_name, NULL,
+        "Name or IP address that is verified, and the name that is asked for; by default the host of the "
+        "server's address.",
+        .check = syntax_host),
     KEY_CHOICE(UPSTREAM_TLS, min_version, "1.2", tls_versions, "Oldest version of TLS that is spoken."),
     KEY_END};
 const struct schema upstream_tls_schema = {.noun = "tls",

@@ -39,12 +39,18 @@ struct tls_config {
     bool strict_sni;
 };
 /* pool.tls; its absence means plain connections. */
+/* full (or true), ca, none (or false) */
+enum server_verify {
+    SERVER_VERIFY_FULL, /* chain and name */
+    SERVER_VERIFY_CA,   /* the chain alone */
+    SERVER_VERIFY_NONE
+};
 struct upstream_tls_config {
-    bool verify;      /* true */
-    const char *ca;   /* PEM file; NULL: the system's store */
-    const char *cert; /* client certificate and key, both or none */
+    enum server_verify verify; /* full */
+    const char *ca;            /* PEM file; NULL: the system's store */
+    const char *cert;          /* client certificate and key, both or none */
     const char *key;
-    /* SNI and the name verified; NULL: the host part of the server's address (a name is also sent as SNI) */
+    /* SNI and the name verified; NULL: the host part of the server's address, which a unix socket has not */
     const char *server_name;
     enum tls_version min_version; /* "1.2" */
 };

@@ -68,7 +68,9 @@ struct schema_key {
     uint64_t least, most;       /* in the unit that is stored; of a list: how many */
     enum schema_type item;      /* of texts and pairs: STRING, TEMPLATE, PATH or REFERENCE */
     const char *const *choices; /* ends with NULL */
-    const char *word;           /* a word that stands for 0, such as auto */
+    /* of a choice: pairs of another word and the choice that it stands for, ends with NULL */
+    const char *const *synonyms;
+    const char *word; /* a word that stands for 0, such as auto */
     /* others, ends with NULL: they stand for SCHEMA_WORD(0), SCHEMA_WORD(1) ... */
     const char *const *words;
     const char *refers; /* key of the root */

@@ -122,8 +122,9 @@ static void number_members(struct json *json, const struct schema_key *key)
     member(json, "pattern", pattern);
 }
 
-static void choice_members(struct json *json, const char *const *choices)
+static void choice_members(struct json *json, const struct schema_key *key)
 {
+    const char *const *choices = key->choices;
     json_key(json, "anyOf");
     json_array(json);
     json_object(json);
@@ -131,6 +132,12 @@ static void choice_members(struct json *json, const char *const *choices)
     json_array(json);
     for (; *choices != NULL; choices++)
         json_string(json, span_of(*choices));
+    for (const char *const *pair = key->synonyms; pair != NULL && *pair != NULL; pair += 2) {
+        bool yes = strcmp(pair[0], "true") == 0;
+        json_string(json, span_of(pair[0]));
+        if (yes || strcmp(pair[0], "false") == 0) /* as which editors read the bare word */
+            json_bool(json, yes);
+    }
     json_end_array(json);
     json_end_object(json);
     json_object(json);
@@ -165,7 +172,7 @@ static void scalar_members(struct json *json, const struct schema_key *key, enum
         types(json, (const char *const[]){"string", "integer", NULL});
         member(json, "pattern", pattern);
     } else if (key->choices != NULL && type != SCHEMA_PATH) {
-        choice_members(json, key->choices);
+        choice_members(json, key);
     } else {
         types(json, (const char *const[]){"string", "number", "boolean", NULL});
     }

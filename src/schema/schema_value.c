@@ -218,6 +218,9 @@ static bool choice_read(const struct schema_key *key, struct span value, const s
                         void *to, struct error *error)
 {
     unsigned which = 0;
+    for (const char *const *pair = key->synonyms; pair != NULL && *pair != NULL; pair += 2)
+        if (span_is(value, pair[0]))
+            value = span_of(pair[1]);
     if (value_choice(key->choices, value, &which)) {
         memcpy(to, &which, sizeof(which));
         return true;

@@ -46,8 +46,9 @@ void tls_client_release(struct tls_client *client);
  * a plain 400 that says so. */
 struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_store *store, struct buf *early,
                                        const struct transport_events *events, void *owner);
-/* Client side over a socket that socket_connect() began. name: SNI and the name to verify unless the config
- * gives one; may be NULL (address is verified as IP). Sessions are resumed per client+name. */
+/* Client side over a socket that socket_connect() began. name: a name or an IP address to verify, and the
+ * name to ask for, unless the config gives one. Without any (NULL) a connection whose server's name has to be
+ * verified fails with TRANSPORT_ERROR_VERIFY. */
 struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending, struct tls_client *client,
                                         const char *name, const struct transport_events *events, void *owner);
 

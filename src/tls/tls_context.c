@@ -66,7 +66,7 @@ static void decode_trusted(SSL_CTX *context)
 
 static bool client_trust(SSL_CTX *context, const struct upstream_tls_config *config, struct error *error)
 {
-    if (!config->verify)
+    if (config->verify == SERVER_VERIFY_NONE)
         return true;
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
     if (config->ca != NULL)

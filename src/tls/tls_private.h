@@ -8,6 +8,8 @@
 #include "base/error.h"
 #include "tls/tls.h"
 
+#define TLS_NAME_MOST 256u /* of a DNS name, its NUL included */
+
 struct tls_tickets;
 struct identity; /* a certificate with its chain and key */
 
@@ -38,7 +40,7 @@ struct tls_client {
     _Atomic int32_t references;
     SSL_CTX *context;
     char *server_name; /* from the config, or NULL */
-    bool verify;
+    enum server_verify verify;
 };
 /* The entry for a name: exact, then wildcard; NULL: none. */
 const struct tls_name *tls_store_find(const struct tls_store *store, struct span name);

@@ -13,8 +13,6 @@
 #include "tls/tls_error.h"
 #include "tls/tls_private.h"
 
-#define NAME_MOST 256u
-
 /* ---- loading ---- */
 
 static bool load_chain(struct identity *identity, const char *path, struct error *error)
@@ -71,9 +69,9 @@ static void name_add(struct tls_store *store, struct span text, size_t identity)
     bool wildcard = span_starts(text, SPAN("*."));
     if (wildcard)
         text = span_skip(text, 2);
-    if (text.length == 0 || text.length >= NAME_MOST)
+    if (text.length == 0 || text.length >= TLS_NAME_MOST)
         return;
-    char lower[NAME_MOST];
+    char lower[TLS_NAME_MOST];
     for (size_t i = 0; i < text.length; i++)
         lower[i] = ascii_lower(text.at[i]);
     lower[text.length] = '\0';
@@ -104,7 +102,7 @@ static void add_own_names(struct tls_store *store, X509 *leaf, size_t identity)
                                (size_t)ASN1_STRING_length(name->d.dNSName)),
                      identity);
     }
-    char common[NAME_MOST];
+    char common[TLS_NAME_MOST];
     if (names == NULL &&
         X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, common, sizeof common) > 0)
         name_add(store, span_of(common), identity);
@@ -149,7 +147,7 @@ static const struct tls_name *find_sorted(const struct tls_store *store, char *n
 
 const struct tls_name *tls_store_find(const struct tls_store *store, struct span name)
 {
-    char lower[NAME_MOST];
+    char lower[TLS_NAME_MOST];
     if (name.length == 0 || name.length >= sizeof lower)
         return NULL;
     for (size_t i = 0; i < name.length; i++)

@@ -27,6 +27,7 @@ struct tls_transport {
     struct tls_socket socket;
     size_t sealed; /* bytes of `out` whose records wait in socket.unsent */
     bool shaken;
+    bool unnamed; /* client role: the server's name is to be verified, and there is none */
 };
 
 static _Thread_local char last_failure[REASON_MOST];
@@ -48,7 +49,7 @@ static struct tls_transport *tls_of(const struct transport *transport)
 static enum transport_step tls_failed(struct tls_transport *tls, int error)
 {
     long verify = SSL_get_verify_result(tls->ssl);
-    bool unverified = tls->client != NULL && verify != X509_V_OK && tls->client->verify;
+    bool unverified = tls->client != NULL && verify != X509_V_OK && tls->client->verify != SERVER_VERIFY_NONE;
     const char *reason = unverified ? X509_verify_cert_error_string(verify) : tls_reason();
     ERR_clear_error();
     snprintf(last_failure, sizeof last_failure, "%s", reason);
@@ -120,6 +121,11 @@ static bool looks_like_http(unsigned long code)
 
 static enum transport_step shake(struct tls_transport *tls)
 {
+    if (tls->unnamed) {
+        snprintf(last_failure, sizeof last_failure, "there is no name to verify the certificate by");
+        tls->transport.error = TRANSPORT_ERROR_VERIFY;
+        return TRANSPORT_FAILED;
+    }
     ERR_clear_error();
     errno = 0;
     int result = SSL_do_handshake(tls->ssl);
@@ -310,23 +316,36 @@ struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_sto
     return &tls->transport;
 }
 
-/* The name to send and to verify: never an address in SNI (RFC 6066 3). */
-static void set_name(struct tls_transport *tls, const char *name)
+static bool verify_address(X509_VERIFY_PARAM *wanted, const struct ip_address *ip)
+{
+    size_t skip = ip->family == AF_INET ? 12 : 0; /* v4 is held as v4-mapped */
+    return X509_VERIFY_PARAM_set1_ip(wanted, ip->bytes + skip, sizeof ip->bytes - skip) == 1;
+}
+
+/*
+ * The name to ask for (RFC 6066 3: no address, no dot at the end) and to verify. A certificate's names are
+ * its alternative names, the common name is none, and a wildcard is a whole label (RFC 9525 6). False:
+ * neither a name nor an address is set, so that whoever has to verify one must not go on.
+ */
+static bool set_name(struct tls_transport *tls, const char *text)
 {
     struct ip_address ip;
-    if (name == NULL || name[0] == '\0')
-        return;
-    bool address = ip_address_parse(&ip, span_of(name));
-    if (!address)
-        SSL_set_tlsext_host_name(tls->ssl, name);
-    if (!tls->client->verify)
-        return;
+    char name[TLS_NAME_MOST];
+    struct span host = text != NULL ? span_of(text) : SPAN_NONE;
+    if (host.length != 0 && host.at[host.length - 1] == '.')
+        host.length--;
+    if (host.length == 0 || host.length >= sizeof name)
+        return false;
+    memcpy(name, host.at, host.length);
+    name[host.length] = '\0';
     X509_VERIFY_PARAM *wanted = SSL_get0_param(tls->ssl);
-    bool set =
-        address ? X509_VERIFY_PARAM_set1_ip_asc(wanted, name) == 1 : SSL_set1_host(tls->ssl, name) == 1;
-    if (!set)
-        SSL_set_verify(tls->ssl, SSL_VERIFY_PEER, NULL);
-    X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                                X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    bool verify = tls->client->verify == SERVER_VERIFY_FULL;
+    if (ip_address_parse(&ip, host))
+        return !verify || verify_address(wanted, &ip);
+    return SSL_set_tlsext_host_name(tls->ssl, name) == 1 &&
+           (!verify || X509_VERIFY_PARAM_set1_host(wanted, name, host.length) == 1);
 }
 
 struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending, struct tls_client *client,
@@ -336,7 +355,8 @@ struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending,
     tls->client = tls_client_take(client);
     tls->transport.connecting = pending;
     SSL_set_connect_state(tls->ssl);
-    set_name(tls, client->server_name != NULL ? client->server_name : name);
+    bool named = set_name(tls, client->server_name != NULL ? client->server_name : name);
+    tls->unnamed = !named && client->verify == SERVER_VERIFY_FULL;
     transport_init(&tls->transport, &tls_kind, loop, fd, events, owner);
     return &tls->transport;
 }

@@ -409,7 +409,7 @@ static bool probe_connect(struct health_probe *probe)
         }
         probe->transport =
             probe->tls != NULL
-                ? tls_transport_connect(probe->loop, fd, pending, probe->tls, probe->server->host_name,
+                ? tls_transport_connect(probe->loop, fd, pending, probe->tls, probe->server->host,
                                         &probe_transport_events, probe)
                 : transport_new_plain(probe->loop, fd, pending, &probe_transport_events, probe);
         return true;

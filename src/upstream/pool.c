@@ -79,7 +79,8 @@ static const unsigned offers[] = {PROTOCOL_HTTP_1, PROTOCOL_H2, PROTOCOL_H2 | PR
 static bool pool_add_tls(struct pool *pool, struct error *error)
 {
     const struct pool_config *config = pool->config;
-    static const struct upstream_tls_config defaults = {.verify = true, .min_version = TLS_VERSION_1_2};
+    static const struct upstream_tls_config defaults = {.verify = SERVER_VERIFY_FULL,
+                                                        .min_version = TLS_VERSION_1_2};
     unsigned offer = offers[pool->protocol];
     if (config->tls != NULL && (pool->tls = tls_client_new(config->tls, offer, error)) == NULL)
         return error_wrap(error, "pool \"%s\"", pool->name);

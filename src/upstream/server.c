@@ -141,7 +141,7 @@ static void server_free(struct server *server)
     free((char *)server->pool_name);
     free((char *)server->name);
     free((char *)server->address_text);
-    free((char *)server->host_name);
+    free((char *)server->host);
     free(server->addresses);
     free(server);
 }
@@ -162,18 +162,18 @@ static struct text server_key(const char *pool_name, const char *address_text)
     return key;
 }
 
-/* The host part when it is a name, else NULL. */
-static char *host_name_of(const char *address_text)
+static char *host_of(const char *address_text)
 {
-    struct address literal;
     const char *colon = strrchr(address_text, ':');
-    if (colon == NULL || colon == address_text || address_parse(&literal, address_text, NULL))
+    if (colon == NULL || colon == address_text || strncmp(address_text, "unix:", 5) == 0)
         return NULL;
-    size_t length = (size_t)(colon - address_text);
-    char *name = xmalloc(length + 1);
-    memcpy(name, address_text, length);
-    name[length] = '\0';
-    return name;
+    struct span host = span_make(address_text, (size_t)(colon - address_text));
+    if (host.length > 2 && host.at[0] == '[')
+        host = span_make(host.at + 1, host.length - 2);
+    char *copy = xmalloc(host.length + 1);
+    memcpy(copy, host.at, host.length);
+    copy[host.length] = '\0';
+    return copy;
 }
 
 /* A name's addresses come in any order: the same set is the same server. */
@@ -198,7 +198,7 @@ static struct server *server_new(struct server_set *set, const struct pool_share
     server->pool_name = xstrdup(shared->name);
     server->name = xstrdup(name);
     server->address_text = xstrdup(address_text);
-    server->host_name = host_name_of(address_text);
+    server->host = host_of(address_text);
     server->addresses = xcalloc(count, sizeof *addresses);
     memcpy(server->addresses, addresses, count * sizeof *addresses);
     server->addresses_count = (uint32_t)count;

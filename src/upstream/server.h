@@ -107,8 +107,9 @@ struct server {
     _Atomic uint64_t served;                     /* attempts finished well; told about once a second */
     _Atomic uint64_t failed;                     /* attempts that were the server's failure */
     const char *pool_name, *name, *address_text; /* owned */
-    /* host part of the address when it is a name (SNI); NULL for an IP or unix socket */
-    const char *host_name;
+    /* host part of the address, a name or an IP address without brackets: whom its certificate names; NULL
+     * for a unix socket */
+    const char *host;
     /* owned; several when a name has several: when one can't be reached, the next may be */
     struct address *addresses;
     uint32_t addresses_count;

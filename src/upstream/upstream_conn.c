@@ -191,7 +191,7 @@ static enum failure conn_try_addresses(struct upstream_conn *conn)
         }
         struct loop *loop = conn->upstreams->loop;
         conn->transport = conn->tls != NULL
-                              ? tls_transport_connect(loop, fd, pending, conn->tls, server->host_name,
+                              ? tls_transport_connect(loop, fd, pending, conn->tls, server->host,
                                                       &conn_transport_events, conn)
                               : transport_new_plain(loop, fd, pending, &conn_transport_events, conn);
         if (conn->tls != NULL && conn->http1_only && conn->protocol == POOL_AUTO)

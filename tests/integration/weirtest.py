@@ -687,25 +687,38 @@ class Load:
 
 # ---- certificates ----
 
+def openssl(folder, *arguments):
+    subprocess.run(['openssl', *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def make_key(folder, name, rsa=False):
+    openssl(folder, *(['genrsa', '-out', name + '.key', '2048'] if rsa else ['ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', name + '.key']))
+
+
+def make_authority(folder, name):
+    make_key(folder, name)
+    openssl(folder, 'req', '-x509', '-new', '-key', name + '.key', '-subj', f'/CN={name}', '-days', '30', '-out', name + '.crt',
+            '-addext', 'keyUsage=critical,keyCertSign,cRLSign')
+
+
+def make_leaf(folder, name, authority, names=None, subject=None, days=30, rsa=False):
+    """names: of the alternative names, in OpenSSL's notation; subject: the common name."""
+    make_key(folder, name, rsa)
+    openssl(folder, 'req', '-new', '-key', name + '.key', '-subj', f'/CN={subject or os.path.basename(name)}', '-out', name + '.csr')
+    with open(os.path.join(folder, name + '.ext'), 'w') as f:
+        f.write((f'subjectAltName={names}\n' if names else '') + 'basicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth,clientAuth\n')
+    openssl(folder, 'x509', '-req', '-in', name + '.csr', '-CA', authority + '.crt', '-CAkey', authority + '.key', '-set_serial', str(int.from_bytes(os.urandom(8), 'big')),
+            '-days', str(days), '-extfile', name + '.ext', '-out', name + '.crt')
+
+
 def make_certificates(folder):
     """Two authorities and what the tests need of them; once a run."""
-    def run(*arguments):
-        subprocess.run(['openssl', *arguments], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-    def key(name):
-        run('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', name + '.key')
     for authority in ('ca', 'other-ca'):
-        key(authority)
-        run('req', '-x509', '-new', '-key', authority + '.key', '-subj', f'/CN={authority}', '-days', '30', '-out', authority + '.crt')
+        make_authority(folder, authority)
     names = {'localhost': ('ca', 'DNS:localhost,IP:127.0.0.1,IP:::1'), 'a': ('ca', 'DNS:a.test'), 'b': ('ca', 'DNS:b.test,DNS:also-b.test'),
              'wild': ('ca', 'DNS:*.wild.test'), 'client': ('ca', 'DNS:client.test'), 'stranger': ('other-ca', 'DNS:localhost,IP:127.0.0.1')}
     for name, (authority, alternative) in names.items():
-        key(name)
-        run('req', '-new', '-key', name + '.key', '-subj', f'/CN={name}', '-out', name + '.csr')
-        with open(os.path.join(folder, name + '.ext'), 'w') as f:
-            f.write(f'subjectAltName={alternative}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth,clientAuth\n')
-        run('x509', '-req', '-in', name + '.csr', '-CA', authority + '.crt', '-CAkey', authority + '.key', '-CAcreateserial', '-days', '30',
-            '-extfile', name + '.ext', '-out', name + '.crt')
+        make_leaf(folder, name, authority, alternative)
 
 
 # ---- a test ----
@@ -737,6 +750,12 @@ class Case:
 
     def port(self):
         return free_port()
+
+    def leaf(self, name, names=None, authority='ca', **more):
+        """A certificate of this test alone, as NAME.crt and NAME.key; returns their path without the ending."""
+        path = os.path.join(self.work, name)
+        make_leaf(self.certificates, path, authority, names, **more)
+        return path
 
     def cert(self, name):
         """`{ cert: ..., key: ... }` for the file."""
@@ -793,7 +812,8 @@ pools:
 
     def tls_server(self, name='localhost', client_ca=None):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(f'{self.certificates}/{name}.crt', f'{self.certificates}/{name}.key')
+        path = os.path.join(self.certificates, name)
+        context.load_cert_chain(path + '.crt', path + '.key')
         if client_ca:
             context.load_verify_locations(f'{self.certificates}/{client_ca}.crt')
             context.verify_mode = ssl.CERT_REQUIRED

@@ -33,10 +33,9 @@ static void pool_is_as_the_file_says(void **state)
     assert_int_equal(pool->servers[0].weight, 3);
     assert_string_equal(pool->servers[0].server->name, "127.0.0.1:8001");
     assert_string_equal(pool->servers[1].server->name, "local");
-    /* Only names are said in TLS (SNI) and have several addresses. */
-    assert_null(pool->servers[0].server->host_name);
-    assert_null(pool->servers[1].server->host_name);
-    assert_string_equal(pool->servers[2].server->host_name, "localhost");
+    assert_string_equal(pool->servers[0].server->host, "127.0.0.1");
+    assert_null(pool->servers[1].server->host); /* of a unix socket */
+    assert_string_equal(pool->servers[2].server->host, "localhost");
     assert_in_range(pool->servers[2].server->addresses_count, 1, 8);
     pool_free(pool);
     server_set_free(set);
