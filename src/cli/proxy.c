@@ -1,4 +1,5 @@
 /* weir proxy: a proxy in one line. It writes the configuration that the options mean and serves that. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,8 +81,7 @@ static int proxy_serve(const struct proxy_options *wanted)
     proxy_write(&text, wanted);
     int code = EXIT_OK;
     if (wanted->print) {
-        ssize_t written = write(STDOUT_FILENO, text.at, text.length);
-        code = written == (ssize_t)text.length ? EXIT_OK : EXIT_FAILED;
+        (void)fputs(text.at, stdout); /* whether it arrived cli_main() tells */
     } else {
         const struct control_options control = {.path = "weir-proxy", .text = text.at, .length = text.length};
         code = control_run(&control);

@@ -115,27 +115,36 @@ void options_begin(struct options *options, int argc, char **argv)
     options->argv = argv;
     options->at = 1;
     options->letters = 0;
+    options->words = options->words_taken = 0;
+}
+
+/* At `at` stands no option: it goes behind the words that stand in front already. */
+static void options_keep_word(struct options *options)
+{
+    options->argv[++options->words] = options->argv[options->at++];
 }
 
 int options_next(struct options *options, const char **value)
 {
     *value = NULL;
-    if (options->at >= options->argc)
-        return OPTIONS_END;
-    const char *argument = options->argv[options->at];
-    if (strcmp(argument, "--") == 0) {
-        options->at++;
-        return OPTIONS_END;
+    bool ended = false;
+    for (; options->at < options->argc; options_keep_word(options)) {
+        const char *argument = options->argv[options->at];
+        if (ended || argument[0] != '-' || argument[1] == '\0')
+            continue;
+        if (strcmp(argument, "--") != 0)
+            return argument[1] == '-' ? options_next_long(options, argument + 2, value)
+                                      : options_next_short(options, value);
+        ended = true;
+        if (++options->at >= options->argc)
+            break;
     }
-    if (argument[0] != '-' || argument[1] == '\0')
-        return OPTIONS_END;
-    return argument[1] == '-' ? options_next_long(options, argument + 2, value)
-                              : options_next_short(options, value);
+    return OPTIONS_END;
 }
 
 const char *options_argument(struct options *options)
 {
-    return options->at < options->argc ? options->argv[options->at++] : NULL;
+    return options->words_taken < options->words ? options->argv[++options->words_taken] : NULL;
 }
 
 int options_complain(const struct options *options, const char *format, ...)

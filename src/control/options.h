@@ -23,12 +23,15 @@ struct options {
     char **argv;
     int at;
     size_t letters; /* into a group of short options such as -ab */
+    /* Arguments that are not options, moved to the front of argv: argv[1] to argv[words]. */
+    int words, words_taken;
 };
 enum { OPTIONS_END = -1, OPTIONS_HELP = -2, OPTIONS_BAD = -3 };
 
 void options_begin(struct options *options, int argc, char **argv);
-/* The next option: its row's number, with its value if it takes one. HELP and BAD have been printed; exit
- * with 0 and 2. At END, options_rest() are the other arguments. */
+/* The next option, wherever it stands among the other arguments: its row's number, with its value if it takes
+ * one. After "--" nothing is an option. HELP and BAD have been printed; exit with 0 and 2. At END,
+ * options_argument() has the other arguments. */
 int options_next(struct options *options, const char **value);
 /* Arguments that are not options, in order; NULL: no more. */
 const char *options_argument(struct options *options);

@@ -46,6 +46,39 @@ def test_usage(t):
     contains(t.run('check', '--confg', 'x').stderr, 'did you mean "--config"')
 
 
+def test_words_of_other_proxies(t):
+    """What users of nginx, HAProxy and Caddy type is answered with what does it here."""
+    for word, part in (('test', 'weir check'), ('-t', 'weir check'), ('validate', 'weir check'), ('reload', 'kill -HUP'), ('-s', 'kill -HUP'), ('stop', 'kill -TERM'), ('restart', 'systemctl restart'),
+                       ('start', 'weir run'), ('-f', 'weir run -c'), ('-v', 'weir version'), ('reverse-proxy', 'weir proxy')):
+        done = t.run(word, *(['reload'] if word == '-s' else []))
+        equal((done.returncode, done.stdout), (2, ''), word)
+        contains(done.stderr, part)
+        contains(done.stderr, f'"{word}"')
+
+
+def test_options_stand_anywhere(t):
+    good = t.file('good.yaml', GOOD)
+    done = t.run('explain', 'GET', '--from', '192.0.2.1', 'http://api.test:1/v1/x', '-c', good, '--json')
+    equal(done.returncode, 0, done.stderr)
+    equal(json.loads(done.stdout)['route'], 'api')
+    contains(t.run('explain', '-c', good, '--', 'GET', 'http://api.test:1/v1/x').stdout, 'api')
+    for arguments in (('check', 'extra', '-c', good), ('config', '-c', good, 'extra'), ('check', '-c', good, '--', '--json')):
+        done = t.run(*arguments)
+        equal(done.returncode, 2, str(arguments))
+        contains(done.stderr, 'unexpected argument')
+
+
+def test_output_that_does_not_arrive(t):
+    """A full disk is not success: every command that prints says so."""
+    good = t.file('good.yaml', GOOD)
+    for arguments in (('schema',), ('schema', '--list'), ('check', '-c', good), ('check', '--json', '-c', good), ('config', '-c', good), ('version',), ('version', '--json'), ('help',), ('run', '--help'),
+                      ('explain', '-c', good, 'GET', 'http://api.test:1/v1/x'), ('proxy', '--print', '--listen', ':1', '--to', '127.0.0.1:2')):
+        with open('/dev/full', 'wb') as full:
+            done = subprocess.run([WEIR, *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+        equal(done.returncode, 1, f'{arguments}: {done.stderr}')
+        contains(done.stderr, 'standard output could not be written: No space left on device')
+
+
 def test_check(t):
     good, bad = t.file('good.yaml', GOOD), t.file('bad.yaml', BAD)
     done = t.run('check', '-c', good)
