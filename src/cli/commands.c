@@ -42,7 +42,8 @@ static void command_print_all(FILE *to)
     fprintf(to, "\nweir COMMAND --help tells the options; weir(8) and weir.yaml(5) tell all.\n");
 }
 
-/* What users of other proxies type, and what does it here. Compared with the first word, which is no command. */
+/* What users of other proxies type, and what does it here. Compared with the first word, which is no command.
+ */
 static const struct {
     const char *word, *instead;
 } foreign_words[] = {
@@ -55,9 +56,11 @@ static const struct {
     {"adapt", "weir config -c FILE prints the whole configuration"},
     {"start", "weir run -c FILE serves in the foreground; systemctl start weir runs it as a service"},
     {"serve", "weir run -c FILE serves in the foreground"},
-    {"restart", "systemctl restart weir; a new file needs no restart: systemctl reload weir, or kill -HUP PID"},
+    {"restart",
+     "systemctl restart weir; a new file needs no restart: systemctl reload weir, or kill -HUP PID"},
     {"reload", "systemctl reload weir, or kill -HUP PID; weir check first tells what is wrong with the file"},
-    {"-s", "signals do it: kill -HUP PID reloads, kill -TERM PID drains and ends, kill -USR1 PID reopens logs"},
+    {"-s",
+     "signals do it: kill -HUP PID reloads, kill -TERM PID drains and ends, kill -USR1 PID reopens logs"},
     {"-sf", "kill -HUP PID reloads the file; no connection is lost"},
     {"-st", "kill -HUP PID reloads the file; no connection is lost"},
     {"stop", "systemctl stop weir, or kill -TERM PID: requests in progress end first"},

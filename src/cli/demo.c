@@ -15,6 +15,8 @@
 #include "cli/cli.h"
 #include "cli/demo_backends.h"
 #include "config/config.h"
+#include "config/listener_config.h"
+#include "config/pool_config.h"
 #include "control/control.h"
 #include "control/options.h"
 #include "control/signals.h"
@@ -26,7 +28,8 @@
 
 struct demo {
     char folder[256];
-    bool keep; /* the folder was given */
+    bool keep;  /* the folder was given */
+    bool found; /* and has a weir.yaml, which is the user's by now and not written again */
     uint16_t tls_port, plain_port;
     struct demo_backends *backends;
     struct config *config;
@@ -87,7 +90,12 @@ static bool demo_make_folder(struct demo *demo, const char *given, struct error 
     if (fits)
         memcpy(demo->folder, whole, strlen(whole) + 1);
     free(whole);
-    return fits || error_set(error, "cannot use the folder %s", given);
+    if (!fits)
+        return error_set(error, "cannot use the folder %s", given);
+    char path[512];
+    demo_path(demo, "weir.yaml", path);
+    demo->found = access(path, F_OK) == 0;
+    return true;
 }
 
 static void demo_write_config(const struct demo *demo, struct text *text)
@@ -146,8 +154,7 @@ static bool demo_make_files(struct demo *demo, struct error *error)
     return made;
 }
 
-/* The backends obey the same limits and timeouts as the proxy. */
-static bool demo_start_backends(struct demo *demo, struct error *error)
+static bool demo_load(struct demo *demo, struct error *error)
 {
     char path[512];
     demo_path(demo, "weir.yaml", path);
@@ -160,23 +167,71 @@ static bool demo_start_backends(struct demo *demo, struct error *error)
         text_free(&why);
     }
     schema_report_free(report);
-    return demo->config != NULL && demo_backends_start(demo->backends, demo->config, error);
+    return demo->config != NULL;
+}
+
+/* Of "127.0.0.1:8443"; 0: it has none. */
+static uint16_t demo_port_of(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    uint64_t port;
+    return colon != NULL && text_to_number(span_of(colon + 1), UINT16_MAX, &port) ? (uint16_t)port : 0;
+}
+
+/* Where a file of the demo's own has the backend of that name; 0: nowhere. */
+static uint16_t demo_find_backend(const struct config *config, const char *name)
+{
+    for (size_t i = 0; i < config->pools_count; i++)
+        for (size_t j = 0; j < config->pools[i].servers_count; j++)
+            if (strcmp(config->pools[i].servers[j].name, name) == 0)
+                return demo_port_of(config->pools[i].servers[j].address);
+    return 0;
+}
+
+/* The file that an earlier demo wrote, and the user may have edited: backends where it has them. */
+static bool demo_use_found(struct demo *demo, struct error *error)
+{
+    uint16_t ports[DEMO_BACKENDS];
+    if (!demo_load(demo, error))
+        return false;
+    for (size_t i = 0; i < DEMO_BACKENDS; i++)
+        ports[i] = demo_find_backend(demo->config, demo_backend_names[i]);
+    for (size_t i = 0; i < demo->config->listeners_count; i++) {
+        const struct listener_config *listener = &demo->config->listeners[i];
+        uint16_t *port = listener->tls != NULL ? &demo->tls_port : &demo->plain_port;
+        *port = *port != 0 ? *port : demo_port_of(listener->address);
+    }
+    demo->backends = demo_backends_new(ports, error);
+    return demo->backends != NULL;
+}
+
+static bool demo_make(struct demo *demo, uint16_t port, struct error *error)
+{
+    static const uint16_t any[DEMO_BACKENDS];
+    demo->backends = demo_backends_new(any, error);
+    return demo->backends != NULL && demo_choose_ports(demo, port, error) && demo_make_files(demo, error) &&
+           demo_load(demo, error);
 }
 
 static void demo_print(void *argument)
 {
     const struct demo *demo = argument;
-    printf(
-        "weir serves %s/weir.yaml. Try:\n\n"
-        "  curl --cacert %s/cert.pem https://localhost:%u/            each backend in turn\n"
-        "  curl --cacert %s/cert.pem https://localhost:%u/hello       answered by weir itself\n"
-        "  curl --cacert %s/cert.pem -H 'X-Canary: 1' https://localhost:%u/   always %s\n"
-        "  curl --cacert %s/cert.pem -i 'https://localhost:%u/limited?[1-5]'  the last are refused: 2 a second\n"
-        "  curl -i http://localhost:%u/                               sent to https\n\n"
-        "Edit the file and `kill -HUP %d`: it is reloaded. Ctrl-C ends%s. The access log follows.\n\n",
-        demo->folder, demo->folder, demo->tls_port, demo->folder, demo->tls_port, demo->folder,
-        demo->tls_port, demo_backend_names[DEMO_BACKENDS - 1], demo->folder, demo->tls_port, demo->plain_port,
-        (int)getpid(), demo->keep ? "" : " and removes the folder");
+    printf("weir serves %s/weir.yaml%s.", demo->folder, demo->found ? " as it was found" : "");
+    if (demo->tls_port != 0)
+        printf(
+            " Try:\n\n"
+            "  curl --cacert %s/cert.pem https://localhost:%u/            each backend in turn\n"
+            "  curl --cacert %s/cert.pem https://localhost:%u/hello       answered by weir itself\n"
+            "  curl --cacert %s/cert.pem -H 'X-Canary: 1' https://localhost:%u/   always %s\n"
+            "  curl --cacert %s/cert.pem -i 'https://localhost:%u/limited?[1-5]'  the last are refused: 2 a "
+            "second",
+            demo->folder, demo->tls_port, demo->folder, demo->tls_port, demo->folder, demo->tls_port,
+            demo_backend_names[DEMO_BACKENDS - 1], demo->folder, demo->tls_port);
+    if (demo->plain_port != 0)
+        printf("\n  curl -i http://localhost:%u/                               sent to https",
+               demo->plain_port);
+    printf("\n\nEdit the file and `kill -HUP %d`: it is reloaded. Ctrl-C ends%s. The access log follows.\n\n",
+           (int)getpid(), demo->keep ? "" : " and removes the folder");
     fflush(stdout);
 }
 
@@ -207,10 +262,13 @@ static int demo_run(uint16_t port, const char *folder)
     struct demo demo = {.folder = ""};
     struct error error;
     signals_block(); /* before the backends' thread is made */
-    demo.backends = demo_backends_new(&error);
-    bool made = demo.backends != NULL && demo_choose_ports(&demo, port, &error) &&
-                demo_make_folder(&demo, folder, &error) && demo_make_files(&demo, &error) &&
-                demo_start_backends(&demo, &error);
+    bool made = demo_make_folder(&demo, folder, &error);
+    if (made && port != 0 && demo.found)
+        made = error_set(
+            &error, "%s/weir.yaml is there and says its own ports; leave --port out, or give another folder",
+            demo.folder);
+    made = made && (demo.found ? demo_use_found(&demo, &error) : demo_make(&demo, port, &error)) &&
+           demo_backends_start(demo.backends, demo.config, &error);
     if (!made)
         fprintf(stderr, "weir demo: %s\n", error.text);
     int code = made ? demo_serve(&demo) : EXIT_FAILED;
@@ -224,7 +282,9 @@ int cli_demo(int argc, char **argv)
     static const struct option_row rows[] = {
         [PORT] = {"port", 'p', "N",
                   "https on this port and http on the one after it (default 8443, or any if it is taken)"},
-        [FOLDER] = {"dir", 'd', "DIR", "write certificate and configuration there, and keep them"},
+        [FOLDER] =
+            {"dir", 'd', "DIR",
+             "write certificate and configuration there, and keep them; a weir.yaml that is there is served as it is"},
         {NULL, 0, NULL, NULL},
     };
     struct options options = {

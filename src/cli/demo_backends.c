@@ -295,11 +295,12 @@ static void *demo_thread(void *argument)
     return NULL;
 }
 
-static bool demo_listen(struct demo_backend *server, struct error *error)
+static bool demo_listen(struct demo_backend *server, uint16_t port, struct error *error)
 {
     struct address address = {.length = sizeof address.socket};
     if (!address_parse(&address, "127.0.0.1:0", error))
         return false;
+    address.socket.v4.sin_port = htons(port);
     server->descriptor = socket_listen(&address, 128, 0, error);
     if (server->descriptor < 0)
         return false;
@@ -310,7 +311,7 @@ static bool demo_listen(struct demo_backend *server, struct error *error)
     return true;
 }
 
-struct demo_backends *demo_backends_new(struct error *error)
+struct demo_backends *demo_backends_new(const uint16_t ports[DEMO_BACKENDS], struct error *error)
 {
     struct demo_backends *backends = xcalloc(1, sizeof *backends);
     list_init(&backends->connections);
@@ -318,7 +319,7 @@ struct demo_backends *demo_backends_new(struct error *error)
         backends->servers[i] =
             (struct demo_backend){.backends = backends, .name = demo_backend_names[i], .descriptor = -1};
     for (unsigned i = 0; i < DEMO_BACKENDS; i++) {
-        if (demo_listen(&backends->servers[i], error))
+        if (demo_listen(&backends->servers[i], ports[i], error))
             continue;
         demo_backends_free(backends);
         return NULL;

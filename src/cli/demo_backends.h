@@ -15,8 +15,8 @@ struct config;
 
 extern const char *const demo_backend_names[DEMO_BACKENDS];
 
-/* Opens their sockets, on free ports. */
-struct demo_backends *demo_backends_new(struct error *error) MUST_CHECK;
+/* Opens their sockets, on these ports; 0: one that is free. */
+struct demo_backends *demo_backends_new(const uint16_t ports[DEMO_BACKENDS], struct error *error) MUST_CHECK;
 uint16_t demo_backends_port(const struct demo_backends *backends, unsigned number);
 /* Starts to answer; the limits and timeouts are the configuration's, which must outlive it. */
 bool demo_backends_start(struct demo_backends *backends, const struct config *config,

@@ -281,6 +281,28 @@ def test_demo(t):
     ok(not os.path.exists(f'{t.work}/{folder}'), 'the folder is left behind')
 
 
+def test_demo_keeps_an_edited_file(t):
+    """A folder of an earlier demo is served as the user left it, with backends where its file has them."""
+    port, folder = t.port(), t.work + '/kept'
+    t.port()
+    weir = t.weir(None, command=[WEIR, 'demo', '--port', str(port), '--dir', folder])
+    eventually(lambda: 'Ctrl-C ends' in open(weir.out).read())
+    weir.stop(signal.SIGINT)
+    edited = open(folder + '/weir.yaml').read().replace('hello, ', 'edited, ') + '# mine\n'
+    open(folder + '/weir.yaml', 'w').write(edited)
+    done = t.run('demo', '--dir', folder, '--port', str(port))
+    equal(done.returncode, 1)
+    contains(done.stderr, 'leave --port out')
+    weir = t.weir(None, command=[WEIR, 'demo', '--dir', folder])
+    eventually(lambda: 'Ctrl-C ends' in open(weir.out).read())
+    equal(open(folder + '/weir.yaml').read(), edited)
+    for path, wanted in (('hello', 'edited, '), ('', '')):
+        done = subprocess.run(['curl', '-s', '--cacert', folder + '/cert.pem', '--fail', f'https://localhost:{port}/{path}'], capture_output=True, timeout=20)
+        equal(done.returncode, 0, path)
+        contains(done.stdout.decode(), wanted)
+    contains(open(weir.out).read(), 'as it was found')
+
+
 def test_user(t):
     if os.getuid() != 0:
         raise Skipped('not root')
