@@ -266,6 +266,38 @@ def test_proxy(t):
     equal(t.run('check', '-c', '-', stdin=printed.stdout).returncode, 0)
 
 
+def test_proxy_to(t):
+    """What users write after --to and --listen: ports, names, URLs; and what cannot be meant."""
+    for arguments, parts in ((('--to', '3000'), ('address: ":8080"', '"127.0.0.1:3000"')),
+                             (('--to', ':3000', '--listen', '81'), ('address: ":81"', '"127.0.0.1:3000"')),
+                             (('--to', 'localhost:3000', '--listen', 'localhost:81'), ('address: "127.0.0.1:81"', '"localhost:3000"')),
+                             (('--to', 'http://a.test', '--to', 'http://[::1]:81/'), ('"a.test:80"', '"[::1]:81"')),
+                             (('--to', 'HTTPS://a.test/'), ('"a.test:443"', 'verify: true', 'host: "a.test"')),
+                             (('--to', 'https://a.test:8443', '--insecure'), ('"a.test:8443"', 'verify: false', 'host: "a.test:8443"')),
+                             (('--to', 'https://a.test', '--host', 'b.test'), ('host: "b.test"',))):
+        done = t.run('proxy', *arguments, '--print')
+        equal(done.returncode, 0, done.stderr)
+        for part in parts:
+            contains(done.stdout, part)
+        equal(t.run('check', '--file-only', '-c', '-', stdin=done.stdout).returncode, 0, done.stdout)
+    ok('rewrite' not in t.run('proxy', '--to', 'https://a.test', '--to', 'https://b.test', '--print').stdout, 'one of two names')
+    for arguments, part in ((('--to', '70000'), 'a port is 1 to 65535'), (('--to', '0'), 'a port is'), (('--to', 'a.test'), 'a.test:80'), (('--to', 'http://a.test/x'), 'a path'),
+                            (('--to', 'https://u@a.test'), 'a URL is'), (('--to', 'http://a:x'), 'a URL is'), (('--to', 'http://a', '--to', 'https://b'), 'mixed'), (('--to', '1', '--insecure'), '--insecure'),
+                            (('--to', '1', '--listen', 'a.test:1'), 'a.test'), (('--to', '1', '2'), 'given with --to')):
+        done = t.run('proxy', *arguments, '--print')
+        equal((done.returncode, done.stdout), (2, ''), str(arguments))
+        contains(done.stderr, part)
+
+
+def test_proxy_to_https(t):
+    """The certificate is verified against the name of the URL, unless --insecure is said."""
+    origin = t.origin(tls=t.tls_server())
+    for more, status in (((), 502), (('--insecure',), 200)):
+        port = t.port()
+        t.weir(None, command=[WEIR, 'proxy', '--listen', str(port), '--to', f'https://localhost:{origin.port}', *more])
+        equal(t.client(port).get().status, status, str(more))
+
+
 def test_demo(t):
     port = t.port()
     t.port()
