@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/compare.h"
 #include "cli/report.h"
 #include "config/config.h"
 #include "config/listener_config.h"
@@ -15,9 +16,18 @@
 #include "schema/schema_report.h"
 #include "tls/tls.h"
 
-enum { ROW_CONFIG, ROW_JSON, ROW_QUIET };
+enum { ROW_CONFIG, ROW_FILE_ONLY, ROW_HERE, ROW_AGAINST, ROW_STRICT, ROW_FORMAT, ROW_JSON, ROW_QUIET };
+static const char *const format_names[] = {"text", "json", "github", "sarif"};
+enum check_format { FORMAT_TEXT, FORMAT_JSON, FORMAT_GITHUB, FORMAT_SARIF };
 
-static void check_print_json(struct schema_report *report, uint64_t keys_size)
+struct check_wish {
+    const char *path, *against; /* against NULL: beside nothing */
+    enum check_format format;
+    bool file_only, here, strict, quiet;
+};
+
+static void check_print_json(struct schema_report *report, const struct config *before,
+                             const struct config *after)
 {
     struct text text = text_growing();
     struct json json;
@@ -28,9 +38,13 @@ static void check_print_json(struct schema_report *report, uint64_t keys_size)
     json_key(&json, "warnings");
     json_number(&json, (int64_t)schema_report_warnings(report));
     json_key(&json, "limits_keys_bytes");
-    json_number(&json, (int64_t)keys_size);
+    json_number(&json, after != NULL ? (int64_t)config_keys_size(after) : 0);
     json_key(&json, "messages");
     schema_report_json(report, &json);
+    if (before != NULL && after != NULL) {
+        json_key(&json, "changes");
+        compare_json(before, after, &json);
+    }
     json_end_object(&json);
     printf("%s\n", text.at);
     text_free(&text);
@@ -81,29 +95,121 @@ static void check_certificates(const struct config *config, struct schema_report
     tls_tickets_free(tickets);
 }
 
-static int check_file(const char *path, bool as_json, bool quiet)
+/* What run would do on this machine besides. */
+static void check_here(const struct config *config, struct schema_report *report)
+{
+    (void)config;
+    (void)report;
+}
+
+static const char *plural(size_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+/* An error of the older file is told and is no error of the one that is checked. */
+static struct config *check_older(const char *path)
 {
     struct schema_report *report = schema_report_new();
+    bool text_only = config_text_only;
+    config_text_only = true; /* what it names may be gone already */
     struct config *config = config_load(path, report);
-    if (config != NULL)
-        check_certificates(config, report);
-    bool good = config != NULL && schema_report_errors(report) == 0;
-    if (as_json)
-        check_print_json(report, config != NULL ? config_keys_size(config) : 0);
-    else
+    config_text_only = text_only;
+    if (config == NULL) {
+        fprintf(stderr, "weir check: %s cannot be compared with:\n", path);
         report_print(report, stderr);
-    if (good && !as_json && !quiet)
+    }
+    schema_report_free(report);
+    return config;
+}
+
+static void check_tell(const struct check_wish *wish, struct schema_report *report,
+                       const struct config *before, const struct config *config, bool good)
+{
+    switch (wish->format) {
+    case FORMAT_JSON:
+        check_print_json(report, before, config);
+        return;
+    case FORMAT_GITHUB:
+        report_print_github(report, stdout);
+        return;
+    case FORMAT_SARIF:
+        report_print_sarif(report, stdout);
+        return;
+    case FORMAT_TEXT:
+        break;
+    }
+    report_print(report, stderr);
+    if (good && !wish->quiet)
         printf("%s is good: %zu listener%s, %zu route%s, %zu pool%s\n",
-               strcmp(path, "-") == 0 ? "standard input" : path, config->listeners_count,
-               config->listeners_count == 1 ? "" : "s", config->routes_count,
-               config->routes_count == 1 ? "" : "s", config->pools_count,
-               config->pools_count == 1 ? "" : "s");
-    if (good && !as_json && !quiet && config_keys_size(config) != 0)
+               strcmp(wish->path, "-") == 0 ? "standard input" : wish->path, config->listeners_count,
+               plural(config->listeners_count), config->routes_count, plural(config->routes_count),
+               config->pools_count, plural(config->pools_count));
+    if (good && !wish->quiet && config_keys_size(config) != 0)
         printf("keys of rate_limits and in_flight: up to %llu KiB of memory, as they come\n",
                (unsigned long long)(config_keys_size(config) >> 10));
+    if (before != NULL && config != NULL)
+        compare_print(before, config, stdout);
+}
+
+static int check_file(const struct check_wish *wish)
+{
+    struct config *before = wish->against != NULL ? check_older(wish->against) : NULL;
+    if (wish->against != NULL && before == NULL)
+        return EXIT_FAILED;
+    struct schema_report *report = schema_report_new();
+    config_text_only = wish->file_only;
+    struct config *config = config_load(wish->path, report);
+    if (config != NULL && !wish->file_only)
+        check_certificates(config, report);
+    if (config != NULL && wish->here)
+        check_here(config, report);
+    if (wish->strict)
+        schema_report_strict(report);
+    bool good = config != NULL && schema_report_errors(report) == 0;
+    check_tell(wish, report, before, config, good);
     config_free(config);
+    config_free(before);
     schema_report_free(report);
     return good ? EXIT_OK : EXIT_FAILED;
+}
+
+static int check_format_of(const struct options *options, const char *value, enum check_format *format)
+{
+    const char *names[COUNT_OF(format_names) + 1] = {NULL};
+    for (size_t i = 0; i < COUNT_OF(format_names); i++) {
+        names[i] = format_names[i];
+        if (strcmp(value, format_names[i]) == 0) {
+            *format = (enum check_format)i;
+            return ROW_FORMAT;
+        }
+    }
+    const char *nearest = options_nearest(span_of(value), names);
+    return options_complain(options, "--format %s: one of text, json, github and sarif is wanted%s%s%s",
+                            value, nearest != NULL ? "; did you mean \"" : "", nearest != NULL ? nearest : "",
+                            nearest != NULL ? "\"?" : "");
+}
+
+/* The next option into `wish`; OPTIONS_END and so on as options_next(). */
+static int check_option(struct options *options, struct check_wish *wish)
+{
+    const char *value;
+    bool *flags[] = {[ROW_FILE_ONLY] = &wish->file_only,
+                     [ROW_HERE] = &wish->here,
+                     [ROW_STRICT] = &wish->strict,
+                     [ROW_QUIET] = &wish->quiet};
+    int row = options_next(options, &value);
+    if (row == ROW_CONFIG)
+        wish->path = value;
+    else if (row == ROW_AGAINST)
+        wish->against = value;
+    else if (row == ROW_FORMAT)
+        row = check_format_of(options, value, &wish->format);
+    else if (row == ROW_JSON)
+        wish->format = FORMAT_JSON;
+    else if (row >= 0)
+        *flags[row] = true;
+    return row;
 }
 
 int cli_check(int argc, char **argv)
@@ -111,30 +217,34 @@ int cli_check(int argc, char **argv)
     static const struct option_row rows[] = {
         [ROW_CONFIG] = {"config", 'c', "FILE",
                         "the configuration (default /etc/weir/weir.yaml; -: standard input)"},
-        [ROW_JSON] = {"json", 'j', NULL, "for programs"},
+        [ROW_FILE_ONLY] = {"file-only", 0, NULL, "judge the text alone: nothing that it names is opened"},
+        [ROW_HERE] = {"here", 0, NULL, "also resolve names and try user, folders and ports as run will"},
+        [ROW_AGAINST] = {"against", 'a', "OLD", "tell what would change beside that file, and what it costs"},
+        [ROW_STRICT] = {"strict", 's', NULL, "warnings are errors"},
+        [ROW_FORMAT] = {"format", 'f', "FORMAT", "text, json, github or sarif"},
+        [ROW_JSON] = {"json", 'j', NULL, "the same as --format json"},
         [ROW_QUIET] = {"quiet", 'q', NULL, "problems only"},
         {NULL, 0, NULL, NULL},
     };
     struct options options = {
         .command = "check",
-        .arguments = "[-c FILE] [--json] [--quiet]",
+        .arguments =
+            "[-c FILE] [--file-only | --here] [--against OLD] [--strict] [--format FORMAT] [--quiet]",
         .summary = "Reads and validates the file and tells every problem, not just the first.",
         .rows = rows,
         .notes = "exit codes: 0 the file is good, 1 it has errors, 2 wrong usage",
     };
-    const char *value, *path = "/etc/weir/weir.yaml";
-    bool as_json = false, quiet = false;
+    struct check_wish wish = {.path = "/etc/weir/weir.yaml"};
+    const char *value;
     int row;
     options_begin(&options, argc, argv);
-    while ((row = options_next(&options, &value)) >= 0) {
-        if (row == ROW_CONFIG)
-            path = value;
-        as_json = as_json || row == ROW_JSON;
-        quiet = quiet || row == ROW_QUIET;
-    }
+    while ((row = check_option(&options, &wish)) >= 0)
+        continue;
     if (row == OPTIONS_END && (value = options_argument(&options)) != NULL)
         row = options_complain(&options, "unexpected argument \"%s\"; a file is given with -c", value);
+    if (row == OPTIONS_END && wish.file_only && wish.here)
+        row = options_complain(&options, "--file-only opens nothing and --here everything; give one of them");
     if (row != OPTIONS_END)
         return row == OPTIONS_HELP ? EXIT_OK : EXIT_USAGE;
-    return check_file(path, as_json, quiet);
+    return check_file(&wish);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/text.h"
 #include "schema/schema_report.h"
 
@@ -22,6 +23,146 @@ void report_print(struct schema_report *report, FILE *to)
     struct text text = text_growing();
     schema_report_print(report, &text, wants_colour(to));
     schema_report_sum(report, &text);
+    (void)fprintf(to, "%s\n", text.at);
+    text_free(&text);
+}
+
+/* ---- github ---- */
+
+/* Of a workflow command's text: what would end the line or a property is escaped. */
+static void github_escape(struct text *to, const char *value, bool property)
+{
+    for (; *value != '\0'; value++)
+        if (*value == '%' || *value == '\n' || *value == '\r' ||
+            (property && (*value == ':' || *value == ',')))
+            text_print(to, "%%%02X", (unsigned char)*value);
+        else
+            text_char(to, *value);
+}
+
+static void github_message(void *owner, const struct schema_message *message)
+{
+    static const char *const levels[] = {
+        [SCHEMA_ERROR] = "error", [SCHEMA_WARNING] = "warning", [SCHEMA_NOTE] = "notice"};
+    struct text *text = owner;
+    text_print(text, "::%s", levels[message->severity]);
+    if (message->file != NULL) {
+        text_add(text, SPAN(" file="));
+        github_escape(text, message->file, true);
+        if (message->line != 0)
+            text_print(text, ",line=%u,col=%u", message->line, message->column);
+    }
+    text_add(text, SPAN("::"));
+    github_escape(text, message->text, false);
+    text_char(text, '\n');
+}
+
+void report_print_github(struct schema_report *report, FILE *to)
+{
+    struct text text = text_growing();
+    schema_report_each(report, github_message, &text);
+    (void)fputs(text.at, to);
+    text_free(&text);
+}
+
+/* ---- SARIF ---- */
+
+static void sarif_text(struct json *json, const char *key, const char *text)
+{
+    json_key(json, key);
+    json_object(json);
+    json_key(json, "text");
+    json_string(json, span_of(text));
+    json_end_object(json);
+}
+
+static void sarif_place(struct json *json, const struct schema_message *message)
+{
+    json_object(json);
+    json_key(json, "physicalLocation");
+    json_object(json);
+    json_key(json, "artifactLocation");
+    json_object(json);
+    json_key(json, "uri");
+    json_string(json, span_of(message->file));
+    json_end_object(json);
+    if (message->line != 0) {
+        json_key(json, "region");
+        json_object(json);
+        json_key(json, "startLine");
+        json_number(json, message->line);
+        json_key(json, "startColumn");
+        json_number(json, message->column);
+        json_end_object(json);
+    }
+    json_end_object(json);
+    json_end_object(json);
+}
+
+static void sarif_message(void *owner, const struct schema_message *message)
+{
+    static const char *const levels[] = {
+        [SCHEMA_ERROR] = "error", [SCHEMA_WARNING] = "warning", [SCHEMA_NOTE] = "note"};
+    struct json *json = owner;
+    json_object(json);
+    json_key(json, "ruleId");
+    json_string(json, SPAN("weir-check"));
+    json_key(json, "level");
+    json_string(json, span_of(levels[message->severity]));
+    sarif_text(json, "message", message->text);
+    json_key(json, "locations");
+    json_array(json);
+    if (message->file != NULL)
+        sarif_place(json, message);
+    json_end_array(json);
+    json_end_object(json);
+}
+
+static void sarif_tool(struct json *json)
+{
+    json_key(json, "tool");
+    json_object(json);
+    json_key(json, "driver");
+    json_object(json);
+    json_key(json, "name");
+    json_string(json, SPAN("weir check"));
+    json_key(json, "version");
+    json_string(json, SPAN(PACKAGE_VERSION));
+    json_key(json, "rules");
+    json_array(json);
+    json_object(json);
+    json_key(json, "id");
+    json_string(json, SPAN("weir-check"));
+    sarif_text(json, "shortDescription", "What is wrong with a configuration of weir");
+    json_end_object(json);
+    json_end_array(json);
+    json_end_object(json);
+    json_end_object(json);
+}
+
+void report_print_sarif(struct schema_report *report, FILE *to)
+{
+    struct text text = text_growing();
+    struct json json;
+    json_begin(&json, &text);
+    json_object(&json);
+    json_key(&json, "$schema");
+    json_string(&json, SPAN("https://json.schemastore.org/sarif-2.1.0.json"));
+    json_key(&json, "version");
+    json_string(&json, SPAN("2.1.0"));
+    json_key(&json, "runs");
+    json_array(&json);
+    json_object(&json);
+    sarif_tool(&json);
+    json_key(&json, "columnKind");
+    json_string(&json, SPAN("unicodeCodePoints"));
+    json_key(&json, "results");
+    json_array(&json);
+    schema_report_each(report, sarif_message, &json);
+    json_end_array(&json);
+    json_end_object(&json);
+    json_end_array(&json);
+    json_end_object(&json);
     (void)fprintf(to, "%s\n", text.at);
     text_free(&text);
 }

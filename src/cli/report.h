@@ -10,5 +10,9 @@ struct schema_report;
 /* All problems and, when there are any, the line that sums them up; coloured on a terminal unless NO_COLOR is
  * set. */
 void report_print(struct schema_report *report, FILE *to);
+/* Annotations of GitHub's workflow commands, one line each. */
+void report_print_github(struct schema_report *report, FILE *to);
+/* SARIF 2.1.0 (OASIS), which code hosts and editors read. */
+void report_print_sarif(struct schema_report *report, FILE *to);
 
 #endif

@@ -104,6 +104,9 @@ struct config_hooks {
     bool (*certificate)(const struct certificate_config *certificate, struct error *error);
 };
 extern struct config_hooks config_hooks;
+/* True: the text alone is judged, and files that it names are not looked at: they are on another machine.
+ * Those of `include` are part of the text. Set before a load. */
+extern bool config_text_only;
 extern const struct schema config_schema; /* the root: for dumps, JSON Schema and the list of keys */
 /*
  * Reads, validates and cross-checks the file ("-": standard input). All problems go to `report` (schema

@@ -37,7 +37,7 @@ static void *check_get(const struct check *check, size_t size)
 void file_check(const char *const *field, const struct schema_document *document,
                 struct schema_report *report)
 {
-    if (*field == NULL)
+    if (*field == NULL || config_text_only)
         return;
     int file = open(*field, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)

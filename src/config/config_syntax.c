@@ -9,6 +9,7 @@
 #include "config/config_schema.h"
 
 struct config_hooks config_hooks;
+bool config_text_only;
 
 static bool is_alphanumeric(char c)
 {

@@ -126,7 +126,8 @@ static void respond_check(const struct routes *routes, const struct respond_conf
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file),
                           "body and file exclude each other");
     file_check(&respond->file, routes->document, routes->report);
-    if (stat(respond->file, &status) == 0 && (!S_ISREG(status.st_mode) || status.st_size > BODY_FILE_MOST))
+    if (!config_text_only && stat(respond->file, &status) == 0 &&
+        (!S_ISREG(status.st_mode) || status.st_size > BODY_FILE_MOST))
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file),
                           "%s is not a file of at most 1 MiB", respond->file);
 }

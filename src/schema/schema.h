@@ -220,6 +220,22 @@ bool schema_is_broken(const struct schema_document *document, const void *sectio
 
 /* The struct as YAML that reads back to the same. */
 void schema_dump(const struct schema *root, const void *section, struct text *to);
+/* One key of it; nothing where it is not set. */
+void schema_dump_key(const struct schema_key *key, const void *section, struct text *to);
+/* A key whose value differs, or an item that only one of two lists has. */
+struct schema_difference {
+    const char *path; /* "pools[app].health.interval" */
+    bool is_item;     /* then the texts are its name, one of them NULL */
+    const char *before, *after;
+};
+/*
+ * Tells what differs between two structs of `schema`, in the order of the keys. Items of lists are matched by
+ * the name that `name` writes (false: it leaves that to the schema; NULL: to all schemas), those of one name
+ * in their order. Secrets are compared but not told.
+ */
+void schema_compare(const struct schema *schema, const void *before, const void *after,
+                    bool (*name)(const struct schema *schema, const void *item, struct text *to),
+                    void (*tell)(void *owner, const struct schema_difference *difference), void *owner);
 /* JSON Schema (draft 2020-12). */
 void schema_export_json(const struct schema *root, const char *title, struct text *to);
 /* One line a key: path, type, default, range, prose, with tabs between. */

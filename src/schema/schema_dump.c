@@ -208,3 +208,8 @@ void schema_dump(const struct schema *root, const void *section, struct text *to
 {
     section_dump(root, section, to, 0);
 }
+
+void schema_dump_key(const struct schema_key *key, const void *section, struct text *to)
+{
+    key_dump(key, section, to, 0);
+}

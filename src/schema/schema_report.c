@@ -327,27 +327,51 @@ void schema_report_sum(const struct schema_report *report, struct text *to)
         text_print(to, ", %zu warning%s", report->warnings, report->warnings == 1 ? "" : "s");
 }
 
-void schema_report_json(struct schema_report *report, struct json *json)
+void schema_report_each(struct schema_report *report,
+                        void (*tell)(void *owner, const struct schema_message *message), void *owner)
 {
     report_sort(report);
-    json_array(json);
     for (size_t i = 0; i < report->count; i++) {
         const struct message *message = &report->messages[i];
-        json_object(json);
-        json_key(json, "severity");
-        json_string(json, span_of(severity_names[message->severity]));
-        if (message->place != NULL) {
-            json_key(json, "file");
-            json_string(json, span_of(message->file));
-            json_key(json, "line");
-            json_number(json, message->shown_line);
-            json_key(json, "column");
-            json_number(json, message->shown_column);
-        }
-        json_key(json, "message");
-        json_string(json, span_of(message->sentence));
-        json_end_object(json);
+        bool placed = message->place != NULL;
+        tell(owner, &(struct schema_message){message->severity, placed ? message->file : NULL,
+                                             placed ? message->shown_line : 0,
+                                             placed ? message->shown_column : 0, message->sentence});
     }
+}
+
+void schema_report_strict(struct schema_report *report)
+{
+    for (size_t i = 0; i < report->count; i++)
+        if (report->messages[i].severity == SCHEMA_WARNING)
+            report->messages[i].severity = SCHEMA_ERROR;
+    report->errors += report->warnings;
+    report->warnings = 0;
+}
+
+static void message_json(void *owner, const struct schema_message *message)
+{
+    struct json *json = owner;
+    json_object(json);
+    json_key(json, "severity");
+    json_string(json, span_of(severity_names[message->severity]));
+    if (message->file != NULL) {
+        json_key(json, "file");
+        json_string(json, span_of(message->file));
+        json_key(json, "line");
+        json_number(json, message->line);
+        json_key(json, "column");
+        json_number(json, message->column);
+    }
+    json_key(json, "message");
+    json_string(json, span_of(message->text));
+    json_end_object(json);
+}
+
+void schema_report_json(struct schema_report *report, struct json *json)
+{
+    json_array(json);
+    schema_report_each(report, message_json, json);
     json_end_array(json);
 }
 

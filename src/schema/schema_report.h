@@ -47,6 +47,19 @@ size_t schema_report_warnings(const struct schema_report *report);
 void schema_report_print(struct schema_report *report, struct text *to, bool colour);
 /* The last line without its end: "2 errors, 1 warning"; "no errors". */
 void schema_report_sum(const struct schema_report *report, struct text *to);
+/* One message as programs want it; `file` NULL: it has no place, `line` 0: it is about the file as a whole.
+ */
+struct schema_message {
+    enum schema_severity severity;
+    const char *file;
+    uint32_t line, column; /* from 1, in characters */
+    const char *text;
+};
+/* All messages in the order of the file, a note behind the message it belongs to. */
+void schema_report_each(struct schema_report *report,
+                        void (*tell)(void *owner, const struct schema_message *message), void *owner);
+/* From now on warnings are errors, and those that were added are. */
+void schema_report_strict(struct schema_report *report);
 /* An array of { severity, file, line, column, message }. */
 void schema_report_json(struct schema_report *report, struct json *json);
 /* The first error in one line, `file:line:column: sentence`, for a log; empty when there is none. */

@@ -114,6 +114,79 @@ pools: {{ p: {{ servers: ["127.0.0.1:1"], tls: {{ ca: {} }} }} }}
     equal(json.loads(t.run('check', '--json', '-c', t.work + '/w.yaml').stdout)['errors'], 3)
 
 
+def test_check_file_only(t):
+    """For review in CI: nothing that the file names is opened."""
+    text = '''listeners: [ { address: ":1", tls: { certificates: [{ cert: none.crt, key: none.key }], client_auth: required, client_ca: none.ca } } ]
+routes: [ { match: { path: /a }, respond: { file: none.html } }, { pool: p } ]
+pools: { p: { servers: ["127.0.0.1:1"], tls: { ca: none.ca }, sticky: { secret_file: none.secret } } }
+'''
+    path = t.file('named.yaml', text)
+    done = t.run('check', '-c', path)
+    equal(done.returncode, 1)
+    contains(done.stderr, 'none.crt')
+    done = t.run('check', '--file-only', '-c', path)
+    equal(done.returncode, 0, done.stderr)
+    equal(t.run('check', '--file-only', '-c', t.file('bad.yaml', BAD)).returncode, 1)
+    done = t.run('check', '--file-only', '--here', '-c', path)
+    equal(done.returncode, 2)
+    contains(done.stderr, 'give one of them')
+
+
+def test_check_formats(t):
+    """Errors for programs: JSON, annotations of GitHub, SARIF; strict makes errors of warnings."""
+    warned = t.file('warned.yaml', GOOD.replace('pools: {', 'pools: { unused: { servers: ["10.0.0.9:80"] },'))
+    bad = t.file('bad.yaml', BAD)
+    equal(t.run('check', '-c', warned).returncode, 0)
+    done = t.run('check', '-c', warned, '--strict')
+    equal(done.returncode, 1)
+    contains(done.stderr, 'error: no route uses pool "unused"')
+    lines = t.run('check', '-c', bad, '--format', 'github').stdout.splitlines()
+    equal(len(lines), 3)
+    ok(all(line.startswith(f'::error file={bad},line=') for line in lines), lines)
+    equal(len(json.loads(t.run('check', '-c', bad, '--format', 'json').stdout)['messages']), 3)
+    sarif = json.loads(t.run('check', '-c', bad, '--format=sarif').stdout)
+    equal((sarif['version'], len(sarif['runs'])), ('2.1.0', 1))
+    results = sarif['runs'][0]['results']
+    equal([r['level'] for r in results], ['error'] * 3)
+    equal(results[0]['locations'][0]['physicalLocation']['region']['startLine'], 2)
+    ok(all(r['ruleId'] in [rule['id'] for rule in sarif['runs'][0]['tool']['driver']['rules']] for r in results))
+    done = t.run('check', '-c', bad, '--format', 'saref')
+    equal(done.returncode, 2)
+    contains(done.stderr, 'did you mean "sarif"')
+
+
+def test_check_against(t):
+    """What a new file would change, item by item, with what it costs; secrets are told to differ and not shown."""
+    old = '''listeners: [ ":8080", { address: ":8081", mode: "0660" } ]
+rate_limits: { few: { rate: 1/s } }
+routes:
+  - { match: { path: /x/ }, rate_limit: few, pool: app }
+  - { name: b, match: { path: /y/ }, pool: app }
+  - { name: gone, pool: app }
+pools: { app: { servers: ["10.0.0.1:1", "10.0.0.2:1"], sticky: { secrets: [an-older-secret-of-length] } } }
+'''
+    new = (old.replace(':8081', ':8082').replace('1/s', '2/s').replace('10.0.0.2:1', '10.0.0.3:1').replace('an-older', 'a-newer')
+           .replace('name: gone', 'name: come, timeout: 5s') + 'workers: 3\n')
+    lines = new.splitlines(True)
+    lines[3], lines[4] = lines[4], lines[3]
+    old, new = t.file('old.yaml', old), t.file('new.yaml', ''.join(lines))
+    done = t.run('check', '-c', new, '--against', old)
+    equal(done.returncode, 0, done.stderr)
+    for part in ('- listeners[:8081]', 'drained', '+ listeners[:8082]', '~ rate_limits[few].rate: 1/s -> 2/s\n    its counts begin anew', '- pools[app].servers[10.0.0.2:1]', '+ pools[app].servers[10.0.0.3:1]',
+                 '~ pools[app].sticky.secrets\n    cookies', '- routes[gone]', '+ routes[come]', '~ workers: auto -> 3\n    takes a restart', '~ routes: a route with path: [/x/] now stands behind b',
+                 '3 added, 3 removed, 4 changed'):
+        contains(done.stdout, part)
+    for part in ('secret-of-length', 'route 1', 'routes[b]'):
+        ok(part not in done.stdout, part)
+    equal(t.run('check', '-c', new, '--against', new, '-q').stdout, 'nothing would change\n')
+    changes = json.loads(t.run('check', '-c', new, '--against', old, '--json').stdout)['changes']
+    equal(sorted(c['kind'] for c in changes), ['added'] * 3 + ['changed'] * 3 + ['removed'] * 3 + ['reordered'])
+    contains(json.dumps(changes), '"path": "rate_limits[few].rate", "before": "1/s", "after": "2/s"')
+    done = t.run('check', '-c', new, '--against', t.file('bad.yaml', BAD))
+    equal(done.returncode, 1)
+    contains(done.stderr, 'cannot be compared with')
+
+
 def test_colour_on_a_terminal_only(t):
     import pty
     bad = t.file('bad.yaml', BAD)

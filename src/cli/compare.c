@@ -1,0 +1,282 @@
+/* What a new file would change, and what that costs. schema_compare() finds the keys; the table below knows
+ * what a reload does about each. */
+#include "cli/compare.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/attributes.h"
+#include "base/map.h"
+#include "base/text.h"
+#include "config/config.h"
+#include "config/config_schema.h"
+#include "schema/schema.h"
+
+enum change { ADDED = 1, REMOVED = 2, CHANGED = 4, ANY = 7 };
+
+/* What a reload does about a change of what begins with `path`, names of items left out; the longest counts.
+ * NULL: it costs nothing: the next request goes by the new value. */
+static const struct {
+    const char *path;
+    unsigned changes;
+    const char *cost;
+} costs[] = {
+    {"listeners", ADDED, "the address is opened"},
+    {"listeners", REMOVED, "its connections are drained: each ends with the requests that are in progress"},
+    {"listeners.tls", ANY, "connections that are open are drained, so that the rule holds for all"},
+    {"listeners.tls.certificates", ANY,
+     "new handshakes show the new certificate; connections that are open stay"},
+    {"listeners.mode", CHANGED, "the permissions of the socket are changed"},
+    {"listeners.proxy_protocol", CHANGED, "holds for new connections"},
+    {"pools", REMOVED, "requests in progress there end first; its health and counts are forgotten"},
+    {"pools", ADDED, "its servers count as up until a probe says otherwise"},
+    {"pools.servers", REMOVED, "requests in progress there end first"},
+    {"pools.servers", ADDED, "a new server; where it stands elsewhere already, its health is known"},
+    {"pools.servers.address", CHANGED, "this is another server"},
+    {"pools.balance", CHANGED, "choices begin anew"},
+    {"pools.hash", ANY, "keys move to other servers"},
+    {"pools.sticky", ANY, "clients whose cookies no longer fit are sent to any server"},
+    {"pools.sticky.secrets", CHANGED, "cookies signed with a secret that is gone are no longer believed"},
+    {"pools.subset", ANY, "this weir uses other servers"},
+    {"pools.tls", ANY, "connections to servers are made anew"},
+    {"pools.protocol", CHANGED, "connections to servers are made anew"},
+    {"rate_limits", REMOVED, "its counts are forgotten"},
+    {"rate_limits.rate", CHANGED, "its counts begin anew"},
+    {"rate_limits.burst", CHANGED, "its counts begin anew"},
+    {"rate_limits.key", CHANGED, "its counts begin anew"},
+    {"rate_limits.keys", CHANGED, "its counts begin anew"},
+    {"rate_limits.ipv6_prefix", CHANGED, "its counts begin anew"},
+    {"routes.match", ANY, "other requests take this route"},
+    {"routes.in_flight.key", CHANGED, "requests in progress are no longer counted"},
+    {"routes.in_flight.keys", CHANGED, "requests in progress are no longer counted"},
+    {"routes.in_flight.ipv6_prefix", CHANGED, "requests in progress are no longer counted"},
+    {"routes.split", ANY, "some clients move to another pool"},
+    {"workers", CHANGED, "takes a restart"},
+    {"user", CHANGED, "takes a restart"},
+    {"limits.memory", CHANGED, "takes a restart"},
+    {"tls.ticket_lifetime", CHANGED, "tickets are made anew in time"},
+    {"log", ANY, "the log goes there from the reload on"},
+    {"access_log", ANY, "the access log goes there from the reload on"},
+};
+
+/* "pools[app].servers[10.0.0.1:80].weight" as "pools.servers.weight". */
+static void path_plain(const char *path, char *plain, size_t room)
+{
+    unsigned depth = 0;
+    for (; *path != '\0' && room > 1; path++) {
+        depth += *path == '[';
+        if (depth == 0) {
+            *plain++ = *path;
+            room--;
+        }
+        depth -= *path == ']' && depth > 0;
+    }
+    *plain = '\0';
+}
+
+static const char *cost_of(const char *path, enum change change)
+{
+    char plain[256];
+    const char *cost = NULL;
+    size_t longest = 0;
+    path_plain(path, plain, sizeof plain);
+    /* Routes of a listener are as those of the file. */
+    const char *at = strncmp(plain, "listeners.routes", 16) == 0 ? plain + 10 : plain;
+    for (size_t i = 0; i < COUNT_OF(costs); i++) {
+        size_t length = strlen(costs[i].path);
+        bool begins = strncmp(at, costs[i].path, length) == 0 && (at[length] == '\0' || at[length] == '.');
+        bool whole = at[length] == '\0';
+        /* An item that comes or goes is told where it stands; a key inside one is its change. */
+        if (begins && length > longest && (costs[i].changes & (unsigned)change) != 0 &&
+            (whole || costs[i].changes == ANY)) {
+            cost = costs[i].cost;
+            longest = length;
+        }
+    }
+    return cost;
+}
+
+/* A route without a name of its own is told from others by what it matches. */
+static bool item_name(const struct schema *schema, const void *item, struct text *to)
+{
+    if (schema != &route_schema)
+        return false;
+    const struct route_config *route = item;
+    if (route->name != NULL && strncmp(route->name, "route ", 6) != 0) {
+        text_add(to, span_of(route->name));
+        return true;
+    }
+    struct text match = text_growing();
+    for (const struct schema_key *key = route_schema.keys; key->name != NULL; key++)
+        if (strcmp(key->name, "match") == 0)
+            schema_dump_key(key, route, &match);
+    text_add(to, SPAN("a route"));
+    const char *rest = match.length != 0 ? strchr(match.at, '\n') : NULL;
+    for (bool first = true; rest != NULL && *rest != '\0';) { /* its lines in one */
+        rest += strspn(rest, "\n ");
+        size_t length = strcspn(rest, "\n");
+        if (length != 0)
+            text_print(to, "%s%.*s", first ? " with " : ", ", (int)length, rest);
+        first = false;
+        rest += length;
+    }
+    text_free(&match);
+    return true;
+}
+
+/* ---- the order of routes, which is a rule of its own ---- */
+
+/* The first route that stands before one which it stood behind; NULL: the order is the same. */
+static bool order_changed(const struct route_config *before, size_t before_count,
+                          const struct route_config *after, size_t after_count, struct text *what)
+{
+    struct map *places = map_new();
+    size_t *numbers = calloc(before_count + 1, sizeof *numbers), last = 0;
+    bool changed = false;
+    struct text last_name = text_growing();
+    for (size_t i = 0; numbers != NULL && i < before_count; i++) {
+        struct text name = text_growing();
+        numbers[i] = i + 1;
+        (void)item_name(&route_schema, &before[i], &name);
+        map_set(places, text_span(&name), &numbers[i]);
+        text_free(&name);
+    }
+    for (size_t i = 0; !changed && i < after_count; i++) {
+        struct text name = text_growing();
+        (void)item_name(&route_schema, &after[i], &name);
+        const size_t *place = map_get(places, text_span(&name));
+        changed = place != NULL && *place < last;
+        if (changed)
+            text_print(what, "%s now stands behind %s", name.at, last_name.at);
+        if (place != NULL && *place >= last) {
+            last = *place;
+            last_name.length = 0;
+            text_add(&last_name, text_span(&name));
+        }
+        text_free(&name);
+    }
+    text_free(&last_name);
+    free(numbers);
+    map_free(places);
+    return changed;
+}
+
+/* ---- telling ---- */
+
+struct teller {
+    FILE *to;          /* for people, or */
+    struct json *json; /* for programs */
+    unsigned counts[3];
+};
+
+static enum change change_of(const struct schema_difference *difference)
+{
+    if (!difference->is_item)
+        return CHANGED;
+    return difference->before == NULL ? ADDED : REMOVED;
+}
+
+static void tell_json(struct json *json, const char *kind, const char *path, const char *before,
+                      const char *after, const char *cost)
+{
+    const struct {
+        const char *key, *value;
+    } parts[] = {{"kind", kind}, {"path", path}, {"before", before}, {"after", after}, {"cost", cost}};
+    json_object(json);
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        if (parts[i].value == NULL)
+            continue;
+        json_key(json, parts[i].key);
+        json_string(json, span_of(parts[i].value));
+    }
+    json_end_object(json);
+}
+
+/* The name of a route that has none of its own says where it stands, which changes with every route before
+ * it. */
+static bool is_derived_name(const struct schema_difference *difference)
+{
+    const char *dot = strrchr(difference->path, '.');
+    return !difference->is_item && dot != NULL && strcmp(dot, ".name") == 0 &&
+           strncmp(difference->before, "\"route ", 7) == 0 && strncmp(difference->after, "\"route ", 7) == 0;
+}
+
+static void tell(void *owner, const struct schema_difference *difference)
+{
+    static const struct {
+        const char *kind, *mark;
+    } kinds[] = {[ADDED] = {"added", "+"}, [REMOVED] = {"removed", "-"}, [CHANGED] = {"changed", "~"}};
+    struct teller *teller = owner;
+    if (is_derived_name(difference))
+        return;
+    enum change change = change_of(difference);
+    const char *cost = cost_of(difference->path, change), *before = difference->before,
+               *after = difference->after;
+    struct text path = text_growing();
+    text_add(&path, span_of(difference->path));
+    if (change != CHANGED)
+        text_print(&path, "[%s]", before != NULL ? before : after);
+    if (change != CHANGED || strcmp(before, after) == 0) /* a secret, or longer than a line */
+        before = after = NULL;
+    teller->counts[change == CHANGED ? 2 : change - 1]++;
+    if (teller->json != NULL) {
+        tell_json(teller->json, kinds[change].kind, path.at, before, after, cost);
+    } else {
+        fprintf(teller->to, "%s %s", kinds[change].mark, path.at);
+        if (before != NULL)
+            fprintf(teller->to, ": %s -> %s", before, after);
+        fprintf(teller->to, "\n%s%s%s", cost != NULL ? "    " : "", cost != NULL ? cost : "",
+                cost != NULL ? "\n" : "");
+    }
+    text_free(&path);
+}
+
+static void order_tell(struct teller *teller, const char *path, const struct route_config *before,
+                       size_t before_count, const struct route_config *after, size_t after_count)
+{
+    static const char cost[] = "requests that both match take the other route";
+    struct text what = text_growing();
+    if (order_changed(before, before_count, after, after_count, &what)) {
+        teller->counts[2]++;
+        if (teller->json != NULL)
+            tell_json(teller->json, "reordered", path, NULL, what.at, cost);
+        else
+            fprintf(teller->to, "~ %s: %s\n    %s\n", path, what.at, cost);
+    }
+    text_free(&what);
+}
+
+static void compare_all(const struct config *before, const struct config *after, struct teller *teller)
+{
+    schema_compare(&config_schema, before, after, item_name, tell, teller);
+    order_tell(teller, "routes", before->routes, before->routes_count, after->routes, after->routes_count);
+    for (size_t i = 0; i < after->listeners_count; i++)
+        for (size_t j = 0; j < before->listeners_count; j++) {
+            const struct listener_config *was = &before->listeners[j], *is = &after->listeners[i];
+            struct text path = text_growing();
+            text_print(&path, "listeners[%s].routes", is->address);
+            if (strcmp(was->address, is->address) == 0)
+                order_tell(teller, path.at, was->routes, was->routes_count, is->routes, is->routes_count);
+            text_free(&path);
+        }
+}
+
+void compare_print(const struct config *before, const struct config *after, FILE *to)
+{
+    struct teller teller = {.to = to};
+    compare_all(before, after, &teller);
+    if (teller.counts[0] + teller.counts[1] + teller.counts[2] == 0)
+        fprintf(to, "nothing would change\n");
+    else
+        fprintf(to, "%u added, %u removed, %u changed\n", teller.counts[0], teller.counts[1],
+                teller.counts[2]);
+}
+
+void compare_json(const struct config *before, const struct config *after, struct json *json)
+{
+    struct teller teller = {.json = json};
+    json_array(json);
+    compare_all(before, after, &teller);
+    json_end_array(json);
+}
