@@ -200,7 +200,7 @@ static void print_most(struct text *text, const char *before, uint64_t most)
 {
     if (most == CONNECTIONS_AUTO)
         text_print(text, "%sauto", before);
-    else if (most != 0 && most != CONNECTIONS_OFF)
+    else if (most != 0 && most != CONNECTIONS_NONE)
         text_print(text, "%s%llu", before, (unsigned long long)most);
 }
 
@@ -225,7 +225,7 @@ static void print_server(struct text *text, const struct pool_server *member)
 {
     const struct server_config *server = member->config;
     text_print(text, "%s, weight %llu", server->address, (unsigned long long)server->weight);
-    if (server->max_connections == CONNECTIONS_OFF)
+    if (server->max_connections == CONNECTIONS_NONE)
         text_print(text, ", no limit");
     print_most(text, ", at once ", server->max_connections);
     if (member->far)

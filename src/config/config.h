@@ -22,9 +22,9 @@ struct timeouts_config {
     uint64_t linger;        /* 2s: closing after an error so that the client can read it */
     uint64_t response;      /* 60s: server, from the request sent to its response head */
     uint64_t response_idle; /* 60s: server, between two pieces of a response body */
-    uint64_t request;       /* 0s: none; the whole exchange */
+    uint64_t request;       /* 0: none; the whole exchange */
     uint64_t tunnel_idle;   /* 1h: no byte either way */
-    uint64_t ping;          /* 15s: HTTP/2 server that says nothing while it has requests; 0s: never asked */
+    uint64_t ping;          /* 15s: HTTP/2 server that says nothing while it has requests; 0: never asked */
     uint64_t ping_answer;   /* 5s */
     uint64_t half_closed;   /* 30s: a tunnel with one side ended */
 };
@@ -35,8 +35,8 @@ struct limits_config {
     uint64_t request_line;        /* bytes; 8KiB; over: 414 */
     uint64_t fields;              /* 100; over: 431 */
     uint64_t response_head;       /* bytes; 32KiB */
-    uint64_t body;                /* bytes of a request body; 0B: no limit */
-    uint64_t least_body_rate;     /* bytes a second, averaged over request_idle; 240B; 0B: off */
+    uint64_t body;                /* bytes of a request body; 0: no limit */
+    uint64_t least_body_rate;     /* bytes a second, averaged over request_idle; 240B; 0: off */
     uint64_t keep_alive_requests; /* per client connection; 0: no end */
     uint64_t window;              /* bytes on their way, each direction of an exchange; 32KiB */
     uint64_t streams;             /* 100; open at once on one HTTP/2 connection */

@@ -298,9 +298,6 @@ static void hash_check(const struct check *check, struct hash_config *hash)
 {
     if (hash->parts == NULL)
         hash->parts = key_parts_of(&hash->key, &hash->parts_count, check->config->arena);
-    if (hash->bounded_load != 0 && hash->bounded_load <= 100)
-        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &hash->bounded_load),
-                          "a bound is over 100%%, or 0%%: none");
 }
 
 static void pool_check(const struct check *check, struct pool_config *pool)

@@ -10,7 +10,7 @@ struct cookie_config {
     const char *name;           /* scalar shorthand; NULL: as its place says */
     const char *path;           /* / */
     const char *domain;         /* NULL: the host that was asked */
-    uint64_t max_age;           /* ms; 0s: until the client ends its session */
+    uint64_t max_age;           /* ms; 0: until the client ends its session */
     enum cookie_secure secure;  /* auto: when the client came by TLS */
     bool http_only;             /* true */
     enum cookie_site same_site; /* lax */

@@ -14,8 +14,8 @@ uint64_t limiter_buckets(uint64_t keys)
 #define LIMITER struct limiter_config
 static const struct schema_key limiter_keys[] = {
     KEY_RATE(LIMITER, rate, "Requests let through in the long run.", .flags = SCHEMA_REQUIRED),
-    KEY_INT(LIMITER, burst, "0", 0, 1000000000,
-            "Requests that may come at once; 0: as many as a second's worth, at least 1."),
+    KEY_INT(LIMITER, burst, "auto", 1, 1000000000,
+            "Requests that may come at once; auto: as many as a second's worth, at least 1.", .word = "auto"),
     KEY_TEXTS(SCHEMA_STRING, LIMITER, key, "[client.ip]",
               "What is counted apart: client.ip, host, path, method, header:NAME, cookie:NAME, query:NAME.",
               .check = syntax_key_part, .least = 1),

@@ -15,7 +15,7 @@ struct key_part {
 struct limiter_config {
     const char *name;   /* its key in the map */
     struct rate rate;   /* required; 1/h .. 1000000/s */
-    uint64_t burst;     /* how many may come at once; 0 (default): one second's worth, at least 1 */
+    uint64_t burst;     /* how many may come at once; 0 (auto): one second's worth, at least 1 */
     struct texts key;   /* [client.ip] */
     size_t parts_count; /* not a key: set by the check from `key` */
     struct key_part *parts;

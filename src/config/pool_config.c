@@ -7,8 +7,8 @@ static const char *const balances[] = {"adaptive", "least_conn", "round_robin", 
                                        "first",    "hash",       NULL};
 static const char *const protocols[] = {"http/1.1", "h2", "h2c", "auto", NULL};
 static const char *const disciplines[] = {"adaptive", "codel", "fifo", NULL};
-static const char *const automatic[] = {"auto", NULL};     /* SLOW_START_AUTO */
-static const char *const limits[] = {"auto", "off", NULL}; /* CONNECTIONS_AUTO, CONNECTIONS_OFF */
+static const char *const automatic[] = {"auto", NULL};      /* SLOW_START_AUTO */
+static const char *const limits[] = {"auto", "none", NULL}; /* CONNECTIONS_AUTO, CONNECTIONS_NONE */
 static const char *const probes[] = {"http", "https", "tcp", "grpc", NULL};
 
 #define SERVER struct server_config
@@ -20,7 +20,7 @@ static const struct schema_key server_keys[] = {
     KEY_BOOL(
         SERVER, backup, "false",
         "Used while under 1/1.4 of the weight of the others is up, for what they lack, and alone when none is."),
-    KEY_INT(SERVER, max_connections, "0", 0, 1000000, "Requests at once, auto or off; 0: as the pool says.",
+    KEY_INT(SERVER, max_connections, NULL, 1, 1000000, "Requests at once; by default as the pool says.",
             .words = limits),
     KEY_STRING(SERVER, zone, NULL, "Where the server stands; compared with the pool's zone."),
     KEY_END};
@@ -50,7 +50,7 @@ static const struct schema_key health_keys[] = {
                  "The same while a server is changing its state."),
     KEY_DURATION(HEALTH, timeout, "1s", 10, HOURS(1),
                  "Longest time for a probe; never longer than interval."),
-    KEY_INT(HEALTH, port, "0", 0, 65535, "Port of the probes; 0: the server's own."),
+    KEY_INT(HEALTH, port, NULL, 1, 65535, "Port of the probes; by default the server's own."),
     KEY_INT(HEALTH, rise, "2", 1, 1000, "Good probes in a row that bring a server back."),
     KEY_INT(HEALTH, fall, "3", 1, 1000, "Failed probes in a row that take a server out."),
     KEY_PERCENT(HEALTH, jitter, "15%", 0, 100,
@@ -77,7 +77,7 @@ static const struct schema queue_schema = {
     .size = sizeof(QUEUE),
     .keys = queue_keys,
     .text = "Where requests wait while all servers are at max_connections."};
-_Static_assert(CONNECTIONS_AUTO == SCHEMA_WORD(0) && CONNECTIONS_OFF == SCHEMA_WORD(1) &&
+_Static_assert(CONNECTIONS_AUTO == SCHEMA_WORD(0) && CONNECTIONS_NONE == SCHEMA_WORD(1) &&
                    SLOW_START_AUTO == SCHEMA_WORD(0),
                "in the order of limits[] and automatic[]");
 
@@ -92,15 +92,17 @@ static const struct schema_key retry_keys[] = {
                 "Retries as a share of requests; over it nothing is tried again."),
     KEY_SIZE(RETRY, buffer, "64KiB", 0, MEBIBYTES(64),
              "Bytes of a request body that are kept for another attempt."),
-    KEY_DURATION(RETRY, try_timeout, "0s", 0, HOURS(1),
-                 "Longest time for one attempt until the head of its answer; 0s: none of its own."),
+    KEY_DURATION(RETRY, try_timeout, "none", 1, HOURS(1),
+                 "Longest time for one attempt until the head of its answer; none: none of its own.",
+                 .word = "none"),
     KEY_END};
 static const struct schema retry_schema = {
     .noun = "retry", .size = sizeof(RETRY), .keys = retry_keys, .text = "When a request is sent again."};
 
 #define OUTLIER struct outlier_config
 static const struct schema_key outlier_keys[] = {
-    KEY_INT(OUTLIER, errors, "5", 0, 1000000, "Errors in a row that eject a server; 0: no number does."),
+    KEY_INT(OUTLIER, errors, "5", 1, 1000000, "Errors in a row that eject a server; none: no number does.",
+            .word = "none"),
     KEY_DURATION(OUTLIER, time, "5s", 0, HOURS(24),
                  "How long, times the ejections not yet forgiven, up to six; 0s: nobody is ejected."),
     KEY_PERCENT(OUTLIER, most, "50%", 0, 100, "Most of the pool's weight that may be out at once."), KEY_END};
@@ -118,8 +120,9 @@ static const struct schema_key hash_keys[] = {
         .check = syntax_key_part, .least = 1),
     KEY_INT(HASH, ipv6_prefix, "64", 1, 128, "Bits of an IPv6 client address that count as one client."),
     KEY_PERCENT(
-        HASH, bounded_load, "125%", 0, 1000,
-        "Most requests in flight at one server, of its share of all among the servers that are up; more go elsewhere. 0%: no bound."),
+        HASH, bounded_load, "125%", 101, 1000,
+        "Most requests in flight at one server, of its share of all among the servers that are up; more go elsewhere.",
+        .word = "none"),
     KEY_END};
 static const struct schema hash_schema = {.noun = "hash",
                                           .size = sizeof(HASH),
@@ -151,8 +154,8 @@ static const struct schema_key pool_keys[] = {
     KEY_OPTIONAL(POOL, tls, struct upstream_tls_config, upstream_tls_schema,
                  "Turns on TLS to the servers, verified."),
     KEY_INT(
-        POOL, max_connections, "auto", 0, 1000000,
-        "Requests at once to one server; more wait in the queue. auto: fewer when its answers begin to take long, off or 0: no limit.",
+        POOL, max_connections, "auto", 1, 1000000,
+        "Requests at once to one server; more wait in the queue. auto: fewer when its answers begin to take long.",
         .words = limits),
     KEY_SECTION(POOL, queue, QUEUE, queue_schema,
                 "Where requests wait while all servers are at max_connections."),
@@ -167,9 +170,11 @@ static const struct schema_key pool_keys[] = {
     KEY_DURATION(POOL, idle_timeout, "4s", 0, HOURS(24),
                  "How long an idle connection to a server is kept; 0s: not at all."),
     KEY_INT(POOL, idle_connections, "256", 0, 100000, "Idle connections kept for one server by one worker."),
-    KEY_INT(POOL, max_requests, "0", 0, 1000000000, "Requests on one connection; 0: no end."),
-    KEY_INT(POOL, fast_down, "2", 0, 1000,
-            "Refused connections within a second that take a server down until a probe passes; 0: off."),
+    KEY_INT(POOL, max_requests, "none", 1, 1000000000, "Requests on one connection.", .word = "none"),
+    KEY_INT(
+        POOL, fast_down, "2", 1, 1000,
+        "Refused connections within a second that take a server down until a probe passes; none: no number does.",
+        .word = "none"),
     KEY_END};
 const struct schema pool_schema = {.noun = "pool",
                                    .size = sizeof(POOL),

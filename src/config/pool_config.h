@@ -19,7 +19,7 @@ enum pool_protocol { POOL_HTTP_1, POOL_H2, POOL_H2C, POOL_AUTO }; /* http/1.1, h
 
 /* Values of max_connections that are no numbers. */
 #define CONNECTIONS_AUTO UINT64_MAX
-#define CONNECTIONS_OFF (UINT64_MAX - 1)
+#define CONNECTIONS_NONE (UINT64_MAX - 1)
 #define SLOW_START_AUTO UINT64_MAX
 
 struct server_config {
@@ -27,7 +27,7 @@ struct server_config {
     const char *name;         /* in logs; default: the address */
     uint64_t weight;          /* 1; 0: no new requests; 0..1000 */
     bool backup;              /* false; used only when no other is up */
-    uint64_t max_connections; /* 0: the pool's; CONNECTIONS_AUTO, CONNECTIONS_OFF */
+    uint64_t max_connections; /* 0: the pool's; CONNECTIONS_AUTO, CONNECTIONS_NONE */
     const char *zone;         /* where it stands; NULL: not told */
 };
 enum probe_kind { PROBE_HTTP, PROBE_HTTPS, PROBE_TCP, PROBE_GRPC };
@@ -62,7 +62,7 @@ struct retry_config {
     struct texts on;
     uint64_t budget;      /* percent of requests; 20% */
     uint64_t buffer;      /* bytes of a request body kept for a retry; 64KiB */
-    uint64_t try_timeout; /* ms; per attempt until the response head; 0s: none */
+    uint64_t try_timeout; /* ms; per attempt until the response head; 0: none */
     bool never_sent;      /* not keys: set by the check from `on` */
     bool sent_no_reply;
     struct numbers statuses;
@@ -73,7 +73,7 @@ struct hash_config {
     size_t parts_count; /* not a key: set by the check from `key` */
     struct key_part *parts;
     uint64_t ipv6_prefix; /* 64 */
-    /* percent of its share of all requests in flight that a server may have; 125%; 0%: no bound */
+    /* percent of its share of all requests in flight that a server may have; 125%; 0: no bound */
     uint64_t bounded_load;
 };
 struct outlier_config {
@@ -95,7 +95,7 @@ struct pool_config {
     struct server_config *servers; /* at least one */
     struct health_config *health;  /* NULL: only what traffic shows */
     struct upstream_tls_config *tls;
-    /* auto: per server, requests at once; CONNECTIONS_AUTO, CONNECTIONS_OFF; 0: as off */
+    /* auto: per server, requests at once; CONNECTIONS_AUTO, CONNECTIONS_NONE */
     uint64_t max_connections;
     struct queue_config queue;
     struct retry_config retry;

@@ -106,7 +106,7 @@ static const struct schema_key redirect_keys[] = {
                  .check = syntax_template),
     KEY_TEMPLATE(REDIRECT, path, NULL, "Path and query of the location; by default as they came.",
                  .check = syntax_path_template),
-    KEY_INT(REDIRECT, port, "0", 0, 65535, "Port of the location; 0: none is written."),
+    KEY_INT(REDIRECT, port, NULL, 1, 65535, "Port of the location; by default none is written."),
     KEY_INT(REDIRECT, status, "308", 301, 308, "Status of the answer: 301, 302, 303, 307 or 308.",
             .check = syntax_redirect_status),
     KEY_END};
@@ -146,6 +146,8 @@ static const struct schema weighted_schema = {.noun = "pool",
                                               .shorthand = "name",
                                               .text = "A pool and its share of the requests."};
 
+static const char *const none[] = {"none", NULL}; /* ROUTE_NONE */
+_Static_assert(ROUTE_NONE == SCHEMA_WORD(0), "in the order of none[]");
 static const char *const priorities[] = {"high", "normal", "low", NULL}; /* enum priority */
 static const char *const percentiles[] = {"p90", "p95", "p99", NULL};    /* enum hedge_at */
 
@@ -153,8 +155,8 @@ static const char *const percentiles[] = {"p90", "p95", "p99", NULL};    /* enum
 static const struct schema_key hedge_keys[] = {
     KEY_CHOICE(HEDGE, at, "p95", percentiles,
                "Share of the pool's answers that come sooner than what is late."),
-    KEY_DURATION(HEDGE, after, "0s", 0, MINUTES(10),
-                 "The same as a time; 0s: as at says, and at least 2 ms."),
+    KEY_DURATION(HEDGE, after, NULL, 1, MINUTES(10),
+                 "The same as a time; by default as at says, and at least 2 ms."),
     KEY_PERCENT(HEDGE, budget, "2%", 0, 5, "Hedges as a share of the requests that may be hedged."), KEY_END};
 static const struct schema hedge_schema = {
     .noun = "hedge",
@@ -194,17 +196,20 @@ static const struct schema_key route_keys[] = {
                  "What the server is sent instead of the path and host that came."),
     KEY_SECTION(ROUTE, request, MESSAGE, request_schema, "What is changed in the request."),
     KEY_SECTION(ROUTE, response, MESSAGE, response_schema, "What is changed in the response."),
-    KEY_SIZE(ROUTE, body_limit, "0B", 0, INT64_MAX, "Largest request body; 0B: as limits.body says."),
+    KEY_SIZE(ROUTE, body_limit, NULL, 1, INT64_MAX, "Largest request body; by default as limits.body says.",
+             .words = none),
     KEY_BOOL(ROUTE, websocket, "true", "Lets WebSocket upgrades pass."),
     KEY_CHOICE(ROUTE, priority, "normal", priorities,
                "Who is served first, and shed last, of those that wait for a server."),
     KEY_BOOL(ROUTE, grpc_web, "false", "Translates gRPC-Web, which browsers speak, to gRPC."),
-    KEY_DURATION(ROUTE, timeout, "0s", 0, HOURS(24),
-                 "Longest time for the whole request; 0s: as timeouts.request says."),
-    KEY_DURATION(ROUTE, response_timeout, "0s", 0, HOURS(24),
-                 "Longest time until the head of the response; 0s: as timeouts.response says."),
-    KEY_DURATION(ROUTE, idle_timeout, "0s", 0, HOURS(24),
-                 "Longest time between two pieces of the body; 0s: as timeouts.response_idle says."),
+    KEY_DURATION(ROUTE, timeout, NULL, 1, HOURS(24),
+                 "Longest time for the whole request; by default as timeouts.request says.", .words = none),
+    KEY_DURATION(ROUTE, response_timeout, NULL, 1, HOURS(24),
+                 "Longest time until the head of the response; by default as timeouts.response says.",
+                 .words = none),
+    KEY_DURATION(ROUTE, idle_timeout, NULL, 1, HOURS(24),
+                 "Longest time between two pieces of the body; by default as timeouts.response_idle says.",
+                 .words = none),
     KEY_TEXTS(
         SCHEMA_STRING, ROUTE, allow_encoded, "[%2F]",
         "Encoded characters that paths may have: %2F (slash), %5C (backslash); they stay encoded, and none may hide a dot segment.",

@@ -70,9 +70,10 @@ struct mirror_config {
 enum hedge_at { HEDGE_P90, HEDGE_P95, HEDGE_P99 };
 struct hedge_config {
     enum hedge_at at; /* p95; scalar shorthand */
-    uint64_t after;   /* ms; 0s: as `at` says */
+    uint64_t after;   /* ms; 0: as `at` says */
     uint64_t budget;  /* percent of requests; 2% */
 };
+#define ROUTE_NONE UINT64_MAX /* no limit, whatever holds for the other routes */
 struct route_config {
     const char *name; /* default: "route N", counted from 1 */
     struct match_config match;
@@ -82,13 +83,13 @@ struct route_config {
     struct rewrite_config *rewrite;
     struct message_config request;
     struct message_config response;
-    uint64_t body_limit;       /* bytes; 0B: limits.body */
+    uint64_t body_limit;       /* bytes; 0: limits.body; ROUTE_NONE */
     bool websocket;            /* true: Upgrade: websocket may pass */
     enum priority priority;    /* normal; beside others that wait for a server of the same pool */
     bool grpc_web;             /* false: gRPC-Web goes on as it is; true: to the pool as gRPC */
-    uint64_t timeout;          /* ms; the whole request; 0s: timeouts.request */
-    uint64_t response_timeout; /* ms; until the response head; 0s: timeouts.response */
-    uint64_t idle_timeout;     /* ms; between body bytes; 0s: timeouts.response_idle */
+    uint64_t timeout;          /* ms; the whole request; 0: timeouts.request; ROUTE_NONE */
+    uint64_t response_timeout; /* ms; until the response head; 0: timeouts.response; ROUTE_NONE */
+    uint64_t idle_timeout;     /* ms; between body bytes; 0: timeouts.response_idle; ROUTE_NONE */
     /* of "%2F", "%5C": encoded characters that paths may have (RFC 3986: data); [%2F] */
     struct texts allow_encoded;
     /* exactly one action */

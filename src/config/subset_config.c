@@ -7,11 +7,13 @@
 #define SUBSET struct subset_config
 static const struct schema_key subset_keys[] = {
     KEY_INT(
-        SUBSET, size, "0", 0, 100000,
-        "Servers that this weir uses. 0: a tenth of them with index, 20 at least and so many that none is left "
-        "out; otherwise 64."),
-    KEY_INT(SUBSET, index, "0", 0, 99999, "Which of the weirs this one is, from 0; every one has its own."),
-    KEY_INT(SUBSET, of, "0", 0, 100000, "How many weirs stand in front of the pool; 0: not known."),
+        SUBSET, size, "auto", 1, 100000,
+        "Servers that this weir uses. auto: a tenth of them with index, 20 at least and so many that none is "
+        "left out; otherwise 64.",
+        .word = "auto"),
+    KEY_INT(SUBSET, index, NULL, 0, 99999, "Which of the weirs this one is, from 0; every one has its own.",
+            .unset = SUBSET_NO_INDEX),
+    KEY_INT(SUBSET, of, NULL, 1, 100000, "How many weirs stand in front of the pool."),
     KEY_STRING(
         SUBSET, id, NULL,
         "This weir's name, by which its servers are drawn where there is no index; by default the host's name."),
@@ -38,10 +40,10 @@ static void index_check(const struct check *check)
     const struct subset_config *subset = check->pool->subset;
     struct schema_place index = place_of(check, &subset->index), of = place_of(check, &subset->of),
                         id = place_of(check, &subset->id);
-    if (index.source != NULL && subset->of == 0)
+    if (subset->index != SUBSET_NO_INDEX && subset->of == 0)
         schema_report_add(check->report, SCHEMA_ERROR, index,
                           "index needs of: how many weirs stand in front of the pool");
-    else if (index.source == NULL && subset->of != 0)
+    else if (subset->index == SUBSET_NO_INDEX && subset->of != 0)
         schema_report_add(check->report, SCHEMA_ERROR, of,
                           "of needs index: which of the %llu this one is, from 0 to %llu",
                           (unsigned long long)subset->of, (unsigned long long)subset->of - 1);

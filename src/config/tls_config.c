@@ -70,8 +70,9 @@ const struct schema upstream_tls_schema = {.noun = "tls",
 #define SHARED struct tls_shared_config
 static const struct schema_key tls_shared_keys[] = {
     KEY_DURATION(
-        SHARED, ticket_lifetime, "12h", 0, HOURS(168),
-        "Age at which the keys of session tickets rotate; the key before still opens. 0s: no tickets."),
+        SHARED, ticket_lifetime, "12h", 1, HOURS(168),
+        "Age at which the keys of session tickets rotate; the key before still opens. none: no tickets.",
+        .word = "none"),
     KEY_DURATION(SHARED, handshake_timeout, "10s", 100, MINUTES(10),
                  "Longest time for a TLS handshake with a client."),
     KEY_END};

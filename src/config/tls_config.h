@@ -56,7 +56,7 @@ struct upstream_tls_config {
 };
 /* top-level tls: shared by all listeners. */
 struct tls_shared_config {
-    /* ms; 12h; keys rotate at this age, the previous key still opens; 0s: no tickets */
+    /* ms; 12h; keys rotate at this age, the previous key still opens; 0: no tickets */
     uint64_t ticket_lifetime;
     uint64_t handshake_timeout; /* ms; 10s */
 };

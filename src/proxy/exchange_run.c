@@ -58,7 +58,8 @@ static uint64_t wait_length(const struct exchange_run *run)
     switch (run->wait) {
     case WAIT_RESPONSE: {
         uint64_t a_try = run->patient && !run->up.ended ? 0 : run->pool->config->retry.try_timeout;
-        return a_try != 0 && a_try < run->plan->response_timeout ? a_try : run->plan->response_timeout;
+        uint64_t most = run->plan->response_timeout;
+        return a_try != 0 && (most == 0 || a_try < most) ? a_try : most;
     }
     case WAIT_BODY:
         return run->plan->idle_timeout;
@@ -97,8 +98,9 @@ static enum failure wait_failure(enum exchange_wait wait)
  * long as an answer may take. */
 static bool request_comes(const struct exchange_run *run, uint64_t now)
 {
+    uint64_t most = run->plan->response_timeout;
     return !run->up.ended && !run->patient &&
-           !(relay_is_blocked(&run->up) && now - run->progress >= run->plan->response_timeout);
+           !(relay_is_blocked(&run->up) && most != 0 && now - run->progress >= most);
 }
 
 /* The server is not late while the client keeps it from sending, or while the client's body is still on its

@@ -110,10 +110,10 @@ static bool plan_take_pools(struct building *building, struct plan *plan, const 
     return true;
 }
 
-/* The route's own value or, when it gives none, the one for all. */
+/* The route's own value or, when it gives none, the one for all; 0: no limit. */
 static uint64_t own_or(uint64_t own, uint64_t common)
 {
-    return own != 0 ? own : common;
+    return own == ROUTE_NONE ? 0 : own != 0 ? own : common;
 }
 
 static bool plan_build(struct building *building, struct plan *plan, const struct route_config *route)

@@ -36,7 +36,7 @@ struct plan {
     struct pool **pools;                              /* the action, when it is pools */
     struct action *action;                            /* redirect or respond (filter/answer.h); NULL: pools */
     uint64_t body_limit;                              /* bytes, 0: none; the route's or the global one */
-    uint32_t timeout, response_timeout, idle_timeout; /* ms; timeout 0: none */
+    uint32_t timeout, response_timeout, idle_timeout; /* ms; 0: none */
     uint8_t priority;                                 /* enum priority */
     bool single : 1;                                  /* pool */
     bool mirrors : 1, websocket : 1, grpc_web : 1, hedges : 1;

@@ -65,12 +65,14 @@ struct schema_key {
     unsigned flags;
     size_t offset, count_offset;
     const char *fallback;       /* the default as it would be written; NULL: not set */
+    uint64_t unset;             /* stored for a number that is not set; no value of the row */
     uint64_t least, most;       /* in the unit that is stored; of a list: how many */
     enum schema_type item;      /* of texts and pairs: STRING, TEMPLATE, PATH or REFERENCE */
     const char *const *choices; /* ends with NULL */
     /* of a choice: pairs of another word and the choice that it stands for, ends with NULL */
     const char *const *synonyms;
-    const char *word; /* a word that stands for 0, such as auto */
+    /* a word that stands for 0, such as auto or none; then no number is 0 */
+    const char *word;
     /* others, ends with NULL: they stand for SCHEMA_WORD(0), SCHEMA_WORD(1) ... */
     const char *const *words;
     const char *refers; /* key of the root */

@@ -127,8 +127,19 @@ static void map_dump(const struct schema_key *key, const char *items, size_t cou
     }
 }
 
+static bool is_unset(const struct schema_key *key, const void *field)
+{
+    uint64_t number;
+    if (!value_is_number(key) || !value_may_lack(key))
+        return false;
+    memcpy(&number, field, sizeof(number));
+    return number == key->unset;
+}
+
 static void value_dump(const struct schema_key *key, const void *field, struct text *to, int indent)
 {
+    if (is_unset(key, field))
+        return;
     key_begin(key->name, to, indent);
     text_char(to, ' ');
     unsigned which;

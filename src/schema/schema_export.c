@@ -1,5 +1,6 @@
 /* The rows for other readers: JSON Schema for editors, and a list of keys that the manual is held against. */
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -104,6 +105,22 @@ static void reference(struct export *export, const struct schema *schema, bool p
     json_end_object(&export->json);
 }
 
+/* What a text may be that is written as this row's numbers are, and what variables may bring. */
+static void number_pattern(struct json *json, const struct schema_key *key, const char *units)
+{
+    char pattern[256];
+    struct text text = text_over(pattern, sizeof(pattern));
+    text_print(&text, "^(");
+    if (key->word != NULL)
+        text_print(&text, "%s|", key->word);
+    for (const char *const *word = key->words; word != NULL && *word != NULL; word++)
+        text_print(&text, "%s|", *word);
+    if (key->least == 0 && units[0] != '\0')
+        text_print(&text, "0|");
+    text_print(&text, "%s%s)$|\\$\\{env\\.", key->least == 0 ? "[0-9]+" : "0*[1-9][0-9]*", units);
+    member(json, "pattern", pattern);
+}
+
 static void number_members(struct json *json, const struct schema_key *key)
 {
     types(json, (const char *const[]){"integer", "string", NULL});
@@ -113,13 +130,32 @@ static void number_members(struct json *json, const struct schema_key *key)
         json_key(json, "maximum");
         json_number(json, (int64_t)key->most);
     }
-    char pattern[64];
-    struct text text = text_over(pattern, sizeof(pattern));
-    text_print(&text, "^([0-9]+%s%s", key->word != NULL ? "|" : "", key->word != NULL ? key->word : "");
-    for (const char *const *word = key->words; word != NULL && *word != NULL; word++)
-        text_print(&text, "|%s", *word);
-    text_print(&text, ")$|\\$\\{env\\.");
-    member(json, "pattern", pattern);
+    number_pattern(json, key, "");
+}
+
+/* A number without its unit is an error, but for 0, which is the same in every unit. */
+static void scaled_members(struct json *json, const struct schema_key *key, const char *units)
+{
+    bool takes_zero = key->least == 0 && key->type != SCHEMA_RATE;
+    types(json, takes_zero ? (const char *const[]){"string", "integer", NULL}
+                           : (const char *const[]){"string", NULL});
+    if (takes_zero) {
+        json_key(json, "minimum");
+        json_number(json, 0);
+        json_key(json, "maximum");
+        json_number(json, 0);
+    }
+    number_pattern(json, key, units);
+}
+
+/* YAML readers take a bare 1.2 for a number. */
+static void choice_write(struct json *json, const char *choice)
+{
+    char *end = NULL;
+    double number = strtod(choice, &end);
+    json_string(json, span_of(choice));
+    if (*end == '\0')
+        json_decimal(json, number);
 }
 
 static void choice_members(struct json *json, const struct schema_key *key)
@@ -131,7 +167,7 @@ static void choice_members(struct json *json, const struct schema_key *key)
     json_key(json, "enum");
     json_array(json);
     for (; *choices != NULL; choices++)
-        json_string(json, span_of(*choices));
+        choice_write(json, *choices);
     for (const char *const *pair = key->synonyms; pair != NULL && *pair != NULL; pair += 2) {
         bool yes = strcmp(pair[0], "true") == 0;
         json_string(json, span_of(pair[0]));
@@ -151,26 +187,19 @@ static void choice_members(struct json *json, const struct schema_key *key)
  * look like these. */
 static void scalar_members(struct json *json, const struct schema_key *key, enum schema_type type)
 {
-    static const char *const patterns[] = {
-        [SCHEMA_SIZE] = "^(0|[0-9]+(B|KiB|MiB|GiB|KB|MB|GB))$|\\$\\{env\\.",
-        [SCHEMA_DURATION] = "^(0|[0-9]+(ms|s|m|h))$|\\$\\{env\\.",
-        [SCHEMA_PERCENT] = "^(0|[0-9]+%)$|\\$\\{env\\.",
-        [SCHEMA_RATE] = "^[0-9]+/[smh]$|\\$\\{env\\.",
+    static const char *const units[] = {
+        [SCHEMA_SIZE] = "(B|KiB|MiB|GiB|KB|MB|GB)",
+        [SCHEMA_DURATION] = "(ms|s|m|h)",
+        [SCHEMA_PERCENT] = "%",
+        [SCHEMA_RATE] = "/[smh]",
     };
     if (type == SCHEMA_BOOL) {
         types(json, (const char *const[]){"boolean", "string", NULL});
         member(json, "pattern", "^(true|false)$|\\$\\{env\\.");
     } else if (type == SCHEMA_INT) {
         number_members(json, key);
-    } else if (type == SCHEMA_SIZE || type == SCHEMA_DURATION || type == SCHEMA_PERCENT ||
-               type == SCHEMA_RATE) {
-        char pattern[96];
-        struct text text = text_over(pattern, sizeof(pattern));
-        for (const char *const *word = key->words; word != NULL && *word != NULL; word++)
-            text_print(&text, "^%s$|", *word);
-        text_print(&text, "%s", patterns[type]);
-        types(json, (const char *const[]){"string", "integer", NULL});
-        member(json, "pattern", pattern);
+    } else if (type < COUNT_OF(units) && units[type] != NULL) {
+        scaled_members(json, key, units[type]);
     } else if (key->choices != NULL && type != SCHEMA_PATH) {
         choice_members(json, key);
     } else {

@@ -62,6 +62,8 @@ static void default_set(struct loader *loader, const struct schema_key *key, cha
     case SCHEMA_CHOICE:
         break;
     }
+    if (key->fallback == NULL && value_is_number(key))
+        memcpy(field, &key->unset, sizeof(key->unset));
     bool is_good = key->fallback == NULL || value_read(key, span_of(key->fallback), NULL, field, &error);
     assert(is_good);
     (void)is_good;

@@ -63,15 +63,39 @@ static bool range_error(const struct schema_key *key, struct span value, struct 
                      range);
 }
 
+/* Where 0 is no value, people mean no limit, off or the default by it, and what one means another does not.
+ */
+static bool zero_error(const struct schema_key *key, struct span value, struct error *error)
+{
+    char range[160];
+    struct text text = text_over(range, sizeof(range));
+    value_range_print(key, &text);
+    return error_set(error, "\"%.*s\" could mean several things; %s takes %s%s", shown(value), value.at,
+                     key->name, range, value_may_lack(key) ? "; without the key its default holds" : "");
+}
+
 static bool number_store(const struct schema_key *key, struct span value, uint64_t number, void *to,
                          struct error *error)
 {
+    if (number == 0 && key->least > 0 && (key->word != NULL || key->words != NULL || value_may_lack(key)))
+        return zero_error(key, value, error);
     if (number < key->least || number > key->most)
         return range_error(key, value, error);
     if (key->check != NULL && !key->check(value, error))
         return false;
     memcpy(to, &number, sizeof(number));
     return true;
+}
+
+/* Words by which other products, and people, say that there is no limit. */
+static bool is_said_none(struct span value)
+{
+    static const char *const words[] = {"off",      "no",       "never",    "false", "disabled", "unlimited",
+                                        "infinite", "infinity", "no_limit", "inf",   "nolimit",  "-1"};
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (span_equal_nocase(value, span_of(words[i])))
+            return true;
+    return false;
 }
 
 /* The words of a number, by position, NULL after the last: the one for 0, then those for SCHEMA_WORD(). */
@@ -105,6 +129,27 @@ static bool number_word_read(const struct schema_key *key, struct span value, ui
     return false;
 }
 
+/* The word of the row that was probably meant; NULL: none of them. */
+static const char *number_word_near(const struct schema_key *key, struct span value)
+{
+    const char *word;
+    uint64_t number;
+    for (size_t i = 0; (word = number_word(key, i, &number)) != NULL; i++)
+        if (text_distance(value, span_of(word), 1) <= 1 || (is_said_none(value) && strcmp(word, "none") == 0))
+            return word;
+    return NULL;
+}
+
+static bool number_word_error(const struct schema_key *key, struct span value, const char *meant,
+                              struct error *error)
+{
+    char range[160];
+    struct text text = text_over(range, sizeof(range));
+    value_range_print(key, &text);
+    return error_set(error, "\"%.*s\" is not known; did you mean \"%s\"? %s takes %s", shown(value), value.at,
+                     meant, key->name, range);
+}
+
 static bool int_read(const struct schema_key *key, struct span value, void *to, struct error *error)
 {
     uint64_t number = 0;
@@ -112,14 +157,15 @@ static bool int_read(const struct schema_key *key, struct span value, void *to, 
         memcpy(to, &number, sizeof(number));
         return true;
     }
+    const char *meant = number_word_near(key, value);
+    if (meant != NULL)
+        return number_word_error(key, value, meant, error);
     if (value.length == 0 || digits_in(value) != value.length) {
-        char said[64];
-        struct text words = text_over(said, sizeof(said));
-        const char *word;
-        for (size_t i = 0; (word = number_word(key, i, &number)) != NULL; i++)
-            text_print(&words, "%s%s", i == 0 ? " and not " : " or ", word);
-        return error_set(error, "\"%.*s\" is not a whole number%.*s", shown(value), value.at,
-                         (int)words.length, said);
+        char range[160];
+        struct text text = text_over(range, sizeof(range));
+        value_range_print(key, &text);
+        return error_set(error, "\"%.*s\" is not a whole number; %s takes %s", shown(value), value.at,
+                         key->name, range);
     }
     if (!text_to_number(value, INT64_MAX, &number))
         return range_error(key, value, error);
@@ -151,8 +197,11 @@ static bool scaled_read(const struct schema_key *key, struct span value, void *t
         memcpy(to, &number, sizeof(number));
         return true;
     }
-    if (span_is(value, "0") && key->least == 0) /* nothing is nothing in every unit */
+    if (span_is(value, "0")) /* nothing is nothing in every unit */
         return number_store(key, value, 0, to, error);
+    const char *meant = number_word_near(key, value);
+    if (meant != NULL)
+        return number_word_error(key, value, meant, error);
     if (!unit_read(&notations[key->type], value, &number, &unit, error))
         return false;
     if (number > INT64_MAX / unit->times)
@@ -268,6 +317,17 @@ bool value_read(const struct schema_key *key, struct span value, const struct sc
     return false;
 }
 
+bool value_is_number(const struct schema_key *key)
+{
+    return key->type == SCHEMA_INT || key->type == SCHEMA_SIZE || key->type == SCHEMA_DURATION ||
+           key->type == SCHEMA_PERCENT;
+}
+
+bool value_may_lack(const struct schema_key *key)
+{
+    return key->fallback == NULL && (key->flags & SCHEMA_REQUIRED) == 0;
+}
+
 void value_number_print(const struct schema_key *key, uint64_t number, struct text *to)
 {
     const char *word = number_word_of(key, number);
@@ -318,20 +378,18 @@ static void choices_print(const char *const *choices, struct text *to)
 
 void value_range_print(const struct schema_key *key, struct text *to)
 {
-    bool is_number = key->type == SCHEMA_INT || key->type == SCHEMA_SIZE || key->type == SCHEMA_DURATION ||
-                     key->type == SCHEMA_PERCENT;
     if (key->type == SCHEMA_RATE) {
         text_print(to, "1/h to 1000000/s");
     } else if (key->type == SCHEMA_BOOL) {
         text_print(to, "true or false");
     } else if (key->choices != NULL) {
         choices_print(key->choices, to);
-    } else if (is_number) {
+    } else if (value_is_number(key)) {
         const char *word;
         uint64_t number;
         for (size_t i = 0; (word = number_word(key, i, &number)) != NULL; i++)
             text_print(to, "%s or ", word);
-        value_number_print(key, key->word != NULL && key->least == 0 ? 1 : key->least, to);
+        value_number_print(key, key->least, to);
         text_print(to, key->most == SCHEMA_NO_LIMIT ? " and more" : " to ");
         if (key->most != SCHEMA_NO_LIMIT)
             value_number_print(key, key->most, to);

@@ -14,6 +14,10 @@ struct text;
  * is in `error`. */
 bool value_read(const struct schema_key *key, struct span value, const struct schema_alias *aliases, void *to,
                 struct error *error) MUST_CHECK;
+/* Stored as a uint64_t: whole numbers, sizes, durations and percents. */
+bool value_is_number(const struct schema_key *key);
+/* The key may be left out and has no default of its own: what holds then is not a value of the row. */
+bool value_may_lack(const struct schema_key *key);
 /* Writes what is stored at `from` as it would be written in the file, without quotes; types of text are not
  * written here. */
 void value_print(const struct schema_key *key, const void *from, struct text *to);

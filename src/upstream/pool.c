@@ -18,7 +18,7 @@ static uint32_t server_limit(const struct pool_config *pool, const struct server
     uint64_t most = server->max_connections != 0 ? server->max_connections : pool->max_connections;
     if (most == CONNECTIONS_AUTO)
         return SERVER_ADAPTS;
-    return most == CONNECTIONS_OFF ? 0 : (uint32_t)most;
+    return most == CONNECTIONS_NONE ? 0 : (uint32_t)most;
 }
 
 /* A server that does not say where it is counts as near. */

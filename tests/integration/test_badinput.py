@@ -220,7 +220,7 @@ def test_unreachable_server(t):
     port = t.port()
     weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
 routes: [ {{ pool: p }} ]
-pools: {{ p: {{ servers: ["127.0.0.1:{gone}"], fast_down: 0 }} }}
+pools: {{ p: {{ servers: ["127.0.0.1:{gone}"], fast_down: none }} }}
 ''')
     c = t.client(port)
     for path in ('/1', '/2'):

@@ -287,7 +287,7 @@ pools:
     hash: { key: [path, "header:x-user"] }
     max_connections: 50
     zone: a
-    servers: [ { address: "10.0.0.1:80", zone: b, max_connections: off }, { address: "10.0.0.2:80", backup: true, max_connections: auto } ]
+    servers: [ { address: "10.0.0.1:80", zone: b, max_connections: none }, { address: "10.0.0.2:80", backup: true, max_connections: auto } ]
 ''')
     told = json.loads(t.run('explain', '-c', path, '--json', 'GET', 'http://x.test/').stdout)
     pool = told['pools'][0]

@@ -156,7 +156,7 @@ def test_h2load(t):
   - {{ address: "127.0.0.1:{listen}", protocols: [http/1.1, h2c] }}
   - {{ address: "127.0.0.1:{secure}", tls: {{ certificates: [{t.cert("localhost")}] }} }}
 routes: [ {{ pool: p }} ]
-pools: {{ p: {{ servers: ["127.0.0.1:{port}"], max_connections: off }} }}
+pools: {{ p: {{ servers: ["127.0.0.1:{port}"], max_connections: none }} }}
 ''')
     for url in (f'http://127.0.0.1:{listen}/', f'https://127.0.0.1:{secure}/'):
         code, out, err = run('h2load', '-n', '5000', '-c', '10', '-m', '32', url, seconds=40)
@@ -513,7 +513,7 @@ def pair(t, bad, good, retry='attempts: 2'):
 listeners: [ {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c] }} ]
 routes: [ {{ pool: p }} ]
 pools:
-  p: {{ balance: round_robin, protocol: h2c, servers: ["{bad.address}", "{good.address}"], retry: {{ {retry}, budget: 100% }}, fast_down: 0 }}
+  p: {{ balance: round_robin, protocol: h2c, servers: ["{bad.address}", "{good.address}"], retry: {{ {retry}, budget: 100% }}, fast_down: none }}
 ''')
     return weir, port
 

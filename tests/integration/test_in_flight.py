@@ -153,7 +153,7 @@ pools:
     max_connections: {PLACES}
     queue: {{ max_wait: 100ms, size: 20 }}
     retry: {{ attempts: 2, budget: 100%, try_timeout: 100ms }}
-    fast_down: 0
+    fast_down: none
     outlier: {{ time: 0s }}
   shadow: {{ servers: [{", ".join(shadows)}], protocol: {"h2c" if http2 else "http/1.1"}, max_connections: 2, outlier: {{ time: 0s }} }}
 '''

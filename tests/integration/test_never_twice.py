@@ -112,7 +112,7 @@ class Cutter:
             sock.close()
 
 
-def between_them(t, http2, try_timeout='0s', idle_timeout='4s'):
+def between_them(t, http2, try_timeout='none', idle_timeout='4s'):
     cutters = [Cutter(t, http2) for _ in range(3)]
     port = t.port()
     weir = t.weir(f'''workers: 1
@@ -129,7 +129,7 @@ pools:
     servers: [{", ".join('"' + c.address + '"' for c in cutters)}]
     retry: {{ attempts: 3, budget: 100%, on: [never_sent, sent_no_reply, "500", "502", "503", "504"], try_timeout: {try_timeout} }}
     idle_timeout: {idle_timeout}
-    fast_down: 0
+    fast_down: none
     outlier: {{ time: 0s }}
 ''')
     return weir, port, cutters

@@ -95,7 +95,7 @@ def test_who_is_turned_away_is_told_when_to_come_back(t):
 
 
 def test_off_bounds_nothing(t):
-    weir, port, origin, gate = gated(t, pool='max_connections: off')
+    weir, port, origin, gate = gated(t, pool='max_connections: none')
     clients = ask(t, port, FIRST_LIMIT + 20)
     eventually(lambda: origin.in_progress == FIRST_LIMIT + 20, 10)
     gate.set()
@@ -108,7 +108,7 @@ def test_a_server_may_say_otherwise_than_its_pool(t):
     weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
 routes: [ {{ pool: p }} ]
 pools:
-  p: {{ max_connections: 1, queue: {{ size: 0 }}, servers: [ {{ address: "{origin.address}", max_connections: off }} ] }}
+  p: {{ max_connections: 1, queue: {{ size: 0 }}, servers: [ {{ address: "{origin.address}", max_connections: none }} ] }}
 ''')
     equal({c.response().status for c in ask(t, port, 10)}, {200})
 

@@ -12,7 +12,7 @@ def two(t, bad, retry='attempts: 1', good=tell, more=''):
 listeners: [ {{ address: "127.0.0.1:{port}" }} ]
 routes: [ {{ pool: p }} ]
 pools:
-  p: {{ balance: round_robin, servers: ["{first.address}", "{second.address}"], retry: {{ {retry}, budget: 100% }}, fast_down: 0, outlier: {{ time: 0s }} }}
+  p: {{ balance: round_robin, servers: ["{first.address}", "{second.address}"], retry: {{ {retry}, budget: 100% }}, fast_down: none, outlier: {{ time: 0s }} }}
 {more}
 ''')
     return weir, port, first, second
@@ -79,7 +79,7 @@ def test_connection_refused_is_never_sent(t):
     weir = t.weir(f'''workers: 1
 listeners: [ {{ address: "127.0.0.1:{port}" }} ]
 routes: [ {{ pool: p }} ]
-pools: {{ p: {{ balance: round_robin, servers: ["127.0.0.1:{gone}", "{good.address}"], retry: {{ budget: 100% }}, fast_down: 0 }} }}
+pools: {{ p: {{ balance: round_robin, servers: ["127.0.0.1:{gone}", "{good.address}"], retry: {{ budget: 100% }}, fast_down: none }} }}
 ''')
     c = t.client(port)
     for i in range(6):
@@ -224,7 +224,7 @@ def test_budget(t):
     t.weir(f'''workers: 1
 listeners: [ {{ address: "127.0.0.1:{port}" }} ]
 routes: [ {{ pool: p }} ]
-pools: {{ p: {{ servers: ["{origins[0].address}", "{origins[1].address}"], retry: {{ budget: 20% }}, fast_down: 0 }} }}
+pools: {{ p: {{ servers: ["{origins[0].address}", "{origins[1].address}"], retry: {{ budget: 20% }}, fast_down: none }} }}
 ''')
     c = t.client(port)
     equal({c.get().status for _ in range(200)}, {502})

@@ -87,7 +87,7 @@ pools: {{ one: {pool}, two: {pool} }}
 
 def test_a_server_that_is_gone(t):
     """Its clients move once, and stay where they came to, also when it is back."""
-    weir, port, origins, text = sticky(t, 'ab', pool=', fast_down: 0')
+    weir, port, origins, text = sticky(t, 'ab', pool=', fast_down: none')
     who, cookie, _ = visit(t, port)
     other = 'b' if who == 'a' else 'a'
     origins[who].close()

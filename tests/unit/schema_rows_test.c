@@ -13,12 +13,6 @@ enum { SCHEMAS_MOST = 128 };
 static const struct schema *seen[SCHEMAS_MOST];
 static size_t seen_count;
 
-static bool is_number(const struct schema_key *key)
-{
-    return key->type == SCHEMA_INT || key->type == SCHEMA_SIZE || key->type == SCHEMA_DURATION ||
-           key->type == SCHEMA_PERCENT;
-}
-
 static bool reads(const struct schema_key *key, uint64_t number)
 {
     uint64_t stored = 0;
@@ -32,10 +26,34 @@ static bool reads(const struct schema_key *key, uint64_t number)
     return good;
 }
 
+/* 0 is 0 or an error that says what to write: never no limit, off or what another key says. */
+static void zero_check(const struct schema_key *key)
+{
+    static const char *const zeros[] = {"0", "00", "0B", "0GiB", "0ms", "0h", "0%"};
+    for (size_t i = 0; i < COUNT_OF(zeros); i++) {
+        uint64_t stored = 1;
+        struct error error = {""};
+        if (value_read(key, span_of(zeros[i]), NULL, &stored, &error)) {
+            assert_true(stored == 0 && key->least == 0);
+        } else {
+            char range[160];
+            struct text text = text_over(range, sizeof(range));
+            value_range_print(key, &text);
+            bool other_unit = strstr(error.text, " is not ") != NULL || strstr(error.text, "no unit") != NULL;
+            if (!other_unit && strstr(error.text, range) == NULL)
+                fail_msg("%s: %s: %s", key->name, zeros[i], error.text);
+        }
+    }
+}
+
 static void number_row_check(const struct schema_key *key)
 {
     assert_true(key->least <= key->most);
-    assert_true(key->word != NULL || reads(key, key->least));
+    assert_true(reads(key, key->least));
+    /* 0 is taken by what stands for it, and by what says that nothing was set. */
+    assert_true(key->least > 0 || (key->word == NULL && (key->unset != 0 || !value_may_lack(key))));
+    assert_false(value_may_lack(key) && key->unset != 0 && reads(key, key->unset));
+    zero_check(key);
     if (key->most <= INT64_MAX / 2) {
         assert_true(reads(key, key->most));
         assert_false(reads(key, key->most + 1));
@@ -51,13 +69,14 @@ static void row_check(const struct schema *schema, const struct schema_key *key)
     assert_non_null(key->text);
     assert_int_equal(key->text[strlen(key->text) - 1], '.');
     assert_false((key->flags & SCHEMA_REQUIRED) != 0 && key->fallback != NULL);
-    if (is_number(key))
+    if (value_is_number(key))
         number_row_check(key);
-    bool is_value =
-        is_number(key) || key->type == SCHEMA_BOOL || key->type == SCHEMA_CHOICE || key->type == SCHEMA_RATE;
+    bool is_value = value_is_number(key) || key->type == SCHEMA_BOOL || key->type == SCHEMA_CHOICE ||
+                    key->type == SCHEMA_RATE;
     if (is_value && key->fallback != NULL && !value_read(key, span_of(key->fallback), NULL, stored, &error))
         fail_msg("%s.%s: %s", schema->noun, key->name, error.text);
-    assert_true(!is_value || key->fallback != NULL || (key->flags & SCHEMA_REQUIRED) != 0);
+    assert_true(!is_value || value_is_number(key) || key->fallback != NULL ||
+                (key->flags & SCHEMA_REQUIRED) != 0);
 }
 
 static void schema_check(const struct schema *schema)

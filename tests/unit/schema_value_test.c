@@ -9,14 +9,23 @@ static const struct schema_key size_key = {
 static const struct schema_key duration_key = {
     .name = "wait", .type = SCHEMA_DURATION, .least = 0, .most = 3600000};
 static const struct schema_key some_key = {
-    .name = "some", .type = SCHEMA_DURATION, .least = 10, .most = 3600000};
+    .name = "some", .type = SCHEMA_DURATION, .fallback = "1s", .least = 10, .most = 3600000};
 static const char *const words[] = {"auto", "off", NULL};
 static const struct schema_key words_key = {
     .name = "count", .type = SCHEMA_INT, .least = 1, .most = 256, .word = "none", .words = words};
 static const struct schema_key int_key = {
-    .name = "count", .type = SCHEMA_INT, .least = 1, .most = 256, .word = "auto"};
+    .name = "count", .type = SCHEMA_INT, .fallback = "auto", .least = 1, .most = 256, .word = "auto"};
 static const struct schema_key percent_key = {
     .name = "share", .type = SCHEMA_PERCENT, .least = 0, .most = 100};
+static const char *const nones[] = {"none", NULL};
+static const struct schema_key none_key = {.name = "patience",
+                                           .type = SCHEMA_DURATION,
+                                           .fallback = "none",
+                                           .least = 1,
+                                           .most = 3600000,
+                                           .word = "none"};
+static const struct schema_key own_key = {
+    .name = "own", .type = SCHEMA_DURATION, .least = 1, .most = 3600000, .words = nones};
 static const struct schema_key rate_key = {.name = "rate", .type = SCHEMA_RATE};
 static const struct schema_key bool_key = {.name = "flag", .type = SCHEMA_BOOL};
 static const struct schema_key choice_key = {.name = "colour", .type = SCHEMA_CHOICE, .choices = colours};
@@ -47,6 +56,9 @@ static void numbers_are_read_with_their_units_and_printed_the_same(void **state)
         {&words_key, "auto", SCHEMA_WORD(0), "auto"},
         {&words_key, "off", SCHEMA_WORD(1), "off"},
         {&words_key, "none", 0, "none"},
+        {&none_key, "none", 0, "none"},
+        {&none_key, "1ms", 1, "1ms"},
+        {&own_key, "none", SCHEMA_WORD(0), "none"},
         {&percent_key, "20%", 20, "20%"},
         {&percent_key, "0", 0, "0%"},
     };
@@ -77,15 +89,22 @@ static void what_is_no_value_is_refused_and_nothing_is_stored(void **state)
         {&duration_key, "3601s", "\"3601s\" is out of range; wait takes 0s to 1h"},
         {&duration_key, "99999999999999999h", "\"99999999999999999h\" is out of range; wait takes 0s to 1h"},
         {&duration_key, "99999999999999999999h", "\"99999999999999999999h\" is too large"},
-        {&some_key, "0", "\"0\" has no unit; write ms, s, m or h, such as 2s"},
+        {&some_key, "0", "\"0\" is out of range; some takes 10ms to 1h"},
+        {&none_key, "0", "\"0\" could mean several things; patience takes none or 1ms to 1h"},
+        {&none_key, "0s", "\"0s\" could mean several things; patience takes none or 1ms to 1h"},
+        {&none_key, "off", "\"off\" is not known; did you mean \"none\"? patience takes none or 1ms to 1h"},
+        {&none_key, "unlimited",
+         "\"unlimited\" is not known; did you mean \"none\"? patience takes none or 1ms to 1h"},
+        {&own_key, "0s",
+         "\"0s\" could mean several things; own takes none or 1ms to 1h; without the key its default holds"},
         {&some_key, "9ms", "\"9ms\" is out of range; some takes 10ms to 1h"},
         {&size_key, "10mb",
          "\"10mb\" is not a size; write a number and B, KiB, MiB, GiB, KB, MB or GB, such as 64KiB"},
-        {&int_key, "0", "\"0\" is out of range; count takes auto or 1 to 256"},
-        {&words_key, "on", "\"on\" is not a whole number and not none or auto or off"},
+        {&int_key, "0", "\"0\" could mean several things; count takes auto or 1 to 256"},
+        {&words_key, "on", "\"on\" is not a whole number; count takes none or auto or off or 1 to 256"},
         {&words_key, "300", "\"300\" is out of range; count takes none or auto or off or 1 to 256"},
-        {&int_key, "1.0", "\"1.0\" is not a whole number and not auto"},
-        {&int_key, "0x1", "\"0x1\" is not a whole number and not auto"},
+        {&int_key, "1.0", "\"1.0\" is not a whole number; count takes auto or 1 to 256"},
+        {&int_key, "0x1", "\"0x1\" is not a whole number; count takes auto or 1 to 256"},
         {&percent_key, "101%", "\"101%\" is out of range; share takes 0% to 100%"},
         {&bool_key, "on", "\"on\" is not a boolean; flag takes true or false"},
         {&bool_key, "True", "\"True\" is not a boolean; flag takes true or false"},

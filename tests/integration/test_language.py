@@ -1,0 +1,98 @@
+"""What the words of the file mean once weir runs, and that nothing that cannot work is taken for good."""
+import time
+
+from weirtest import *
+
+
+def test_none_is_no_limit(t):
+    """A route that says none has no limit though the file has one; a route that says nothing inherits."""
+    def slow(link, request):
+        request.body()
+        time.sleep(1.2)
+        link.begin()
+        time.sleep(1.2)
+        link.piece(b'late')
+        link.end()
+    port, origin = t.port(), t.origin(slow)
+    weir = t.weir(f'''
+listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+timeouts: {{ request: 900ms, response: 600ms, response_idle: 600ms }}
+limits: {{ body: 1KiB }}
+routes:
+  - {{ match: {{ path: /none }}, timeout: none, response_timeout: none, idle_timeout: none, body_limit: none, pool: p }}
+  - {{ match: {{ path: /response }}, timeout: none, idle_timeout: none, pool: p }}
+  - {{ match: {{ path: /whole }}, response_timeout: none, idle_timeout: none, pool: p }}
+  - {{ match: {{ path: /idle }}, timeout: none, response_timeout: none, pool: p }}
+pools: {{ p: {{ servers: ["{origin.address}"], retry: {{ attempts: 0 }} }} }}
+''')
+
+    def status(target, size):
+        c = t.client(port)
+        try:
+            c.request('POST', target, (), b'x' * size)
+            return c.response().status
+        except (Closed, ConnectionError):
+            return 0
+    equal([status(target, 1000) for target in ('/none', '/response', '/whole', '/idle')], [200, 504, 504, 0])
+    equal([status(target, 2000) for target in ('/none', '/response')], [200, 413])
+    equal([weir.access_line(path=path)['failure'] for path in ('/response', '/whole', '/idle')],
+          ['response_timeout', 'request_timeout', 'response_stalled'])
+
+
+def test_a_try_has_its_end_though_an_answer_has_none(t):
+    origin = t.origin(lambda link, request: link.gone(10))
+    weir, port = t.simple(origin, route='response_timeout: none', pool='retry: { attempts: 0, try_timeout: 400ms }')
+    equal(t.client(port).get('/try').status, 504)
+    equal(weir.access_line(path='/try')['failure'], 'response_timeout')
+
+
+def test_a_server_that_takes_nothing_has_no_end_either(t):
+    """The request waits for a server that takes none of it: for as long as an answer may take, which is for ever."""
+    def handler(link, request):
+        time.sleep(1.5)
+        request.body()
+        link.answer(200, b'all')
+    weir, port = t.simple(t.origin(handler), route='response_timeout: none', more='timeouts: { response: 500ms }')
+    c = t.client(port, timeout=30)
+    c.send(f'PUT /slow HTTP/1.1\r\nHost: test\r\nContent-Length: {16 << 20}\r\n\r\n', b'y' * (16 << 20))
+    equal(c.response().status, 200)
+
+
+NONES = '''
+listeners: [ { address: "127.0.0.1:8080", max_connections: none, max_connections_per_client: none } ]
+routes: [ { timeout: none, response_timeout: none, idle_timeout: none, body_limit: none, hedge: { budget: 1% }, rate_limit: r, pool: a },
+          { match: { path: /b }, redirect: { scheme: https } } ]
+pools:
+  a:
+    servers: [ { address: "10.0.0.1:80", max_connections: none }, "10.0.0.2:80" ]
+    max_connections: none
+    max_requests: none
+    fast_down: none
+    hash: { bounded_load: none }
+    health: {}
+    outlier: { errors: none }
+    retry: { try_timeout: none, attempts: 0, budget: 0%, buffer: 0B }
+    sticky: { secrets: "${env.WEIRTEST_SECRET:-kept where nobody looks}", cookie: { max_age: none } }
+  b: { servers: "10.0.0.1:80", subset: { size: auto, index: 0, of: 3 } }
+  c: { servers: "10.0.0.1:80", subset: {} }
+rate_limits: { r: { rate: 1/s, burst: auto } }
+timeouts: { request: none, ping: none, keep_alive: 0s, linger: 0s }
+limits: { body: none, least_body_rate: none, keep_alive_requests: none, interim_responses: 0 }
+tls: { ticket_lifetime: none }
+'''
+
+
+def test_none_is_printed_and_reads_back(t):
+    """What was said is printed as it was said, and what was not said is not printed as if it had been."""
+    printed = t.run('config', '-c', t.file('none.yaml', NONES))
+    equal(printed.returncode, 0, printed.stderr)
+    for key in ('timeout', 'response_timeout', 'idle_timeout', 'body_limit', 'max_connections', 'max_requests', 'fast_down', 'bounded_load', 'errors',
+                'try_timeout', 'max_age', 'request', 'ping', 'body', 'least_body_rate', 'keep_alive_requests', 'ticket_lifetime', 'max_connections_per_client'):
+        contains(printed.stdout, f' {key}: none\n')
+    for said in ('burst: auto', 'keep_alive: 0s', 'attempts: 0', 'buffer: 0B', 'index: 0', 'of: 3'):
+        contains(printed.stdout, f' {said}\n')
+    for unsaid in (' port:', ' after:', ': 0\n  b'):
+        ok(unsaid not in printed.stdout, printed.stdout)
+    equal(printed.stdout.count(' timeout: '), 2, 'that of the first route and that of the probes')
+    again = t.run('config', '-c', t.file('again.yaml', printed.stdout.replace('(a secret, not shown)', 'another that is long enough')))
+    equal((again.returncode, again.stdout), (0, printed.stdout), again.stderr)
