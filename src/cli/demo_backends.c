@@ -184,12 +184,8 @@ static void connection_end(struct demo_connection *connection)
 static void http_opened(struct http_conn *http, struct stream *stream)
 {
     const struct demo_connection *connection = http->owner;
-    struct demo_request *request = arena_get_zeroed(stream->arena, sizeof *request);
-    if (request == NULL)
-        die("the arena of a new request is full");
-    request->arena = stream->arena;
-    request->server = connection->server;
-    request->stream = stream;
+    struct demo_request *request = stream->room;
+    *request = (struct demo_request){.arena = stream->arena, .server = connection->server, .stream = stream};
     stream->events = &demo_stream_events;
     stream->owner = request;
     stream->window = 256u * 1024;
@@ -334,8 +330,10 @@ uint16_t demo_backends_port(const struct demo_backends *backends, unsigned numbe
 
 bool demo_backends_start(struct demo_backends *backends, const struct config *config, struct error *error)
 {
-    backends->settings = (struct http_settings){
-        .limits = &config->limits, .timeouts = &config->timeouts, .scheme_default = "http"};
+    backends->settings = (struct http_settings){.limits = &config->limits,
+                                                .timeouts = &config->timeouts,
+                                                .scheme_default = "http",
+                                                .stream_room = sizeof(struct demo_request)};
     backends->loop = loop_new();
     backends->mailbox = mailbox_new(backends->loop, backends);
     int number = pthread_create(&backends->thread, NULL, demo_thread, backends);

@@ -52,11 +52,13 @@ enum verdict filters_request(const struct filters *filters, struct exchange *exc
     return VERDICT_NEXT;
 }
 
-void filters_response(const struct filters *filters, struct exchange *exchange)
+bool filters_response(const struct filters *filters, struct exchange *exchange)
 {
+    bool fits = true;
     for (size_t i = filters->count; i-- > 0;)
         if (filters->items[i].kind->response != NULL)
-            filters->items[i].kind->response(&filters->items[i], exchange);
+            fits = filters->items[i].kind->response(&filters->items[i], exchange) && fits;
+    return fits;
 }
 
 void filters_done(const struct filters *filters, struct exchange *exchange, unsigned index)

@@ -28,8 +28,9 @@ struct filter_kind {
     void (*dispose)(struct filter *filter);
     /* NULL: none. ANSWERED: exchange->answer is set */
     enum verdict (*request)(const struct filter *filter, struct exchange *exchange);
-    /* NULL: none; sees exchange->response (final head only) */
-    void (*response)(const struct filter *filter, struct exchange *exchange);
+    /* NULL: none; sees exchange->response (final head only). False: the arena is full, and what it would have
+     * changed must not go out unchanged */
+    bool (*response)(const struct filter *filter, struct exchange *exchange);
     /* NULL: none; once, when the exchange ends, if its request step ran */
     void (*done)(const struct filter *filter, struct exchange *exchange);
     /* one line for weir explain */
@@ -52,7 +53,7 @@ bool filters_new(struct filters *filters, const struct route_config *route, cons
 void filters_dispose(struct filters *filters);
 /* Runs from *index on; *index tells where it stopped (for WAIT, and for filters_done). */
 enum verdict filters_request(const struct filters *filters, struct exchange *exchange, unsigned *index);
-void filters_response(const struct filters *filters, struct exchange *exchange);
+bool filters_response(const struct filters *filters, struct exchange *exchange) MUST_CHECK;
 void filters_done(const struct filters *filters, struct exchange *exchange, unsigned index);
 
 /* The limiters of the process by name; they outlive reloads while their definition (rate, burst, key, keys,

@@ -121,10 +121,9 @@ static enum verdict request_edit(const struct filter *filter, struct exchange *e
     return VERDICT_ANSWERED;
 }
 
-static void response_edit(const struct filter *filter, struct exchange *exchange)
+static bool response_edit(const struct filter *filter, struct exchange *exchange)
 {
-    if (!headers_apply(filter->prepared, exchange, &exchange->response.fields))
-        exchange->failure = FAILURE_OVERLOADED; /* told in the log; the response goes out with what fitted */
+    return headers_apply(filter->prepared, exchange, &exchange->response.fields);
 }
 
 static void headers_explain(const struct filter *filter, const struct exchange *exchange, char *line,

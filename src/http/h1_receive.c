@@ -21,9 +21,6 @@
 #define PLENTY 128u
 #define WHOLE_MOST 6u     /* blocks: a body no longer than this may be read together with its head */
 #define SMALL_PIECE 2048u /* bytes: worth a copy rather than a block of its own */
-#define ARENA_MOST                                                                          \
-    (256u << 10) /* what one exchange may take: heads of both sides, edits, its own structs \
-                  */
 
 static void take_keep_alive_hint(struct h1_conn *conn, const struct head *head)
 {
@@ -103,10 +100,25 @@ static void begin_body(struct h1_conn *conn, const struct head *head)
 
 /* ---- heads ---- */
 
+/* Before a head is kept: what the owner needs comes first. */
+static bool have_arena(struct h1_conn *conn)
+{
+    struct stream *stream = &conn->stream;
+    if (stream->arena != NULL)
+        return true;
+    stream->arena = arena_new(head_arena_most(conn->settings->limits));
+    stream->room = stream->arena != NULL ? arena_get(stream->arena, conn->settings->stream_room) : NULL;
+    if (stream->room != NULL)
+        return true;
+    arena_free(stream->arena);
+    stream->arena = NULL;
+    return false;
+}
+
 /* Copies what there is of a head together, when it came in pieces over several blocks. */
 static bool gather(struct h1_conn *conn, size_t most, struct span *bytes)
 {
-    if (conn->stream.arena == NULL && (conn->stream.arena = arena_new(ARENA_MOST + most)) == NULL)
+    if (!have_arena(conn))
         return false;
     size_t room = most + BLOCK_ROOM;
     if (conn->gathered == NULL && (conn->gathered = arena_get_bytes(conn->stream.arena, room)) == NULL)
@@ -172,7 +184,7 @@ static bool take_head_bytes(struct h1_conn *conn, struct span *head, size_t leng
 
 static bool open_server_stream(struct h1_conn *conn)
 {
-    if (conn->stream.arena == NULL && (conn->stream.arena = arena_new(ARENA_MOST)) == NULL)
+    if (!have_arena(conn))
         return false;
     conn->requests++;
     conn->stream.window = SIZE_MAX;
@@ -272,7 +284,7 @@ static bool receive_request(struct h1_conn *conn)
         h1_arm(conn, conn->settings->timeouts->request_head);
         return false;
     }
-    if (conn->stream.arena == NULL && (conn->stream.arena = arena_new(ARENA_MOST)) == NULL) {
+    if (!have_arena(conn)) {
         h1_fail(conn, FAILURE_OVERLOADED);
         return false;
     }

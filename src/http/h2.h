@@ -157,7 +157,6 @@ struct h2_conn {
 #define H2_OPEN_WINDOW 4096    /* ... until it has this much, */
 #define H2_NARROW_MOST 1u      /* and of these a client may have so many at a time */
 #define H2_FIRST_WINDOW 65535u /* RFC 9113 6.9.2 */
-#define H2_ARENA_MOST (256u << 10)
 #define H2_DRAIN_STEP_MS 1000u
 #define H2_LEFTOVER_MS                                                                                      \
     1000u /* a client that was answered early may take this long to see it before its stream is reset: some \

@@ -81,6 +81,15 @@ static bool narrow_is_refused(struct h2_stream *stream)
     return others >= H2_NARROW_MOST;
 }
 
+/* Before a head is kept: what the owner needs comes first. */
+static bool take_arena(struct h2_stream *stream)
+{
+    const struct http_settings *settings = stream->conn->settings;
+    struct arena *arena = stream->stream.arena = arena_new(head_arena_most(settings->limits));
+    stream->stream.room = arena != NULL ? arena_get(arena, settings->stream_room) : NULL;
+    return stream->stream.room != NULL;
+}
+
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct h2_conn *conn = user;
@@ -95,8 +104,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
             h2_reset(stream, NGHTTP2_REFUSED_STREAM, FAILURE_STREAM_REFUSED);
             return h2_note(conn, H2_GUARD_narrow_windows) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
         }
-        stream->stream.arena = arena_new(H2_ARENA_MOST);
-        if (stream->stream.arena == NULL || !h2_reading_begin(stream, false)) {
+        if (!take_arena(stream) || !h2_reading_begin(stream, false)) {
             h2_reset(stream, NGHTTP2_REFUSED_STREAM, FAILURE_OVERLOADED);
             return 0;
         }
@@ -617,12 +625,15 @@ static nghttp2_option *option_new(const struct h2_conn *conn)
 {
     nghttp2_option *option;
     const struct limits_config *limits = conn->settings->limits;
+    size_t most = (size_t)(is_server(conn) ? limits->header_list : limits->response_head);
     if (nghttp2_option_new(&option) != 0)
         return NULL;
     nghttp2_option_set_no_auto_window_update(option, 1); /* credits decide */
     nghttp2_option_set_no_closed_streams(option, 1);
-    /* A whole head in frames of the usual size, and some: bytes are counted besides (limits.header_list). */
-    nghttp2_option_set_max_continuations(option, (size_t)limits->header_list / 16384 + 8);
+    /* A whole head in frames of the usual size, and some: bytes are counted besides. */
+    nghttp2_option_set_max_continuations(option, most / 16384 + 8);
+    /* what was received within its limit, with all that an exchange may make of it, can be sent */
+    nghttp2_option_set_max_send_header_block_length(option, head_arena_most(limits));
     /* h2_guard is stricter, and tells its name */
     nghttp2_option_set_stream_reset_rate_limit(option, 2000, 1000);
     return option;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "config/config.h"
 
 #define FIELDS_AT_FIRST 32u
 #define FIELDS_MOST 65535u
@@ -177,6 +178,18 @@ uint16_t field_id(struct span name)
 bool field_is_hop(uint16_t id)
 {
     return hop_fields[id];
+}
+
+#define ARENA_OWNER ((size_t)256 << 10) /* structs, edits, answers, small heads */
+#define HEADS 4u /* of each side: gathered, copied, joined, trailers or another try's */
+
+size_t head_arena_most(const struct limits_config *limits)
+{
+    size_t request = limits->request_head > limits->header_list ? limits->request_head : limits->header_list;
+    /* arrays that double take four times their last need at most; a server's fields, and crumbs of cookies,
+     * are more than limits.fields */
+    size_t fields = 4 * sizeof(struct field) * (3u + 10u) * limits->fields;
+    return ARENA_OWNER + HEADS * (request + limits->response_head) + fields;
 }
 
 bool fields_grow(struct fields *fields, struct arena *arena)

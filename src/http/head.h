@@ -4,6 +4,7 @@
 #define WEIR_HTTP_HEAD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -11,6 +12,7 @@
 #include "http/field_table.h"
 
 struct arena;
+struct limits_config;
 
 enum method {
     METHOD_OTHER,
@@ -68,6 +70,12 @@ struct head {
      * empty otherwise */
     struct span upgrade;
 };
+/*
+ * What the arena of one exchange may hold, so that no head within its own limit ever finds it full: of the
+ * request what came and what is made of it, of a few responses likewise, their trailers and fields; and what
+ * the owner and its edits need besides.
+ */
+size_t head_arena_most(const struct limits_config *limits);
 bool fields_grow(struct fields *fields, struct arena *arena) MUST_CHECK; /* internal to fields_add() */
 /* false: arena cap */
 MUST_CHECK static inline bool fields_add(struct fields *fields, struct arena *arena, struct span name,

@@ -7,6 +7,7 @@
 #define WEIR_HTTP_HTTP_CONN_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -27,7 +28,11 @@ struct http_settings {
     const struct limits_config *limits;
     const struct timeouts_config *timeouts;
     const char *scheme_default; /* of requests in origin form on this listener: "http" or "https" */
+    /* server role: bytes of a new stream's arena that are set aside for its owner (stream.room), at most
+     * HTTP_STREAM_ROOM_MOST */
+    size_t stream_room;
 };
+#define HTTP_STREAM_ROOM_MOST 8192u
 struct http_conn_events {
     /* server role: a new request begins; owner sets the stream's events */
     void (*opened)(struct http_conn *conn, struct stream *stream);

@@ -63,6 +63,9 @@ struct stream {
     struct arena *arena; /* received heads live here. Server role: made by the codec, the owner takes it over
                             at opened() and frees it after closed(). Client role: set by the opener before
                             send_head (its exchange's arena); response heads go there */
+    /* server role: the first http_settings.stream_room bytes of the arena, taken before a byte of a head was:
+     * however large that is, the owner can be made. Not zeroed */
+    void *room;
     /* uncredited body bytes at which the codec stops delivering; set by the owner in opened() or after
      * http_conn_open() */
     size_t window;

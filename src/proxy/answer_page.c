@@ -155,15 +155,14 @@ void answer_send(struct exchange_run *run)
     run->status = grpc ? 200 : answer->status;
     bool fits = response_begin(x, run->status) &&
                 (grpc ? describe_grpc(run, &bytes) : describe(run, &bytes)) &&
-                response_add_all(x, &answer->fields) && response_add_all(x, &x->response_fields);
+                response_add_all(x, &answer->fields) && response_add_all(x, &x->response_fields) &&
+                (run->plan == NULL || filters_response(&run->plan->filters, x));
     if (!fits) {
         buf_clear(&bytes);
         x->client_stream->ops->reset(x->client_stream, FAILURE_OVERLOADED);
         return;
     }
     x->response.close = answer->failure != FAILURE_NONE && status_closes(answer->status);
-    if (run->plan != NULL)
-        filters_response(&run->plan->filters, x);
     answer_write(run, &bytes);
     buf_clear(&bytes);
 }

@@ -25,6 +25,7 @@
 #include "net/transport.h"
 #include "proxy/client_version.h"
 #include "proxy/exchange_run.h"
+#include "proxy/exchange_state.h"
 #include "proxy/listener_counts.h"
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
@@ -206,10 +207,9 @@ static const struct stream_events refused_events = {.closed = refused_closed};
  */
 static void stream_refuse(struct client_conn *conn, struct stream *stream)
 {
-    struct refused_stream *refused = arena_get_zeroed(stream->arena, sizeof *refused);
-    assert(refused != NULL); /* the arena is new */
-    refused->arena = stream->arena;
-    refused->loop = conn->worker->loop;
+    _Static_assert(sizeof(struct refused_stream) <= sizeof(struct exchange_run), "it has an exchange's room");
+    struct refused_stream *refused = stream->room;
+    *refused = (struct refused_stream){.arena = stream->arena, .loop = conn->worker->loop};
     stream->owner = refused;
     stream->events = &refused_events;
     counter_add(COUNTER_streams_refused, 1);

@@ -482,8 +482,8 @@ static void exchange_meet_client(struct exchange *x, const struct client_conn *c
 
 void exchange_begin(struct client_conn *conn, struct stream *stream)
 {
-    struct exchange_run *run = arena_get_zeroed(stream->arena, sizeof *run);
-    assert(run != NULL); /* the arena is new: its first block has room for this */
+    _Static_assert(sizeof(struct exchange_run) <= HTTP_STREAM_ROOM_MOST, "http_settings.stream_room");
+    struct exchange_run *run = memset(stream->room, 0, sizeof *run);
     struct worker *worker = conn->worker;
     struct exchange *x = &run->exchange;
     worker_keep_warm(worker);

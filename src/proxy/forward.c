@@ -153,7 +153,7 @@ static void forward_final(struct exchange_run *run, bool last)
     bool fits =
         why == FAILURE_NONE && forwarded_add_response(x) && (run->pool->sticky == NULL || sticky_end(run));
     if (run->plan != NULL)
-        filters_response(&run->plan->filters, x);
+        fits = filters_response(&run->plan->filters, x) && fits;
     for (uint16_t i = 0; fits && i < x->response_fields.count; i++) {
         const struct field *field = &x->response_fields.items[i];
         fits = fields_add(&x->response.fields, x->arena, field->name, field->value, field->id);

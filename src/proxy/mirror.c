@@ -14,8 +14,6 @@
 #include "proxy/worker.h"
 #include "upstream/pool.h"
 
-#define ARENA_MOST (256u << 10) /* bytes of a copy's head and its answer's */
-
 struct mirror {
     struct upstream_waiter waiter;
     struct list at; /* worker->mirrors */
@@ -174,7 +172,7 @@ static void mirror_skip(void)
 static void mirror_send(struct exchange_run *run, struct buf *body)
 {
     struct worker *worker = run->worker;
-    struct arena *arena = has_room(run) ? arena_new(ARENA_MOST) : NULL;
+    struct arena *arena = has_room(run) ? arena_new(head_arena_most(&run->snapshot->config->limits)) : NULL;
     struct mirror *mirror = arena != NULL ? arena_get_zeroed(arena, sizeof *mirror) : NULL;
     if (mirror != NULL)
         mirror->arena = arena;

@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "filter/answer.h"
 #include "proxy/access_log.h"
+#include "proxy/exchange_state.h"
 #include "proxy/listener_counts.h"
 #include "proxy/shared_state.h"
 #include "route/router.h"
@@ -183,6 +184,7 @@ static bool site_build(struct building *building, struct site *site, const struc
     site->counts = listener_counts_set_take(building->shared->listeners, listener->address);
     site->http.limits = &config->limits;
     site->http.timeouts = &config->timeouts;
+    site->http.stream_room = sizeof(struct exchange_run);
     site->http.scheme_default = listener->tls != NULL ? "https" : "http";
     site->own_routes = listener->routes_count != 0;
     if (!site->own_routes) {

@@ -276,3 +276,73 @@ pools: {{ p: {{ servers: ["{origin.address}"] }} }}
     line = weir.log_line('limit lifted', seconds=60)
     load.stop()
     contains(str(line), 'to=off')
+
+
+HEADS = """listeners: [ {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c] }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{server}"], protocol: {protocol} }} }}
+"""
+
+
+def test_heads_that_use_up_memory_are_turned_away(t):
+    """HPACK makes some bytes of each head of 58 KB, and the server answers none of them: requests are refused, and nothing falls. Over
+    HTTP/1 the heads are 15 KB, one a connection."""
+    import h2test
+    release = threading.Event()
+    t.later(release.set)
+    origin = t.origin(lambda link, request: (release.wait(60), link.answer(200, b'late')))
+    port = t.port()
+    weir = t.weir('workers: 1\nlimits: { memory: 4MiB, connections: 1000 }\n' + HEADS.format(port=port, server=origin.address, protocol='http/1.1'))
+    refused = 0
+    for _ in range(6):
+        c = h2test.H2Client(port)
+        t.later(c.close)
+        streams = []
+        try:
+            streams += [c.request('GET', '/', [('x', 'a' * 3900)] * 15) for _ in range(100)]
+            c.ping()
+        except Closed:
+            pass
+        refused += sum(s.reset is not None or bool(s.heads) or c.over for s in streams)
+    ok(refused > 300, refused)
+    head = 'GET / HTTP/1.1\r\nHost: a\r\n' + ''.join(f'X: {"a" * 3700}\r\n' for _ in range(4)) + '\r\n'
+    clients = [t.client(port) for _ in range(300)]
+    for c in clients:
+        try:
+            c.send(head)
+        except OSError:
+            pass
+    eventually(lambda: sum(not c.quiet(0) for c in clients) > 50, 10, 'nobody is turned away')
+    release.set()
+    eventually(lambda: is_served(t, port), 20)
+
+
+def is_served(t, port):
+    try:
+        return t.client(port).get('/').status == 200
+    except (Closed, OSError):
+        return False
+
+
+def test_heads_within_their_limits_always_fit(t):
+    """What an exchange may hold follows from the limits of heads: the largest that are allowed pass both ways over all versions."""
+    import h2test
+    values = ['b' * 7900] * 60      # 470 KB
+
+    def handler(link, request):
+        if request.method == 'POST':
+            request.body()
+        equal(len(request.fields.all('x-many')), 60)
+        fields = [('x-back', value) for value in values]
+        if request.path == '/trailers':
+            link.chunked([b'body'], fields)
+        else:
+            link.answer(200, b'fine', fields)
+    more = 'limits: { request_head: 1MiB, header_list: 1MiB, response_head: 1MiB, fields: 300 }'
+    for x in h2test.crossings(t, handler, pairs=h2test.FOUR, more=more):
+        for path in '/', '/trailers':
+            fields = [('x-many', value) for value in values]
+            got = x.ask('POST', path, fields, b'body', trailers=[('x-after', value) for value in values], length=False)
+            equal((got.status, got.body), (200, b'body' if path == '/trailers' else b'fine'), f'{x} {path}')
+            ok((got.trailers if path == '/trailers' else got.fields).all('x-back') == values, f'{x} {path}')
+            ok(x.origin.requests[-1].trailers.all('x-after') == values, f'{x} {path}: {len(x.origin.requests[-1].trailers)} trailers')
