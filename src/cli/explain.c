@@ -482,7 +482,7 @@ static int explain_file(const struct question *question)
         return EXIT_FAILED;
     }
     struct shared_state *shared = shared_state_new();
-    struct snapshot *snapshot = snapshot_new(config, shared, &error);
+    struct snapshot *snapshot = snapshot_new(config, shared, NULL, &error);
     if (snapshot == NULL) {
         fprintf(stderr, "weir explain: %s\n", error.text);
         config_free(config);

@@ -1,5 +1,5 @@
-/* The life of the process, on the main thread: start, signals, drain, end. How a configuration becomes a
- * snapshot is in reload.c. */
+/* The life of the process, on the main thread: start, signals, drain, end. How a file becomes a snapshot is
+ * in loader.c, how that gets to the workers in reload.c. */
 #include "control/control.h"
 
 #include <malloc.h>
@@ -18,6 +18,7 @@
 #include "control/control_state.h"
 #include "control/cores.h"
 #include "control/listeners.h"
+#include "control/loader.h"
 #include "control/privileges.h"
 #include "control/service_notify.h"
 #include "control/signals.h"
@@ -29,57 +30,17 @@
 #include "upstream/health.h"
 
 #define LOG_RING_SIZE ((size_t)1 << 16) /* of the control thread */
-#define TRIM_AFTER 1000                 /* ms after a snapshot was freed: many reloads in a row trim once */
 #define WORKERS_MOST 256
 #define SAME_WORD                                                                                           \
     500 /* ms: timeout(1), shells and supervisors signal the process and then its group, which is no second \
            word */
-
-/* The one control of the process: snapshots and workers come back to it from other threads. */
-static struct control *control_home;
-
-/* ---- snapshots that come home ---- */
-
-struct homecoming {
-    struct letter letter;
-    struct snapshot *snapshot;
-};
-
-static void control_trim(struct deadline *deadline)
-{
-    (void)deadline;
-    malloc_trim(0);
-}
-
-static void control_free_snapshot(struct control *control, struct snapshot *snapshot)
-{
-    snapshot_free(snapshot);
-    shared_state_sweep(control->shared);
-}
-
-static void homecoming_opened(struct letter *letter, void *reader)
-{
-    struct control *control = reader;
-    struct homecoming *homecoming = CONTAINER_OF(letter, struct homecoming, letter);
-    control_free_snapshot(control, homecoming->snapshot);
-    free(homecoming);
-    if (!deadline_is_set(&control->trim))
-        deadline_set(&control->trim, control->loop, TRIM_AFTER);
-}
-
-void control_snapshot_comes_home(struct snapshot *snapshot)
-{
-    struct homecoming *homecoming = xcalloc(1, sizeof *homecoming);
-    homecoming->letter.open = homecoming_opened;
-    homecoming->snapshot = snapshot;
-    mailbox_post(control_home->mailbox, &homecoming->letter);
-}
 
 /* ---- the end ---- */
 
 static void control_stop(struct control *control)
 {
     control->stopping = true;
+    loader_give_up(control->loader);
     deadline_clear(&control->drain_timeout);
     loop_stop(control->loop);
 }
@@ -116,6 +77,7 @@ static void control_drain(struct control *control)
 {
     uint64_t timeout = control->snapshot->config->drain_timeout;
     control->draining = true;
+    loader_give_up(control->loader); /* what it loads would serve nobody */
     control->drain_began = loop_now(control->loop);
     service_notify_stopping();
     log_info("control", "draining", KV_NUMBER("connections", counter_sum(COUNTER_connections_open)),
@@ -152,16 +114,29 @@ static void control_tell_counters(void)
         log_write(&site, LOG_LEVEL_INFO, "control", "counted so far", pairs);
 }
 
+/* While it starts, nothing is there to drain or reopen. */
+static void control_signal_early(struct control *control, int number)
+{
+    if (number == SIGHUP) {
+        reload_ask(control);
+    } else if (number != SIGUSR1 && !control->stopping) {
+        log_info("control", "told to end before the start was done", KV_NONE);
+        control_stop(control);
+    }
+}
+
 static void control_signal_came(void *owner, int number)
 {
     struct control *control = owner;
-    if (number == SIGUSR1) {
+    if (control->snapshot == NULL && number != SIGUSR2) {
+        control_signal_early(control, number);
+    } else if (number == SIGUSR1) {
         control_reopen_logs();
     } else if (number == SIGUSR2) {
         control_tell_counters();
     } else if (number == SIGHUP) {
         if (!control->draining)
-            reload_now(control);
+            reload_ask(control);
     } else if (!control->draining) {
         control_drain(control);
     } else if (!control->stopping && loop_now(control->loop) - control->drain_began >= SAME_WORD) {
@@ -227,18 +202,17 @@ static void control_tell_ready(const struct control *control)
     service_notify_ready();
 }
 
-/* From the file to open sockets; nothing runs yet. */
-static bool control_prepare(struct control *control, struct error *error)
+/* From the snapshot to open sockets and logs; no worker runs yet. */
+static bool control_prepare(struct control *control, struct load *load, struct error *error)
 {
-    struct config *config = reload_read(control, "\n");
-    if (config == NULL)
-        return false;
+    if (load->snapshot == NULL)
+        return error_set(error, "%s", load->error.text);
+    control->snapshot = load->snapshot;
+    const struct config *config = control->snapshot->config;
     control->workers_count = control_count_workers(config);
     control->listeners = listeners_new(control->workers_count);
-    control->snapshot = reload_build(control, config, error);
-    if (control->snapshot == NULL)
+    if (!listeners_open(control->listeners, config, error))
         return false;
-    service_notify_open();
     uint64_t files = privileges_raise_files();
     if (!reload_logs(config, error) || !privileges_drop(config->user, error))
         return false;
@@ -248,13 +222,12 @@ static bool control_prepare(struct control *control, struct error *error)
     return true;
 }
 
-static bool control_start(struct control *control, struct error *error)
+static bool control_start_serving(struct control *control, struct load *load, struct error *error)
 {
-    if (!control_prepare(control, error))
+    if (!control_prepare(control, load, error))
         return false;
     /* An arena of the allocator for each thread that allocates, and no more: each keeps memory of its own. */
-    mallopt(M_ARENA_MAX, (int)control->workers_count + 2);
-    malloc_trim(0); /* what reading the file took: several times what is kept of it */
+    mallopt(M_ARENA_MAX, (int)control->workers_count + 3);
     control->health = health_new(control->loop);
     health_set_pools(control->health, control->snapshot->pools, control->snapshot->pools_count);
     tls_tickets_configure(control->shared->tickets, control->snapshot->config->tls.ticket_lifetime);
@@ -264,17 +237,55 @@ static bool control_start(struct control *control, struct error *error)
     return control_start_workers(control, error);
 }
 
-/* Opens the letters that came while nobody looked. */
-static void control_stop_loop(struct task *task)
+static void control_start(struct control *control, struct load *load)
 {
-    (void)task;
-    loop_stop(control_home->loop);
+    struct error error = {.text = ""};
+    control->failed = !control_start_serving(control, load, &error);
+    patience_stop(control);
+    if (control->failed) {
+        if (error.text[0] != '\0')
+            fprintf(stderr, "weir: %s\n", error.text);
+        control_stop(control);
+        return;
+    }
+    watchdog_start(control);
+    control_tell_ready(control);
+    if (control->options->ready != NULL)
+        control->options->ready(control->options->argument);
+}
+
+static void control_loaded(void *reader, struct load *load)
+{
+    struct control *control = reader;
+    control->loading = false;
+    if (control->stopping || control->draining) {
+        if (load->snapshot != NULL)
+            snapshot_release(load->snapshot);
+    } else if (control->snapshot == NULL) {
+        control_start(control, load);
+    } else {
+        reload_finish(control, load);
+    }
+    free(load);
+    if (control->load_again && !control->stopping && !control->draining)
+        reload_ask(control);
+}
+
+/* ---- the end of the process ---- */
+
+/* Opens the letters that came while nobody looked. */
+static void control_letters_opened(struct letter *letter, void *reader)
+{
+    struct control *control = reader;
+    free(letter);
+    loop_stop(control->loop);
 }
 
 static void control_open_letters(struct control *control)
 {
-    struct task task = {.run = control_stop_loop};
-    loop_later(control->loop, &task);
+    struct letter *last = xcalloc(1, sizeof *last);
+    last->open = control_letters_opened;
+    mailbox_post(control->mailbox, last);
     loop_run(control->loop);
 }
 
@@ -294,46 +305,49 @@ static void control_end_workers(struct control *control)
 
 static void control_end(struct control *control)
 {
+    patience_stop(control);
     watchdog_stop(control);
     control_end_workers(control);
     signals_free(control->signals);
     health_free(control->health);
     if (control->snapshot != NULL)
         snapshot_release(control->snapshot);
-    control_open_letters(control);
-    listeners_free(control->listeners);
-    deadline_clear(&control->trim);
-    shared_state_free(control->shared);
-    mailbox_free(control->mailbox);
-    loop_free(control->loop);
+    /* A loader that does not come back keeps what it uses to the end of the process, which is near. */
+    if (loader_stop(control->loader)) {
+        control_open_letters(control);
+        listeners_free(control->listeners);
+        loader_free(control->loader);
+        shared_state_free(control->shared);
+        mailbox_free(control->mailbox);
+        loop_free(control->loop);
+    }
     log_thread_leave();
     log_writer_stop();
 }
 
 int control_run(const struct control_options *options)
 {
-    struct control control = {.options = options, .began_us = clock_monotonic_us()};
+    struct control control = {.options = options, .began_us = clock_monotonic_us(), .loading = true};
     struct error error = {.text = ""};
     signals_block();
     hash_init();
     counters_thread_enter();
-    control_home = &control;
     control.loop = loop_new();
     control.mailbox = mailbox_new(control.loop, &control);
     control.shared = shared_state_new();
-    control.trim.passed = control_trim;
-    bool started = control_start(&control, &error);
-    if (started) {
-        control.signals = signals_new(control.loop, control_signal_came, &control);
-        watchdog_start(&control);
-        control_tell_ready(&control);
-        if (options->ready != NULL)
-            options->ready(options->argument);
+    control.loader = loader_new(options, control.shared, control.mailbox, control_loaded);
+    control.signals = signals_new(control.loop, control_signal_came, &control);
+    service_notify_open();
+    if (loader_start(control.loader, &error)) {
+        patience_start(&control);
+        loader_ask(control.loader);
         loop_run(control.loop);
-        log_info("control", "ended", KV_NONE);
-    } else if (error.text[0] != '\0') {
+        if (!control.failed)
+            log_info("control", "ended", KV_NONE);
+    } else {
+        control.failed = true;
         fprintf(stderr, "weir: %s\n", error.text);
     }
     control_end(&control);
-    return started ? EXIT_OK : EXIT_FAILED;
+    return control.failed ? EXIT_FAILED : EXIT_OK;
 }

@@ -13,6 +13,8 @@ struct config;
 struct control_options;
 struct health;
 struct listeners;
+struct load;
+struct loader;
 struct mailbox;
 struct shared_state;
 struct signals;
@@ -24,42 +26,40 @@ struct control {
     struct loop *loop;
     struct mailbox *mailbox;
     struct signals *signals;
-    struct shared_state *shared;
-    struct snapshot *snapshot; /* the current one; control's reference */
+    struct loader *loader;
+    struct shared_state *shared; /* the loader's, as long as it runs */
+    struct snapshot *snapshot;   /* the current one; control's reference. NULL: still starting */
     struct listeners *listeners;
     struct health *health;
     struct worker **workers;
     unsigned workers_count;
     unsigned workers_drained;
-    bool draining, stopping;
-    bool tls_begun;
+    bool draining, stopping, failed;
+    bool loading, load_again; /* the loader was asked; once more after that */
     uint64_t began_us;
     uint64_t drain_began; /* ms of the loop */
     struct deadline drain_timeout;
-    struct deadline trim; /* of memory, some time after a snapshot was freed */
+    struct deadline patience; /* of the service manager, during a start */
     struct deadline watchdog;
     uint64_t watchdog_period; /* ms */
     uint64_t *watchdog_turns; /* of each worker at the last look */
 };
 
-/* control.c: snapshot.last_release, on whichever thread let go last; the control thread frees it. */
-void control_snapshot_comes_home(struct snapshot *snapshot);
+/* reload.c: what a load becomes. */
 
-/* reload.c: the way from a file to a snapshot, at start and later. */
-
-/* Reads the configuration; its messages go to stderr, followed by `consequence` when there were errors. NULL
- * then. */
-struct config *reload_read(const struct control *control, const char *consequence) MUST_CHECK;
-/* Builds its snapshot and opens its sockets, all or nothing. Takes the configuration in either case. */
-struct snapshot *reload_build(struct control *control, struct config *config, struct error *error) MUST_CHECK;
 /* Level, format and targets of the logs; on failure those of before stay. */
 bool reload_logs(const struct config *config, struct error *error) MUST_CHECK;
 /* Which servers are used where not all are. */
 void reload_log_subsets(const struct snapshot *snapshot);
-/* All of it, on SIGHUP. */
-void reload_now(struct control *control);
+/* Has the file loaded anew, on SIGHUP; while it loads, once more after that. */
+void reload_ask(struct control *control);
+/* All or nothing of what was loaded goes to the workers. The load stays the caller's, its snapshot does not.
+ */
+void reload_finish(struct control *control, struct load *load);
 
-/* watchdog.c: tells the service manager that all workers turn. */
+/* watchdog.c: tells the service manager that a start goes on, and then that all workers turn. */
+void patience_start(struct control *control);
+void patience_stop(struct control *control);
 void watchdog_start(struct control *control);
 void watchdog_stop(struct control *control);
 

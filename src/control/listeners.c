@@ -162,8 +162,7 @@ static bool listeners_open_one(struct listeners *listeners, const struct listene
     for (unsigned i = 0; i < listeners->count; i++)
         listening->descriptors[i] = -1;
     list_push_back(&listeners->open, &listening->at);
-    if (address_resolve(&listening->address, 1, config->address, error) != 0 &&
-        listening_open(listening, error))
+    if (address_parse(&listening->address, config->address, error) && listening_open(listening, error))
         return true;
     listening_close(listening, false);
     return false;

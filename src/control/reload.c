@@ -1,67 +1,28 @@
 /*
- * From the file to a snapshot in the workers' hands. Everything that can fail is done before anything
- * changes: the file is read and checked, the snapshot built, the new sockets and logs opened; what follows
+ * From a loaded snapshot into the workers' hands, on control's thread. Everything that can fail is done
+ * before anything changes: the loader has read and built, new sockets and logs are opened here; what follows
  * cannot fail.
  */
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/log_writer.h"
-#include "base/text.h"
 #include "config/config.h"
 #include "control/control.h"
 #include "control/control_state.h"
 #include "control/listeners.h"
+#include "control/loader.h"
 #include "control/service_notify.h"
 #include "net/mailbox.h"
 #include "proxy/shared_state.h"
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
-#include "schema/schema_report.h"
 #include "tls/tls.h"
 #include "upstream/health.h"
 #include "upstream/pool.h"
 #include "upstream/subset.h"
-
-static void reload_print_report(struct schema_report *report, const char *consequence)
-{
-    struct text text = text_growing();
-    const char *no_colour = getenv("NO_COLOR");
-    bool colour = isatty(STDERR_FILENO) && (no_colour == NULL || no_colour[0] == '\0');
-    schema_report_print(report, &text, colour);
-    if (schema_report_errors(report) != 0) {
-        schema_report_sum(report, &text);
-        text_add(&text, span_of(consequence));
-    }
-    log_stderr(text_span(&text)); /* in one piece, so that lines of threads don't get between */
-    text_free(&text);
-}
-
-static bool reload_wants_tls(const struct config *config)
-{
-    for (size_t i = 0; i < config->listeners_count; i++)
-        if (config->listeners[i].tls != NULL)
-            return true;
-    for (size_t i = 0; i < config->pools_count; i++) {
-        const struct health_config *health = config->pools[i].health;
-        if (config->pools[i].tls != NULL || (health != NULL && health->type == PROBE_HTTPS))
-            return true;
-    }
-    return false;
-}
-
-/* The library costs milliseconds to begin, so it begins when something needs it. */
-static bool reload_begin_tls(struct control *control, const struct config *config, struct error *error)
-{
-    if (control->tls_begun || !reload_wants_tls(config))
-        return true;
-    control->tls_begun = tls_begin(error);
-    return control->tls_begun;
-}
 
 /* Whether the target names another place than the one in use. */
 static bool reload_log_differs(const char *before, const char *after)
@@ -123,54 +84,24 @@ static void reload_failed(const char *why)
     log_error("control", "reload failed; the running configuration is unchanged", KV("why", why));
 }
 
-static bool reload_try(struct control *control, struct error *error)
+static bool reload_try(struct control *control, struct load *load)
 {
-    struct config *config = reload_read(control, "; the running configuration is unchanged\n");
-    if (config == NULL)
-        return error_set(error, "the file has errors");
-    struct snapshot *snapshot = reload_build(control, config, error);
+    struct snapshot *snapshot = load->snapshot;
+    const struct config *before = control->snapshot->config;
     if (snapshot == NULL)
         return false;
-    if (!reload_changed_logs(control->snapshot->config, config, error)) {
+    if (!listeners_open(control->listeners, snapshot->config, &load->error)) {
+        snapshot_release(snapshot);
+        return false;
+    }
+    if (!reload_changed_logs(before, snapshot->config, &load->error)) {
         listeners_undo(control->listeners);
         snapshot_release(snapshot);
         return false;
     }
-    reload_warn_of_restarts(control->snapshot->config, config);
+    reload_warn_of_restarts(before, snapshot->config);
     reload_publish(control, snapshot);
     return true;
-}
-
-struct config *reload_read(const struct control *control, const char *consequence)
-{
-    const struct control_options *options = control->options;
-    struct schema_report *report = schema_report_new();
-    struct config *config = options->text != NULL
-                                ? config_load_text(options->path, options->text, options->length, report)
-                                : config_load(options->path, report);
-    reload_print_report(report, consequence);
-    schema_report_free(report);
-    return config;
-}
-
-struct snapshot *reload_build(struct control *control, struct config *config, struct error *error)
-{
-    if (!reload_begin_tls(control, config, error)) {
-        config_free(config);
-        return NULL;
-    }
-    struct snapshot *snapshot = snapshot_new(config, control->shared, error);
-    if (snapshot == NULL) {
-        config_free(config);
-        shared_state_sweep(control->shared);
-        return NULL;
-    }
-    snapshot->last_release = control_snapshot_comes_home;
-    if (!listeners_open(control->listeners, config, error)) {
-        snapshot_release(snapshot);
-        return NULL;
-    }
-    return snapshot;
 }
 
 bool reload_logs(const struct config *config, struct error *error)
@@ -191,23 +122,31 @@ void reload_log_subsets(const struct snapshot *snapshot)
             subset_log(snapshot->pools[i]);
 }
 
-void reload_now(struct control *control)
+void reload_ask(struct control *control)
 {
-    struct error error = {.text = ""};
     if (control->options->text != NULL) {
         log_warn("control", "there is no file to reload", KV_NONE);
         return;
     }
-    uint64_t began = clock_monotonic_us();
+    /* The file may have changed since it was read: what is asked for while it loads is read afterwards. */
+    control->load_again = control->loading;
+    if (control->loading)
+        return;
+    control->loading = true;
     service_notify_reloading();
-    bool done = reload_try(control, &error);
+    loader_ask(control->loader);
+}
+
+void reload_finish(struct control *control, struct load *load)
+{
+    bool done = reload_try(control, load);
     service_notify_ready();
     if (!done) {
-        reload_failed(error.text);
+        reload_failed(load->error.text);
         return;
     }
     counter_add(COUNTER_reloads, 1);
     log_info("control", "configuration loaded", KV("file", control->options->path),
-             KV_NUMBER("took_us", clock_monotonic_us() - began));
+             KV_NUMBER("took_us", clock_monotonic_us() - load->began_us));
     reload_log_subsets(control->snapshot);
 }

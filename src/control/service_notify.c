@@ -71,6 +71,13 @@ void service_notify_alive(void)
     service_notify("WATCHDOG=1");
 }
 
+void service_notify_extend(uint64_t milliseconds)
+{
+    char message[64];
+    snprintf(message, sizeof message, "EXTEND_TIMEOUT_USEC=%llu", (unsigned long long)milliseconds * 1000u);
+    service_notify(message);
+}
+
 void service_notify_status(const char *text)
 {
     char message[256];

@@ -10,6 +10,8 @@ void service_notify_ready(void);
 void service_notify_reloading(void);
 void service_notify_stopping(void);
 void service_notify_alive(void); /* the watchdog's */
+/* What is under way goes on, and something more is told within so many milliseconds. */
+void service_notify_extend(uint64_t milliseconds);
 /* Shown by `systemctl status`. */
 void service_notify_status(const char *text);
 /* Milliseconds after which the manager takes silence for a hang ($WATCHDOG_USEC); 0: it does not watch. */

@@ -1,4 +1,5 @@
-/* The service manager's watchdog: fed as long as each worker answers its ping between two looks. */
+/* The service manager's watchdog: fed as long as each worker answers its ping between two looks. Before that,
+ * the manager is told that a start goes on as long as control's loop turns. */
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -6,6 +7,11 @@
 #include "control/control_state.h"
 #include "control/service_notify.h"
 #include "proxy/worker.h"
+
+/* ms */
+#define PATIENCE_FIRST 500 /* most starts are over by then */
+#define PATIENCE_EVERY 5000
+#define PATIENCE_FOR 20000
 
 /* Whether each worker has opened a letter since the last look. */
 static bool watchdog_all_turned(struct control *control)
@@ -35,6 +41,24 @@ static void watchdog_looks(struct deadline *deadline)
     if (watchdog_all_turned(control))
         service_notify_alive();
     watchdog_ping(control);
+}
+
+static void patience_asked(struct deadline *deadline)
+{
+    struct control *control = CONTAINER_OF(deadline, struct control, patience);
+    service_notify_extend(PATIENCE_FOR);
+    deadline_set(&control->patience, control->loop, PATIENCE_EVERY);
+}
+
+void patience_start(struct control *control)
+{
+    control->patience.passed = patience_asked;
+    deadline_set(&control->patience, control->loop, PATIENCE_FIRST);
+}
+
+void patience_stop(struct control *control)
+{
+    deadline_clear(&control->patience);
 }
 
 void watchdog_start(struct control *control)

@@ -57,7 +57,7 @@ bool filters_response(const struct filters *filters, struct exchange *exchange) 
 void filters_done(const struct filters *filters, struct exchange *exchange, unsigned index);
 
 /* The limiters of the process by name; they outlive reloads while their definition (rate, burst, key, keys,
- * prefix) stays. Control thread, but for the limiters themselves. */
+ * prefix) stays. For the thread that loads, but for the limiters themselves. */
 struct limiter_set *limiter_set_new(void);
 void limiter_set_free(struct limiter_set *set);
 void limiter_set_begin(struct limiter_set *set); /* of building a snapshot */

@@ -1,5 +1,5 @@
 /* Limiters by name, and requests in flight by route; they outlive reloads while what they count stays the
- * same. Control thread. */
+ * same. For the thread that loads. */
 #include "filter/limiter_set.h"
 
 #include <stdlib.h>

@@ -27,6 +27,6 @@ struct in_flight_table {
  * zeros. NULL: no memory. */
 struct in_flight_table *limiter_set_in_flight(struct limiter_set *set, uint64_t whose,
                                               uint64_t buckets) MUST_CHECK;
-void in_flight_table_release(struct in_flight_table *table); /* control thread, as all of this */
+void in_flight_table_release(struct in_flight_table *table); /* the thread that loads, as all of this */
 
 #endif

@@ -35,7 +35,7 @@ struct ip_address {
 /* "1.2.3.4:80", "[::1]:80", ":80" (all addresses of both families: [::] with v6only off, or 0.0.0.0 without
  * IPv6), "unix:/path". Names are not resolved. */
 bool address_parse(struct address *address, const char *text, struct error *error) MUST_CHECK;
-/* Resolves "name:port" (blocking; control thread only) to up to `most` addresses, or parses as above; returns
+/* Resolves "name:port" (blocks: see net/names.h) to up to `most` addresses, or parses as above; returns
  * how many, 0 with error. */
 size_t address_resolve(struct address *addresses, size_t most, const char *text,
                        struct error *error) MUST_CHECK;

@@ -1,6 +1,6 @@
 /*
  * How many connections a listener address has, over all workers and across reloads, and how many each client
- * has there. Sets are for the control thread; entering and leaving is for any thread. Caps come with each
+ * has there. Sets are for the thread that loads; entering and leaving is for any thread. Caps come with each
  * call: they belong to the snapshot.
  */
 #ifndef WEIR_PROXY_LISTENER_COUNTS_H

@@ -1,4 +1,4 @@
-/* What outlives snapshots, made and swept on the control thread; what each part does is its own room's. */
+/* What outlives snapshots, made and swept on the thread that loads; what each part does is its own room's. */
 #include "proxy/shared_state.h"
 
 #include <stddef.h>

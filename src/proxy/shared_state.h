@@ -1,5 +1,5 @@
 /* What outlives snapshots: servers by pool and address, limiters by name, ticket keys, connections by
- * listener. Control thread. */
+ * listener. Of one thread: the one that loads. */
 #ifndef WEIR_PROXY_SHARED_STATE_H
 #define WEIR_PROXY_SHARED_STATE_H
 

@@ -28,6 +28,7 @@ struct building {
     struct snapshot *snapshot;
     const struct config *config;
     struct shared_state *shared;
+    const struct names *names;
     struct map *pools; /* by name */
     struct error *error;
 };
@@ -67,7 +68,8 @@ static bool build_pools(struct building *building)
     snapshot->pools = snapshot_get(snapshot, config->pools_count, sizeof(struct pool *));
     for (size_t i = 0; i < config->pools_count; i++) {
         const struct pool_config *settings = &config->pools[i];
-        struct pool *pool = pool_new(settings, (uint32_t)i, building->shared->servers, building->error);
+        struct pool *pool =
+            pool_new(settings, (uint32_t)i, building->shared->servers, building->names, building->error);
         if (pool == NULL)
             return false; /* the error says which */
         snapshot->pools[snapshot->pools_count++] = pool;
@@ -233,13 +235,18 @@ static bool build_all(struct building *building)
            build_sites(building);
 }
 
-struct snapshot *snapshot_new(struct config *config, struct shared_state *shared, struct error *error)
+struct snapshot *snapshot_new(struct config *config, struct shared_state *shared, const struct names *names,
+                              struct error *error)
 {
     struct snapshot *snapshot = xcalloc(1, sizeof(*snapshot));
     atomic_init(&snapshot->references, 1);
     snapshot->arena = arena_new_malloc();
-    struct building building = {
-        .snapshot = snapshot, .config = config, .shared = shared, .pools = map_new(), .error = error};
+    struct building building = {.snapshot = snapshot,
+                                .config = config,
+                                .shared = shared,
+                                .names = names,
+                                .pools = map_new(),
+                                .error = error};
     limiter_set_begin(shared->limiters);
     bool built = build_all(&building);
     map_free(building.pools);

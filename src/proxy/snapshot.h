@@ -1,6 +1,7 @@
 /*
- * Everything one configuration means at run time. Built by control, never written after, counted: one
- * reference for each worker's lease and one for control; the last reference frees it (on control, by letter).
+ * Everything one configuration means at run time. Built by the loader, never written after, counted: one
+ * reference for each worker's lease and one for control; the last reference frees it (on the loader's thread,
+ * by letter).
  */
 #ifndef WEIR_PROXY_SNAPSHOT_H
 #define WEIR_PROXY_SNAPSHOT_H
@@ -22,6 +23,7 @@ struct arena;
 struct config;
 struct listener_config;
 struct listener_counts;
+struct names;
 struct pool;
 struct router;
 struct shared_state;
@@ -78,12 +80,13 @@ struct snapshot {
     struct http_settings upstream_http;
     void (*last_release)(struct snapshot *snapshot); /* set by control: brings it home for freeing */
 };
-/* Takes the config over on success. False error: what could not be built, with the config's path. */
-struct snapshot *snapshot_new(struct config *config, struct shared_state *shared,
+/* Takes the config over on success. names: as pool_new() takes them. NULL: the error tells what could not be
+ * built. */
+struct snapshot *snapshot_new(struct config *config, struct shared_state *shared, const struct names *names,
                               struct error *error) MUST_CHECK;
 struct snapshot *snapshot_take(struct snapshot *snapshot);
 void snapshot_release(struct snapshot *snapshot); /* any thread */
-void snapshot_free(struct snapshot *snapshot);    /* control thread */
+void snapshot_free(struct snapshot *snapshot);    /* the thread that builds them */
 /* Site for a listener address text, or NULL. */
 struct site *snapshot_site(const struct snapshot *snapshot, const char *address);
 

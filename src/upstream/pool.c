@@ -1,11 +1,11 @@
-/* Builds pools from what the file says: names to addresses, servers with their state, the balancer's plan.
- * Control thread. */
+/* Builds pools from what the file says: names to addresses, servers with their state, the balancer's plan. */
 #include "upstream/pool.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "config/listener_config.h"
+#include "net/names.h"
 #include "tls/tls.h"
 #include "upstream/balance.h"
 #include "upstream/sticky.h"
@@ -28,10 +28,10 @@ static bool is_far(const struct pool_config *pool, const struct server_config *s
 }
 
 static bool pool_add_server(struct pool *pool, const struct server_config *config, struct server_set *set,
-                            struct error *error)
+                            const struct names *names, struct error *error)
 {
     struct address addresses[ADDRESSES_MOST];
-    size_t count = address_resolve(addresses, ADDRESSES_MOST, config->address, error);
+    size_t count = names_find(names, addresses, ADDRESSES_MOST, config->address, error);
     if (count == 0)
         return error_wrap(error, "pool \"%s\"", pool->name);
     const char *name = config->name != NULL ? config->name : config->address;
@@ -49,16 +49,25 @@ static bool pool_add_server(struct pool *pool, const struct server_config *confi
     return true;
 }
 
-static bool pool_add_servers(struct pool *pool, struct server_set *set, struct error *error)
+/* Which servers of the file are used; NULL: all. */
+static bool *servers_used(const struct pool_config *config)
+{
+    if (config->subset == NULL)
+        return NULL;
+    bool *used = xcalloc(config->servers_count, sizeof *used);
+    subset_choose(config, used);
+    return used;
+}
+
+static bool pool_add_servers(struct pool *pool, struct server_set *set, const struct names *names,
+                             struct error *error)
 {
     const struct pool_config *config = pool->config;
-    bool *used = config->subset != NULL ? xcalloc(config->servers_count, sizeof *used) : NULL;
+    bool *used = servers_used(config);
     bool added = true;
-    if (used != NULL)
-        subset_choose(config, used);
     for (size_t i = 0; added && i < config->servers_count; i++)
         if (used == NULL || used[i])
-            added = pool_add_server(pool, &config->servers[i], set, error);
+            added = pool_add_server(pool, &config->servers[i], set, names, error);
     free(used);
     return added;
 }
@@ -114,8 +123,17 @@ static bool hedges_trials(const struct pool *pool)
            config->retry.sent_no_reply;
 }
 
+void pool_want_names(const struct pool_config *config, struct names *names)
+{
+    bool *used = servers_used(config);
+    for (size_t i = 0; i < config->servers_count; i++)
+        if (used == NULL || used[i])
+            names_want(names, config->servers[i].address);
+    free(used);
+}
+
 struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set,
-                      struct error *error)
+                      const struct names *names, struct error *error)
 {
     struct pool *pool = xcalloc(1, sizeof *pool);
     pool->config = config;
@@ -126,7 +144,7 @@ struct pool *pool_new(const struct pool_config *config, uint32_t index, struct s
     pool->protocol = protocol_spoken(config);
     pool->slow_start_ms = slow_start_ms(config);
     pool->hedges_trials = hedges_trials(pool);
-    bool built = pool_add_tls(pool, error) && pool_add_servers(pool, set, error);
+    bool built = pool_add_tls(pool, error) && pool_add_servers(pool, set, names, error);
     if (built && config->sticky != NULL)
         built = (pool->sticky = sticky_new(pool, error)) != NULL;
     if (built) {

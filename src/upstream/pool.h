@@ -11,6 +11,7 @@
 #include "upstream/server.h"
 
 struct balancer;
+struct names;
 struct server_set;
 struct sticky;
 struct tls_client;
@@ -43,9 +44,12 @@ struct pool {
     bool has_backups;
     bool hedges_trials; /* requests to a server that is known to be slow are hedged: hedge.h */
 };
-/* Resolves names (control thread; may block), takes servers, loads certificates. NULL with error. */
+/* Takes servers, loads certificates; names: resolved before, NULL: resolved here, which blocks. NULL with
+ * error. */
 struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set,
-                      struct error *error) MUST_CHECK;
+                      const struct names *names, struct error *error) MUST_CHECK;
+/* The names that pool_new() of this will look for. */
+void pool_want_names(const struct pool_config *config, struct names *names);
 void pool_free(struct pool *pool); /* any thread */
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Servers and the shared parts of pools: made and found on the control thread, counted from any, freed by the
- * sweep after the last reference is gone. What is sent to a server is upstream.c's, what it is worth
+ * Servers and the shared parts of pools: made and found on the thread that loads, counted from any, freed by
+ * the sweep after the last reference is gone. What is sent to a server is upstream.c's, what it is worth
  * health.c's.
  */
 #include "upstream/server.h"

@@ -524,9 +524,9 @@ class Weir:
         self.notify.bind(os.path.join(self.work, 'notify'))
         self.notify.settimeout(10 * SLOW)
         os.chmod(os.path.join(self.work, 'notify'), 0o777)
-        environment = dict(os.environ, NOTIFY_SOCKET=os.path.join(self.work, 'notify'), NO_COLOR='1',
-                           ASAN_OPTIONS='exitcode=99:detect_leaks=1:abort_on_error=0', UBSAN_OPTIONS='print_stacktrace=1',
-                           TSAN_OPTIONS='exitcode=66:second_deadlock_stack=1', **(env or {}))
+        environment = {**os.environ, 'NOTIFY_SOCKET': os.path.join(self.work, 'notify'), 'NO_COLOR': '1',
+                       'ASAN_OPTIONS': 'exitcode=99:detect_leaks=1:abort_on_error=0', 'UBSAN_OPTIONS': 'print_stacktrace=1',
+                       'TSAN_OPTIONS': 'exitcode=66:second_deadlock_stack=1', **(env or {})}
         self.out, self.err = os.path.join(self.work, 'out'), os.path.join(self.work, 'err')
         self.process = subprocess.Popen(command or [WEIR, 'run', '-c', self.file], stdin=subprocess.DEVNULL, stdout=open(self.out, 'wb'),
                                         stderr=open(self.err, 'wb'), env=environment, cwd=self.work)

@@ -29,7 +29,7 @@ static inline struct config *fixture_config(const char *yaml)
 static inline struct snapshot *fixture_snapshot(const char *yaml, struct shared_state *shared)
 {
     struct error error = {.text = ""};
-    struct snapshot *snapshot = snapshot_new(fixture_config(yaml), shared, &error);
+    struct snapshot *snapshot = snapshot_new(fixture_config(yaml), shared, NULL, &error);
     if (snapshot == NULL)
         print_error("%s\n", error.text);
     assert_non_null(snapshot);

@@ -153,7 +153,7 @@ static void errors_tell_where(void **state)
         struct config *config = fixture_config(yaml.at);
         text_free(&yaml);
         struct error error = {.text = ""};
-        assert_null(snapshot_new(config, shared, &error));
+        assert_null(snapshot_new(config, shared, NULL, &error));
         if (strstr(error.text, cases[i].where) == NULL)
             fail_msg("\"%s\" does not tell %s", error.text, cases[i].where);
         config_free(config); /* not taken over */
@@ -176,7 +176,7 @@ static void ten_thousand_routes(void **state)
     struct error error;
     struct mallinfo2 before = mallinfo2();
     uint64_t began = clock_monotonic_us();
-    struct snapshot *snapshot = snapshot_new(config, shared, &error);
+    struct snapshot *snapshot = snapshot_new(config, shared, NULL, &error);
     uint64_t took = clock_monotonic_us() - began;
     struct mallinfo2 after = mallinfo2();
     assert_non_null(snapshot);
