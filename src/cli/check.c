@@ -215,8 +215,7 @@ static int check_option(struct options *options, struct check_wish *wish)
 int cli_check(int argc, char **argv)
 {
     static const struct option_row rows[] = {
-        [ROW_CONFIG] = {"config", 'c', "FILE",
-                        "the configuration (default /etc/weir/weir.yaml; -: standard input)"},
+        [ROW_CONFIG] = {"config", 'c', "FILE", CLI_CONFIG_TEXT},
         [ROW_FILE_ONLY] = {"file-only", 0, NULL, "judge the text alone: nothing that it names is opened"},
         [ROW_HERE] = {"here", 0, NULL, "also resolve names and try user, folders and ports as run will"},
         [ROW_AGAINST] = {"against", 'a', "OLD", "tell what would change beside that file, and what it costs"},
@@ -234,7 +233,7 @@ int cli_check(int argc, char **argv)
         .rows = rows,
         .notes = "exit codes: 0 the file is good, 1 it has errors, 2 wrong usage",
     };
-    struct check_wish wish = {.path = "/etc/weir/weir.yaml"};
+    struct check_wish wish = {.path = CLI_DEFAULT_FILE};
     const char *value;
     int row;
     options_begin(&options, argc, argv);

@@ -2,6 +2,10 @@
 #ifndef WEIR_CLI_CLI_H
 #define WEIR_CLI_CLI_H
 
+/* The file that is read without -c, where configure was told to look for it. */
+#define CLI_DEFAULT_FILE SYSCONFDIR "/weir/weir.yaml"
+#define CLI_CONFIG_TEXT "the configuration (default " CLI_DEFAULT_FILE "; -: standard input)"
+
 struct cli_command {
     const char *name;
     int (*run)(int argc, char **argv); /* argv[0] is the name; returns the exit code */

@@ -29,7 +29,7 @@ static int config_print(const char *path)
 int cli_config(int argc, char **argv)
 {
     static const struct option_row rows[] = {
-        {"config", 'c', "FILE", "the configuration (default /etc/weir/weir.yaml; -: standard input)"},
+        {"config", 'c', "FILE", CLI_CONFIG_TEXT},
         {NULL, 0, NULL, NULL},
     };
     struct options options = {
@@ -40,7 +40,7 @@ int cli_config(int argc, char **argv)
         .rows = rows,
         .notes = "exit codes: 0 the file is good, 1 it has errors, 2 wrong usage",
     };
-    const char *value, *path = "/etc/weir/weir.yaml";
+    const char *value, *path = CLI_DEFAULT_FILE;
     int row;
     options_begin(&options, argc, argv);
     while ((row = options_next(&options, &value)) >= 0)

@@ -497,8 +497,7 @@ static int explain_file(const struct question *question)
 int cli_explain(int argc, char **argv)
 {
     static const struct option_row rows[] = {
-        [ROW_CONFIG] = {"config", 'c', "FILE",
-                        "the configuration (default /etc/weir/weir.yaml; -: standard input)"},
+        [ROW_CONFIG] = {"config", 'c', "FILE", CLI_CONFIG_TEXT},
         [ROW_FIELD] = {"header", 'H', "FIELD", "a field of the request, 'Name: value'; may be given again"},
         [ROW_FROM] = {"from", 'f', "IP", "the address that the request comes from (default 127.0.0.1)"},
         [ROW_LISTENER] = {"listener", 'l', "NAME",
@@ -515,7 +514,7 @@ int cli_explain(int argc, char **argv)
         .rows = rows,
         .notes = "exit codes: 0 a route serves it, 1 none does or the file has errors, 2 wrong usage",
     };
-    struct question question = {.path = "/etc/weir/weir.yaml", .from = "127.0.0.1"};
+    struct question question = {.path = CLI_DEFAULT_FILE, .from = "127.0.0.1"};
     const char *value;
     int row;
     options_begin(&options, argc, argv);

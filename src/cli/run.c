@@ -6,7 +6,7 @@
 int cli_run(int argc, char **argv)
 {
     static const struct option_row rows[] = {
-        {"config", 'c', "FILE", "the configuration (default /etc/weir/weir.yaml; -: standard input)"},
+        {"config", 'c', "FILE", CLI_CONFIG_TEXT},
         {NULL, 0, NULL, NULL},
     };
     struct options options = {
@@ -20,7 +20,7 @@ int cli_run(int argc, char **argv)
                  "  SIGUSR1   reopen the logs\n"
                  "  SIGUSR2   write to the log what was counted",
     };
-    struct control_options control = {.path = "/etc/weir/weir.yaml"};
+    struct control_options control = {.path = CLI_DEFAULT_FILE};
     const char *value;
     int row;
     options_begin(&options, argc, argv);

@@ -19,7 +19,8 @@ struct version_part {
 
 static void version_print_text(const struct version_part *parts)
 {
-    printf("weir %s\ncompiler: %s\noptions: %s\n", PACKAGE_VERSION, __VERSION__, BUILD_OPTIONS);
+    printf("weir %s\ncompiler: %s\noptions: %s\nfile: %s\n", PACKAGE_VERSION, __VERSION__, BUILD_OPTIONS,
+           CLI_DEFAULT_FILE);
     for (; parts->name != NULL; parts++)
         printf("%s: %s\n", parts->name, parts->version != NULL ? parts->version : "left out");
 }
@@ -36,6 +37,8 @@ static void version_print_json(const struct version_part *parts)
     json_string(&json, SPAN(__VERSION__));
     json_key(&json, "options");
     json_string(&json, SPAN(BUILD_OPTIONS));
+    json_key(&json, "file");
+    json_string(&json, SPAN(CLI_DEFAULT_FILE));
     json_key(&json, "libraries");
     json_object(&json);
     for (; parts->name != NULL; parts++) {

@@ -114,6 +114,20 @@ pools: {{ p: {{ servers: ["127.0.0.1:1"], tls: {{ ca: {} }} }} }}
     equal(json.loads(t.run('check', '--json', '-c', t.work + '/w.yaml').stdout)['errors'], 3)
 
 
+def test_the_default_file(t):
+    """One file without -c for every command, the help, the version and the unit that is installed beside it."""
+    file = json.loads(t.run('version', '--json').stdout)['file']
+    ok(os.path.isabs(file) and file.endswith('/weir/weir.yaml'), file)
+    for command in ('run', 'check', 'config', 'explain'):
+        contains(t.run(command, '--help').stdout, f'(default {file};')
+    if not os.path.exists(file):
+        for arguments in (('check',), ('config',), ('explain', 'GET', 'http://a/'), ('run',)):
+            contains(t.run(*arguments).stderr, file)
+    unit = os.path.join(os.path.dirname(os.path.abspath(WEIR)), 'contrib', 'weir.service')
+    if os.path.exists(unit):
+        equal(set(re.findall(r' -c (\S+)', open(unit).read())), {file})
+
+
 def test_check_file_only(t):
     """For review in CI: nothing that the file names is opened."""
     text = '''listeners: [ { address: ":1", tls: { certificates: [{ cert: none.crt, key: none.key }], client_auth: required, client_ca: none.ca } } ]
