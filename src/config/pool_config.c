@@ -83,13 +83,13 @@ _Static_assert(CONNECTIONS_AUTO == SCHEMA_WORD(0) && CONNECTIONS_NONE == SCHEMA_
 
 #define RETRY struct retry_config
 static const struct schema_key retry_keys[] = {
-    KEY_INT(RETRY, attempts, "1", 0, 3, "Attempts after the first."),
+    KEY_INT(RETRY, attempts, "1", 0, 3, "Attempts after the first, beside those of which nothing was sent."),
     KEY_TEXTS(
         SCHEMA_STRING, RETRY, on, "[never_sent, sent_no_reply, 500, 502, 503, 504]",
         "What is tried again: never_sent, and of idempotent methods sent_no_reply and statuses such as 503.",
         .check = syntax_retry_class),
     KEY_PERCENT(RETRY, budget, "20%", 0, 100,
-                "Retries as a share of requests; over it nothing is tried again."),
+                "Retries as a share of requests; over it nothing is tried again of which a byte was sent."),
     KEY_SIZE(RETRY, buffer, "64KiB", 0, MEBIBYTES(64),
              "Bytes of a request body that are kept for another attempt."),
     KEY_DURATION(RETRY, try_timeout, "none", 1, HOURS(1),

@@ -74,7 +74,7 @@ struct exchange {
     struct exchange_times times;
     uint64_t bytes_in, bytes_out; /* body bytes from and to the client */
     uint64_t body_limit;          /* bytes; 0: none; set by routing and filters */
-    uint8_t attempts;
+    uint32_t attempts;
     /* what request filters want added to whatever response goes out (RateLimit) */
     struct fields response_fields;
     /* per exchange, by filter kinds that keep something (in_flight): index = filter_kind.state */

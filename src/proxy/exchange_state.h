@@ -25,7 +25,10 @@ struct plan;
 struct pool;
 struct site;
 struct snapshot;
+struct tried;
 struct worker;
+
+#define FAILED_TOLD 5 /* tries that failed, in the access log */
 
 /* One try at a server. In the exchange's arena; several may be ending at once, only one is current. */
 struct attempt {
@@ -56,12 +59,15 @@ struct exchange_run {
     struct deadline deadline;   /* of what is waited for now */
     struct deadline total;      /* of the whole exchange */
     enum exchange_wait wait;
-    uint64_t progress; /* ms: last sign of life that `wait` looks at */
-    struct attempt_record failed[TRIES_MOST];
-    struct server *tried[TRIES_MOST]; /* of failed[] */
+    uint64_t progress;                         /* ms: last sign of life that `wait` looks at */
+    struct attempt_record failed[FAILED_TOLD]; /* the first of them */
     unsigned failed_count;
+    struct tried *tried;          /* where it came to nothing; in the arena; NULL: nowhere yet */
+    struct attempt *spare;        /* one that is over, for the next; NULL: none */
+    const char *host_text;        /* for SNI; NULL: not copied yet */
     struct server *sticky_server; /* that the client's cookie names; NULL: none */
     uint64_t hash;                /* of the key of balance: hash; 0: none */
+    unsigned sends;               /* tries for which there was a connection */
     unsigned retries;             /* counted against retry.attempts */
     uint32_t retry_pause;         /* ms before the next one */
     unsigned refusals;            /* sent anew after the server had refused the stream */
@@ -78,6 +84,7 @@ struct exchange_run {
     bool sticky_renew; /* its cookie is good but to be given anew */
     bool is_retry;     /* the request came as one, see retry_tell() */
     bool told_attempt; /* the request tells the server which attempt it is */
+    bool spares;       /* the next try prefers servers that have not turned others away just now */
     bool replayed;     /* sent anew after a stale connection, once */
     bool reused;       /* last attempt went over a kept connection */
     bool grpc;         /* of gRPC or gRPC-Web, by its Content-Type */

@@ -87,15 +87,15 @@ static bool forward_again(struct exchange_run *run, const struct attempt *attemp
 static void forward_failed(struct exchange_run *run, struct attempt *attempt, enum failure why,
                            const struct stream *stream)
 {
-    struct server *server = attempt->waiter.server;
     run->attempt = NULL;
+    run->spare = attempt;
     exchange_wait_for(run, WAIT_NOTHING);
     if (forward_again(run, attempt, why, stream))
         return;
-    retry_record(run, server, failure_info[why].word);
+    retry_record(run, &attempt->waiter, failure_info[why].word);
     if (run->first_failure == FAILURE_NONE)
         run->first_failure = why;
-    if (retry_after_failure(run, why, stream))
+    if (retry_after_failure(run, &attempt->waiter, why, stream))
         forward_retry(run);
     else
         forward_gave_up(run, why);
@@ -195,7 +195,7 @@ static void forward_other_server(struct exchange_run *run, struct attempt *attem
 {
     struct span status =
         arena_print(run->exchange.arena, "status_%u", (unsigned)run->exchange.response.line.response.status);
-    retry_record(run, attempt->waiter.server, status.at != NULL ? status.at : "status");
+    retry_record(run, &attempt->waiter, status.at != NULL ? status.at : "status");
     run->attempt = NULL;
     run->exchange.upstream = NULL;
     forward_drop_leftover(run);
@@ -445,13 +445,14 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     stream->window = x->client_stream->narrow ? NARROW_WINDOW : run->snapshot->config->limits.window;
     stream->window_grows = !x->client_stream->narrow;
     x->attempts++;
+    run->sends++;
     if (attempt != run->attempt) {
         attempt_send_copy(run, attempt);
         return;
     }
     attempt_is_current(run, attempt);
     exchange_enter(run, EXCHANGE_FORWARDING);
-    if (x->attempts > 1 && !retry_tell(run)) {
+    if (run->sends > 1 && !retry_tell(run)) {
         exchange_fail(run, FAILURE_OVERLOADED);
         return;
     }
@@ -482,9 +483,15 @@ static void attempt_failed(struct upstream_waiter *waiter, enum failure why)
 static struct attempt *attempt_new(struct exchange_run *run, struct try_place place)
 {
     struct exchange *x = &run->exchange;
-    struct attempt *attempt = arena_get_zeroed(x->arena, sizeof *attempt);
+    struct attempt *attempt = run->spare;
+    run->spare = NULL;
+    if (attempt == NULL)
+        attempt = arena_get(x->arena, sizeof *attempt);
+    if (run->pool->tls != NULL && run->host_text == NULL)
+        run->host_text = arena_copy(x->arena, x->target.host).at;
     if (attempt == NULL)
         return NULL;
+    memset(attempt, 0, sizeof *attempt);
     attempt->run = run;
     struct upstream_waiter *waiter = &attempt->waiter;
     waiter->ready = attempt_ready;
@@ -498,10 +505,9 @@ static struct attempt *attempt_new(struct exchange_run *run, struct try_place pl
     waiter->hash = run->hash;
     waiter->uploading = !run->up.ended;
     waiter->priority = run->plan->priority;
-    if (run->pool->tls != NULL)
-        waiter->host = arena_copy(x->arena, x->target.host).at;
-    waiter->tried_count = run->failed_count;
-    memcpy(waiter->tried, run->tried, sizeof run->tried);
+    waiter->host = run->host_text;
+    waiter->tried = run->tried;
+    waiter->spares = run->spares;
     return attempt;
 }
 
@@ -523,7 +529,7 @@ struct attempt *forward_copy(struct exchange_run *run)
     struct attempt *attempt = attempt_new(run, (struct try_place){.only = NULL});
     if (attempt == NULL)
         return NULL;
-    attempt->waiter.tried[attempt->waiter.tried_count++] = run->attempt->waiter.server;
+    attempt->waiter.except = run->attempt->waiter.server;
     attempt->waiter.priority = PRIORITY_LOW;
     run->attempts_open++;
     upstream_open(run->worker->upstreams, &attempt->waiter);

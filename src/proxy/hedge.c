@@ -50,13 +50,12 @@ static bool hedge_is_wise(const struct exchange_run *run)
 {
     const struct pool *pool = run->pool;
     struct upstreams *upstreams = run->worker->upstreams;
-    struct upstream_waiter waiter = {.pool = pool, .tried_count = run->failed_count};
-    memcpy(waiter.tried, run->tried, sizeof run->tried);
+    const struct other_server other = {
+        .pool = pool, .tried = run->tried, .except = run->attempt->waiter.server, .free_now = true};
     bool trial = run->hedge->trial != NULL;
     bool full = (!trial && atomic_load_explicit(&pool->shared->queues, memory_order_relaxed)) ||
                 atomic_load_explicit(&pool->shared->waiting, memory_order_relaxed) > 0;
-    if (full || retry_came_so(run) ||
-        !upstream_has_other(upstreams, &waiter, run->attempt->waiter.server, true))
+    if (full || retry_came_so(run) || !upstream_has_other(upstreams, &other))
         return refuse(COUNTER_hedges_gated);
     bool spent = run->plan->config->hedge != NULL && upstream_hedge_spend(upstreams, pool);
     spent = spent || (trial && upstream_budget_spend(upstreams, pool));
@@ -73,7 +72,7 @@ static void hedge_passed(struct deadline *deadline)
         hedge->trial = NULL; /* a retry went elsewhere */
     if (hedge->trial == NULL && run->plan->config->hedge == NULL)
         return;
-    if (!awaits || run->client_closed || run->failed_count >= TRIES_MOST - 2 || !hedge_is_wise(run))
+    if (!awaits || run->client_closed || !hedge_is_wise(run))
         return;
     hedge->copy = forward_copy(run);
     if (hedge->copy == NULL)
@@ -145,7 +144,7 @@ static void hedge_drop_error(struct exchange_run *run, struct attempt *attempt, 
 {
     struct span word = arena_print(run->exchange.arena, "status_%u", status);
     upstream_answered(run->worker->upstreams, &attempt->waiter, status, attempt->waiter.opened_us);
-    retry_record(run, attempt->waiter.server, word.at != NULL ? word.at : "status");
+    retry_record(run, &attempt->waiter, word.at != NULL ? word.at : "status");
     if (attempt == run->attempt)
         hedge_hand_over(run);
     else
@@ -175,7 +174,7 @@ bool hedge_head(struct exchange_run *run, struct attempt *attempt, unsigned stat
         hedge_hand_over(run);
     }
     hedge->copy = NULL;
-    retry_record(run, loser->waiter.server, "hedged");
+    retry_record(run, &loser->waiter, "hedged");
     forward_drop(run, loser);
     return true;
 }
@@ -185,7 +184,7 @@ bool hedge_failed(struct exchange_run *run, struct attempt *attempt, enum failur
     struct hedge *hedge = run->hedge;
     if (hedge->copy == NULL || (attempt != hedge->copy && attempt != run->attempt))
         return false;
-    retry_record(run, attempt->waiter.server, failure_info[why].word);
+    retry_record(run, &attempt->waiter, failure_info[why].word);
     if (attempt == hedge->copy) {
         hedge->copy = NULL;
         return true;

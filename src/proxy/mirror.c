@@ -148,9 +148,9 @@ void mirrors_stop(struct worker *worker)
 
 static bool has_room(const struct exchange_run *run)
 {
-    const struct upstream_waiter waiter = {.pool = run->plan->mirror};
+    const struct other_server anybody = {.pool = run->plan->mirror, .free_now = true};
     return run->worker->mirrors_count < run->plan->config->mirror->max_in_flight &&
-           upstream_has_other(run->worker->upstreams, &waiter, NULL, true);
+           upstream_has_other(run->worker->upstreams, &anybody);
 }
 
 /* The head as it is to be sent, in the copy's own arena. */

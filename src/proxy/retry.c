@@ -5,17 +5,17 @@
  */
 #include "proxy/retry.h"
 
-#include <string.h>
-
 #include "base/arena.h"
 #include "base/counters.h"
 #include "config/pool_config.h"
 #include "http/head.h"
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
+#include "proxy/snapshot.h"
 #include "proxy/worker.h"
 #include "upstream/pool.h"
 #include "upstream/server.h"
+#include "upstream/tried.h"
 
 #define REFUSALS_MOST \
     2 /* streams that a server may refuse of one request before that is a failure of its own */
@@ -109,19 +109,25 @@ static bool refuse(enum counter_id counter)
     return false;
 }
 
+/* All of it is still at hand, and nobody has seen anything of an answer. */
+static bool may_be_sent(const struct exchange_run *run)
+{
+    return !run->head_sent && !run->client_closed && body_is_held(run);
+}
+
 /* One more server may be tried; spends the budget when it says yes. server: that answered; NULL: it is among
  * the tried. */
 static bool may_retry(struct exchange_run *run, enum retry_class class, const struct server *server)
 {
-    struct upstream_waiter waiter = {.pool = run->pool, .tried_count = run->failed_count};
-    memcpy(waiter.tried, run->tried, sizeof run->tried);
-    if (run->head_sent || run->client_closed || run->retries >= run->pool->config->retry.attempts ||
-        !body_is_held(run) || run->failed_count >= TRIES_MOST - 1)
+    const struct other_server other = {
+        .pool = run->pool, .tried = run->tried, .except = server, .free_now = server != NULL};
+    if (!may_be_sent(run) || run->retries >= run->pool->config->retry.attempts)
         return false;
     if (retry_came_so(run))
         return refuse(COUNTER_retries_of_retries);
-    if (!upstream_has_other(run->worker->upstreams, &waiter, server, server != NULL))
+    if (!upstream_has_other(run->worker->upstreams, &other))
         return refuse(COUNTER_retries_nobody_else);
+    run->spares = false;
     run->retry_pause = pause_before(run, class);
     if (!time_is_left(run))
         return refuse(COUNTER_retries_too_late);
@@ -132,17 +138,39 @@ static bool may_retry(struct exchange_run *run, enum retry_class class, const st
     return true;
 }
 
-void retry_record(struct exchange_run *run, struct server *server, const char *why)
+/* Nothing was sent, so another server costs nobody anything but the time, of which there is as much as for an
+ * answer. Those that have turned requests away just now would do it again: of a pool that is down each
+ * request would go through all of it. */
+static bool may_go_on(struct exchange_run *run, enum failure why)
 {
-    if (server == NULL || run->failed_count == TRIES_MOST)
+    const struct other_server other = {.pool = run->pool, .tried = run->tried, .spares = true};
+    uint64_t most = run->plan->response_timeout;
+    uint64_t passed_us = loop_now_us(run->exchange.loop) - run->exchange.times.began;
+    run->retry_pause = 0;
+    if (why == FAILURE_UPGRADE_UNSUPPORTED || !may_be_sent(run) || (most != 0 && passed_us >= most * 1000) ||
+        !time_is_left(run) || !upstream_has_other(run->worker->upstreams, &other))
+        return false;
+    run->spares = true;
+    counter_add(COUNTER_retries, 1);
+    return true;
+}
+
+void retry_record(struct exchange_run *run, const struct upstream_waiter *waiter, const char *why)
+{
+    if (waiter->server == NULL)
         return;
-    run->tried[run->failed_count] = server;
-    run->failed[run->failed_count++] = (struct attempt_record){.server = server->name, .failure = why};
+    if (run->tried == NULL)
+        run->tried = arena_get_zeroed(run->exchange.arena, tried_size(run->pool->servers_count));
+    if (run->tried != NULL)
+        tried_add(run->tried, waiter->member);
+    if (run->failed_count < FAILED_TOLD)
+        run->failed[run->failed_count++] =
+            (struct attempt_record){.server = waiter->server->name, .failure = why};
 }
 
 bool retry_same_server(struct exchange_run *run, enum failure why, const struct stream *stream)
 {
-    if (!body_is_held(run) || run->head_sent || run->client_closed)
+    if (!may_be_sent(run))
         return false;
     if (why == FAILURE_SERVER_STALE) {
         if (run->replayed || (class_of(why, stream) != RETRY_NEVER_SENT && !request_is_idempotent(run)))
@@ -158,12 +186,17 @@ bool retry_same_server(struct exchange_run *run, enum failure why, const struct 
     return true;
 }
 
-bool retry_after_failure(struct exchange_run *run, enum failure why, const struct stream *stream)
+bool retry_after_failure(struct exchange_run *run, const struct upstream_waiter *waiter, enum failure why,
+                         const struct stream *stream)
 {
     enum retry_class class = class_of(why, stream);
-    if (!class_is_allowed(run, class) || !may_retry(run, class, NULL))
+    bool never_sent = class == RETRY_NEVER_SENT;
+    if (never_sent)
+        upstream_turned_away(run->worker->upstreams, waiter);
+    if (!class_is_allowed(run, class) || run->tried == NULL ||
+        !((never_sent && may_go_on(run, why)) || may_retry(run, class, NULL)))
         return false;
-    counter_add(class == RETRY_NEVER_SENT ? COUNTER_retries_never_sent : COUNTER_retries_sent_no_reply, 1);
+    counter_add(never_sent ? COUNTER_retries_never_sent : COUNTER_retries_sent_no_reply, 1);
     return true;
 }
 
@@ -184,7 +217,7 @@ bool retry_tell(struct exchange_run *run)
     run->told_attempt = true;
     if (run->is_retry)
         return true;
-    struct span number = arena_print(x->arena, "%u", (unsigned)x->attempts);
+    struct span number = arena_print(x->arena, "%u", run->sends);
     (void)fields_remove_name(&x->request.fields, SPAN("X-Attempt"));
     return number.at != NULL &&
            fields_add(&x->request.fields, x->arena, SPAN("X-Attempt"), number, FIELD_OTHER);

@@ -11,14 +11,17 @@
 struct exchange_run;
 struct server;
 struct stream;
+struct upstream_waiter;
 
-/* A try came to nothing at this server: for the log, and so that no other try goes there. */
-void retry_record(struct exchange_run *run, struct server *server, const char *why);
+/* A try came to nothing at its server, if it had one: for the log, and so that no other try goes there. */
+void retry_record(struct exchange_run *run, const struct upstream_waiter *waiter, const char *why);
 /* The same server is to have the request once more, over another connection: that is no retry. stream: NULL
  * when none was had. */
 bool retry_same_server(struct exchange_run *run, enum failure why, const struct stream *stream) MUST_CHECK;
-/* Another server is to have it; these spend the budget and set run->retry_pause when they say so. */
-bool retry_after_failure(struct exchange_run *run, enum failure why, const struct stream *stream) MUST_CHECK;
+/* Another server is to have it; these spend the budget and set run->retry_pause when they say so. The first
+ * wants retry_record() before, and spends nothing where nothing was sent. */
+bool retry_after_failure(struct exchange_run *run, const struct upstream_waiter *waiter, enum failure why,
+                         const struct stream *stream) MUST_CHECK;
 bool retry_after_status(struct exchange_run *run, const struct server *server, unsigned status) MUST_CHECK;
 /* The request was a retry already when it came. */
 bool retry_came_so(const struct exchange_run *run);

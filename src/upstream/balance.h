@@ -14,6 +14,7 @@
 struct pool;
 struct rng;
 struct server;
+struct tried;
 
 /* What one choice depends on. cursor and rng belong to the worker. */
 struct choice {
@@ -22,9 +23,11 @@ struct choice {
     bool panic; /* ejections do not count */
     uint32_t *cursor;
     struct rng *rng;
-    struct server *const *tried;
-    unsigned tried_count;
-    bool *all_full; /* told: servers are up but each is at its max_connections */
+    bool excludes;               /* any of the next three says something */
+    const struct tried *tried;   /* NULL: nobody was tried */
+    const struct server *except; /* nor this one; NULL: nobody */
+    bool spares;                 /* nor who has turned requests away just now */
+    bool *all_full;              /* told: servers are up but each is at its max_connections */
 };
 struct balancer {
     const char *name; /* as in the file */

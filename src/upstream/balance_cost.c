@@ -40,7 +40,7 @@ struct scan {
     const struct choice *choice;
     uint32_t now_us;
     int32_t silence_us; /* from which on silence counts */
-    bool slowness, ramps, tried;
+    bool slowness, ramps;
     bool any_up;
     int best;
     float best_cost;
@@ -89,8 +89,7 @@ static void scan_range(struct scan *result, const struct cost_member *members, u
     const struct choice choice = *scan.choice;
     for (const struct cost_member *member = members; member < members + count; member++) {
         const struct server *server = member->server;
-        if (!LIKELY(server_is_eligible(server, &choice)) ||
-            (!LIKELY(!scan.tried) && choice_was_tried(&choice, server)))
+        if (!LIKELY(server_is_eligible(server, &choice)) || choice_excludes(&choice, member->index, server))
             continue;
         scan.any_up = true;
         if (!LIKELY(server_has_room(server, member->most)))
@@ -128,7 +127,6 @@ static int cost_pick(const struct pool *pool, const void *plan, unsigned tier, s
                         .silence_us = pool_silence(pool),
                         .slowness = slowness,
                         .ramps = pool->slow_start_ms != 0,
-                        .tried = choice->tried_count != 0,
                         .best = -1,
                         .best_cost = INFINITY};
     if (members->count > SCAN_MOST)

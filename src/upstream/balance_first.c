@@ -23,7 +23,7 @@ static int first_pick(const struct pool *pool, const void *plan, unsigned tier, 
 {
     const struct tier *members = &((const struct first_plan *)plan)->tiers[tier];
     for (uint32_t i = 0; i < members->count; i++)
-        if (member_is_free(&pool->servers[members->members[i]], choice, any_up))
+        if (member_is_free(pool, members->members[i], choice, any_up))
             return (int)members->members[i];
     return -1;
 }

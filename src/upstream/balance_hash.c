@@ -191,7 +191,8 @@ static int hash_pick(const struct pool *pool, const struct hash_plan *plan, unsi
         uint64_t hash = hash_mix(choice->hash + probe);
         uint32_t index = table->slots[hash % table->count];
         const struct pool_server *member = &pool->servers[index];
-        if (member_is_free(member, choice, &any_up) && key_comes_back(pool, member->server, choice, hash) &&
+        if (member_is_free(pool, index, choice, &any_up) &&
+            key_comes_back(pool, member->server, choice, hash) &&
             within_bound(pool, plan, &plan->tiers[tier], member, choice, &mean))
             return (int)index;
     }

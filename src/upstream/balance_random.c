@@ -55,7 +55,7 @@ static int random_scan(const struct pool *pool, const struct tier *tier, struct 
     uint32_t start = rng_below(choice->rng, tier->count);
     for (uint32_t i = 0; i < tier->count; i++) {
         int index = (int)tier->members[(start + i) % tier->count];
-        if (index != except && member_is_free(&pool->servers[index], choice, any_up))
+        if (index != except && member_is_free(pool, (uint32_t)index, choice, any_up))
             return index;
     }
     return -1;
@@ -66,7 +66,7 @@ static int random_one(const struct pool *pool, const struct tier *tier, const ui
 {
     for (unsigned i = 0; i < DRAWS_MOST; i++) {
         int index = (int)random_draw(tier, sums, choice->rng);
-        if (index != except && member_is_free(&pool->servers[index], choice, any_up) &&
+        if (index != except && member_is_free(pool, (uint32_t)index, choice, any_up) &&
             server_ramp_allows(pool, pool->servers[index].server, choice))
             return index;
     }

@@ -119,7 +119,7 @@ static int anybody_free(const struct pool *pool, const struct tier *tier, struct
     uint32_t start = rng_below(choice->rng, tier->count);
     for (uint32_t i = 0; i < tier->count; i++) {
         uint32_t index = tier->members[(start + i) % tier->count];
-        if (member_is_free(&pool->servers[index], choice, any_up))
+        if (member_is_free(pool, index, choice, any_up))
             return (int)index;
     }
     return -1;
@@ -139,7 +139,7 @@ static int round_robin_pick(const struct pool *pool, const void *plan, unsigned 
     for (uint32_t i = 0; i < steps; i++) {
         uint32_t index = order->at[at];
         at = at + 1 == order->length ? 0 : at + 1;
-        if (!member_is_free(&pool->servers[index], choice, any_up))
+        if (!member_is_free(pool, index, choice, any_up))
             continue;
         if (server_ramp_allows(pool, pool->servers[index].server, choice)) {
             *choice->cursor = at;

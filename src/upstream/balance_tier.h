@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "upstream/balance.h"
 #include "upstream/pool.h"
+#include "upstream/tried.h"
 
 enum { TIER_SERVERS, TIER_BACKUPS, TIER_COUNT };
 
@@ -34,12 +35,12 @@ struct tier_picker {
 };
 int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice, struct tier_picker picker);
 
-static inline bool choice_was_tried(const struct choice *choice, const struct server *server)
+/* Whether this choice has to leave out the member of that index, whose server it is. */
+static inline bool choice_excludes(const struct choice *choice, uint32_t index, const struct server *server)
 {
-    for (unsigned i = 0; i < choice->tried_count; i++)
-        if (choice->tried[i] == server)
-            return true;
-    return false;
+    return !LIKELY(!choice->excludes) &&
+           ((choice->tried != NULL && tried_has(choice->tried, index)) || server == choice->except ||
+            (choice->spares && server_turns_away(server, choice->now_us)));
 }
 
 static inline uint32_t member_load(const struct pool_server *member)
@@ -53,9 +54,11 @@ static inline bool server_is_eligible(const struct server *server, const struct 
 }
 
 /* May be chosen now; *any_up is set when only its limit stands against it, or nothing. */
-static inline bool member_is_free(const struct pool_server *member, const struct choice *choice, bool *any_up)
+static inline bool member_is_free(const struct pool *pool, uint32_t index, const struct choice *choice,
+                                  bool *any_up)
 {
-    if (!server_is_eligible(member->server, choice) || choice_was_tried(choice, member->server))
+    const struct pool_server *member = &pool->servers[index];
+    if (!server_is_eligible(member->server, choice) || choice_excludes(choice, index, member->server))
         return false;
     *any_up = true;
     return server_has_room(member->server, member->max_connections);

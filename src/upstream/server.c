@@ -92,6 +92,13 @@ void server_was_reached(struct server *server)
 {
     if (atomic_load_explicit(&server->refused_count, memory_order_relaxed) != 0)
         atomic_store_explicit(&server->refused_count, 0, memory_order_relaxed);
+    if (atomic_load_explicit(&server->turned_away_us, memory_order_relaxed) != 0)
+        atomic_store_explicit(&server->turned_away_us, 0, memory_order_relaxed);
+}
+
+void server_turned_away(struct server *server, uint64_t now_us)
+{
+    atomic_store_explicit(&server->turned_away_us, now_us, memory_order_relaxed);
 }
 
 const struct address *server_address(const struct server *server, unsigned tries)

@@ -103,9 +103,10 @@ struct server {
     _Atomic int32_t references; /* pools of snapshots, tables and connections of workers */
     _Atomic uint64_t refused_at_us; /* first refused connect of the current second, for fast-down */
     _Atomic uint32_t refused_count;
-    _Atomic uint32_t address_at;                 /* the address that last worked: index into addresses */
-    _Atomic uint64_t served;                     /* attempts finished well; told about once a second */
-    _Atomic uint64_t failed;                     /* attempts that were the server's failure */
+    _Atomic uint64_t turned_away_us; /* when a request was last, unsent; 0: not since it was reached */
+    _Atomic uint32_t address_at;     /* the address that last worked: index into addresses */
+    _Atomic uint64_t served;         /* attempts finished well; told about once a second */
+    _Atomic uint64_t failed;         /* attempts that were the server's failure */
     const char *pool_name, *name, *address_text; /* owned */
     /* host part of the address, a name or an IP address without brackets: whom its certificate names; NULL
      * for a unix socket */
@@ -156,6 +157,8 @@ void server_unawaited(struct server *server);              /* it will not have o
  * when this one did. */
 bool server_was_refused(struct server *server, uint64_t now_us, uint64_t threshold) MUST_CHECK;
 void server_was_reached(struct server *server); /* a connect went well: refusals before it no longer count */
+/* A request came to nothing here before a byte of it was sent. */
+void server_turned_away(struct server *server, uint64_t now_us);
 /* The address to try after `tries` others; NULL: no more. */
 const struct address *server_address(const struct server *server, unsigned tries);
 void server_address_worked(struct server *server, const struct address *address);
@@ -176,6 +179,15 @@ static inline void server_set_ejected(struct server *server, uint64_t now_us, ui
 {
     atomic_store_explicit(&server->ejected_until_ms, server_clock(now_us + milliseconds * 1000),
                           memory_order_relaxed);
+}
+
+#define TURNED_AWAY_LASTS_US 1000000u
+
+/* So lately that the next request would hardly fare better. */
+static inline bool server_turns_away(const struct server *server, uint64_t now_us)
+{
+    uint64_t at_us = atomic_load_explicit(&server->turned_away_us, memory_order_relaxed);
+    return at_us != 0 && now_us < at_us + TURNED_AWAY_LASTS_US;
 }
 
 /* Sequentially consistent, which costs nothing on x86: who starts to wait sets his bit and then looks here

@@ -113,9 +113,11 @@ static void upstreams_fold(struct deadline *deadline)
 /* --- choosing --- */
 
 /* The slot awaits a head from now on, unless the client still sends what the server needs to answer. */
-static void waiter_chosen(struct upstream_waiter *waiter, struct server *server, uint64_t now_us)
+static void waiter_chosen(struct upstream_waiter *waiter, const struct pool_server *member, uint64_t now_us)
 {
+    struct server *server = member->server;
     waiter->server = server;
+    waiter->member = (uint32_t)(member - waiter->pool->servers);
     waiter->awaits = !waiter->uploading;
     if (waiter->awaits)
         server_awaited(server, now_us);
@@ -126,7 +128,7 @@ static bool waiter_take(struct upstream_waiter *waiter, const struct pool_server
     if (!server_has_room(member->server, member->max_connections) ||
         !server_reserve(member->server, member->max_connections))
         return false;
-    waiter_chosen(waiter, member->server, now_us);
+    waiter_chosen(waiter, member, now_us);
     return true;
 }
 
@@ -145,11 +147,11 @@ static enum chosen choose_only(struct upstream_waiter *waiter, uint64_t now_us)
 static bool choose_preferred(struct upstream_waiter *waiter, const struct choice *choice)
 {
     struct server *server = waiter->preferred;
-    if (!server_is_eligible(server, choice) || choice_was_tried(choice, server))
+    if (!server_is_eligible(server, choice))
         return false;
-    for (size_t i = 0; i < waiter->pool->servers_count; i++) {
+    for (uint32_t i = 0; i < waiter->pool->servers_count; i++) {
         const struct pool_server *member = &waiter->pool->servers[i];
-        if (member->server != server)
+        if (member->server != server || choice_excludes(choice, i, server))
             continue;
         if (waiter_take(waiter, member, choice->now_us))
             return true;
@@ -183,8 +185,10 @@ enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *w
         .now_us = now_us,
         .cursor = &upstreams_pool(upstreams, pool->shared->number)->cursor,
         .rng = &upstreams->rng,
+        .excludes = waiter->tried != NULL || waiter->except != NULL,
         .tried = waiter->tried,
-        .tried_count = waiter->tried_count,
+        .except = waiter->except,
+        .spares = waiter->spares,
         .all_full = &all_full,
         .panic = atomic_load_explicit(&pool->shared->panic, memory_order_relaxed),
     };
@@ -193,6 +197,10 @@ enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *w
         return CHOSEN;
     for (;;) {
         int index = pool->balancer->choose(pool, pool->plan, &choice);
+        if (index < 0 && !all_full && choice.spares) {
+            choice.spares = false; /* other workers' requests were turned away meanwhile */
+            continue;
+        }
         if (index < 0 && !all_full && !choice.panic) {
             choice.panic = true; /* who else is left is down: better an ejected one than none */
             continue;
@@ -202,7 +210,7 @@ enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *w
         const struct pool_server *member = &pool->servers[index];
         if (server_reserve(member->server, member->max_connections)) {
             pick_count(pool, member, choice.panic);
-            waiter_chosen(waiter, member->server, now_us);
+            waiter_chosen(waiter, member, now_us);
             return CHOSEN;
         }
         /* Another worker was faster: the next choice sees it full. */
@@ -497,22 +505,29 @@ void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, 
     slot_release(upstreams, waiter);
 }
 
-bool upstream_has_other(const struct upstreams *upstreams, const struct upstream_waiter *waiter,
-                        const struct server *also, bool free_now)
+bool upstream_has_other(const struct upstreams *upstreams, const struct other_server *wanted)
 {
-    const struct pool *pool = waiter->pool;
+    const struct pool *pool = wanted->pool;
     struct choice choice = {
-        .now_us = loop_now_us(upstreams->loop), .tried = waiter->tried, .tried_count = waiter->tried_count};
-    choice.panic = !free_now || atomic_load_explicit(&pool->shared->panic, memory_order_relaxed);
-    for (size_t i = 0; i < pool->servers_count; i++) {
-        const struct pool_server *member = &pool->servers[i];
+        .now_us = loop_now_us(upstreams->loop),
+        .excludes = true,
+        .tried = wanted->tried,
+        .except = wanted->except,
+        .spares = wanted->spares,
+        .panic = !wanted->free_now || atomic_load_explicit(&pool->shared->panic, memory_order_relaxed),
+    };
+    for (uint32_t i = 0; i < pool->servers_count; i++) {
         bool up = false;
-        if (member->weight == 0 || member->server == also)
-            continue;
-        if (member_is_free(member, &choice, &up) || (up && !free_now))
+        if (pool->servers[i].weight != 0 &&
+            (member_is_free(pool, i, &choice, &up) || (up && !wanted->free_now)))
             return true;
     }
     return false;
+}
+
+void upstream_turned_away(const struct upstreams *upstreams, const struct upstream_waiter *waiter)
+{
+    server_turned_away(waiter->server, loop_now_us(upstreams->loop));
 }
 
 /* --- retry budget --- */

@@ -21,10 +21,9 @@ struct pool;
 struct pool_server;
 struct server;
 struct stream;
+struct tried;
 struct upstreams; /* one worker's connections to all servers */
 struct upstream_conn;
-
-#define TRIES_MOST 5 /* 1 + attempts (3) + one replay */
 
 struct upstream_waiter {
     /* set by the caller before upstream_open() */
@@ -42,13 +41,15 @@ struct upstream_waiter {
     uint8_t priority; /* enum priority: who is served first of those who wait */
     /* whether it went well stands behind the answer, not in its head; until upstream_told_at_end() */
     bool told_at_end;
-    bool upgrade;             /* the request asks for a WebSocket, which not every server of HTTP/2 knows */
-    struct server *preferred; /* this one if it is up and has room, whatever its weight; NULL: none */
-    struct server *only;      /* not NULL: this server and no other (replay) */
-    uint32_t avoid;           /* the connection that refused it before, as `connection` told; 0: none */
-    struct server *tried[TRIES_MOST];
-    unsigned tried_count;
+    bool upgrade;              /* the request asks for a WebSocket, which not every server of HTTP/2 knows */
+    struct server *preferred;  /* this one if it is up and has room, whatever its weight; NULL: none */
+    struct server *only;       /* not NULL: this server and no other (replay) */
+    uint32_t avoid;            /* the connection that refused it before, as `connection` told; 0: none */
+    const struct tried *tried; /* members that are not asked again; NULL: none */
+    const struct server *except; /* nor this one, where the same request is under way; NULL: none */
+    bool spares;                 /* those that have turned requests away just now are the last choice */
     /* set by upstream */
+    uint32_t member; /* of `server`: index into pool->servers */
     /* chosen, also when it then failed; NULL: none. Held by the pool, which the caller keeps */
     struct server *server;
     struct upstreams *upstreams;
@@ -99,10 +100,17 @@ void upstream_told_at_end(struct upstreams *upstreams, struct upstream_waiter *w
  * the failure table calls the server's doing counts against it; SERVER_STALE and STREAM_REFUSED do not. */
 void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure result);
 
-/* Somebody of the pool is up who was not tried, and is not `also` (NULL: nobody); free_now: and well, and
- * could begin at once. */
-bool upstream_has_other(const struct upstreams *upstreams, const struct upstream_waiter *waiter,
-                        const struct server *also, bool free_now);
+/* What another server has to be, beside being up. */
+struct other_server {
+    const struct pool *pool;
+    const struct tried *tried;   /* none of these; NULL: none was tried */
+    const struct server *except; /* nor this one; NULL: none */
+    bool spares;                 /* nor one that has turned requests away just now */
+    bool free_now;               /* and it is well, and could begin at once */
+};
+bool upstream_has_other(const struct upstreams *upstreams, const struct other_server *wanted);
+/* It turned the request away before a byte of it was sent. */
+void upstream_turned_away(const struct upstreams *upstreams, const struct upstream_waiter *waiter);
 
 /* Retry budget of a pool on this worker (balancing.md 7): a request earns, a retry spends. */
 void upstream_budget_earn(struct upstreams *upstreams, const struct pool *pool);

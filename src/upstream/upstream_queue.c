@@ -218,7 +218,7 @@ static bool queue_serve_some(struct pool_entry *pool, struct list *queue, bool o
         enum chosen chosen = waiter_choose(pool->upstreams, waiter);
         if (chosen == CHOSEN_FULL) {
             /* Nobody behind is better off, unless this one may not go everywhere. */
-            if (waiter->tried_count == 0 && waiter->only == NULL)
+            if (waiter->tried == NULL && waiter->except == NULL && waiter->only == NULL)
                 return false;
             continue;
         }

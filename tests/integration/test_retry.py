@@ -260,3 +260,105 @@ pools: {{ p: {{ servers: ["{origin.address}"], retry: {{ attempts: 0 }} }} }}
     for i in range(6):
         equal(c.get(f'/{i}{"?r" if i % 2 else ""}').status, 200, str(i))
     ok(weir.access_line(path='/1').get('replayed'), weir.access())
+
+
+def partly_gone(t, live, gone, pool='', route='', more=''):
+    """A pool with servers that have never listened, and nothing that probes them."""
+    origins = [t.origin(name=f'live{i}') for i in range(live)]
+    servers = [o.address for o in origins]
+    for i in range(gone):
+        servers.insert(i * 2, f'127.0.0.1:{t.port()}')
+    port = t.port()
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p{route} }} ]
+pools: {{ p: {{ servers: {json.dumps(servers)}{pool} }} }}
+{more}
+''')
+    return weir, port, origins
+
+
+def test_half_of_the_servers_refuse(t):
+    """Of what nothing was sent goes on until a server takes it: from the first request on, whatever the policy, the method and the budget."""
+    for balance in ('adaptive', 'round_robin', 'least_conn', 'random', 'hash', 'first'):
+        weir, port, origins = partly_gone(t, 4, 4, f', balance: {balance}, retry: {{ budget: 0% }}')
+        clients = [t.client(port) for _ in range(20)]
+        for c in clients:
+            c.request('POST', '/together', (), b'once')
+        equal([c.response().status for c in clients], [200] * 20, balance)
+        equal([clients[0].get('/alone').status for _ in range(20)], [200] * 20, balance)
+        equal(sum(o.count('/together') for o in origins), 20, 'each was sent once')
+        for part in clients + [weir] + origins:
+            part.stop() if part is weir else part.close()
+
+
+def test_the_last_server_that_lives(t):
+    for retry in ('attempts: 0', 'attempts: 1', 'attempts: 3'):
+        weir, port, origins = partly_gone(t, 1, 12, f', balance: round_robin, retry: {{ {retry} }}')
+        equal([t.client(port).get().status for _ in range(10)], [200] * 10, retry)
+        weir.stop()
+        failed = [len(a.get('failed', ())) for a in weir.access()]
+        ok(max(failed) <= 5, f'the line tells of the first tries only: {failed}')
+        origins[0].close()
+
+
+def test_the_last_of_thousands(t):
+    """A request has the memory to go through a huge pool."""
+    good, gone, port = t.origin(), t.port(), t.port()
+    servers = [f'127.9.{i // 250}.{i % 250 + 1}:{gone}' for i in range(3000)] + [good.address]
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: {json.dumps(servers)}, balance: first, outlier: {{ time: 0s }} }} }}
+''')
+    equal(t.client(port).get('/one').status, 200)
+    equal(weir.access_line(path='/one')['attempts'], 3001)
+
+
+def test_nobody_lives(t):
+    """Each server is asked once, and by the next requests not all of them again and again."""
+    weir, port, origins = partly_gone(t, 0, 12, ', outlier: { errors: none }', more='workers: 1')
+    c = t.client(port)
+    equal(c.get('/first').status, 502)
+    equal(weir.access_line(path='/first')['attempts'], 12)
+    equal(weir.access_line(path='/first')['failure'], 'connect_refused')
+    equal({c.get('/next').status for _ in range(40)}, {502})
+    lines = eventually(lambda: [a for a in weir.access() if a['path'] == '/next'][39:] and weir.access())
+    ok(sum(a['attempts'] for a in lines) < 41 * 12 / 2, lines)
+
+
+def test_never_sent_that_is_not_wanted(t):
+    weir, port, origins = partly_gone(t, 1, 1, ', balance: round_robin, retry: { on: [sent_no_reply], attempts: 3 }')
+    equal(sorted({t.client(port).get().status for _ in range(8)}), [200, 502])
+
+
+def test_never_sent_ends_with_the_time(t):
+    """Servers that do not even refuse: it goes on for as long as the request has time."""
+    silent = []
+    for _ in range(6):
+        listener = socket.socket()
+        listener.bind(('127.0.0.1', t.port()))
+        listener.listen(0)
+        held = [socket.socket() for _ in range(2)]
+        for s in held:
+            s.setblocking(False)
+            s.connect_ex(listener.getsockname())
+        silent.append((listener, held))
+        t.later(lambda everything=(listener, *held): [s.close() for s in everything])
+    servers = [f'127.0.0.1:{listener.getsockname()[1]}' for listener, _ in silent]
+    good = t.origin()
+    port = t.port()
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes:
+  - {{ match: {{ path: /hurry }}, timeout: 700ms, pool: all }}
+  - {{ match: {{ path: /hasty }}, pool: all, response_timeout: 700ms }}
+  - {{ match: {{ path: /patient }}, pool: with }}
+pools:
+  all: {{ servers: {json.dumps(servers)}, connect_timeout: 300ms }}
+  with: {{ servers: {json.dumps(servers[:4] + [good.address])}, balance: first, connect_timeout: 300ms }}
+workers: 1
+''')
+    equal(t.client(port).get('/patient').status, 200)
+    equal(weir.access_line(path='/patient')['attempts'], 5)
+    equal(t.client(port).get('/hurry').status, 504)
+    between(weir.access_line(path='/hurry')['attempts'], 2, 4)
+    equal(t.client(port).get('/hasty').status, 504)
+    between(weir.access_line(path='/hasty')['attempts'], 2, 5)

@@ -2,11 +2,13 @@
 #include "unit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/hash.h"
 #include "base/rng.h"
 #include "upstream/balance.h"
 #include "upstream/pool.h"
+#include "upstream/tried.h"
 
 #define SERVERS_MOST 6
 
@@ -548,17 +550,35 @@ static void rules_for_all(enum balance_kind kind)
     for (unsigned i = 0; i < 50; i++)
         assert_in_range(bench_choose(&bench), 0, 1); /* neither weight 0 nor backups */
 
-    struct server *tried[] = {&bench.servers[0]};
+    struct tried *tried = calloc(1, tried_size(5));
+    tried_add(tried, 0);
     bench.choice.tried = tried;
-    bench.choice.tried_count = 1;
+    bench.choice.excludes = true;
     for (unsigned i = 0; i < 50; i++)
         assert_int_equal(bench_choose(&bench), 1);
+    bench.choice.tried = NULL;
+    bench.choice.except = &bench.servers[0];
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(bench_choose(&bench), 1);
+    bench.choice.except = NULL;
+    bench.choice.spares = true;
+    server_turned_away(&bench.servers[1], 1);
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(bench_choose(&bench), 0);
+    server_turned_away(&bench.servers[0], 1);
+    assert_in_range(bench_choose(&bench), 3, 4); /* nobody but backups is left */
+    server_was_reached(&bench.servers[0]);
+    server_was_reached(&bench.servers[1]);
+    bench.choice.spares = false;
+    bench.choice.tried = tried;
     bench.servers[1].in_flight = 2;
     assert_int_equal(bench_choose(&bench), -1);
     assert_true(bench.all_full); /* full is worth waiting for: no backup steps in */
     bench.servers[1].in_flight = 1;
     assert_int_equal(bench_choose(&bench), 1);
-    bench.choice.tried_count = 0;
+    bench.choice.excludes = false;
+    bench.choice.tried = NULL;
+    free(tried);
     server_set_ejected(&bench.servers[1], 0, 10);
     for (unsigned i = 0; i < 50; i++)
         assert_int_equal(bench_choose(&bench), 0);

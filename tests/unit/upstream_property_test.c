@@ -68,8 +68,7 @@ static void walk_ask(struct walk *walk, unsigned i)
     asker->waiter.fresh = chance(walk, 10);
     asker->waiter.upgrade = chance(walk, 10);
     if (chance(walk, 20)) { /* a retry */
-        asker->waiter.tried[0] = walk->bench.members[rng_below(&walk->rng, SERVERS_MOST)].server;
-        asker->waiter.tried_count = 1;
+        asker->waiter.except = walk->bench.members[rng_below(&walk->rng, SERVERS_MOST)].server;
     } else if (chance(walk, 10)) { /* a replay */
         asker->waiter.only = walk->bench.members[rng_below(&walk->rng, SERVERS_MOST)].server;
     }
@@ -85,8 +84,7 @@ static void walk_hedge(struct walk *walk, unsigned i)
     if (walk->open[k] || walk->moved[k] || walk->twin[i] >= 0 || asker->waiter.answered)
         return;
     struct asker *copy = ask(&walk->bench, k);
-    copy->waiter.tried[0] = asker->waiter.server;
-    copy->waiter.tried_count = 1;
+    copy->waiter.except = asker->waiter.server;
     walk->open[k] = true;
     walk->twin[k] = (int)i;
     walk->twin[i] = (int)k;
