@@ -194,10 +194,14 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *l
 {
     const struct tls_store *store = argument;
     struct span ours = tls_protocols(store->protocol_bits); /* what is chosen is a place in these */
+    static const unsigned char old[] = "\x08http/1.0";
     unsigned char *chosen;
     (void)ssl;
     if (SSL_select_next_proto(&chosen, length, (const unsigned char *)ours.at, (unsigned)ours.length, in,
-                              in_length) != OPENSSL_NPN_NEGOTIATED)
+                              in_length) != OPENSSL_NPN_NEGOTIATED &&
+        ((store->protocol_bits & PROTOCOL_HTTP_1) == 0 ||
+         SSL_select_next_proto(&chosen, length, old, sizeof old - 1, in, in_length) !=
+             OPENSSL_NPN_NEGOTIATED))
         return SSL_TLSEXT_ERR_ALERT_FATAL; /* RFC 7301 3.2: no_application_protocol */
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;

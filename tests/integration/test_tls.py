@@ -75,6 +75,35 @@ def test_alpn(t):
     equal((c.sock.selected_alpn_protocol(), c.get().status), ('http/1.1', 200))
 
 
+def test_alpn_of_http_1_0(t):
+    """HTTP/1.0 is a version that HTTP/1 serves; it is agreed on with a client that offers nothing better."""
+    for protocols in ('[h2, http/1.1]', '[http/1.1]') if has_http2() else ('[http/1.1]',):
+        weir, port = t.simple(listener=f'tls: {{ certificates: [{t.cert("localhost")}] }}, protocols: {protocols}')
+        for offer, agreed in ((['http/1.0'], 'http/1.0'), (['spdy/3', 'http/1.0'], 'http/1.0'), (['http/1.0', 'http/1.1'], 'http/1.1')):
+            context = t.tls_client()
+            context.set_alpn_protocols(offer)
+            c = t.client(port, tls=context, name='localhost')
+            equal(c.sock.selected_alpn_protocol(), agreed, str(offer))
+            c.request(version='1.0')
+            equal(c.response().status, 200)
+        context = t.tls_client()
+        context.set_alpn_protocols(['http/0.9'])
+        try:
+            t.client(port, tls=context, name='localhost')
+            fail('what weir does not speak was agreed on')
+        except ssl.SSLError as error:
+            contains(str(error), 'no application protocol')
+    if has_http2():
+        weir, port = t.simple(listener=f'tls: {{ certificates: [{t.cert("localhost")}] }}, protocols: [h2]')
+        context = t.tls_client()
+        context.set_alpn_protocols(['http/1.0'])
+        try:
+            t.client(port, tls=context, name='localhost')
+            fail('HTTP/1 was agreed on where only HTTP/2 is spoken')
+        except ssl.SSLError as error:
+            contains(str(error), 'no application protocol')
+
+
 def test_resumption(t):
     weir, port = server(t, ('localhost',), more='workers: 2')
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
