@@ -64,6 +64,15 @@ static bool load_key(struct identity *identity, const struct certificate_config 
            tls_error(error, "%s is not the key of %s", config->key, config->cert);
 }
 
+static bool has_kind(const struct tls_store *store, const size_t *identities, unsigned count, size_t identity)
+{
+    int kind = EVP_PKEY_get_base_id(store->identities[identity].key);
+    for (unsigned i = 0; i < count; i++)
+        if (EVP_PKEY_get_base_id(store->identities[identities[i]].key) == kind)
+            return true;
+    return false;
+}
+
 static void name_add(struct tls_store *store, struct span text, size_t identity)
 {
     bool wildcard = span_starts(text, SPAN("*."));
@@ -79,15 +88,15 @@ static void name_add(struct tls_store *store, struct span text, size_t identity)
         struct tls_name *name = &store->names[i];
         if (name->wildcard != wildcard || strcmp(name->name, lower) != 0)
             continue;
-        if (name->count < 2 && name->identities[0] != identity)
+        if (name->count < TLS_KINDS_MOST && !has_kind(store, name->identities, name->count, identity))
             name->identities[name->count++] = identity;
         return;
     }
     if ((store->names_count & (store->names_count - 1)) == 0)
         store->names = xrealloc(store->names, (store->names_count == 0 ? 1 : store->names_count * 2) *
                                                   sizeof *store->names);
-    store->names[store->names_count++] = (struct tls_name){
-        .name = xstrdup(lower), .wildcard = wildcard, .identities = {identity, 0}, .count = 1};
+    store->names[store->names_count++] =
+        (struct tls_name){.name = xstrdup(lower), .wildcard = wildcard, .identities = {identity}, .count = 1};
 }
 
 /* The names in the certificate: its SAN, or the common name when it has none (for home-made certificates). */
@@ -116,7 +125,8 @@ static bool load_identities(struct tls_store *store, const struct tls_config *co
         const struct certificate_config *certificate = &config->certificates[i];
         struct identity *identity = &store->identities[i];
         store->identities_count = i + 1;
-        if (!load_chain(identity, certificate->cert, error) || !load_key(identity, certificate, error))
+        if (!load_chain(identity, certificate->cert, error) || !load_key(identity, certificate, error) ||
+            !tls_identity_digest(identity, error))
             return false;
         if (certificate->names.count == 0)
             add_own_names(store, identity->leaf, i);
@@ -137,12 +147,29 @@ static int name_order(const void *a, const void *b)
                                             : strcmp(one->name, other->name);
 }
 
-static const struct tls_name *find_sorted(const struct tls_store *store, char *name, bool wildcard)
+static void names_finish(struct tls_store *store)
 {
-    struct tls_name key = {.name = name, .wildcard = wildcard};
+    if (store->names_count != 0)
+        qsort(store->names, store->names_count, sizeof *store->names, name_order);
+    for (size_t i = 0; i < store->names_count && store->default_name == NULL; i++)
+        for (unsigned k = 0; k < store->names[i].count; k++)
+            if (store->names[i].count > 1 && store->names[i].identities[k] == store->default_identity)
+                store->default_name = &store->names[i];
+}
+
+static const struct tls_name *find_sorted(const struct tls_store *store, const char *name, bool wildcard)
+{
+    struct tls_name key = {.name = (char *)(uintptr_t)name, .wildcard = wildcard};
     return store->names_count != 0
                ? bsearch(&key, store->names, store->names_count, sizeof *store->names, name_order)
                : NULL;
+}
+
+/* A wildcard stands for one label (RFC 9525 6.3). */
+static const struct tls_name *find_wildcard(const struct tls_store *store, struct span name)
+{
+    size_t dot = span_find(name, '.');
+    return dot < name.length ? find_sorted(store, name.at + dot + 1, true) : NULL;
 }
 
 const struct tls_name *tls_store_find(const struct tls_store *store, struct span name)
@@ -154,8 +181,7 @@ const struct tls_name *tls_store_find(const struct tls_store *store, struct span
         lower[i] = ascii_lower(name.at[i]);
     lower[name.length] = '\0';
     const struct tls_name *found = find_sorted(store, lower, false);
-    char *dot = strchr(lower, '.'); /* a wildcard stands for one label (RFC 6125 6.4.3) */
-    return found == NULL && dot != NULL ? find_sorted(store, dot + 1, true) : found;
+    return found != NULL ? found : find_wildcard(store, span_of(lower));
 }
 
 static bool use_identity(SSL *ssl, const struct identity *identity)
@@ -163,28 +189,94 @@ static bool use_identity(SSL *ssl, const struct identity *identity)
     return SSL_use_cert_and_key(ssl, identity->leaf, identity->key, identity->chain, 1) == 1;
 }
 
+static void choice_add(const struct tls_store *store, struct tls_choice *choice, const struct tls_name *name)
+{
+    for (unsigned i = 0; name != NULL && i < name->count; i++)
+        if (!has_kind(store, choice->identities, choice->count, name->identities[i]))
+            choice->identities[choice->count++] = name->identities[i];
+}
+
+bool tls_store_choose(const struct tls_store *store, const char *name, struct tls_choice *choice)
+{
+    const struct tls_name *found = name != NULL ? tls_store_find(store, span_of(name)) : NULL;
+    choice->count = 0;
+    if (found == NULL && store->strict_sni)
+        return false;
+    if (found == NULL)
+        choice->identities[choice->count++] = store->default_identity;
+    else
+        choice_add(store, choice, found);
+    choice->wanted = choice->count;
+    if (found == NULL)
+        choice_add(store, choice, store->default_name);
+    else if (!found->wildcard)
+        choice_add(store, choice, find_wildcard(store, span_of(found->name)));
+    return true;
+}
+
+/* Up to TLS 1.2 the cipher says the kind of the key too. */
+static bool shares_cipher(SSL *ssl, const struct identity *identity)
+{
+    int wanted = EVP_PKEY_get_base_id(identity->key) == EVP_PKEY_RSA ? NID_auth_rsa : NID_auth_ecdsa;
+    STACK_OF(SSL_CIPHER) *ours = SSL_get_ciphers(ssl), *theirs = SSL_get_client_ciphers(ssl);
+    for (int i = 0; i < sk_SSL_CIPHER_num(ours); i++) {
+        const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(ours, i);
+        if (SSL_CIPHER_get_auth_nid(cipher) == wanted && sk_SSL_CIPHER_find(theirs, cipher) >= 0)
+            return true;
+    }
+    return false;
+}
+
+/* The key is of a kind that the client takes. Who signed the certificate is left aside: clients say little
+ * about that, and most take more than they say. */
+static bool is_usable(SSL *ssl, const struct identity *identity)
+{
+    int fits = SSL_check_chain(ssl, identity->leaf, identity->key, identity->chain);
+    if ((fits & CERT_PKEY_SIGN) == 0)
+        return false;
+    return SSL_version(ssl) >= TLS1_3_VERSION
+               ? (fits & CERT_PKEY_EE_SIGNATURE) != 0
+               : (fits & CERT_PKEY_EE_PARAM) != 0 && shares_cipher(ssl, identity);
+}
+
+static bool any_usable(SSL *ssl, const struct tls_store *store, const size_t *identities, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (is_usable(ssl, &store->identities[identities[i]]))
+            return true;
+    return false;
+}
+
 static int choose_certificate(SSL *ssl, void *argument)
 {
     const struct tls_store *store = argument;
-    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    const struct tls_name *found = name != NULL ? tls_store_find(store, span_of(name)) : NULL;
-    if (found == NULL && store->strict_sni)
+    struct tls_choice choice;
+    if (!tls_store_choose(store, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name), &choice))
         return 0;
-    if (found == NULL)
-        return use_identity(ssl, &store->identities[store->default_identity]);
-    for (unsigned i = 0; i < found->count; i++)
-        if (!use_identity(ssl, &store->identities[found->identities[i]]))
+    const size_t *shown = choice.identities, *others = shown + choice.wanted;
+    unsigned count = choice.wanted, others_count = choice.count - choice.wanted;
+    if (others_count != 0 && !any_usable(ssl, store, shown, count) &&
+        any_usable(ssl, store, others, others_count)) {
+        shown = others;
+        count = others_count;
+    }
+    for (unsigned i = 0; i < count; i++)
+        if (!use_identity(ssl, &store->identities[shown[i]]))
             return 0;
     return 1;
 }
 
-/* Must be there for the name to be acknowledged and kept with the session. */
+/* Must be there for the name to be acknowledged and kept with the session. Called for resumed sessions too,
+ * which choose no certificate. */
 static int take_name(SSL *ssl, int *alert, void *argument)
 {
-    (void)alert;
-    (void)argument;
-    return SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != NULL ? SSL_TLSEXT_ERR_OK
-                                                                      : SSL_TLSEXT_ERR_NOACK;
+    const struct tls_store *store = argument;
+    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (store->strict_sni && (name == NULL || tls_store_find(store, span_of(name)) == NULL)) {
+        *alert = SSL_AD_UNRECOGNIZED_NAME;
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+    return name != NULL ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
 /* The server's preference. Called only for a client that offers something; one that does not goes on without
@@ -209,7 +301,7 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *l
 
 bool tls_store_covers(const struct tls_store *store, struct span name, struct span host)
 {
-    if (!store->client_auth)
+    if (store->client_auth == CLIENT_AUTH_OFF)
         return true;
     return tls_store_find(store, name) == tls_store_find(store, host);
 }
@@ -226,10 +318,12 @@ static bool client_certificates(SSL_CTX *context, const struct tls_config *confi
         NULL);
     if (SSL_CTX_load_verify_file(context, config->client_ca) != 1)
         return tls_error(error, "can't read certificates of %s", config->client_ca);
-    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(config->client_ca);
-    if (names == NULL)
-        return tls_error(error, "can't read names of %s", config->client_ca);
-    SSL_CTX_set_client_CA_list(context, names);
+    STACK_OF(X509_OBJECT) *trusted = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+    for (int i = 0; i < sk_X509_OBJECT_num(trusted); i++) {
+        X509 *certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(trusted, i));
+        if (certificate != NULL && SSL_CTX_add_client_CA(context, certificate) != 1)
+            return tls_error(error, "can't read names of %s", config->client_ca);
+    }
     return true;
 }
 
@@ -250,30 +344,26 @@ struct tls_store *tls_store_new(const struct tls_config *config, unsigned protoc
     struct tls_store *store = xcalloc(1, sizeof *store);
     atomic_init(&store->references, 1);
     store->strict_sni = config->strict_sni;
-    store->client_auth = config->client_auth != CLIENT_AUTH_OFF;
+    store->client_auth = config->client_auth;
     store->protocol_bits = protocol_bits;
     store->context = SSL_CTX_new(TLS_server_method());
     bool fine = store->context != NULL &&
                 tls_context_prepare(store->context, config->min_version, config->max_version, error) &&
                 load_identities(store, config, error) && client_certificates(store->context, config, error) &&
-                set_ciphers(store->context, config, error);
+                set_ciphers(store->context, config, error) && tls_rule_take(store, config, error);
     if (!fine) {
         tls_store_release(store);
         return NULL;
     }
-    if (store->names_count != 0)
-        qsort(store->names, store->names_count, sizeof *store->names, name_order);
-    /* Sessions of one listener are not resumed on another whose client certificates are asked for by other
-     * rules. */
-    SSL_CTX_set_session_id_context(
-        store->context, (const unsigned char *)(store->client_auth ? config->client_ca : "weir"),
-        (unsigned)(store->client_auth ? strnlen(config->client_ca, SSL_MAX_SID_CTX_LENGTH) : 4));
+    names_finish(store);
     SSL_CTX_set_session_cache_mode(store->context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_num_tickets(store->context, 1);
     SSL_CTX_set_cert_cb(store->context, choose_certificate, store);
     SSL_CTX_set_tlsext_servername_callback(store->context, take_name);
+    SSL_CTX_set_tlsext_servername_arg(store->context, store);
     SSL_CTX_set_alpn_select_cb(store->context, choose_protocol, store);
     tls_tickets_use(tickets, store->context);
+    tls_resumption_use(store);
     return store;
 }
 

@@ -46,11 +46,19 @@ static struct tls_transport *tls_of(const struct transport *transport)
     return (struct tls_transport *)(uintptr_t)transport; /* its first member */
 }
 
+/* Ours is the one callback that fails for a reason of its own: take_name(). */
+static const char *reason_told(void)
+{
+    bool refused = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CALLBACK_FAILED;
+    const char *reason = tls_reason();
+    return refused ? "there is no certificate for the name asked for" : reason;
+}
+
 static enum transport_step tls_failed(struct tls_transport *tls, int error)
 {
     long verify = SSL_get_verify_result(tls->ssl);
     bool unverified = tls->client != NULL && verify != X509_V_OK && tls->client->verify != SERVER_VERIFY_NONE;
-    const char *reason = unverified ? X509_verify_cert_error_string(verify) : tls_reason();
+    const char *reason = unverified ? X509_verify_cert_error_string(verify) : reason_told();
     ERR_clear_error();
     snprintf(last_failure, sizeof last_failure, "%s", reason);
     tls->transport.error = unverified ? TRANSPORT_ERROR_VERIFY : error;

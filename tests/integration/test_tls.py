@@ -39,11 +39,49 @@ routes: [ {{ respond: 204 }} ]
 def test_strict_sni(t):
     weir, port = server(t, tls='strict_sni: true')
     equal(presented(t, port, 'b.test')[0], 'b.test')
-    try:
-        presented(t, port, 'unknown.test')
-        fail('an unknown name was served')
-    except ssl.SSLError:
-        pass
+    for name in ('unknown.test', 'x.b.test', None):
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            try:
+                presented(t, port, name, maximum_version=version)
+                fail(f'{name} was served')
+            except ssl.SSLError as error:
+                equal(error.reason, 'TLSV1_UNRECOGNIZED_NAME')
+
+
+# What a client of each kind says, in the version in which it says it.
+RSA = (['-tls1_2', '-cipher', 'ECDHE-RSA-AES128-GCM-SHA256'], ['-tls1_2', '-sigalgs', 'RSA-PSS+SHA256:RSA+SHA256'], ['-tls1_3', '-sigalgs', 'RSA-PSS+SHA256'])
+ECDSA = (['-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256'], ['-tls1_2', '-sigalgs', 'ECDSA+SHA256:RSA+SHA1'], ['-tls1_3', '-sigalgs', 'ECDSA+SHA256'])
+EITHER = (['-tls1_2'], ['-tls1_3'], ['-tls1_3', '-sigalgs', 'RSA-PSS+SHA256:ECDSA+SHA256'])
+
+
+def test_kinds_of_keys(t):
+    """A name's own certificate goes first; a client that cannot use it gets another that covers the name."""
+    made = {}
+    for name, names, rsa in (('exact-ec', 'DNS:a.wild.test', False), ('exact-rsa', 'DNS:a.wild.test', True), ('wild-ec', 'DNS:*.wild.test', False), ('wild-rsa', 'DNS:*.wild.test', True),
+                             ('second-ec', 'DNS:a.wild.test', False)):
+        path = t.leaf(name, names, rsa=rsa)
+        made[name] = f'{{ cert: {path}.crt, key: {path}.key }}'
+
+    def shown(port, client, name):
+        done = subprocess.run(['openssl', 's_client', '-connect', f'127.0.0.1:{port}', *client, *(['-servername', name] if name else ['-noservername'])], stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=20 * SLOW)
+        found = re.search(r'subject=CN ?= ?(\S+)', done.stdout.decode(errors='replace'))
+        return found[1] if found else None
+    for certificates, wanted in (
+            (['exact-ec', 'wild-rsa'], {'a.wild.test': ('exact-ec', 'wild-rsa', 'exact-ec'), 'b.wild.test': (None, 'wild-rsa', 'wild-rsa')}),
+            (['wild-rsa', 'exact-ec'], {'a.wild.test': ('exact-ec', 'wild-rsa', 'exact-ec')}),
+            (['exact-rsa', 'wild-ec'], {'a.wild.test': ('wild-ec', 'exact-rsa', 'exact-rsa'), 'b.wild.test': ('wild-ec', None, 'wild-ec')}),
+            (['exact-ec', 'exact-rsa', 'wild-ec', 'wild-rsa'], {'a.wild.test': ('exact-ec', 'exact-rsa', 'exact-ec'), 'b.wild.test': ('wild-ec', 'wild-rsa', 'wild-ec'),
+                                                                 None: ('exact-ec', 'exact-rsa', 'exact-ec')}),
+            (['exact-rsa', 'exact-ec'], {None: ('exact-ec', 'exact-rsa', 'exact-rsa'), 'unknown.test': ('exact-ec', 'exact-rsa', 'exact-rsa')}),
+            (['exact-ec', 'second-ec', 'exact-rsa'], {'a.wild.test': ('exact-ec', 'exact-rsa', 'exact-ec')})):
+        port = t.port()
+        weir = t.weir(f'listeners: [ {{ address: "127.0.0.1:{port}", tls: {{ certificates: [{", ".join(made[c] for c in certificates)}] }} }} ]\nroutes: [ {{ respond: 204 }} ]\n')
+        for name, (of_ecdsa, of_rsa, of_either) in wanted.items():
+            for clients, subject in ((ECDSA, of_ecdsa), (RSA, of_rsa), (EITHER, of_either)):
+                for client in clients:
+                    equal(shown(port, client, name), subject, f'{certificates} {name} {client}')
+        weir.stop()
 
 
 def test_versions(t):
