@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -34,17 +35,25 @@ static void *check_get(const struct check *check, size_t size)
 #define PLACE_SECTION(check_, section_) schema_place_section((check_)->document, (section_))
 #define IS_GIVEN(check_, field_) (PLACE(check_, field_).source != NULL)
 
-void file_check(const char *const *field, const struct schema_document *document,
+bool file_check(const char *const *field, const struct schema_document *document,
                 struct schema_report *report)
 {
+    struct stat status;
     if (*field == NULL || config_text_only)
-        return;
+        return false;
     int file = open(*field, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0)
+    bool good = file >= 0 && fstat(file, &status) == 0;
+    if (!good)
         schema_report_add(report, SCHEMA_ERROR, schema_place(document, field), "cannot read %s: %s", *field,
                           strerror(errno));
-    else
+    else if (!S_ISREG(status.st_mode)) /* reading a pipe would wait for who writes */
+        schema_report_add(report, SCHEMA_ERROR, schema_place(document, field),
+                          S_ISDIR(status.st_mode) ? "%s is a folder; name a file in it"
+                                                  : "%s is a pipe or a device; name a plain file",
+                          *field);
+    if (file >= 0)
         (void)close(file);
+    return good && S_ISREG(status.st_mode);
 }
 
 /* ---- listeners ---- */
@@ -93,8 +102,8 @@ static void certificate_check(const struct check *check, const struct certificat
 {
     struct error error = {""};
     size_t errors = schema_report_errors(check->report);
-    file_check(&certificate->cert, check->document, check->report);
-    file_check(&certificate->key, check->document, check->report);
+    (void)file_check(&certificate->cert, check->document, check->report);
+    (void)file_check(&certificate->key, check->document, check->report);
     bool whole = certificate->cert != NULL && certificate->key != NULL &&
                  schema_report_errors(check->report) == errors;
     if (whole && config_hooks.certificate != NULL && !config_hooks.certificate(certificate, &error))
@@ -113,7 +122,7 @@ static void tls_check(const struct check *check, const struct tls_config *tls)
     if (tls->client_auth == CLIENT_AUTH_OFF && tls->client_ca != NULL)
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->client_ca),
                           "client_ca has no effect while client_auth is off");
-    file_check(&tls->client_ca, check->document, check->report);
+    (void)file_check(&tls->client_ca, check->document, check->report);
     for (size_t i = 0; i < tls->certificates_count; i++) {
         const struct certificate_config *certificate = &tls->certificates[i];
         certificate_check(check, certificate);
@@ -263,9 +272,9 @@ static void upstream_tls_check(const struct check *check, const struct upstream_
     if (tls->verify == SERVER_VERIFY_NONE && tls->ca != NULL)
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->ca),
                           "ca has no effect while verify is none");
-    file_check(&tls->ca, check->document, check->report);
-    file_check(&tls->cert, check->document, check->report);
-    file_check(&tls->key, check->document, check->report);
+    (void)file_check(&tls->ca, check->document, check->report);
+    (void)file_check(&tls->cert, check->document, check->report);
+    (void)file_check(&tls->key, check->document, check->report);
 }
 
 static void servers_check(const struct check *check, struct pool_config *pool)

@@ -82,8 +82,8 @@ void split_check(struct split_config *split, const struct schema_document *docum
 struct pool_config;
 void subset_check(const struct pool_config *pool, bool own, const struct schema_document *document,
                   struct schema_report *report);
-/* A file can be opened for reading; else the report says why. */
-void file_check(const char *const *field, const struct schema_document *document,
+/* It is read when the file is loaded, and can be; false: it is not, or the report says why it can't be. */
+bool file_check(const char *const *field, const struct schema_document *document,
                 struct schema_report *report);
 
 #endif

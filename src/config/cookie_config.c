@@ -1,12 +1,15 @@
 /* Keys of the cookies that weir gives to clients, and of what rests on them. */
 #include "config/cookie_config.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config/config.h"
 #include "config/config_schema.h"
 
-#define SECRET_LEAST 16
+#define SECRET_LEAST 16u
+#define SECRET_LINE_MOST 1024u
 
 static const char *const secures[] = {"auto", "always", "never", NULL};
 static const char *const sites[] = {"lax", "strict", "none", NULL};
@@ -20,10 +23,47 @@ static bool syntax_cookie_path(struct span value, struct error *error)
            error_set(error, "\"%s\" cannot be the path of a cookie; write one such as / or /app", value.at);
 }
 
-static bool syntax_secret(struct span value, struct error *error)
+/* What anybody can read signs for anybody: the mask of a printed configuration, and examples of manuals. */
+bool secret_check(struct span secret, struct error *error)
 {
-    return value.length >= SECRET_LEAST ||
-           error_set(error, "a secret has at least %d bytes; this one has %zu", SECRET_LEAST, value.length);
+    static const char *const published[] = {"change this secret first", "the secret of last month"};
+    secret = span_trim(secret);
+    if (span_equal_nocase(secret, SPAN(SCHEMA_SECRET_SHOWN)))
+        return error_set(
+            error,
+            "this is printed in place of a secret; write the secret itself, such as \"${env.STICKY_SECRET}\"");
+    for (size_t i = 0; i < COUNT_OF(published); i++)
+        if (span_equal_nocase(secret, span_of(published[i])))
+            return error_set(
+                error,
+                "this secret stood in an example, so everybody knows it; write one of your own, such as "
+                "\"${env.STICKY_SECRET}\"");
+    return secret.length >= SECRET_LEAST ||
+           error_set(error, "a secret has at least %u bytes; this one has %zu", SECRET_LEAST, secret.length);
+}
+
+static bool secret_take(struct span line, bool (*each)(void *owner, struct span secret, struct error *error),
+                        void *owner, struct error *error)
+{
+    struct span secret = span_trim(span_first(line, strcspn(line.at, "\r\n")));
+    if (line.length == SECRET_LINE_MOST - 1)
+        return error_set(error, "a secret has at most %u bytes", SECRET_LINE_MOST - 2);
+    return secret.length == 0 ||
+           (secret_check(secret, error) && (each == NULL || each(owner, secret, error)));
+}
+
+bool secret_file_read(const char *path, bool (*each)(void *owner, struct span secret, struct error *error),
+                      void *owner, struct error *error)
+{
+    char line[SECRET_LINE_MOST];
+    FILE *file = fopen(path, "re");
+    bool good = file != NULL || error_set_errno(error, errno, "cannot read %s", path);
+    for (unsigned number = 1; good && fgets(line, sizeof line, file) != NULL; number++)
+        good = secret_take(span_of(line), each, owner, error) || error_wrap(error, "%s:%u", path, number);
+    explicit_bzero(line, sizeof line);
+    if (file != NULL)
+        (void)fclose(file);
+    return good;
 }
 
 #define COOKIE struct cookie_config
@@ -51,7 +91,7 @@ static const struct schema_key sticky_keys[] = {
     KEY_SECTION(STICKY, cookie, COOKIE, cookie_schema,
                 "The cookie; by default its name stands for the pool."),
     KEY_TEXTS(SCHEMA_STRING, STICKY, secrets, NULL,
-              "Secrets of at least 16 bytes: the first signs, all are accepted.", .check = syntax_secret,
+              "Secrets of at least 16 bytes: the first signs, all are accepted.", .check = secret_check,
               .flags = SCHEMA_SECRET),
     KEY_PATH(STICKY, secret_file, NULL, "File with further secrets, one a line."), KEY_END};
 const struct schema sticky_schema = {
@@ -91,7 +131,11 @@ void sticky_check(struct sticky_config *sticky, const struct schema_document *do
                   struct schema_report *report)
 {
     cookie_check(&sticky->cookie, document, report);
-    file_check(&sticky->secret_file, document, report);
+    struct error error = {""};
+    bool is_read = sticky->secret_file != NULL && file_check(&sticky->secret_file, document, report);
+    if (is_read && !secret_file_read(sticky->secret_file, NULL, NULL, &error))
+        schema_report_add(report, SCHEMA_ERROR, schema_place(document, &sticky->secret_file), "%s",
+                          error.text);
     if (sticky->secrets.count == 0 && sticky->secret_file == NULL && !schema_is_broken(document, sticky))
         schema_report_add(
             report, SCHEMA_ERROR, schema_place_section(document, sticky),

@@ -2,6 +2,9 @@
 #ifndef WEIR_CONFIG_COOKIE_CONFIG_H
 #define WEIR_CONFIG_COOKIE_CONFIG_H
 
+#include "base/attributes.h"
+#include "base/error.h"
+#include "base/span.h"
 #include "config/values.h"
 
 enum cookie_secure { COOKIE_SECURE_AUTO, COOKIE_SECURE_ALWAYS, COOKIE_SECURE_NEVER };
@@ -21,6 +24,13 @@ struct sticky_config {
     struct texts secrets;    /* the first signs, all are accepted */
     const char *secret_file; /* further ones, one a line; NULL: none */
 };
+/* Whether this can be a secret, wherever it was read; if not, the sentence does not tell what it was. */
+bool secret_check(struct span secret, struct error *error) MUST_CHECK;
+/* Each secret of a file, one a line, checked, in its order until `each` returns false. `each` may be NULL.
+ * Blocks on a file that is no plain one only as long as opening does. */
+bool secret_file_read(const char *path, bool (*each)(void *owner, struct span secret, struct error *error),
+                      void *owner, struct error *error) MUST_CHECK;
+
 struct key_part;
 /* By what a request's pool is chosen among the several of its route (route.split). */
 struct split_config {

@@ -125,7 +125,7 @@ static void respond_check(const struct routes *routes, const struct respond_conf
     if (respond->body[0] != '\0')
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file),
                           "body and file exclude each other");
-    file_check(&respond->file, routes->document, routes->report);
+    (void)file_check(&respond->file, routes->document, routes->report);
     if (!config_text_only && stat(respond->file, &status) == 0 &&
         (!S_ISREG(status.st_mode) || status.st_size > BODY_FILE_MOST))
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file),

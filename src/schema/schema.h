@@ -54,6 +54,7 @@ enum schema_flag {
     SCHEMA_SECRET = 128 /* its texts are not printed with the effective configuration */
 };
 
+#define SCHEMA_SECRET_SHOWN "(a secret, not shown)" /* printed for a secret; never one itself */
 #define SCHEMA_NO_LIMIT UINT64_MAX
 #define SCHEMA_WORD(number_) (UINT64_MAX - (number_)) /* no number of a file is as high */
 #define SCHEMA_MOST_KEYS 64

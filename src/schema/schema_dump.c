@@ -9,8 +9,6 @@
 #include "schema/schema.h"
 #include "schema/schema_value.h"
 
-#define SECRET_SHOWN "(a secret, not shown)" /* what is printed can still be read back */
-
 static void section_dump(const struct schema *schema, const char *section, struct text *to, int indent);
 
 /* Text that YAML reads as itself wherever it stands, and that no reader takes for another type. */
@@ -61,8 +59,8 @@ static void texts_dump(const struct schema_key *key, const struct texts *texts, 
     text_print(to, " [");
     for (size_t i = 0; i < texts->count; i++) {
         text_print(to, "%s", i == 0 ? "" : ", ");
-        string_dump(key->flags & SCHEMA_SECRET ? SECRET_SHOWN : texts->items[i], key->item == SCHEMA_TEMPLATE,
-                    to);
+        string_dump(key->flags & SCHEMA_SECRET ? SCHEMA_SECRET_SHOWN : texts->items[i],
+                    key->item == SCHEMA_TEMPLATE, to);
     }
     text_print(to, "]\n");
 }

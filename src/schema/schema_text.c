@@ -75,6 +75,12 @@ static bool variable_fill(struct filling *filling, struct span inside, struct sp
         value_add(filling, span_skip(inside, colon + 2));
         return true;
     }
+    if (value == NULL && (filling->key->flags & SCHEMA_SECRET) != 0) { /* a default would be a known one */
+        schema_report_add(report, SCHEMA_ERROR, part_place(filling->node, whole),
+                          "environment variable %.*s is not set; set it to the secret", (int)name.length,
+                          name.at);
+        return false;
+    }
     if (value == NULL) {
         schema_report_add(report, SCHEMA_ERROR, part_place(filling->node, whole),
                           "environment variable %.*s is not set; set it, or write ${env.%.*s:-default}",

@@ -8,7 +8,6 @@
  */
 #include "upstream/sticky.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +23,6 @@
 #define SIGNATURE 18u
 #define BYTES (ID + MINUTE + SIGNATURE)
 #define SECRETS_MOST 16u
-#define SECRET_LEAST 16u
-#define LINE_MOST 1024u
 #define US_PER_MINUTE UINT64_C(60000000)
 #define MS_PER_MINUTE 60000u
 
@@ -79,8 +76,8 @@ static bool word_sign(const struct sticky *sticky, const struct keyed_mac *mac, 
 static bool secret_add(struct sticky *sticky, const struct pool *pool, struct span secret,
                        struct error *error)
 {
-    if (secret.length < SECRET_LEAST)
-        return error_set(error, "a secret has at least %u bytes", SECRET_LEAST);
+    if (!secret_check(secret, error))
+        return false;
     if (sticky->count == SECRETS_MOST)
         return error_set(error, "there are more than %u secrets", SECRETS_MOST);
     struct sticky_secret *made = &sticky->secrets[sticky->count];
@@ -98,24 +95,15 @@ static bool secret_add(struct sticky *sticky, const struct pool *pool, struct sp
     return true;
 }
 
-static bool secrets_read(struct sticky *sticky, const struct pool *pool, const char *path,
-                         struct error *error)
+struct adding {
+    struct sticky *sticky;
+    const struct pool *pool;
+};
+
+static bool secret_of_file(void *owner, struct span secret, struct error *error)
 {
-    char line[LINE_MOST];
-    FILE *file = fopen(path, "re");
-    bool good = file != NULL || error_set_errno(error, errno, "cannot read %s", path);
-    while (good && fgets(line, sizeof line, file) != NULL) {
-        if (strlen(line) == sizeof line - 1) {
-            good = error_set(error, "%s: a secret has at most %u bytes", path, LINE_MOST - 2);
-            break;
-        }
-        struct span secret = span_trim(span_first(span_of(line), strcspn(line, "\r\n")));
-        good = secret.length == 0 || secret_add(sticky, pool, secret, error) || error_wrap(error, "%s", path);
-    }
-    explicit_bzero(line, sizeof line);
-    if (file != NULL)
-        (void)fclose(file);
-    return good;
+    const struct adding *adding = owner;
+    return secret_add(adding->sticky, adding->pool, secret, error);
 }
 
 struct sticky *sticky_new(const struct pool *pool, struct error *error)
@@ -135,7 +123,7 @@ struct sticky *sticky_new(const struct pool *pool, struct error *error)
     for (size_t i = 0; good && i < config->secrets.count; i++)
         good = secret_add(sticky, pool, span_of(config->secrets.items[i]), error);
     if (good && config->secret_file != NULL)
-        good = secrets_read(sticky, pool, config->secret_file, error);
+        good = secret_file_read(config->secret_file, secret_of_file, &(struct adding){sticky, pool}, error);
     if (good && sticky->count == 0)
         good = error_set(error, "%s has no secret",
                          config->secret_file != NULL ? config->secret_file : "sticky");

@@ -239,7 +239,7 @@ def test_config(t):
 
 
 def test_config_keeps_secrets(t):
-    """What is printed may be shown around: secrets are not, and it can still be read back."""
+    """What is printed may be shown around: secrets are not, and what stands in their place is none, wherever secrets are read."""
     path = t.file('secret.yaml', '''listeners: [ { address: ":8080" } ]
 routes: [ { pool: p } ]
 pools: { p: { servers: ["127.0.0.1:1", "127.0.0.1:2"], sticky: { secrets: ["${env.WEIRTEST_SECRET:-kept where nobody looks}"] } } }
@@ -247,7 +247,24 @@ pools: { p: { servers: ["127.0.0.1:1", "127.0.0.1:2"], sticky: { secrets: ["${en
     printed = t.run('config', '-c', path).stdout
     contains(printed, 'secrets: ["(a secret, not shown)"]')
     ok('nobody looks' not in printed)
-    equal(t.run('check', '-c', t.file('again.yaml', printed)).returncode, 0)
+    mask = '(a secret, not shown)'
+    again = t.file('again.yaml', printed)
+    for command in ('check', 'run', 'config'):
+        done = t.run(command, '-c', again)
+        equal(done.returncode, 1, command)
+        contains(done.stderr, 'again.yaml:')
+        contains(done.stderr, 'this is printed in place of a secret')
+    for secrets in (f'secrets: "{mask}"', f'secrets: ["a secret that is right", "{mask.upper()}"]', 'secrets: "${env.MASKED}"', f'secrets: "  {mask} "',
+                    'secret_file: masked', 'secrets: "change this secret first"', f'secrets: "{" " * 20}"'):
+        t.file('masked', f'a secret that is right\n{mask}\n')
+        wrong = t.file('masked.yaml', f'''listeners: [ {{ address: "127.0.0.1:{t.port()}" }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["127.0.0.1:1", "127.0.0.1:2"], sticky: {{ {secrets} }} }} }}
+''')
+        for command in ('check', 'run'):
+            done = t.run(command, '-c', wrong, env={'MASKED': mask})
+            equal(done.returncode, 1, f'{command} {secrets} {done.stderr}')
+            contains(done.stderr, 'secret')
 
 
 def test_schema(t):

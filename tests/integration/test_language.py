@@ -58,6 +58,7 @@ def test_a_server_that_takes_nothing_has_no_end_either(t):
     equal(c.response().status, 200)
 
 
+SECRET = 'another that is long enough'
 NONES = '''
 listeners: [ { address: "127.0.0.1:8080", max_connections: none, max_connections_per_client: none } ]
 routes: [ { timeout: none, response_timeout: none, idle_timeout: none, body_limit: none, hedge: { budget: 1% }, rate_limit: r, pool: a },
@@ -94,5 +95,5 @@ def test_none_is_printed_and_reads_back(t):
     for unsaid in (' port:', ' after:', ': 0\n  b'):
         ok(unsaid not in printed.stdout, printed.stdout)
     equal(printed.stdout.count(' timeout: '), 2, 'that of the first route and that of the probes')
-    again = t.run('config', '-c', t.file('again.yaml', printed.stdout.replace('(a secret, not shown)', 'another that is long enough')))
+    again = t.run('config', '-c', t.file('again.yaml', printed.stdout.replace('(a secret, not shown)', SECRET)))
     equal((again.returncode, again.stdout), (0, printed.stdout), again.stderr)

@@ -159,7 +159,7 @@ static void what_rooms_above_refuse_is_told_at_its_place(void **state)
     assert_refused("listeners: [{ address: \":80\" }]\nroutes: [{ respond: { body: \"${bad}\" } }]\n",
                    "test.yaml:2:29: not this: ${bad}");
     assert_refused(
-        "listeners: [{ address: \":80\", tls: { certificates: { cert: /dev/null, key: /dev/null, names: n } } }]\n"
+        "listeners: [{ address: \":80\", tls: { certificates: { cert: /etc/passwd, key: /etc/passwd, names: n } } }]\n"
         "routes: [{ respond: 204 }]\n",
         "test.yaml:1:60: no key fits n");
     config_hooks = (struct config_hooks){.regex = NULL};
