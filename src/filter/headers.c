@@ -17,6 +17,7 @@ struct edit {
 };
 struct headers {
     size_t removes_count, edits_count;
+    bool edits_credentials;
     struct span *removes;
     struct edit *edits;
 };
@@ -50,6 +51,8 @@ static bool edits_add(struct headers *headers, const struct name_values *pairs, 
                               .set = set};
         if (edit->value == NULL)
             return error_wrap(error, "%s", pairs->items[i].name);
+        headers->edits_credentials =
+            headers->edits_credentials || field_id(edit->name) == FIELD_AUTHORIZATION;
         headers->edits_count++;
     }
     return true;
@@ -115,7 +118,9 @@ static bool headers_apply(const struct headers *headers, struct exchange *exchan
 
 static enum verdict request_edit(const struct filter *filter, struct exchange *exchange)
 {
-    if (headers_apply(filter->prepared, exchange, &exchange->request.fields))
+    const struct headers *headers = filter->prepared;
+    exchange->request.has_credentials = exchange->request.has_credentials || headers->edits_credentials;
+    if (headers_apply(headers, exchange, &exchange->request.fields))
         return VERDICT_NEXT;
     exchange->answer = (struct answer){.status = 503, .failure = FAILURE_OVERLOADED};
     return VERDICT_ANSWERED;

@@ -62,6 +62,7 @@ enum grpc_status {
     X(RESPONSE_TOO_LARGE, response_too_large, 502, GRPC_RESOURCE_EXHAUSTED, RETRY_NEVER, 'S', "response head is over the limit")                              \
     X(UPGRADE_INVALID, upgrade_invalid, 502, GRPC_INTERNAL, RETRY_NEVER, 'S', "answer to an upgrade is wrong, or was not asked for")                          \
     X(UPGRADE_UNSUPPORTED, upgrade_unsupported, 502, GRPC_UNIMPLEMENTED, RETRY_NEVER_SENT, 'S', "server takes no WebSocket over HTTP/2")                      \
+    X(HTTP1_REQUIRED, http1_required, 502, GRPC_UNAVAILABLE, RETRY_NEVER, 'S', "server wants HTTP/1.1 for this request")                                      \
     X(RESPONSE_TIMEOUT, response_timeout, 504, GRPC_DEADLINE_EXCEEDED, RETRY_SENT_NO_REPLY, 'S', "server did not answer in time")                             \
     X(RESPONSE_CUT, response_cut, 502, GRPC_UNAVAILABLE, RETRY_NEVER, 'S', "server cut its response short")                                                   \
     X(RESPONSE_STALLED, response_stalled, 504, GRPC_DEADLINE_EXCEEDED, RETRY_NEVER, 'S', "server stopped in the middle of its response")                      \

@@ -581,6 +581,8 @@ static enum failure client_verdict(const struct h2_stream *stream, uint32_t code
         return FAILURE_RESPONSE_CUT;
     if (code == NGHTTP2_REFUSED_STREAM)
         return FAILURE_STREAM_REFUSED;
+    if (code == NGHTTP2_HTTP_1_1_REQUIRED && stream->peer_reset)
+        return FAILURE_HTTP1_REQUIRED;
     return stream->peer_reset || code == NGHTTP2_NO_ERROR ? FAILURE_SERVER_CLOSED : FAILURE_RESPONSE_INVALID;
 }
 

@@ -65,6 +65,8 @@ struct head {
     /* request with Expect: 100-continue (HTTP/1.1 and up; the field stays among the fields) */
     bool expect_continue;
     bool accepts_trailers; /* request with TE: trailers (TE itself is hop by hop) */
+    /* request: Authorization came, or a filter may have set it: only then is it looked for */
+    bool has_credentials;
     uint8_t minor_version; /* of HTTP/1: 0 or 1; received heads only */
     /* received: value of Upgrade when Connection names it, HTTP/1.1. To be sent: the protocol of an Upgrade;
      * empty otherwise */

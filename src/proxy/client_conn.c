@@ -108,6 +108,7 @@ static void conn_gone(struct client_conn *conn)
     conn->http = NULL;
     conn->transport = NULL;
     setup_end(conn);
+    upstream_owner_end(&conn->owner);
     if (conn->exchanges == 0)
         conn_end(conn);
 }
@@ -603,6 +604,7 @@ void client_conn_accept(struct lease *lease, const struct site *site, int fd, co
     conn->lease = lease_hold(lease);
     conn->site = site;
     conn->tls = site->tls != NULL;
+    upstream_owner_init(&conn->owner);
     conn->quiet_since = (uint32_t)loop_now(worker->loop);
     ip_address_of(&conn->peer, peer);
     list_push_back(&worker->clients, &conn->at);

@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "net/address.h"
 #include "net/loop.h"
+#include "upstream/upstream.h"
 
 struct client_setup;
 struct http_conn;
@@ -32,6 +33,7 @@ struct client_conn {
     struct http_conn *http;
     /* PROXY preface, handshake, choice of version; NULL once the codec has the connection */
     struct client_setup *setup;
+    struct upstream_owner owner; /* what it has to itself at servers */
     struct ip_address peer;
     uint32_t exchanges;   /* in progress */
     uint32_t quiet_since; /* loop_now(), its low bits: when it was accepted or its last request ended */

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "filter/answer.h"
+#include "http/auth_scheme.h"
 #include "http/grpc.h"
 #include "http/head.h"
 #include "http/http_conn.h"
@@ -244,11 +245,26 @@ static void answer_filtered(struct exchange_run *run)
     answer_send(run);
 }
 
+/* Of several pools the one where the client has a connection of its own; NULL: none. */
+static const struct pool *owned_pool(const struct exchange_run *run)
+{
+    const struct upstream_owner *owner = &run->conn->owner;
+    const struct plan *plan = run->plan;
+    bool logs_in = auth_is_of_connection(&run->exchange.request), goes_on;
+    for (uint32_t i = 0; i < plan->pools_count && !list_is_empty(&owner->conns); i++)
+        if (upstream_owned_server(owner, plan->pools[i], logs_in, &goes_on) != NULL)
+            return plan->pools[i];
+    return NULL;
+}
+
 static const struct pool *pool_of(struct exchange_run *run)
 {
     const struct plan *plan = run->plan;
     if (plan->single)
         return plan->pools[0];
+    const struct pool *owned = owned_pool(run);
+    if (owned != NULL)
+        return owned;
     if (plan->config->split != NULL)
         return split_choose(run, plan);
     uint32_t pick = rng_below(&run->worker->rng, plan->weights_total);

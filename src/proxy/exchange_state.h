@@ -81,6 +81,10 @@ struct exchange_run {
     bool upgrading; /* Upgrade: websocket is asked and allowed */
     /* and asked for as HTTP/2 does (RFC 8441): to this client a 2xx would be the tunnel */
     bool extended_connect;
+    bool logs_in;      /* it has credentials that its server may take for the connection's */
+    bool owned;        /* it goes to where the client's connection has one of its own */
+    bool goes_on;      /* and is a step of logging in there, which no other connection can take */
+    bool http1_only;   /* the server has said that it wants HTTP/1.1 */
     bool sticky_renew; /* its cookie is good but to be given anew */
     bool is_retry;     /* the request came as one, see retry_tell() */
     bool told_attempt; /* the request tells the server which attempt it is */

@@ -10,6 +10,7 @@
 #include "base/counters.h"
 #include "config/config.h"
 #include "filter/key.h"
+#include "http/auth_scheme.h"
 #include "http/grpc.h"
 #include "http/head.h"
 #include "proxy/client_conn.h"
@@ -220,11 +221,21 @@ static unsigned status_of_server(const struct exchange_run *run, const struct he
     return run->grpc && status == 200 ? grpc_server_status(&head->fields) : status;
 }
 
+/* What the server has learned about its connection must not serve others. */
+static void look_at_challenge(struct attempt *attempt, const struct head *head)
+{
+    enum auth_challenge challenge = auth_challenge_of(&head->fields);
+    if (challenge != AUTH_CHALLENGE_NONE)
+        upstream_bind(&attempt->waiter, challenge == AUTH_CHALLENGE_GOES_ON);
+}
+
 static void upstream_head(struct stream *stream, struct head *head, bool last)
 {
     struct attempt *attempt = attempt_of(stream);
     struct exchange_run *run = attempt->run;
     unsigned status = head->line.response.status;
+    if (status == 401 || status == 407)
+        look_at_challenge(attempt, head);
     if (run->hedge != NULL ? !hedge_head(run, attempt, status) : run->attempt != attempt)
         return;
     run->progress = loop_now(run->exchange.loop);
@@ -501,7 +512,9 @@ static struct attempt *attempt_new(struct exchange_run *run, struct try_place pl
     waiter->only = place.only;
     waiter->fresh = place.fresh;
     waiter->avoid = place.avoid;
-    waiter->upgrade = run->upgrading;
+    waiter->http1_only = run->upgrading || run->logs_in || run->http1_only;
+    waiter->owner = &run->conn->owner;
+    waiter->logs_in = run->logs_in;
     waiter->hash = run->hash;
     waiter->uploading = !run->up.ended;
     waiter->priority = run->plan->priority;
@@ -511,8 +524,19 @@ static struct attempt *attempt_new(struct exchange_run *run, struct try_place pl
     return attempt;
 }
 
+/* A client that has a connection of its own in the pool stays there. */
+static void stay_with_owned(struct exchange_run *run, struct try_place *place)
+{
+    const struct upstream_owner *owner = &run->conn->owner;
+    if (list_is_empty(&owner->conns) || place->only != NULL)
+        return;
+    place->only = upstream_owned_server(owner, run->pool, run->logs_in, &run->goes_on);
+    run->owned = place->only != NULL;
+}
+
 static void forward_try(struct exchange_run *run, struct try_place place)
 {
+    stay_with_owned(run, &place);
     struct attempt *attempt = attempt_new(run, place);
     if (attempt == NULL) {
         exchange_fail(run, FAILURE_OVERLOADED);
@@ -552,6 +576,7 @@ void forward_begin(struct exchange_run *run, const struct pool *pool)
     run->hash = pool->config->balance == BALANCE_HASH ? balance_key(&pool->config->hash, &run->exchange) : 0;
     if (pool->sticky != NULL)
         sticky_begin(run);
+    run->logs_in = auth_is_of_connection(&run->exchange.request);
     if (run->plan->mirrors)
         mirror_begin(run);
     upstream_budget_earn(run->worker->upstreams, pool);

@@ -108,7 +108,8 @@ void hedge_begin(struct exchange_run *run)
     const struct hedge_config *config = run->plan->config->hedge;
     enum method method = x->request.line.request.method;
     bool may = method_is_idempotent(method) && x->request.body_length == BODY_NONE && run->up.ended &&
-               !run->upgrading && run->sticky_server == NULL && run->pool->servers_count > 1;
+               !run->upgrading && !run->logs_in && !run->owned && run->sticky_server == NULL &&
+               run->pool->servers_count > 1;
     if (!may || run->hedge != NULL)
         return;
     bool trial = is_trial(run, method);

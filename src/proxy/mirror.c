@@ -201,7 +201,7 @@ static void mirror_send(struct exchange_run *run, struct buf *body)
 void mirror_begin(struct exchange_run *run)
 {
     const struct mirror_config *config = run->plan->config->mirror;
-    if (run->upgrading || rng_below(&run->worker->rng, 100) >= config->share)
+    if (run->upgrading || run->logs_in || rng_below(&run->worker->rng, 100) >= config->share)
         return;
     if (run->up.ended) {
         struct buf none = {0};

@@ -109,10 +109,11 @@ static bool refuse(enum counter_id counter)
     return false;
 }
 
-/* All of it is still at hand, and nobody has seen anything of an answer. */
+/* All of it is still at hand, nobody has seen anything of an answer, and it means the same on another
+ * connection. */
 static bool may_be_sent(const struct exchange_run *run)
 {
-    return !run->head_sent && !run->client_closed && body_is_held(run);
+    return !run->head_sent && !run->client_closed && body_is_held(run) && !run->goes_on;
 }
 
 /* One more server may be tried; spends the budget when it says yes. server: that answered; NULL: it is among
@@ -179,6 +180,8 @@ bool retry_same_server(struct exchange_run *run, enum failure why, const struct 
     } else if (why == FAILURE_STREAM_REFUSED && run->refusals < REFUSALS_MOST) {
         /* it says that it will go (GOAWAY), or that this connection has enough: RFC 9113 8.7 */
         run->refusals++;
+    } else if (why == FAILURE_HTTP1_REQUIRED && run->pool->protocol == POOL_AUTO && !run->http1_only) {
+        run->http1_only = true; /* RFC 9113 7 */
     } else {
         return false;
     }
@@ -202,7 +205,7 @@ bool retry_after_failure(struct exchange_run *run, const struct upstream_waiter 
 
 bool retry_after_status(struct exchange_run *run, const struct server *server, unsigned status)
 {
-    if (server == run->sticky_server) /* the client's session is there: its answer counts */
+    if (server == run->sticky_server || run->owned) /* the client's session is there: its answer counts */
         return false;
     if (!status_is_retried(run, status) || !may_retry(run, RETRY_SENT_NO_REPLY, server))
         return false;

@@ -64,6 +64,7 @@ struct server_entry *upstreams_server(struct upstreams *upstreams, struct server
     entry->kept = true;
     list_init(&entry->idle);
     list_init(&entry->shared);
+    list_init(&entry->owned);
     list_push_back(&upstreams_pool(upstreams, server->pool_number)->servers, &entry->of_pool);
     return entry;
 }
@@ -246,7 +247,7 @@ static bool status_is_error(unsigned status)
 static bool failure_is_error(enum failure why)
 {
     return failure_info[why].whose == 'S' && why != FAILURE_SERVER_STALE && why != FAILURE_STREAM_REFUSED &&
-           why != FAILURE_UPGRADE_UNSUPPORTED && why != FAILURE_NO_SERVER;
+           why != FAILURE_UPGRADE_UNSUPPORTED && why != FAILURE_HTTP1_REQUIRED && why != FAILURE_NO_SERVER;
 }
 
 static void judge_pool(const struct pool *pool, uint64_t now_us)
@@ -394,6 +395,8 @@ void waiter_connect_later(struct upstreams *upstreams, struct upstream_waiter *w
 static void waiter_connect(struct upstreams *upstreams, struct upstream_waiter *waiter)
 {
     struct server_entry *entry = upstreams_server(upstreams, waiter->server);
+    if (waiter->owner != NULL && !list_is_empty(&waiter->owner->conns) && upstream_conn_own(entry, waiter))
+        return;
     if (waiter->pool->protocol != POOL_HTTP_1 && upstream_conn_share(entry, waiter))
         return;
     if (!waiter->fresh && upstream_conn_reuse(entry, waiter))
@@ -452,7 +455,7 @@ void upstream_open(struct upstreams *upstreams, struct upstream_waiter *waiter)
     assert(waiter->phase == PHASE_NONE);
     waiter->upstreams = upstreams;
     waiter->server = NULL;
-    waiter->conn = NULL;
+    waiter->conn = waiter->serving = NULL;
     waiter->answered = waiter->awaits = false;
     waiter->failure = FAILURE_SHUTTING_DOWN;
     waiter->phase = upstreams->closing ? PHASE_FAILING : PHASE_CHOOSING;
@@ -491,6 +494,7 @@ void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, 
 {
     assert(waiter->phase == PHASE_READY);
     waiter->phase = PHASE_DONE;
+    waiter->serving = NULL;
     struct server *server = waiter->server;
     if (result == FAILURE_NONE) {
         upstreams_server(upstreams, server)->served++;

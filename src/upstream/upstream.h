@@ -25,6 +25,18 @@ struct tried;
 struct upstreams; /* one worker's connections to all servers */
 struct upstream_conn;
 
+/*
+ * Connections that are one client connection's alone, since the server knows by the connection who it is
+ * (http/auth_scheme.h): nobody else's request ever goes there. In the client's struct; the end comes after
+ * its last attempt, or before, and they end with it.
+ */
+struct upstream_owner {
+    struct list conns; /* upstream_conn.of_owner, newest first */
+    bool ended;
+};
+void upstream_owner_init(struct upstream_owner *owner);
+void upstream_owner_end(struct upstream_owner *owner);
+
 struct upstream_waiter {
     /* set by the caller before upstream_open() */
     void (*ready)(struct upstream_waiter *waiter, struct stream *stream);
@@ -41,11 +53,15 @@ struct upstream_waiter {
     uint8_t priority; /* enum priority: who is served first of those who wait */
     /* whether it went well stands behind the answer, not in its head; until upstream_told_at_end() */
     bool told_at_end;
-    bool upgrade;              /* the request asks for a WebSocket, which not every server of HTTP/2 knows */
-    struct server *preferred;  /* this one if it is up and has room, whatever its weight; NULL: none */
-    struct server *only;       /* not NULL: this server and no other (replay) */
-    uint32_t avoid;            /* the connection that refused it before, as `connection` told; 0: none */
-    const struct tried *tried; /* members that are not asked again; NULL: none */
+    bool http1_only; /* where both versions may be spoken, HTTP/1.1: what is asked for needs it */
+    /* whose own connections it may use, and whose a connection becomes; NULL: nobody's */
+    struct upstream_owner *owner;
+    bool logs_in; /* the request has credentials for its connection, which becomes the owner's, or serves
+                     nobody else */
+    struct server *preferred;    /* this one if it is up and has room, whatever its weight; NULL: none */
+    struct server *only;         /* not NULL: this server and no other (replay) */
+    uint32_t avoid;              /* the connection that refused it before, as `connection` told; 0: none */
+    const struct tried *tried;   /* members that are not asked again; NULL: none */
     const struct server *except; /* nor this one, where the same request is under way; NULL: none */
     bool spares;                 /* those that have turned requests away just now are the last choice */
     /* set by upstream */
@@ -53,9 +69,10 @@ struct upstream_waiter {
     /* chosen, also when it then failed; NULL: none. Held by the pool, which the caller keeps */
     struct server *server;
     struct upstreams *upstreams;
-    struct upstream_conn *conn; /* that is being opened for it; NULL before and after */
-    uint64_t opened_us;         /* when the connection was ready */
-    uint32_t connection;        /* that it was given, by number */
+    struct upstream_conn *conn;    /* that is being opened for it; NULL before and after */
+    struct upstream_conn *serving; /* it, from ready() on until the stream has closed */
+    uint64_t opened_us;            /* when the connection was ready */
+    uint32_t connection;           /* that it was given, by number */
     bool reused, answered;
     bool preferred_full; /* only for want of a place there another was chosen */
     bool awaits;         /* counted among those that wait for the server */
@@ -89,6 +106,13 @@ void upstream_sent_whole(struct upstreams *upstreams, struct upstream_waiter *wa
  * answer, 0: not known, and no measure of its speed. Once an attempt, before upstream_done(). */
 void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status,
                        uint64_t since_us);
+/* The answer tells that the server has asked, or known, who its connection is: it is the owner's from now on.
+ * goes_on: the next request that logs in has to take it. Before upstream_done(). */
+void upstream_bind(struct upstream_waiter *waiter, bool goes_on);
+/* The server of the owner's connection that a request to this pool has to take; NULL: it has none that is
+ * free. goes_on: between the steps of logging in. */
+struct server *upstream_owned_server(const struct upstream_owner *owner, const struct pool *pool,
+                                     bool logs_in, bool *goes_on) MUST_CHECK;
 /* Another server answered the same request before: it took longer than until now. Before the attempt is
  * reset.
  */

@@ -7,6 +7,9 @@
  * An HTTP/2 connection is shared from the moment it begins to be made: who comes while it is waits for it, so
  * that many requests at once make few connections. The first is served as soon as it is open, the others once
  * the server's SETTINGS have told how many it takes.
+ *
+ * A connection that a client logs in on has an owner, that client's connection: nobody else's request goes
+ * there, and it ends with its owner. It is not shared before either: over HTTP/2 one is made for it alone.
  */
 #include "upstream/upstream_conn.h"
 
@@ -37,12 +40,16 @@ struct upstream_conn {
     struct http_conn *http;      /* NULL while connecting */
     struct list waiters;         /* upstream_waiter.queued: while connecting; HTTP/2: until SETTINGS */
     uint32_t waiters_count;
-    enum pool_protocol protocol; /* of the pool it was made for */
-    bool http1_only;             /* made for a WebSocket, or the pool speaks nothing else */
-    bool settled;                /* HTTP/2: the server has said how many streams it takes */
-    bool last;                   /* serves nobody else, and ends when it is idle */
+    enum pool_protocol protocol;  /* of the pool it was made for */
+    bool http1_only;              /* made for what needs it, or the pool speaks nothing else */
+    bool goes_on;                 /* the owner is in the middle of logging in */
+    bool settled;                 /* HTTP/2: the server has said how many streams it takes */
+    bool last;                    /* serves nobody else, and ends when it is idle */
+    struct upstream_owner *owner; /* NULL: it is everybody's */
+    struct list of_owner;
     struct list of_all;
-    /* HTTP/1: in entry->idle while idle; HTTP/2: in entry->shared while it may take more */
+    /* HTTP/1: in entry->idle while idle; HTTP/2: in entry->shared while it may take more; with an owner in
+     * entry->owned */
     struct list place;
     struct deadline deadline; /* to connect, or to stay idle; left alone while busy */
     struct retired retired;
@@ -112,6 +119,7 @@ static void conn_end(struct upstream_conn *conn)
     list_remove(&conn->place);
     deadline_clear(&conn->deadline);
     list_remove(&conn->of_all);
+    list_remove(&conn->of_owner);
     entry->conns_count--;
     server_entry_check(upstreams, entry);
     loop_retire(upstreams->loop, &conn->retired);
@@ -265,6 +273,20 @@ static bool conn_may_serve(const struct upstream_conn *conn)
     return conn->state != CONN_CLOSING && !conn->last && http_conn_room(conn->http) != 0;
 }
 
+/* From now on it serves nobody else. Of no owner, or of one that has gone, it serves nobody at all. */
+static void conn_bind(struct upstream_conn *conn, struct upstream_owner *owner)
+{
+    if (conn->owner != NULL)
+        return;
+    list_remove(&conn->place);
+    if (owner == NULL || owner->ended) {
+        conn->last = true;
+        return;
+    }
+    conn->owner = owner;
+    list_push_front(&owner->conns, &conn->of_owner);
+}
+
 /* HTTP/2: among those that may take more, or not. */
 static void conn_look(struct upstream_conn *conn)
 {
@@ -273,7 +295,7 @@ static void conn_look(struct upstream_conn *conn)
     if (!conn_may_serve(conn))
         list_remove(&conn->place);
     else if (!list_is_linked(&conn->place))
-        list_push_front(&conn->entry->shared, &conn->place);
+        list_push_front(conn->owner != NULL ? &conn->entry->owned : &conn->entry->shared, &conn->place);
 }
 
 /* What the pool says now holds for its next idle time, without the pool, which may be gone by then. */
@@ -281,6 +303,11 @@ static void conn_serve(struct upstream_conn *conn, struct upstream_waiter *waite
 {
     const struct pool_config *config = waiter->pool->config;
     conn_leave_idle(conn);
+    if (waiter->logs_in)
+        conn_bind(conn, waiter->owner);
+    assert(conn->owner == NULL || conn->owner == waiter->owner);
+    waiter->serving = conn;
+    conn->goes_on = false;
     conn->state = CONN_BUSY;
     conn->requests++;
     conn->idle_timeout = (uint32_t)config->idle_timeout;
@@ -428,7 +455,7 @@ static void conn_idle(struct http_conn *http)
     }
     conn->state = CONN_IDLE;
     if (!conn_is_http2(conn))
-        list_push_front(&conn->entry->idle, &conn->place);
+        list_push_front(conn->owner != NULL ? &conn->entry->owned : &conn->entry->idle, &conn->place);
     conn->entry->idle_count++;
     counter_add(COUNTER_upstream_idle, 1);
     deadline_set(&conn->deadline, conn->upstreams->loop, milliseconds);
@@ -502,7 +529,7 @@ static bool conn_is_of(const struct upstream_conn *conn, const struct pool *pool
 
 bool upstream_conn_share(struct server_entry *entry, struct upstream_waiter *waiter)
 {
-    if (waiter->upgrade && waiter->pool->protocol == POOL_AUTO)
+    if (waiter->logs_in || (waiter->http1_only && waiter->pool->protocol == POOL_AUTO))
         return false;
     LIST_EACH_SAFE (node, after, &entry->shared) {
         struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, place);
@@ -529,6 +556,84 @@ bool upstream_conn_reuse(struct server_entry *entry, struct upstream_waiter *wai
     return false;
 }
 
+/* --- owners --- */
+
+static bool pool_has(const struct pool *pool, const struct server *server)
+{
+    size_t i = 0;
+    while (i < pool->servers_count && pool->servers[i].server != server)
+        i++;
+    return i != pool->servers_count;
+}
+
+static bool conn_is_free(const struct upstream_conn *conn, const struct pool *pool)
+{
+    return list_is_linked(&conn->place) && conn_is_of(conn, pool) && conn_may_serve(conn) &&
+           (conn->settled || !conn_is_http2(conn)) && pool_has(pool, conn->entry->server);
+}
+
+/* The next step of logging in takes the connection of the one before, and nothing else comes in between. */
+static struct upstream_conn *owner_conn(const struct upstream_owner *owner, const struct pool *pool,
+                                        const struct server *server, bool logs_in)
+{
+    struct upstream_conn *found = NULL;
+    LIST_EACH (node, &owner->conns) {
+        struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, of_owner);
+        if ((server != NULL && conn->entry->server != server) || (conn->goes_on && !logs_in) ||
+            !conn_is_free(conn, pool))
+            continue;
+        if (conn->goes_on)
+            return conn;
+        found = found != NULL ? found : conn;
+    }
+    return found;
+}
+
+bool upstream_conn_own(struct server_entry *entry, struct upstream_waiter *waiter)
+{
+    struct upstream_conn *conn =
+        waiter->fresh ? NULL : owner_conn(waiter->owner, waiter->pool, entry->server, waiter->logs_in);
+    if (conn == NULL || conn->number == waiter->avoid)
+        return false;
+    counter_add(COUNTER_upstream_reused, 1);
+    conn_serve(conn, waiter, true);
+    return true;
+}
+
+struct server *upstream_owned_server(const struct upstream_owner *owner, const struct pool *pool,
+                                     bool logs_in, bool *goes_on)
+{
+    const struct upstream_conn *conn = owner_conn(owner, pool, NULL, logs_in);
+    *goes_on = conn != NULL && conn->goes_on;
+    return conn != NULL ? conn->entry->server : NULL;
+}
+
+void upstream_bind(struct upstream_waiter *waiter, bool goes_on)
+{
+    struct upstream_conn *conn = waiter->serving;
+    /* One that several share has never had credentials, as those that log in get others. */
+    if (conn_is_http2(conn) && conn->owner == NULL)
+        return;
+    conn_bind(conn, waiter->owner);
+    conn->goes_on = goes_on;
+}
+
+void upstream_owner_init(struct upstream_owner *owner)
+{
+    list_init(&owner->conns);
+}
+
+void upstream_owner_end(struct upstream_owner *owner)
+{
+    owner->ended = true;
+    LIST_EACH_SAFE (node, after, &owner->conns) {
+        struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, of_owner);
+        list_remove(&conn->of_owner);
+        conn->owner = NULL;
+        conn_close_when_idle(conn);
+    }
+}
+
 enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_entry *entry,
                                    struct upstream_waiter *waiter)
 {
@@ -537,7 +642,7 @@ enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_en
     conn->entry = entry;
     conn->tls = waiter->pool->tls != NULL ? tls_client_take(waiter->pool->tls) : NULL;
     conn->protocol = waiter->pool->protocol;
-    conn->http1_only = conn->protocol == POOL_HTTP_1 || (conn->protocol == POOL_AUTO && waiter->upgrade);
+    conn->http1_only = conn->protocol == POOL_HTTP_1 || (conn->protocol == POOL_AUTO && waiter->http1_only);
     conn->losses_before = entry->losses;
     if (++upstreams->conns_made == 0)
         upstreams->conns_made = 1; /* 0 is none */
@@ -554,7 +659,7 @@ enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_en
     }
     conn_add_waiter(conn, waiter);
     /* A server that chose HTTP/1.1 last time will again: nobody waits in vain. */
-    if (!conn->http1_only && !(conn->protocol == POOL_AUTO && entry->speaks_http1))
+    if (!waiter->logs_in && !conn->http1_only && !(conn->protocol == POOL_AUTO && entry->speaks_http1))
         list_push_front(&entry->shared, &conn->place);
     list_push_back(&upstreams->conns, &conn->of_all);
     entry->conns_count++;
@@ -578,10 +683,13 @@ void upstream_conns_close_idle(struct server_entry *entry, const struct pool *ke
         if (keep == NULL || conn->tls != keep->tls)
             conn_close(conn);
     }
-    LIST_EACH_SAFE (node, after, &entry->shared) {
-        struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, place);
-        if (keep == NULL ? conn->state == CONN_IDLE : !conn_is_of(conn, keep))
-            conn_close_when_idle(conn);
+    struct list *const lists[] = {&entry->shared, &entry->owned};
+    for (size_t i = 0; i < COUNT_OF(lists); i++) {
+        LIST_EACH_SAFE (node, after, lists[i]) {
+            struct upstream_conn *conn = CONTAINER_OF(node, struct upstream_conn, place);
+            if (keep == NULL ? conn->state == CONN_IDLE : !conn_is_of(conn, keep))
+                conn_close_when_idle(conn);
+        }
     }
 }
 

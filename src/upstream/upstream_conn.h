@@ -15,6 +15,8 @@ struct upstreams;
 
 /* A kept connection for the waiter, told at once by waiter_ready(); false: there is none. From tasks only. */
 bool upstream_conn_reuse(struct server_entry *entry, struct upstream_waiter *waiter) MUST_CHECK;
+/* The same of those that the waiter's owner has at this server, of either version. */
+bool upstream_conn_own(struct server_entry *entry, struct upstream_waiter *waiter) MUST_CHECK;
 /* For pools that speak HTTP/2: a place on a connection with others, told at once as above, or later as below
  * when it is still being made. From tasks only. */
 bool upstream_conn_share(struct server_entry *entry, struct upstream_waiter *waiter) MUST_CHECK;

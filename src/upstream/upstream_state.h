@@ -25,6 +25,7 @@ struct server_entry {
     struct list idle;      /* upstream_conn.place of HTTP/1, newest first */
     /* upstream_conn.place of HTTP/2 that may take more, also those being made; newest first */
     struct list shared;
+    struct list owned;   /* upstream_conn.place of both, of those that have an owner */
     struct list of_pool; /* pool_entry.servers */
     uint32_t idle_count, conns_count;
     struct score_cell cell;

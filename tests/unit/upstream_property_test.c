@@ -66,7 +66,7 @@ static void walk_ask(struct walk *walk, unsigned i)
     asker->waiter.priority = (uint8_t)rng_below(&walk->rng, PRIORITY_COUNT);
     asker->waiter.uploading = chance(walk, 30);
     asker->waiter.fresh = chance(walk, 10);
-    asker->waiter.upgrade = chance(walk, 10);
+    asker->waiter.http1_only = chance(walk, 10);
     if (chance(walk, 20)) { /* a retry */
         asker->waiter.except = walk->bench.members[rng_below(&walk->rng, SERVERS_MOST)].server;
     } else if (chance(walk, 10)) { /* a replay */

@@ -239,7 +239,7 @@ static void auto_goes_by_what_the_server_chooses(void **state)
     say(&bench, fds[3], 's');
     for (unsigned i = 1; i < 3; i++)
         (void)ask(&bench, i);
-    bench.askers[2].waiter.upgrade = true;
+    bench.askers[2].waiter.http1_only = true;
     bench_run(&bench, 10);
     assert_true(bench.askers[1].waiter.reused);
     assert_false(bench.askers[2].waiter.reused); /* a WebSocket has an HTTP/1.1 connection to itself */
