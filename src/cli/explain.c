@@ -17,10 +17,12 @@
 #include "http/exchange.h"
 #include "http/grpc.h"
 #include "http/h1_parse.h"
+#include "http/path.h"
 #include "http/target.h"
 #include "proxy/forwarded.h"
 #include "proxy/shared_state.h"
 #include "proxy/snapshot.h"
+#include "route/choice.h"
 #include "route/router.h"
 #include "schema/schema_report.h"
 #include "tls/tls.h"
@@ -361,17 +363,15 @@ static void tell_plan(struct answer_text *out, const struct plan *plan, struct e
 }
 
 static enum failure prepare(struct exchange *x, const struct question *question, const struct url *url,
-                            const struct snapshot *snapshot, const struct site *site)
+                            const struct snapshot *snapshot)
 {
     enum failure why = read_request(x, question, url, snapshot->config);
     if (why != FAILURE_NONE)
         return why;
     forwarded_find_client(x, snapshot);
     forwarded_strip(&x->request);
-    struct target_rules rules = {snapshot->config->limits.merge_slashes, site->allow_encoded_slash,
-                                 site->allow_encoded_backslash};
     return target_prepare(&x->target, x->request.line.request.authority, x->request.line.request.path,
-                          x->request.line.request.query, &rules, x->arena);
+                          x->request.line.request.query, x->arena);
 }
 
 /* What this build speaks of what the file says, and the bounds of a connection of HTTP/2. */
@@ -411,6 +411,36 @@ static void tell_failure(struct answer_text *out, const struct exchange *x, enum
     tell(out, "answer", line);
 }
 
+/* What servers may read where a path can be read in more than one way, as far as the route that it takes as
+ * it came leaves that open. */
+static void tell_readings(struct answer_text *out, const struct site *site, const struct exchange *x)
+{
+    static const struct paths_config any;
+    const struct route *route = router_find(site->router, x, x->target.path);
+    struct path_readings readings;
+    struct span path = x->target.path, text;
+    if (x->target.marks == 0)
+        return;
+    if (out->as_json) {
+        json_key(&out->json, "readings");
+        json_array(&out->json);
+    }
+    path_readings_begin(&readings, path, x->target.marks, route != NULL ? &route->config->paths : &any,
+                        arena_get_bytes(x->arena, path.length + 1));
+    while (path_readings_next(&readings, &text) == PATH_READING) {
+        struct span line;
+        route = router_find(site->router, x, text);
+        line = arena_print(x->arena, "%.*s: %s", (int)text.length, text.at,
+                           route != NULL ? route->config->name : "no route");
+        if (out->as_json)
+            json_string(&out->json, line);
+        else
+            tell(out, "reading", line.at);
+    }
+    if (out->as_json)
+        json_end_array(&out->json);
+}
+
 static bool explain_request(struct answer_text *out, const struct question *question, const struct url *url,
                             const struct snapshot *snapshot, struct exchange *x)
 {
@@ -424,15 +454,17 @@ static bool explain_request(struct answer_text *out, const struct question *ques
     snprintf(line, sizeof line, "%s%s", site->config->name, site->tls != NULL ? " (TLS)" : "");
     tell(out, "listener", line);
     tell_protocols(out, site);
-    enum failure why = prepare(x, question, url, snapshot, site);
+    enum failure why = prepare(x, question, url, snapshot);
     if (why != FAILURE_NONE) {
         tell_failure(out, x, why);
         return false;
     }
-    const struct route *route = router_find(site->router, x);
+    tell_readings(out, site, x);
+    why = route_choose(site->router, x);
+    const struct route *route = x->route;
     tell_skipped(out, site, x, route != NULL ? route->number : (uint32_t)site->plans_count);
-    if (route == NULL) {
-        tell_failure(out, x, FAILURE_NO_ROUTE);
+    if (why != FAILURE_NONE) {
+        tell_failure(out, x, why);
         return false;
     }
     tell(out, "route", route->config->name);

@@ -78,7 +78,6 @@ static const struct schema_key limits_keys[] = {
              "Memory for bytes on their way, all workers together; over it load is shed."),
     KEY_INT(LIMITS, interim_responses, "8", 0, 1000,
             "Interim responses (1xx) passed on before one response."),
-    KEY_BOOL(LIMITS, merge_slashes, "false", "Takes // as / when paths are matched."),
     KEY_BOOL(
         LIMITS, underscore_names, "false",
         "Keeps headers whose names have other characters than letters, digits and \"-\"; they are dropped otherwise."),

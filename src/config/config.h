@@ -45,7 +45,6 @@ struct limits_config {
     uint64_t connection_window;
     uint64_t memory;            /* bytes of blocks, all workers together; 1GiB */
     uint64_t interim_responses; /* 1xx relayed per response; 8 */
-    bool merge_slashes;         /* false: `//` stays as it is in routing */
     bool
         /* false: fields whose names have other characters than letters, digits and '-' are dropped */
         underscore_names;

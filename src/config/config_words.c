@@ -102,6 +102,13 @@ const struct schema_alias config_words[] = {
     {"route", "upgrade", "websocket", NULL},
     {"route", "upgrades", "websocket", NULL},
     {"route", "upgrade_configs", "websocket", NULL},
+    {"route", "allow_encoded", NULL,
+     "%2F passes wherever it leads to no other route; write paths: { encoded_slash: as_is } where the servers "
+     "take it for no slash; %5C is always refused"},
+    {"route", "allowEncodedSlash", NULL, "write paths: { encoded_slash: as_is } or decoded"},
+    {"route", "path_with_escaped_slashes_action", NULL, "write paths: { encoded_slash: as_is } or decoded"},
+    {"route", "merge_slashes", NULL, "write paths: { slashes: merged }"},
+    {"route", "path", NULL, "write match: { path: ... }"},
     {"match", "hosts", "host", NULL},
     {"match", "server_name", "host", NULL},
     {"match", "domains", "host", NULL},
@@ -229,6 +236,8 @@ const struct schema_alias config_words[] = {
     {"rate limit", "period", NULL, "write the period into rate, such as 100/s or 6000/m"},
     {"rate limit", "size", "keys", NULL},
     /* caps and waits */
+    {"limits", "merge_slashes", NULL,
+     "write paths: { slashes: merged } in a route, or in defaults: { route: ... } for all"},
     {"limits", "maxconn", "connections", NULL},
     {"limits", "max_connections", "connections", NULL},
     {"limits", "client_max_body_size", "body", NULL},

@@ -5,7 +5,6 @@
 #include "config/config_schema.h"
 
 static const char *const redirect_statuses[] = {"301", "302", "303", "307", "308", NULL};
-static const char *const encodings[] = {"%2F", "%5C", NULL};
 
 static bool syntax_redirect_status(struct span value, struct error *error)
 {
@@ -180,6 +179,25 @@ static const struct schema mirror_schema = {
     .shorthand = "pool",
     .text = "Sends copies of requests to a shadow pool and drops its answers."};
 
+static const char *const encoded_slashes[] = {"any", "as_is", "decoded", NULL}; /* enum encoded_slash */
+static const char *const path_parameters[] = {"any", "kept", "ignored", NULL};  /* enum path_parameters */
+static const char *const path_slashes[] = {"any", "as_is", "merged", NULL};     /* enum path_slashes */
+
+#define PATHS struct paths_config
+static const struct schema_key paths_keys[] = {
+    KEY_CHOICE(PATHS, encoded_slash, "any", encoded_slashes,
+               "Whether they take %2F for a slash; any: it is not known, and both ways are tried."),
+    KEY_CHOICE(PATHS, parameters, "any", path_parameters,
+               "Whether they leave out ;parameters of segments; any: both ways are tried."),
+    KEY_CHOICE(PATHS, slashes, "any", path_slashes,
+               "Whether they take // for one slash; any: both ways are tried."),
+    KEY_END};
+static const struct schema paths_schema = {
+    .noun = "paths",
+    .size = sizeof(PATHS),
+    .keys = paths_keys,
+    .text = "How the servers of the route read paths that can be read in more than one way."};
+
 #define ROUTE struct route_config
 static const struct schema_key route_keys[] = {
     KEY_STRING(ROUTE, name, NULL, "Name in logs; by default \"route N\", counted from 1.",
@@ -210,10 +228,8 @@ static const struct schema_key route_keys[] = {
     KEY_DURATION(ROUTE, idle_timeout, NULL, 1, HOURS(24),
                  "Longest time between two pieces of the body; by default as timeouts.response_idle says.",
                  .words = none),
-    KEY_TEXTS(
-        SCHEMA_STRING, ROUTE, allow_encoded, "[%2F]",
-        "Encoded characters that paths may have: %2F (slash), %5C (backslash); they stay encoded, and none may hide a dot segment.",
-        .choices = encodings),
+    KEY_SECTION(ROUTE, paths, PATHS, paths_schema,
+                "How the servers of the route read paths that can be read in more than one way."),
     KEY_SECTIONS(ROUTE, pool, WEIGHTED, weighted_schema,
                  "Action: the pool that serves the request, or several with weights.",
                  .flags = SCHEMA_SINGLE | SCHEMA_OWN, .least = 1),

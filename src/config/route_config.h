@@ -42,6 +42,16 @@ struct rewrite_config {
     const char *replacement;
     const char *host; /* Host sent to the server; template */
 };
+/* How the servers of a route read paths that can be read in more than one way (protocol.md 4); ANY: not said,
+ * so each way is tried. */
+enum encoded_slash { ENCODED_SLASH_ANY, ENCODED_SLASH_AS_IS, ENCODED_SLASH_DECODED };
+enum path_parameters { PATH_PARAMETERS_ANY, PATH_PARAMETERS_KEPT, PATH_PARAMETERS_IGNORED };
+enum path_slashes { PATH_SLASHES_ANY, PATH_SLASHES_AS_IS, PATH_SLASHES_MERGED };
+struct paths_config {
+    enum encoded_slash encoded_slash; /* %2F, and with it every other escape */
+    enum path_parameters parameters;  /* ";a=1" in a segment */
+    enum path_slashes slashes;        /* "//" */
+};
 struct redirect_config {
     const char *to;     /* the whole Location, a template; scalar shorthand of redirect; alone with status */
     const char *scheme; /* NULL: as it is */
@@ -90,8 +100,7 @@ struct route_config {
     uint64_t timeout;          /* ms; the whole request; 0: timeouts.request; ROUTE_NONE */
     uint64_t response_timeout; /* ms; until the response head; 0: timeouts.response; ROUTE_NONE */
     uint64_t idle_timeout;     /* ms; between body bytes; 0: timeouts.response_idle; ROUTE_NONE */
-    /* of "%2F", "%5C": encoded characters that paths may have (RFC 3986: data); [%2F] */
-    struct texts allow_encoded;
+    struct paths_config paths;
     /* exactly one action */
     size_t pool_count;
     struct weighted_pool_config *pool;

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "filter/kinds.h"
 #include "http/exchange.h"
+#include "http/path.h"
 #include "http/regex.h"
 #include "http/target.h"
 #include "http/template.h"
@@ -18,6 +19,7 @@ struct rewrite {
     struct template *path, *host;
     struct span strip, add, replacement;
     struct regex *regex;
+    const struct paths_config *paths; /* of the route */
 };
 
 static void rewrite_dispose(struct filter *filter)
@@ -39,6 +41,7 @@ static bool rewrite_prepare(struct filter *filter, const struct route_config *ro
         return true;
     struct rewrite *rewrite = xcalloc(1, sizeof *rewrite);
     filter->prepared = rewrite;
+    rewrite->paths = &route->paths;
     if (settings->path != NULL && (rewrite->path = template_new(settings->path, error)) == NULL)
         return false;
     if (settings->host != NULL && (rewrite->host = template_new(settings->host, error)) == NULL)
@@ -46,6 +49,8 @@ static bool rewrite_prepare(struct filter *filter, const struct route_config *ro
     if (settings->regex != NULL && (rewrite->regex = regex_new(settings->regex, error)) == NULL)
         return false;
     rewrite->strip = span_of(settings->strip_prefix);
+    while (rewrite->strip.length > 0 && rewrite->strip.at[rewrite->strip.length - 1] == '/')
+        rewrite->strip.length--;
     rewrite->add = span_of(settings->add_prefix);
     rewrite->replacement = span_of(settings->replacement != NULL ? settings->replacement : "");
     return true;
@@ -88,13 +93,15 @@ static struct span replace(const struct rewrite *rewrite, struct exchange *excha
     return span_make(at, length + rest.length);
 }
 
+/* Of whole segments; the empty prefix is one of all paths. */
+static bool has_prefix(struct span path, struct span prefix)
+{
+    return span_starts(path, prefix) && (path.length == prefix.length || path.at[prefix.length] == '/');
+}
+
 static struct span strip_and_add(const struct rewrite *rewrite, struct exchange *exchange, struct span path)
 {
-    struct span strip = rewrite->strip;
-    while (strip.length > 0 && strip.at[strip.length - 1] == '/')
-        strip.length--;
-    bool whole = span_starts(path, strip) && (path.length == strip.length || path.at[strip.length] == '/');
-    struct span rest = whole ? span_skip(path, strip.length) : path;
+    struct span rest = has_prefix(path, rewrite->strip) ? span_skip(path, rewrite->strip.length) : path;
     struct span add = rewrite->add;
     if (rest.length == 0)
         rest = SPAN("/");
@@ -122,20 +129,35 @@ static enum verdict fail(struct exchange *exchange, enum failure why)
     return VERDICT_ANSWERED;
 }
 
+/* The path as it goes on or, where that is not what the route matches, as the route's servers read it. */
+static struct span rewrite_path(const struct rewrite *rewrite, struct exchange *exchange)
+{
+    struct span came = exchange->request.line.request.path, read = exchange->target.path, path;
+    if (rewrite->path != NULL)
+        return template_fill(rewrite->path, exchange);
+    if (rewrite->regex != NULL) {
+        path = replace(rewrite, exchange, came);
+        if (path.at == came.at)
+            path = replace(rewrite, exchange, read);
+        return path.at == read.at ? came : path;
+    }
+    if (rewrite->strip.at == NULL && rewrite->add.at == NULL)
+        return came;
+    bool as_read = !has_prefix(came, rewrite->strip) && has_prefix(read, rewrite->strip);
+    return strip_and_add(rewrite, exchange, as_read ? read : came);
+}
+
 static enum verdict rewrite_request(const struct filter *filter, struct exchange *exchange)
 {
     const struct rewrite *rewrite = filter->prepared;
-    struct span path = exchange->request.line.request.path;
-    if (rewrite->path != NULL)
-        path = template_fill(rewrite->path, exchange);
-    else if (rewrite->regex != NULL)
-        path = replace(rewrite, exchange, exchange->target.path);
-    else if (rewrite->strip.at != NULL || rewrite->add.at != NULL)
-        path = strip_and_add(rewrite, exchange, exchange->target.path);
+    struct span came = exchange->request.line.request.path, path = rewrite_path(rewrite, exchange);
     if (path.at == NULL)
         return fail(exchange, FAILURE_OVERLOADED);
-    if (!path_is_fine(path) && !span_is(path, "*"))
-        return fail(exchange, FAILURE_BAD_TARGET);
+    enum failure why = path_is_fine(path) || span_is(path, "*") ? FAILURE_NONE : FAILURE_BAD_TARGET;
+    if (why == FAILURE_NONE && path.at != came.at)
+        why = path_check(path, rewrite->paths, exchange->arena);
+    if (why != FAILURE_NONE)
+        return fail(exchange, why);
     exchange->request.line.request.path = path;
     if (rewrite->host == NULL)
         return VERDICT_NEXT;

@@ -32,10 +32,17 @@ struct exchange_times {
 };
 /* The target prepared once for routing (http/target.h): views into the arena. */
 struct target {
-    struct span host;  /* lower case, without port and final dot; IPv6 without brackets */
-    uint16_t port;     /* of the authority; 0: none given */
-    struct span path;  /* normalised */
+    struct span host; /* lower case, without port and final dot; IPv6 without brackets */
+    uint16_t port;    /* of the authority; 0: none given */
+    unsigned marks;   /* of the path: enum path_mark; 0: there is one way to read it */
+    /* its normal form (http/path.h) or, once the route is known, what the route's servers read of it */
+    struct span path;
     struct span query; /* as received; at == NULL: none */
+};
+/* A path that would take two routes, depending on who reads it: the other reading and its route. */
+struct misreading {
+    struct span path;  /* at == NULL: none */
+    const char *route; /* NULL: no route */
 };
 /* An answer that a filter or action has decided on. Field names and values must outlive the exchange or live
  * in its arena. */
@@ -61,6 +68,7 @@ struct exchange {
     struct span local;                    /* the listener's name */
     uint16_t local_port;
     struct target target;
+    struct misreading misreading;
     const struct route *route;
     const char *route_name;     /* for templates; NULL: no route yet */
     const char *server_address; /* for templates: the server that took it last; NULL: none */

@@ -29,6 +29,7 @@ enum grpc_status {
     X(BAD_FRAMING, bad_framing, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "request length is ambiguous or malformed")                                             \
     X(BAD_HOST, bad_host, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "Host is missing, repeated or malformed")                                                     \
     X(BAD_TARGET, bad_target, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "request target is malformed or climbs above the root")                                   \
+    X(PATH_AMBIGUOUS, path_ambiguous, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "path takes one route or another, depending on who reads it")                      \
     X(BAD_BODY, bad_body, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "request body is malformed")                                                                  \
     X(TLS_ON_PLAIN, tls_on_plain, 0, GRPC_CANCELLED, RETRY_NEVER, 'C', "TLS was sent to a plain port")                                                        \
     X(ACCESS_DENIED, access_denied, 403, GRPC_PERMISSION_DENIED, RETRY_NEVER, 'C', "address is not allowed")                                                  \

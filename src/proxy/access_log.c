@@ -24,6 +24,7 @@ enum {
     ROOM_TOKEN = 192,
     ROOM_HOST = 272,
     ROOM_AGENT = 512,
+    ROOM_READING = 512,
     ROOM_REFERER = 1024,
     ROOM_PATH = 1536,
     ROOM_QUERY = 1536
@@ -228,8 +229,18 @@ static void write_bytes_out(struct access_line *line)
 
 static void write_route(struct access_line *line)
 {
-    if (line->facts->plan != NULL)
-        line_string(line, span_of(line->facts->plan->name), ROOM_NAME);
+    const char *name = line->facts->plan != NULL ? line->facts->plan->name : line->exchange->route_name;
+    line_string(line, span_of(name), ROOM_NAME);
+}
+
+static void write_read_as(struct access_line *line)
+{
+    line_string(line, line->exchange->misreading.path, ROOM_READING);
+}
+
+static void write_other_route(struct access_line *line)
+{
+    line_string(line, span_of(line->exchange->misreading.route), ROOM_NAME);
 }
 
 static void write_pool(struct access_line *line)
@@ -368,6 +379,8 @@ static const struct access_row access_rows[] = {
     {"bytes_in", write_bytes_in},
     {"bytes_out", write_bytes_out},
     {"route", write_route},
+    {"read_as", write_read_as},
+    {"other_route", write_other_route},
     {"pool", write_pool},
     {"server", write_server},
     {"server_protocol", write_server_protocol},

@@ -29,6 +29,7 @@
 #include "proxy/snapshot.h"
 #include "proxy/websocket.h"
 #include "proxy/worker.h"
+#include "route/choice.h"
 #include "route/router.h"
 #include "tls/tls.h"
 #include "upstream/pool.h"
@@ -290,24 +291,12 @@ static void exchange_act(struct exchange_run *run)
     }
 }
 
-/* A route that does not allow encoded slashes must not be reached with them, though the listener lets them
- * into its paths for others. */
-static bool encoding_is_allowed(const struct exchange_run *run)
-{
-    const struct plan *plan = run->plan;
-    struct span path = run->exchange.target.path;
-    bool slash = run->site->allow_encoded_slash && !plan->allow_encoded_slash,
-         backslash = run->site->allow_encoded_backslash && !plan->allow_encoded_backslash;
-    return (!slash || memmem(path.at, path.length, "%2F", 3) == NULL) &&
-           (!backslash || memmem(path.at, path.length, "%5C", 3) == NULL);
-}
-
 static void exchange_filter(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
     exchange_enter(run, EXCHANGE_FILTERING);
     x->body_limit = run->plan->body_limit;
-    enum failure why = encoding_is_allowed(run) ? websocket_check(run) : FAILURE_BAD_TARGET;
+    enum failure why = websocket_check(run);
     if (why == FAILURE_NONE && run->grpc && run->plan->grpc_web)
         why = grpc_bridge_begin(run);
     if (why == FAILURE_NONE && !forwarded_add(x))
@@ -334,13 +323,8 @@ static enum failure prepare_target(struct exchange_run *run)
         request->line.request.method == METHOD_CONNECT ? websocket_take_connect(run) : FAILURE_NONE;
     if (why != FAILURE_NONE)
         return why;
-    struct target_rules rules = {
-        .merge_slashes = run->snapshot->config->limits.merge_slashes,
-        .allow_encoded_slash = run->site->allow_encoded_slash,
-        .allow_encoded_backslash = run->site->allow_encoded_backslash,
-    };
     return target_prepare(&x->target, request->line.request.authority, request->line.request.path,
-                          request->line.request.query, &rules, x->arena);
+                          request->line.request.query, x->arena);
 }
 
 /* Client certificates are asked for by the TLS name: a request for a name that the handshake did not cover
@@ -363,6 +347,15 @@ static uint64_t time_left(const struct exchange_run *run)
     return most == 0 || asked < most ? asked : most;
 }
 
+static void tell_ambiguous(struct exchange *x)
+{
+    const char *other = x->misreading.route;
+    x->route_name = x->route != NULL ? x->route->config->name : NULL;
+    log_info("route", "a path takes one route or another, depending on who reads it",
+             KV_SPAN("path", x->target.path), KV("route", x->route_name != NULL ? x->route_name : "none"),
+             KV_SPAN("read_as", x->misreading.path), KV("other_route", other != NULL ? other : "none"));
+}
+
 static void client_head(struct stream *stream, struct head *head, bool last)
 {
     struct exchange_run *run = stream->owner;
@@ -376,12 +369,12 @@ static void client_head(struct stream *stream, struct head *head, bool last)
     if (why == FAILURE_NONE && is_misdirected(run))
         why = FAILURE_MISDIRECTED;
     if (why == FAILURE_NONE) {
-        x->route = router_find(run->site->router, x);
+        why = route_choose(run->site->router, x);
         x->times.routed = loop_now_us(x->loop);
-        if (x->route == NULL)
-            why = FAILURE_NO_ROUTE;
     }
     if (why != FAILURE_NONE) {
+        if (why == FAILURE_PATH_AMBIGUOUS)
+            tell_ambiguous(x);
         exchange_fail(run, why);
         return;
     }

@@ -125,11 +125,6 @@ static bool plan_build(struct building *building, struct plan *plan, const struc
     const struct timeouts_config *timeouts = &config->timeouts;
     plan->config = route;
     plan->name = route->name;
-    for (size_t i = 0; i < route->allow_encoded.count; i++) {
-        const char *allowed = route->allow_encoded.items[i];
-        plan->allow_encoded_slash = plan->allow_encoded_slash || strcasecmp(allowed, "%2f") == 0;
-        plan->allow_encoded_backslash = plan->allow_encoded_backslash || strcasecmp(allowed, "%5c") == 0;
-    }
     plan->body_limit = own_or(route->body_limit, config->limits.body);
     plan->timeout = (uint32_t)own_or(route->timeout, timeouts->request);
     plan->response_timeout = (uint32_t)own_or(route->response_timeout, timeouts->response);
@@ -171,14 +166,6 @@ static bool build_common_routes(struct building *building)
                                    &snapshot->plans_count, &snapshot->router);
 }
 
-static void site_allow_encoded(struct site *site)
-{
-    for (size_t i = 0; i < site->plans_count; i++) {
-        site->allow_encoded_slash |= site->plans[i].allow_encoded_slash;
-        site->allow_encoded_backslash |= site->plans[i].allow_encoded_backslash;
-    }
-}
-
 static bool site_build(struct building *building, struct site *site, const struct listener_config *listener)
 {
     const struct config *config = building->config;
@@ -197,7 +184,6 @@ static bool site_build(struct building *building, struct site *site, const struc
                              &site->plans_count, &site->router)) {
         return false;
     }
-    site_allow_encoded(site);
     if ((listener->protocol_bits & PROTOCOLS_BUILT) == 0)
         return error_set(building->error, "none of its protocols is built in: this weir speaks http/1.1");
     if (listener->tls != NULL) {

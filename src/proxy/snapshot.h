@@ -42,7 +42,6 @@ struct plan {
     uint8_t priority;                                 /* enum priority */
     bool single : 1;                                  /* pool */
     bool mirrors : 1, websocket : 1, grpc_web : 1, hedges : 1;
-    bool allow_encoded_slash : 1, allow_encoded_backslash : 1;
     /* the other line */
     const struct route_config *config;
     uint32_t *weights; /* of several pools */
@@ -61,7 +60,6 @@ struct site {
     struct http_settings http;
     /* of connections, shared with the sites of this address in other snapshots */
     struct listener_counts *counts;
-    bool allow_encoded_slash, allow_encoded_backslash; /* any of its routes allows it */
 };
 struct snapshot {
     _Atomic int32_t references;

@@ -18,8 +18,8 @@
 #include "base/map.h"
 #include "base/span.h"
 #include "http/exchange.h"
+#include "http/path.h"
 #include "http/regex.h"
-#include "http/target.h"
 #include "route/condition.h"
 
 #define NONE UINT32_MAX
@@ -78,7 +78,8 @@ struct building {
     struct error *error;
 };
 
-/* ---- normal forms: a pattern is compared with what target_prepare() makes of a request ---- */
+/* ---- normal forms: a pattern is compared with what target_prepare() and path_readings_next() make of a
+ * request ---- */
 
 /* Lower case, without brackets and final dot; in `room`. */
 static struct span host_normal(const char *text, char room[HOST_ROOM])
@@ -125,13 +126,19 @@ static struct span path_escaped(const char *text, struct arena *arena)
 /* at == NULL: no request has such a path. */
 static struct span path_normal(const char *text, struct arena *arena)
 {
-    const struct target_rules rules = {.allow_encoded_slash = true, .allow_encoded_backslash = true};
-    struct target target;
-    struct span escaped = path_escaped(text, arena);
-    if (escaped.at == NULL ||
-        target_prepare(&target, SPAN_NONE, escaped, SPAN_NONE, &rules, arena) != FAILURE_NONE)
+    struct span escaped = path_escaped(text, arena), normal;
+    unsigned marks;
+    if (escaped.at == NULL || path_prepare(escaped, arena, &normal, &marks) != FAILURE_NONE)
         return SPAN_NONE;
-    return target.path;
+    return normal;
+}
+
+/* What servers that decode read where the pattern stands as it was written; the same when it has no escapes.
+ */
+static struct span path_decoded(struct span normal, struct arena *arena)
+{
+    char *room = memchr(normal.at, '%', normal.length) != NULL ? arena_get_bytes(arena, normal.length) : NULL;
+    return room != NULL ? path_decode_pattern(normal, room) : normal;
 }
 
 bool router_path_check(const char *pattern, struct error *error)
@@ -280,7 +287,10 @@ static bool path_add(struct building *building, uint32_t host, const char *path,
         struct span normal = path_normal(path, router->arena);
         if (normal.at == NULL)
             return router_path_check(path, building->error);
+        struct span decoded = path_decoded(normal, router->arena);
         slot_add(building, host, normal, number);
+        if (!span_equal(decoded, normal))
+            slot_add(building, host, decoded, number);
         return true;
     }
     struct entry entry = {.number = number, .next = NONE};
@@ -326,6 +336,8 @@ static void router_size(struct router *router, const struct route_config *routes
                p = match->path.count != 0 ? match->path.count : 1;
         for (size_t k = 0; k < match->host.count; k++)
             map_set(hosts, span_of(match->host.items[k]), router);
+        for (size_t k = 0; k < match->path.count; k++)
+            p += strchr(match->path.items[k], '%') != NULL; /* twice: decoded too */
         paths += match->path.count;
         entries += h * p;
     }
@@ -385,13 +397,14 @@ void router_free(struct router *router)
 struct search {
     const struct router *router;
     const struct exchange *exchange;
+    struct span path;
     uint32_t best; /* number of the first route found so far; NONE: none yet */
 };
 
 static bool entry_holds(const struct search *search, const struct entry *entry)
 {
     struct span whole;
-    if (entry->regex != NULL && regex_match(entry->regex, search->exchange->target.path, &whole, 1) == 0)
+    if (entry->regex != NULL && regex_match(entry->regex, search->path, &whole, 1) == 0)
         return false;
     return condition_holds(search->router->conditions[entry->number], search->exchange, NULL, 0);
 }
@@ -438,11 +451,10 @@ static void search_prefixes(struct search *search, uint32_t index, struct span p
 static void search_paths(struct search *search, uint32_t index)
 {
     const struct host *host = &search->router->hosts[index];
-    struct span path = search->exchange->target.path;
     if (host->has_exact)
-        search_slot(search, index, SLOT_EXACT, path);
+        search_slot(search, index, SLOT_EXACT, search->path);
     if (host->depths != 0)
-        search_prefixes(search, index, path);
+        search_prefixes(search, index, search->path);
 }
 
 /* The host patterns that fit: any host, this host, and the wildcards it is below. */
@@ -466,9 +478,10 @@ static unsigned hosts_of(const struct router *router, struct span name, uint32_t
     return count;
 }
 
-const struct route *router_find(const struct router *router, const struct exchange *exchange)
+const struct route *router_find(const struct router *router, const struct exchange *exchange,
+                                struct span path)
 {
-    struct search search = {.router = router, .exchange = exchange, .best = NONE};
+    struct search search = {.router = router, .exchange = exchange, .path = path, .best = NONE};
     uint32_t hosts[HOSTS_MOST];
     unsigned count = hosts_of(router, exchange->target.host, hosts);
     for (unsigned i = 0; i < count; i++)
@@ -517,6 +530,13 @@ static bool regex_fits(const char *pattern, struct span path)
     return fits;
 }
 
+static bool text_fits(struct span text, struct span path)
+{
+    bool prefix = text.at[text.length - 1] == '/';
+    return span_equal(text, path) || (prefix && span_starts(path, text)) ||
+           (prefix && path.length + 1 == text.length && span_starts(text, path));
+}
+
 static bool path_fits(const struct texts *patterns, struct span path, struct arena *arena)
 {
     for (size_t i = 0; i < patterns->count; i++) {
@@ -525,10 +545,8 @@ static bool path_fits(const struct texts *patterns, struct span path, struct are
                 return true;
             continue;
         }
-        struct span text = path_normal(patterns->items[i], arena);
-        bool prefix = text.at[text.length - 1] == '/';
-        if (span_equal(text, path) || (prefix && span_starts(path, text)) ||
-            (prefix && path.length + 1 == text.length && span_starts(text, path)))
+        struct span normal = path_normal(patterns->items[i], arena);
+        if (text_fits(normal, path) || text_fits(path_decoded(normal, arena), path))
             return true;
     }
     return patterns->count == 0;

@@ -11,6 +11,7 @@
 
 #include "base/attributes.h"
 #include "base/error.h"
+#include "base/span.h"
 #include "config/route_config.h"
 
 struct exchange;
@@ -25,8 +26,11 @@ struct route {
 struct router *router_new(const struct route_config *routes, size_t count, size_t *bad,
                           struct error *error) MUST_CHECK;
 void router_free(struct router *router);
-/* The first route that matches, or NULL. Reads exchange->target, request, client. */
-const struct route *router_find(const struct router *router, const struct exchange *exchange);
+/* The first route that matches a request for `path`, or NULL. Reads besides exchange->target, request,
+ * client.
+ */
+const struct route *router_find(const struct router *router, const struct exchange *exchange,
+                                struct span path);
 /* The number of a route that router_find() told, which need not be read from it: of many routes each is cold.
  */
 uint32_t router_number(const struct router *router, const struct route *route);

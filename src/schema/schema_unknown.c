@@ -102,11 +102,12 @@ const struct schema_key *unknown_key_tell(struct loader *loader, const struct co
     const struct schema_alias *alias = alias_find(loader, schema, word);
     const struct schema_key *meant =
         alias != NULL && alias->ours != NULL ? key_find(schema, alias->ours) : NULL;
-    if (meant == NULL)
+    bool known = alias != NULL && alias->hint != NULL; /* better than a guess */
+    if (meant == NULL && !known)
         meant = key_near(schema, word, word.length > 3 ? 1 : 0);
     if (meant == NULL)
         elsewhere = schema_elsewhere(loader, schema, word.at);
-    if (meant == NULL && elsewhere == NULL && (alias == NULL || alias->hint == NULL))
+    if (meant == NULL && elsewhere == NULL && !known)
         meant = key_near(schema, word, word.length < 4 ? 1 : word.length < 8 ? 2 : 3);
     if (meant == NULL && elsewhere == NULL && alias != NULL && alias->ours != NULL)
         elsewhere = schema_elsewhere(loader, schema, alias->ours);
@@ -117,7 +118,7 @@ const struct schema_key *unknown_key_tell(struct loader *loader, const struct co
         context_print(context, &where);
     if (meant != NULL)
         text_print(&tail, "; did you mean \"%s\"?", meant->name);
-    else if (alias != NULL && alias->hint != NULL)
+    else if (known)
         text_print(&tail, "; %s", alias->hint);
     else if (elsewhere != NULL && elsewhere != loader->root)
         text_print(&tail, "; \"%s\" is a key of %s",

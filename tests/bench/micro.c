@@ -103,7 +103,6 @@ struct routes {
 /* `count` routes over HOSTS names, and a request for each of a sample of them. */
 static void routes_begin(struct routes *routes, size_t count)
 {
-    static const struct target_rules rules = {.merge_slashes = true};
     struct error error = {.text = ""};
     size_t bad = 0;
     *routes = (struct routes){.count = count};
@@ -123,8 +122,8 @@ static void routes_begin(struct routes *routes, size_t count)
         struct exchange *x = &routes->requests[i];
         x->arena = arena;
         x->request.line.request.method_name = SPAN("GET");
-        enum failure why = target_prepare(&x->target, host, arena_print(arena, "%sb/1024", path.at),
-                                          SPAN_NONE, &rules, arena);
+        enum failure why =
+            target_prepare(&x->target, host, arena_print(arena, "%sb/1024", path.at), SPAN_NONE, arena);
         assert(why == FAILURE_NONE);
     }
     routes->router = router_new(routes->configs, count, &bad, &error);
@@ -137,7 +136,8 @@ static void route_all(struct routes *routes, size_t size, unsigned count)
         routes_begin(routes, size);
     for (unsigned i = 0; i < count; i++) {
         size_t number = (size_t)i * 7919 % routes->count;
-        const struct route *route = router_find(routes->router, &routes->requests[number]);
+        const struct route *route =
+            router_find(routes->router, &routes->requests[number], routes->requests[number].target.path);
         assert(route != NULL && route->number == number);
     }
 }

@@ -170,21 +170,6 @@ def test_timeouts_of_a_route(t):
     equal([c.get(p).status for p in ('/fast', '/a', '/b', '/fast')], [200, 504, 504, 200])
 
 
-def test_encoded_slash_where_allowed(t):
-    weir, port = routes(t, '  - { match: { path: /repo/ }, allow_encoded: ["%2F"], pool: p }\n  - { allow_encoded: [], pool: p }')
-    equal(t.client(port).get('/repo/a%2Fb').json()['target'], '/repo/a%2Fb')
-    equal(t.client(port).get('/other/a%2Fb').status, 400)
-    equal(t.client(port).get('/repo/a%5Cb').status, 400)
-
-
-def test_encoded_backslash_where_allowed(t):
-    weir, port = routes(t, '  - { match: { path: /shares/ }, allow_encoded: ["%5C"], pool: p }\n  - { pool: p }')
-    equal(t.client(port).get('/shares/a%5Cb').json()['target'], '/shares/a%5Cb')
-    equal(t.client(port).get('/shares/a%2Fb').status, 400)
-    equal(t.client(port).get('/other/a%5Cb').status, 400)
-    equal(t.client(port).get('/other/a%2Fb').json()['target'], '/other/a%2Fb')
-
-
 def test_ten_thousand_routes(t):
     text = '\n'.join(f'  - {{ match: {{ host: h{i}.test, path: /p{i}/ }}, respond: {{ body: "{i}" }} }}' for i in range(10000))
     weir, port = routes(t, text)

@@ -327,3 +327,24 @@ def test_a_refused_tunnel_keeps_the_connection(t):
         equal(ask(x)[0].status, 404, x.name)
         equal(x.ask('GET', '/after').status, 200, x.name)
         equal(len({r.link.number for r in x.origin.requests}), 1, x.name)
+
+
+def test_path_rules_hold_for_every_way_in(t):
+    """GET over HTTP/2 and extended CONNECT, as over HTTP/1; what goes on is the normal form."""
+    origin, port = t.origin(), t.port()
+    t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}", protocols: [h2c, http/1.1] }} ]
+routes: [ {{ match: {{ path: /admin/ }}, respond: 403 }}, {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+''')
+    for target in ('//admin/x', '/admin%2fx', '/admin;a/x', '/x/..;/admin', '/x/..%2Fadmin', '/admin%252Fx', '/../x', '/a%5cb'):
+        client = H2Client(port)
+        equal(client.get(target).status, 400, target)
+        client.close()
+        client = H2Client(port)
+        client.wait(lambda: client.peer.get(ENABLE_CONNECT_PROTOCOL) == 1, 5, 'extended CONNECT is not offered')
+        stream = client.request('CONNECT', target, [('sec-websocket-version', '13')], host='a.test', open=True, pseudo=[(':protocol', 'websocket')])
+        equal(stream.head().status, 400, target)
+        client.close()
+    client = H2Client(port)
+    equal(client.get('/admin/%2e%2e/a%2fb;c').json()['target'], '/a%2Fb;c')
+    equal(client.get('/x/%2e%2e/admin').status, 403)

@@ -40,7 +40,6 @@ static const char two_listeners[] = "listeners:\n"
                                     "    match: { path: /a/ }\n"
                                     "    body_limit: 2KiB\n"
                                     "    timeout: 1s\n"
-                                    "    allow_encoded: \"%5C\"\n"
                                     "    pool: [ { name: blue, weight: 9 }, green ]\n"
                                     "  - pool: green\n"
                                     "    websocket: false\n"
@@ -65,8 +64,6 @@ static void sites_and_plans(void **state)
     assert_int_equal(own->plans_count, 1);
     assert_non_null(own->plans[0].action);
     assert_string_equal(common->http.scheme_default, "http");
-    assert_true(common->allow_encoded_slash && common->allow_encoded_backslash &&
-                !own->allow_encoded_backslash);
 
     const struct plan *split = &common->plans[0], *all = &common->plans[1];
     assert_null(split->action);

@@ -32,12 +32,11 @@ static struct texts texts_of(const char **items)
 
 static void request_fill(struct exchange *x, const struct request *request)
 {
-    const struct target_rules rules = {.allow_encoded_slash = true, .allow_encoded_backslash = true};
     struct span query = request->query != NULL ? span_of(request->query) : SPAN_NONE;
     *x = (struct exchange){.arena = arena_new_malloc()};
     x->request.line.request.method_name = span_of(request->method != NULL ? request->method : "GET");
     assert_int_equal(
-        target_prepare(&x->target, span_of(request->host), span_of(request->path), query, &rules, x->arena),
+        target_prepare(&x->target, span_of(request->host), span_of(request->path), query, x->arena),
         FAILURE_NONE);
     assert_true(ip_address_parse(&x->client, span_of(request->from != NULL ? request->from : "192.0.2.1")));
     if (request->header != NULL)
@@ -50,7 +49,7 @@ static int found(const struct router *router, const struct request *request)
 {
     struct exchange x;
     request_fill(&x, request);
-    const struct route *route = router_find(router, &x);
+    const struct route *route = router_find(router, &x, x.target.path);
     arena_free(x.arena);
     return route != NULL ? (int)route->number : -1;
 }
