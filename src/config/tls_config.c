@@ -6,6 +6,7 @@
 const char *const tls_versions[] = {"1.2", "1.3", NULL};
 static const char *const server_verifies[] = {"full", "ca", "none", NULL};
 static const char *const server_verify_synonyms[] = {"true", "full", "false", "none", NULL};
+static const char *const authorities[] = {"any", "covered", NULL};
 static const char *const client_auths[] = {"off", "optional", "required", NULL};
 
 #define CERT struct certificate_config
@@ -38,8 +39,14 @@ static const struct schema_key tls_keys[] = {
     KEY_CHOICE(TLS, client_auth, "off", client_auths, "Whether clients show a certificate."),
     KEY_PATH(TLS, client_ca, NULL,
              "PEM file with the authorities that clients' certificates are verified against."),
-    KEY_BOOL(TLS, strict_sni, "false",
-             "Refuses clients that ask for an unknown name instead of showing them the default certificate."),
+    KEY_BOOL(
+        TLS, strict_sni, "false",
+        "Refuses clients that ask for an unknown name instead of showing them the default certificate; means "
+        "authority: covered as well."),
+    KEY_CHOICE(
+        TLS, authority, "any", authorities,
+        "What hosts requests may name on a connection: any, or those that the certificate shown covers, and 421 "
+        "for others."),
     KEY_END};
 const struct schema tls_schema = {
     .noun = "tls", .size = sizeof(TLS), .keys = tls_keys, .text = "TLS towards clients."};

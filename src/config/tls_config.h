@@ -22,6 +22,8 @@ struct certificate_config {
     /* key `default`: serves clients without or with an unknown SNI; else the first of the list does */
     bool is_default;
 };
+/* any, covered */
+enum authority_rule { AUTHORITY_ANY, AUTHORITY_COVERED };
 /* off, optional, required */
 enum client_auth { CLIENT_AUTH_OFF, CLIENT_AUTH_OPTIONAL, CLIENT_AUTH_REQUIRED };
 
@@ -37,6 +39,7 @@ struct tls_config {
     const char *client_ca;                   /* PEM file; required unless client_auth is off */
     /* false; true: an unknown name gets an alert, not the default certificate */
     bool strict_sni;
+    enum authority_rule authority; /* any; whether requests for names that the certificate lacks get 421 */
 };
 /* pool.tls; its absence means plain connections. */
 /* full (or true), ca, none (or false) */

@@ -327,13 +327,11 @@ static enum failure prepare_target(struct exchange_run *run)
                           request->line.request.query, x->arena);
 }
 
-/* Client certificates are asked for by the TLS name: a request for a name that the handshake did not cover
- * must not profit (protocol.md 37). */
+/* RFC 9110 7.4 and 15.5.20 */
 static bool is_misdirected(const struct exchange_run *run)
 {
-    const struct listener_config *listener = run->site->config;
-    return run->site->tls != NULL && listener->tls->client_auth != CLIENT_AUTH_OFF &&
-           !tls_store_covers(run->site->tls, run->exchange.server_name, run->exchange.target.host);
+    return run->site->checks_hosts &&
+           !tls_transport_serves(http_conn_transport(run->conn->http), run->exchange.target.host);
 }
 
 /* How long the whole exchange may take, in ms; 0: as long as it will. A gRPC client says itself for how long

@@ -191,6 +191,7 @@ static bool site_build(struct building *building, struct site *site, const struc
                                   building->shared->tickets, building->error);
         if (site->tls == NULL)
             return false;
+        site->checks_hosts = tls_store_checks_hosts(site->tls);
     }
     return true;
 }

@@ -60,6 +60,7 @@ struct site {
     struct http_settings http;
     /* of connections, shared with the sites of this address in other snapshots */
     struct listener_counts *counts;
+    bool checks_hosts; /* its TLS says which hosts may be asked for on which connection */
 };
 struct snapshot {
     _Atomic int32_t references;

@@ -31,9 +31,8 @@ struct tls_store *tls_store_new(const struct tls_config *config, unsigned protoc
                                 struct tls_tickets *tickets, struct error *error) MUST_CHECK;
 struct tls_store *tls_store_take(struct tls_store *store);
 void tls_store_release(struct tls_store *store); /* NULL allowed */
-/* True when both names are served by the same certificate choice of this store, so that a request for `host`
- * may come on a connection whose SNI was `name` (else 421). With client_auth off every host is fine. */
-bool tls_store_covers(const struct tls_store *store, struct span name, struct span host);
+/* Whether hosts of requests are to be asked about: tls_transport_serves(). */
+bool tls_store_checks_hosts(const struct tls_store *store);
 
 /* protocol_bits: enum protocol_bit, what is offered by ALPN, h2 first. */
 struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsigned protocol_bits,
@@ -64,6 +63,10 @@ struct tls_facts {
     bool resumed;
     bool client_verified;
 };
+/* Of an opened TLS transport to a client: whether a request for `host` (no port; empty: none was named) may
+ * come on it, else 421. Where clients show certificates, those were asked for by the TLS name, and the host
+ * has to be of the same choice; with authority: covered the certificate that was shown has to cover it. */
+bool tls_transport_serves(const struct transport *transport, struct span host);
 struct tls_facts tls_transport_facts(const struct transport *transport);
 /* Why the handshake failed, for the log: OpenSSL's reason as text in a static thread-local buffer. */
 const char *tls_transport_failure(const struct transport *transport);

@@ -19,6 +19,7 @@ struct tls_store {
     _Atomic int32_t references;
     SSL_CTX *context;
     bool strict_sni;
+    bool covered; /* hosts of requests have to be names of the certificate that was shown */
     enum client_auth client_auth;
     unsigned protocol_bits;
     unsigned char rule[TLS_DIGEST_SIZE]; /* all that is asked of clients; not our own certificates */
@@ -55,6 +56,8 @@ struct tls_client {
 };
 /* The entry for a name: exact, then wildcard; NULL: none. */
 const struct tls_name *tls_store_find(const struct tls_store *store, struct span name);
+/* The identity serves that name. */
+bool tls_store_is_named(const struct tls_store *store, size_t identity, struct span name);
 /* name: NULL when the client gave none. False: a name without a certificate, which strict_sni refuses. */
 bool tls_store_choose(const struct tls_store *store, const char *name, struct tls_choice *choice) MUST_CHECK;
 /* Settings that both roles share: modes for our transports, versions. */
@@ -67,6 +70,8 @@ int tls_tickets_callback(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
 /* Takes the digest of a rule whose authorities are in the context; tickets open under this rule alone. */
 bool tls_rule_take(struct tls_store *store, const struct tls_config *config, struct error *error) MUST_CHECK;
 bool tls_identity_digest(struct identity *identity, struct error *error) MUST_CHECK;
+/* What the client was shown, now or in the handshake that its ticket is of; identities_count: not known. */
+size_t tls_identity_shown(SSL *ssl, const struct tls_store *store);
 /* Has the store look at each ticket before it opens. */
 void tls_resumption_use(struct tls_store *store);
 void tls_tickets_use(struct tls_tickets *tickets, SSL_CTX *context);

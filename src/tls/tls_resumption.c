@@ -55,7 +55,8 @@ static bool add_authorities(EVP_MD_CTX *digest, SSL_CTX *context)
 
 bool tls_rule_take(struct tls_store *store, const struct tls_config *config, struct error *error)
 {
-    const int numbers[] = {config->client_auth, config->min_version, config->max_version, config->strict_sni};
+    const int numbers[] = {config->client_auth, config->min_version, config->max_version, config->strict_sni,
+                           config->authority};
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
     bool taken = digest != NULL && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
                  EVP_DigestUpdate(digest, numbers, sizeof numbers) == 1 &&
@@ -104,20 +105,40 @@ static bool chain_times(SSL *ssl, struct ticket_data *data)
     return true;
 }
 
-static bool shown_digest(SSL *ssl, const struct tls_store *store, struct ticket_data *data)
+static bool data_of(SSL_SESSION *session, struct ticket_data *data)
+{
+    void *bytes;
+    size_t length;
+    if (SSL_SESSION_get0_ticket_appdata(session, &bytes, &length) != 1 || length != sizeof *data)
+        return false;
+    memcpy(data, bytes, sizeof *data);
+    return true;
+}
+
+size_t tls_identity_shown(SSL *ssl, const struct tls_store *store)
 {
     struct tls_choice choice;
+    struct ticket_data data;
+    bool resumed = SSL_session_reused(ssl) == 1;
     const X509 *shown = SSL_get_certificate(ssl);
-    if (!tls_store_choose(store, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name), &choice))
-        return false;
+    if (!tls_store_choose(store, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name), &choice) ||
+        (resumed && !data_of(SSL_get_session(ssl), &data)))
+        return store->identities_count;
     for (unsigned i = 0; i < choice.count; i++) {
         const struct identity *identity = &store->identities[choice.identities[i]];
-        if (identity->leaf != shown)
-            continue;
-        memcpy(data->shown, identity->digest, sizeof data->shown);
-        return true;
+        if (resumed ? memcmp(identity->digest, data.shown, sizeof data.shown) == 0 : identity->leaf == shown)
+            return choice.identities[i];
     }
-    return false;
+    return store->identities_count;
+}
+
+static bool shown_digest(SSL *ssl, const struct tls_store *store, struct ticket_data *data)
+{
+    size_t shown = tls_identity_shown(ssl, store);
+    if (shown == store->identities_count)
+        return false;
+    memcpy(data->shown, store->identities[shown].digest, sizeof data->shown);
+    return true;
 }
 
 /* A ticket of a resumed session goes on with what the full handshake has put into it. One that could not be
@@ -160,13 +181,10 @@ static bool may_be_shown(const struct tls_store *store, const char *name, const 
 
 static bool ticket_holds(SSL *ssl, const struct tls_store *store, SSL_SESSION *session)
 {
-    void *bytes;
-    size_t length;
     struct ticket_data data;
     const char *name = SSL_SESSION_get0_hostname(session);
-    if (SSL_SESSION_get0_ticket_appdata(session, &bytes, &length) != 1 || length != sizeof data)
+    if (!data_of(session, &data))
         return false;
-    memcpy(&data, bytes, sizeof data);
     int64_t now = time(NULL);
     if (now < data.valid_from || now > data.valid_until)
         return false;

@@ -172,14 +172,36 @@ static const struct tls_name *find_wildcard(const struct tls_store *store, struc
     return dot < name.length ? find_sorted(store, name.at + dot + 1, true) : NULL;
 }
 
-const struct tls_name *tls_store_find(const struct tls_store *store, struct span name)
+static bool lowered(char lower[TLS_NAME_MOST], struct span name)
 {
-    char lower[TLS_NAME_MOST];
-    if (name.length == 0 || name.length >= sizeof lower)
-        return NULL;
+    if (name.length == 0 || name.length >= TLS_NAME_MOST)
+        return false;
     for (size_t i = 0; i < name.length; i++)
         lower[i] = ascii_lower(name.at[i]);
     lower[name.length] = '\0';
+    return true;
+}
+
+static bool is_among(const struct tls_name *name, size_t identity)
+{
+    for (unsigned i = 0; name != NULL && i < name->count; i++)
+        if (name->identities[i] == identity)
+            return true;
+    return false;
+}
+
+bool tls_store_is_named(const struct tls_store *store, size_t identity, struct span name)
+{
+    char lower[TLS_NAME_MOST];
+    return lowered(lower, name) && (is_among(find_sorted(store, lower, false), identity) ||
+                                    is_among(find_wildcard(store, span_of(lower)), identity));
+}
+
+const struct tls_name *tls_store_find(const struct tls_store *store, struct span name)
+{
+    char lower[TLS_NAME_MOST];
+    if (!lowered(lower, name))
+        return NULL;
     const struct tls_name *found = find_sorted(store, lower, false);
     return found != NULL ? found : find_wildcard(store, span_of(lower));
 }
@@ -299,11 +321,9 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *l
     return SSL_TLSEXT_ERR_OK;
 }
 
-bool tls_store_covers(const struct tls_store *store, struct span name, struct span host)
+bool tls_store_checks_hosts(const struct tls_store *store)
 {
-    if (store->client_auth == CLIENT_AUTH_OFF)
-        return true;
-    return tls_store_find(store, name) == tls_store_find(store, host);
+    return store->covered || store->client_auth != CLIENT_AUTH_OFF;
 }
 
 /* ---- the context ---- */
@@ -344,6 +364,7 @@ struct tls_store *tls_store_new(const struct tls_config *config, unsigned protoc
     struct tls_store *store = xcalloc(1, sizeof *store);
     atomic_init(&store->references, 1);
     store->strict_sni = config->strict_sni;
+    store->covered = config->strict_sni || config->authority == AUTHORITY_COVERED;
     store->client_auth = config->client_auth;
     store->protocol_bits = protocol_bits;
     store->context = SSL_CTX_new(TLS_server_method());

@@ -18,6 +18,8 @@
 #include "tls/tls_socket.h"
 
 #define REASON_MOST 96u
+#define NAME_FLAGS (X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT)
+#define V4_SKIP 12u /* bytes of an ip_address before those of IPv4, which is held v4-mapped */
 
 struct tls_transport {
     struct transport transport;
@@ -25,6 +27,7 @@ struct tls_transport {
     struct tls_store *store;   /* server role */
     struct tls_client *client; /* client role */
     struct tls_socket socket;
+    size_t shown;  /* of the store's identities; once shaken, where hosts have to be covered */
     size_t sealed; /* bytes of `out` whose records wait in socket.unsent */
     bool shaken;
     bool unnamed; /* client role: the server's name is to be verified, and there is none */
@@ -139,6 +142,8 @@ static enum transport_step shake(struct tls_transport *tls)
     int result = SSL_do_handshake(tls->ssl);
     if (result == 1) {
         tls->shaken = true;
+        if (tls->store != NULL && tls->store->covered)
+            tls->shown = tls_identity_shown(tls->ssl, tls->store);
         (void)is_read_out(tls);
         return TRANSPORT_DONE;
     }
@@ -326,7 +331,7 @@ struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_sto
 
 static bool verify_address(X509_VERIFY_PARAM *wanted, const struct ip_address *ip)
 {
-    size_t skip = ip->family == AF_INET ? 12 : 0; /* v4 is held as v4-mapped */
+    size_t skip = ip->family == AF_INET ? V4_SKIP : 0;
     return X509_VERIFY_PARAM_set1_ip(wanted, ip->bytes + skip, sizeof ip->bytes - skip) == 1;
 }
 
@@ -347,8 +352,7 @@ static bool set_name(struct tls_transport *tls, const char *text)
     memcpy(name, host.at, host.length);
     name[host.length] = '\0';
     X509_VERIFY_PARAM *wanted = SSL_get0_param(tls->ssl);
-    X509_VERIFY_PARAM_set_hostflags(wanted, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
-                                                X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    X509_VERIFY_PARAM_set_hostflags(wanted, NAME_FLAGS);
     bool verify = tls->client->verify == SERVER_VERIFY_FULL;
     if (ip_address_parse(&ip, host))
         return !verify || verify_address(wanted, &ip);
@@ -375,6 +379,35 @@ void tls_transport_offer(struct transport *transport, unsigned protocol_bits)
     /* Not 0: no memory; the client's own offer stands, and its answer is seen when the handshake is done. */
     (void)SSL_set_alpn_protos(tls_of(transport)->ssl, (const unsigned char *)protocols.at,
                               (unsigned)protocols.length);
+}
+
+/* By the names that it serves, or by those in it: a client goes by the latter. */
+static bool covers(const struct tls_store *store, size_t shown, struct span host)
+{
+    struct ip_address ip;
+    if (host.length == 0 || shown == store->identities_count)
+        return host.length == 0;
+    X509 *leaf = store->identities[shown].leaf;
+    if (!ip_address_parse(&ip, host))
+        return tls_store_is_named(store, shown, host) ||
+               (host.at[0] != '.' && /* which would stand for any name below */
+                X509_check_host(leaf, host.at, host.length, NAME_FLAGS, NULL) == 1);
+    size_t skip = ip.family == AF_INET ? V4_SKIP : 0;
+    return X509_check_ip(leaf, ip.bytes + skip, sizeof ip.bytes - skip, 0) == 1;
+}
+
+bool tls_transport_serves(const struct transport *transport, struct span host)
+{
+    const struct tls_transport *tls = tls_of(transport);
+    const struct tls_store *store = tls->store;
+    struct span name = span_of(SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name));
+    if (host.length != 0 && host.at[host.length - 1] == '.')
+        host.length--;
+    if (host.length != 0 && span_equal_nocase(name, host))
+        return true;
+    if (store->client_auth != CLIENT_AUTH_OFF && tls_store_find(store, name) != tls_store_find(store, host))
+        return false;
+    return !store->covered || covers(store, tls->shown, host);
 }
 
 struct tls_facts tls_transport_facts(const struct transport *transport)

@@ -48,6 +48,71 @@ def test_strict_sni(t):
                 equal(error.reason, 'TLSV1_UNRECOGNIZED_NAME')
 
 
+def asked(t, port, name, hosts, http2, version, session=None):
+    """The statuses of requests for each host on one connection, and its session."""
+    context = t.tls_client(check_hostname=False, minimum_version=version, maximum_version=version)
+    if session:
+        context, session = session
+    if http2:
+        import h2test
+        c = h2test.h2_client(t, port, tls=context, name=name)
+        return [c.get(host=host).status for host in hosts], None
+    sock = context.wrap_socket(socket.create_connection(('127.0.0.1', port), 10 * SLOW), server_hostname=name, session=session)
+    ok(session is None or sock.session_reused, 'not resumed')
+    got = []
+    for host in hosts:
+        sock.sendall(f'GET / HTTP/1.1\r\nHost: {host}\r\n\r\n'.encode())
+        reader = Reader(sock)
+        got.append(int(reader.until(b'\r\n\r\n').split()[1]))
+    session = context, sock.session
+    sock.close()
+    return got, session
+
+
+def test_authority(t):
+    """With authority: covered a request for a host that the certificate shown lacks gets 421, on connections that go on; strict_sni means it too."""
+    both = t.leaf('both', 'DNS:both.test,DNS:*.both.test,DNS:b.test,IP:127.0.0.1')
+    certificates = [t.cert('a'), t.cert('b'), t.cert('wild'), f'{{ cert: {both}.crt, key: {both}.key }}', f'{{ cert: {t.certificates}/client.crt, key: {t.certificates}/client.key, names: [renamed.test] }}']
+    rows = {
+        'a.test': {'a.test': 200, 'A.TEST': 200, 'a.test:443': 200, 'a.test.': 200, 'b.test': 421, 'x.wild.test': 421, 'unknown.test': 421, '127.0.0.1': 421, 'xa.test': 421, '.test': 421},
+        'b.test': {'b.test': 200, 'also-b.test': 200, 'both.test': 421, 'a.test': 421},
+        'x.wild.test': {'x.wild.test': 200, 'y.wild.test': 200, 'y.x.wild.test': 421, 'wild.test': 421},
+        'both.test': {'b.test': 200, 'x.both.test': 200, '127.0.0.1': 200, '127.0.0.1:8443': 200, '127.0.0.2': 421, 'also-b.test': 421},
+        'renamed.test': {'renamed.test': 200, 'client.test': 200, 'a.test': 421},
+        'unknown.test': {'unknown.test': 200, 'a.test': 200, 'b.test': 421},
+        None: {'a.test': 200, 'b.test': 421, '127.0.0.1': 421},
+    }
+    for rule in ('strict_sni: true', 'authority: covered', 'strict_sni: true, authority: any', ''):
+        port = t.port()
+        weir = t.weir(f'listeners: [ {{ address: "127.0.0.1:{port}", tls: {{ certificates: [{", ".join(certificates)}], {rule} }} }} ]\nroutes: [ {{ respond: 200 }} ]\n')
+        for name, hosts in rows.items():
+            if 'strict_sni' in rule and name in (None, 'unknown.test'):
+                continue
+            wanted = [200] * len(hosts) if not rule else list(hosts.values())
+            for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+                got, session = asked(t, port, name, hosts, False, version)
+                equal(got, wanted, f'{rule} {name} {list(hosts)}')
+                equal(asked(t, port, name, hosts, False, version, session)[0], wanted, f'resumed: {rule} {name}')
+            if has_http2():
+                equal(asked(t, port, name, hosts, True, ssl.TLSVersion.TLSv1_3)[0], wanted, f'h2: {rule} {name}')
+        if rule:
+            equal(weir.access_line(status=421)['failure'], 'misdirected')
+        weir.stop()
+
+
+def test_authority_of_the_kind_shown(t):
+    """It is the certificate that this client was shown that counts, not another that it might have been."""
+    exact, wild = t.leaf('exact', 'DNS:a.wild.test'), t.leaf('wild', 'DNS:*.wild.test', rsa=True)
+    port = t.port()
+    t.weir(f'listeners: [ {{ address: "127.0.0.1:{port}", tls: {{ authority: covered, certificates: [ {{ cert: {exact}.crt, key: {exact}.key }}, {{ cert: {wild}.crt, key: {wild}.key }} ] }} }} ]\n'
+           'routes: [ { respond: 200 } ]\n')
+    for ciphers, wanted in (('ECDHE-ECDSA-AES128-GCM-SHA256', 421), ('ECDHE-RSA-AES128-GCM-SHA256', 200)):
+        context = t.tls_client(check_hostname=False, maximum_version=ssl.TLSVersion.TLSv1_2)
+        context.set_ciphers(ciphers)
+        c = t.client(port, tls=context, name='a.wild.test')
+        equal([c.get(host=host).status for host in ('a.wild.test', 'b.wild.test')], [200, wanted], ciphers)
+
+
 # What a client of each kind says, in the version in which it says it.
 RSA = (['-tls1_2', '-cipher', 'ECDHE-RSA-AES128-GCM-SHA256'], ['-tls1_2', '-sigalgs', 'RSA-PSS+SHA256:RSA+SHA256'], ['-tls1_3', '-sigalgs', 'RSA-PSS+SHA256'])
 ECDSA = (['-tls1_2', '-cipher', 'ECDHE-ECDSA-AES128-GCM-SHA256'], ['-tls1_2', '-sigalgs', 'ECDSA+SHA256:RSA+SHA1'], ['-tls1_3', '-sigalgs', 'ECDSA+SHA256'])

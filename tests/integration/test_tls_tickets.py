@@ -35,7 +35,7 @@ class Visitor:
         try:
             sock = self.context.wrap_socket(socket.create_connection(('127.0.0.1', port), 10 * SLOW), server_hostname=name, session=self.session)
             sock.settimeout(10 * SLOW)
-            sock.sendall(b'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+            sock.sendall(f'GET / HTTP/1.1\r\nHost: {name or "localhost"}\r\n\r\n'.encode())
             if not sock.recv(65536).startswith(b'HTTP/1.1 204'):
                 return 'refused'
         except (ssl.SSLError, ConnectionError):
