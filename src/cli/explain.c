@@ -369,7 +369,9 @@ static enum failure prepare(struct exchange *x, const struct question *question,
     if (why != FAILURE_NONE)
         return why;
     forwarded_find_client(x, snapshot);
-    forwarded_strip(&x->request);
+    why = forwarded_strip(&x->request, x->arena);
+    if (why != FAILURE_NONE)
+        return why;
     return target_prepare(&x->target, x->request.line.request.authority, x->request.line.request.path,
                           x->request.line.request.query, x->arena);
 }

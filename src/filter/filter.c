@@ -61,6 +61,20 @@ bool filters_response(const struct filters *filters, struct exchange *exchange)
     return fits;
 }
 
+void filters_request_trailers(const struct filters *filters, struct fields *trailers)
+{
+    for (size_t i = 0; i < filters->count; i++)
+        if (filters->items[i].kind->request_trailers != NULL)
+            filters->items[i].kind->request_trailers(&filters->items[i], trailers);
+}
+
+void filters_response_trailers(const struct filters *filters, struct fields *trailers)
+{
+    for (size_t i = filters->count; i-- > 0;)
+        if (filters->items[i].kind->response_trailers != NULL)
+            filters->items[i].kind->response_trailers(&filters->items[i], trailers);
+}
+
 void filters_done(const struct filters *filters, struct exchange *exchange, unsigned index)
 {
     for (size_t i = 0; i < filters->count && i < (size_t)index + 1; i++)

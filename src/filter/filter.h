@@ -14,6 +14,7 @@
 
 struct config;
 struct exchange;
+struct fields;
 struct filter;
 struct limiter_set;
 
@@ -31,6 +32,9 @@ struct filter_kind {
     /* NULL: none; sees exchange->response (final head only). False: the arena is full, and what it would have
      * changed must not go out unchanged */
     bool (*response)(const struct filter *filter, struct exchange *exchange);
+    /* NULL: none; what the step above takes out of heads or sets must not come in behind the body */
+    void (*request_trailers)(const struct filter *filter, struct fields *trailers);
+    void (*response_trailers)(const struct filter *filter, struct fields *trailers);
     /* NULL: none; once, when the exchange ends, if its request step ran */
     void (*done)(const struct filter *filter, struct exchange *exchange);
     /* one line for weir explain */
@@ -54,6 +58,8 @@ void filters_dispose(struct filters *filters);
 /* Runs from *index on; *index tells where it stopped (for WAIT, and for filters_done). */
 enum verdict filters_request(const struct filters *filters, struct exchange *exchange, unsigned *index);
 bool filters_response(const struct filters *filters, struct exchange *exchange) MUST_CHECK;
+void filters_request_trailers(const struct filters *filters, struct fields *trailers);
+void filters_response_trailers(const struct filters *filters, struct fields *trailers);
 void filters_done(const struct filters *filters, struct exchange *exchange, unsigned index);
 
 /* The limiters of the process by name; they outlive reloads while their definition (rate, burst, key, keys,

@@ -116,6 +116,16 @@ static bool headers_apply(const struct headers *headers, struct exchange *exchan
     return true;
 }
 
+static void trailers_edit(const struct filter *filter, struct fields *trailers)
+{
+    const struct headers *headers = filter->prepared;
+    for (size_t i = 0; i < headers->removes_count; i++)
+        fields_remove_name(trailers, headers->removes[i]);
+    for (size_t i = 0; i < headers->edits_count; i++)
+        if (headers->edits[i].set)
+            fields_remove_name(trailers, headers->edits[i].name);
+}
+
 static enum verdict request_edit(const struct filter *filter, struct exchange *exchange)
 {
     const struct headers *headers = filter->prepared;
@@ -156,6 +166,7 @@ const struct filter_kind filter_request_headers = {
     .prepare = request_prepare,
     .dispose = headers_dispose,
     .request = request_edit,
+    .request_trailers = trailers_edit,
     .explain = headers_explain,
 };
 const struct filter_kind filter_response_headers = {
@@ -164,5 +175,6 @@ const struct filter_kind filter_response_headers = {
     .prepare = response_prepare,
     .dispose = headers_dispose,
     .response = response_edit,
+    .response_trailers = trailers_edit,
     .explain = headers_explain,
 };

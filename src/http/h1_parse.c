@@ -373,12 +373,12 @@ enum failure h1_parse_response(struct span bytes, const struct limits_config *li
     return why != FAILURE_NONE ? why : head_check_response(check, head);
 }
 
-enum failure h1_parse_trailers(struct span bytes, const struct limits_config *limits, struct arena *arena,
-                               struct fields *fields)
+enum failure h1_parse_trailers(struct span bytes, bool request, const struct limits_config *limits,
+                               struct arena *arena, struct fields *fields)
 {
     struct head head = {.body_length = BODY_NONE};
     struct head_check check = {.has_length = false};
-    struct section section = {limits, arena, &head, &check, true};
+    struct section section = {limits, arena, &head, &check, request};
     enum failure why = parse_fields(&section, bytes);
     *fields = head.fields;
     return why;

@@ -40,9 +40,10 @@ enum failure h1_parse_request(struct span bytes, const struct limits_config *lim
                               struct head *head, struct head_check *check) MUST_CHECK;
 enum failure h1_parse_response(struct span bytes, const struct limits_config *limits, struct arena *arena,
                                struct head *head, struct head_check *check) MUST_CHECK;
-/* A section of fields (trailers), with its empty line. NONE, or what a malformed field is. */
-enum failure h1_parse_trailers(struct span bytes, const struct limits_config *limits, struct arena *arena,
-                               struct fields *fields) MUST_CHECK;
+/* A section of fields (trailers), with its empty line, held to what heads of requests or responses are. NONE,
+ * or what a malformed field is. */
+enum failure h1_parse_trailers(struct span bytes, bool request, const struct limits_config *limits,
+                               struct arena *arena, struct fields *fields) MUST_CHECK;
 bool h1_is_token_byte(unsigned char c);
 
 #endif

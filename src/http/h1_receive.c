@@ -514,7 +514,9 @@ static bool receive_trailers(struct h1_conn *conn)
         return true;
     }
     struct head_look look;
-    size_t most = conn->settings->limits->request_head;
+    const struct limits_config *limits = conn->settings->limits;
+    bool request = conn->conn.role == HTTP_SERVER;
+    size_t most = request ? limits->request_head : limits->response_head;
     struct fields trailers;
     if (seen < 2 && conn->gathered == NULL)
         return false;
@@ -530,10 +532,9 @@ static bool receive_trailers(struct h1_conn *conn)
         message_ended(conn);
         return true;
     }
-    bool bad =
-        conn->leftover || look.step != H1_DONE || look.length > most ||
-        !take_head_bytes(conn, &look.bytes, look.length) ||
-        h1_parse_trailers(look.bytes, conn->settings->limits, conn->stream.arena, &trailers) != FAILURE_NONE;
+    bool bad = conn->leftover || look.step != H1_DONE || look.length > most ||
+               !take_head_bytes(conn, &look.bytes, look.length) ||
+               h1_parse_trailers(look.bytes, request, limits, conn->stream.arena, &trailers) != FAILURE_NONE;
     if (bad) {
         body_failed(conn, look.step == H1_MORE ? FAILURE_FIELDS_TOO_LARGE : FAILURE_BAD_BODY);
         return false;

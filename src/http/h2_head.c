@@ -94,11 +94,10 @@ static bool copy_field(struct h2_stream *stream, struct span name, struct span v
     return true;
 }
 
-static bool is_dropped(const struct h2_conn *conn, const struct h2_reading *reading, struct span name,
-                       uint16_t id)
+static bool is_dropped(const struct h2_conn *conn, struct span name, uint16_t id)
 {
-    bool request = conn->conn.role == HTTP_SERVER && !reading->trailers;
-    return request && id == FIELD_OTHER && !conn->settings->limits->underscore_names && !name_is_plain(name);
+    return conn->conn.role == HTTP_SERVER && id == FIELD_OTHER && !conn->settings->limits->underscore_names &&
+           !name_is_plain(name);
 }
 
 void h2_reading_field(struct h2_stream *stream, struct span name, struct span value)
@@ -119,8 +118,7 @@ void h2_reading_field(struct h2_stream *stream, struct span name, struct span va
         reading->why = FAILURE_OVERLOADED;
         return;
     }
-    if (is_dropped(conn, reading, name, field.id) ||
-        !head_check_note(&reading->check, &field, &reading->head))
+    if (is_dropped(conn, name, field.id) || !head_check_note(&reading->check, &field, &reading->head))
         return;
     if (!fields_add(&reading->head.fields, stream->stream.arena, field.name, field.value, field.id))
         reading->why = too_large(conn);

@@ -10,19 +10,16 @@
 #define FIELDS_MOST 65535u
 
 static const struct span lower_names[FIELD_ID_COUNT] = {
-#define X(id, name, hop) [FIELD_##id] = {name, sizeof(name) - 1},
+#define X(id, name, reach) [FIELD_##id] = {name, sizeof(name) - 1},
     FIELDS(X)
 #undef X
 };
 
-static const bool hop_fields[FIELD_ID_COUNT] = {
-#define END false
-#define HOP true
-#define X(id, name, hop) [FIELD_##id] = hop,
+enum field_reach { END, HEAD, HOP };
+static const uint8_t field_reaches[FIELD_ID_COUNT] = {
+#define X(id, name, reach) [FIELD_##id] = reach,
     FIELDS(X)
 #undef X
-#undef END
-#undef HOP
 };
 
 const struct span field_names[FIELD_ID_COUNT] = {
@@ -177,7 +174,12 @@ uint16_t field_id(struct span name)
 
 bool field_is_hop(uint16_t id)
 {
-    return hop_fields[id];
+    return field_reaches[id] == HOP;
+}
+
+bool field_may_trail(uint16_t id)
+{
+    return field_reaches[id] == END;
 }
 
 #define ARENA_OWNER ((size_t)256 << 10) /* structs, edits, answers, small heads */

@@ -34,6 +34,11 @@ struct fields {
     struct field *items;
     uint16_t count, room;
 };
+/* Those that Connection names: they go no further, behind the body either. */
+struct field_names {
+    unsigned count;
+    struct span items[];
+};
 enum { BODY_NONE = 0, BODY_OF_UNKNOWN_LENGTH = -1 };
 /*
  * Framing belongs to the codec: a received head has no Content-Length and no Transfer-Encoding among its
@@ -58,6 +63,8 @@ struct head {
         } response;
     } line;
     struct fields fields;
+    /* set by forwarded_strip(); NULL: none. In the arena */
+    const struct field_names *named;
     int64_t body_length; /* bytes, or BODY_OF_UNKNOWN_LENGTH */
     bool length_given;   /* the peer said Content-Length */
     /* to be sent: say Connection: close and end the connection after this message (server role) */
@@ -100,6 +107,7 @@ uint16_t field_id(struct span name);
 /* canonical names to send, e.g. "X-Forwarded-For" */
 extern const struct span field_names[FIELD_ID_COUNT];
 bool field_is_hop(uint16_t id);
+bool field_may_trail(uint16_t id); /* in trailers; else of heads, or hop by hop */
 enum method method_of(struct span name);
 /* RFC 9110 9.2.2: GET HEAD OPTIONS TRACE PUT DELETE */
 bool method_is_idempotent(enum method method);

@@ -362,8 +362,9 @@ static void client_head(struct stream *stream, struct head *head, bool last)
     run->up.ended = last;
     run->grpc = head->line.request.method == METHOD_POST && grpc_kind(&head->fields, NULL) != GRPC_NONE;
     forwarded_find_client(x, run->snapshot);
-    forwarded_strip(&x->request);
-    enum failure why = prepare_target(run);
+    enum failure why = forwarded_strip(&x->request, x->arena);
+    if (why == FAILURE_NONE)
+        why = prepare_target(run);
     if (why == FAILURE_NONE && is_misdirected(run))
         why = FAILURE_MISDIRECTED;
     if (why == FAILURE_NONE) {

@@ -240,13 +240,16 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
         return;
     run->progress = loop_now(run->exchange.loop);
     run->exchange.response = *head;
+    enum failure why = forwarded_strip(&run->exchange.response, run->exchange.arena);
+    if (why != FAILURE_NONE) {
+        exchange_fail(run, why == FAILURE_OVERLOADED ? why : FAILURE_RESPONSE_INVALID);
+        return;
+    }
     if (status == 101) {
         upstream_answered(run->worker->upstreams, &attempt->waiter, status, 0);
-        forwarded_strip(&run->exchange.response);
         forward_upgrade(run);
         return;
     }
-    forwarded_strip(&run->exchange.response);
     run->exchange.response.upgrade = SPAN_NONE;
     if (status < 200) {
         forward_interim(run);
@@ -299,7 +302,9 @@ static void upstream_trailers(struct stream *stream, struct fields *trailers)
         return;
     if (attempt->waiter.told_at_end)
         upstream_told_at_end(run->worker->upstreams, &attempt->waiter, grpc_server_status(trailers));
-    forwarded_strip_trailers(trailers);
+    forwarded_strip_trailers(trailers, run->exchange.response.named);
+    if (run->plan != NULL)
+        filters_response_trailers(&run->plan->filters, trailers);
     const struct field *status = run->grpc ? fields_find(trailers, FIELD_GRPC_STATUS) : NULL;
     if (status != NULL)
         run->grpc_status = status->value; /* in the exchange's arena */
@@ -599,7 +604,8 @@ void forward_body(struct exchange_run *run, struct buf *bytes, size_t taken, boo
 
 void forward_trailers(struct exchange_run *run, struct fields *trailers)
 {
-    forwarded_strip_trailers(trailers);
+    forwarded_strip_trailers(trailers, run->exchange.request.named);
+    filters_request_trailers(&run->plan->filters, trailers);
     /* A later try may need them: the codec's own go when this call returns, the fields themselves live in the
      * arena. */
     struct fields *kept = arena_get(run->exchange.arena, sizeof *kept);

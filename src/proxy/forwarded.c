@@ -11,9 +11,7 @@
 #include "net/address.h"
 #include "proxy/snapshot.h"
 
-#define NAMED_MOST                                                                                         \
-    32 /* names that a Connection field may list; a client that lists more is not worth serving precisely: \
-          the rest is ignored */
+#define NAMED_MOST 32 /* names that a Connection field may list */
 
 /* What Connection can't name away: framing, Host, and what weir or an earlier trusted hop asserts. */
 static bool field_is_protected(uint16_t id)
@@ -35,7 +33,26 @@ static bool field_is_protected(uint16_t id)
     }
 }
 
-/* Names of end-to-end fields that Connection lists, into names; most messages list none. */
+bool forwarded_is_attempt(struct span name)
+{
+    return span_equal_nocase(name, SPAN("x-attempt")) ||
+           span_equal_nocase(name, SPAN("x-envoy-attempt-count"));
+}
+
+/* What tells who the client is, or how often it asked. */
+static bool field_is_claim(const struct field *field)
+{
+    struct span name = field->name;
+    if (field->id == FIELD_FORWARDED || field->id == FIELD_X_REAL_IP)
+        return true;
+    if ((name.at[0] | 0x20) != 'x' || name.length < 9)
+        return false;
+    return (name.length > 12 && span_equal_nocase(span_first(name, 12), SPAN("x-forwarded-"))) ||
+           forwarded_is_attempt(name);
+}
+
+/* Names of end-to-end fields that Connection lists, into names; most messages list none. More than
+ * NAMED_MOST: there are more. */
 static unsigned named_by_connection(const struct fields *fields, struct span names[NAMED_MOST])
 {
     unsigned count = 0;
@@ -43,56 +60,68 @@ static unsigned named_by_connection(const struct fields *fields, struct span nam
         if (fields->items[i].id != FIELD_CONNECTION)
             continue;
         struct span rest = fields->items[i].value, name;
-        while (span_next_element(&rest, &name) && count < NAMED_MOST) {
+        while (span_next_element(&rest, &name)) {
             uint16_t id = field_id(name);
             if (name.length == 0 || field_is_hop(id) || field_is_protected(id) ||
                 span_equal_nocase(name, SPAN("close")))
                 continue;
+            if (count == NAMED_MOST)
+                return NAMED_MOST + 1;
             names[count++] = name;
         }
     }
     return count;
 }
 
-static bool span_is_among(struct span name, const struct span *names, unsigned count)
+static bool name_is_among(struct span name, const struct field_names *names)
 {
-    for (unsigned i = 0; i < count; i++)
-        if (span_equal_nocase(name, names[i]))
+    for (unsigned i = 0; i < names->count; i++)
+        if (span_equal_nocase(name, names->items[i]))
             return true;
     return false;
 }
 
-static void fields_strip(struct fields *fields)
+static bool keep_names(struct head *head, const struct span *names, unsigned count, struct arena *arena)
+{
+    struct field_names *kept = arena_get(arena, sizeof *kept + count * sizeof *names);
+    if (kept == NULL)
+        return false;
+    kept->count = count;
+    memcpy(kept->items, names, count * sizeof *names);
+    head->named = kept;
+    return true;
+}
+
+enum failure forwarded_strip(struct head *head, struct arena *arena)
 {
     struct span names[NAMED_MOST];
+    struct fields *fields = &head->fields;
     unsigned named = named_by_connection(fields, names);
+    if (named > NAMED_MOST)
+        return FAILURE_BAD_REQUEST;
+    if (named != 0 && !keep_names(head, names, named, arena))
+        return FAILURE_OVERLOADED;
     uint16_t kept = 0;
     for (uint16_t i = 0; i < fields->count; i++) {
         const struct field *field = &fields->items[i];
-        if (field_is_hop(field->id) || (named != 0 && span_is_among(field->name, names, named)))
+        if (field_is_hop(field->id) || (named != 0 && name_is_among(field->name, head->named)))
             continue;
         if (kept != i)
             fields->items[kept] = *field;
         kept++;
     }
     fields->count = kept;
+    return FAILURE_NONE;
 }
 
-void forwarded_strip(struct head *head)
-{
-    fields_strip(&head->fields);
-}
-
-void forwarded_strip_trailers(struct fields *trailers)
+void forwarded_strip_trailers(struct fields *trailers, const struct field_names *named)
 {
     uint16_t kept = 0;
     for (uint16_t i = 0; i < trailers->count; i++) {
-        uint16_t id = trailers->items[i].id;
-        if (field_is_hop(id) || field_is_protected(id) || id == FIELD_AUTHORIZATION || id == FIELD_COOKIE ||
-            id == FIELD_SET_COOKIE || id == FIELD_EXPECT || id == FIELD_TRAILER ||
-            id == FIELD_CONTENT_ENCODING || id == FIELD_CONTENT_TYPE || id == FIELD_CONTENT_RANGE)
-            continue;
-        trailers->items[kept++] = trailers->items[i];
+        const struct field *field = &trailers->items[i];
+        if (field_may_trail(field->id) && !field_is_claim(field) &&
+            (named == NULL || !name_is_among(field->name, named)))
+            trailers->items[kept++] = *field;
     }
     trailers->count = kept;
 }
@@ -192,23 +221,6 @@ static bool add(struct exchange *exchange, uint16_t id, struct span value)
 {
     return value.at != NULL &&
            fields_add(&exchange->request.fields, exchange->arena, field_names[id], value, id);
-}
-
-static bool field_is_claim(const struct field *field)
-{
-    struct span name = field->name;
-    if (field->id == FIELD_FORWARDED || field->id == FIELD_X_REAL_IP)
-        return true;
-    if ((name.at[0] | 0x20) != 'x' || name.length < 9)
-        return false;
-    return (name.length > 12 && span_equal_nocase(span_first(name, 12), SPAN("x-forwarded-"))) ||
-           forwarded_is_attempt(name);
-}
-
-bool forwarded_is_attempt(struct span name)
-{
-    return span_equal_nocase(name, SPAN("x-attempt")) ||
-           span_equal_nocase(name, SPAN("x-envoy-attempt-count"));
 }
 
 /* An untrusted peer's word is dropped on who it speaks for (the known names and everything that begins with

@@ -7,17 +7,22 @@
 
 #include "base/attributes.h"
 #include "base/span.h"
+#include "http/failure.h"
 
+struct arena;
 struct exchange;
+struct field_names;
 struct fields;
 struct head;
 struct snapshot;
 
-/* Removes what must not go on: all that Connection names (but never what weir asserts) and the hop-by-hop
- * fields. Request or response. */
-void forwarded_strip(struct head *head);
-/* From trailers also: framing, Host, Authorization, Cookie, Set-Cookie, forwarding fields. */
-void forwarded_strip_trailers(struct fields *trailers);
+/* Removes what must not go on: all that Connection names (but never what weir asserts), which head->named
+ * keeps for the trailers, and the hop-by-hop fields. Request or response. BAD_REQUEST: it names more than
+ * anybody means; OVERLOADED: arena cap. */
+enum failure forwarded_strip(struct head *head, struct arena *arena) MUST_CHECK;
+/* From trailers the same, and all that only a head may say: framing, routing, credentials, who the client is.
+ * named: of the message's head. */
+void forwarded_strip_trailers(struct fields *trailers, const struct field_names *named);
 /* exchange->peer_trusted and exchange->client, from the peer, the trusted networks and the fields. */
 void forwarded_find_client(struct exchange *exchange, const struct snapshot *snapshot);
 /* Replaces (untrusted peer) or extends (trusted) the forwarding fields of the request, and adds Via. False:
