@@ -9,6 +9,7 @@
 #define COUNTERS(X)                                                                                          \
     X(connections_accepted, COUNTER, "client connections accepted")                                          \
     X(connections_refused, COUNTER, "client connections closed at once because a cap was reached")           \
+    X(connections_shed, COUNTER, "quiet client connections closed to make room for others")                  \
     X(connections_open, GAUGE, "client connections open")                                                    \
     X(tls_handshakes, COUNTER, "TLS handshakes with clients completed")                                      \
     X(tls_handshakes_failed, COUNTER, "TLS handshakes with clients that failed")                             \
@@ -44,6 +45,7 @@
     X(upstream_connects_failed, COUNTER, "connections to servers that failed")                               \
     X(upstream_reused, COUNTER, "requests sent on a kept server connection")                                 \
     X(upstream_idle, GAUGE, "idle kept connections to servers")                                              \
+    X(upstream_idle_shed, COUNTER, "idle kept connections to servers closed to make room for others")        \
     X(picks_adaptive, COUNTER, "servers chosen by balance: adaptive")                                        \
     X(picks_least_conn, COUNTER, "servers chosen by balance: least_conn")                                    \
     X(picks_round_robin, COUNTER, "servers chosen by balance: round_robin")                                  \

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
+
 #define PIPES_MOST 32u /* out at a time, of a thread: 32 MiB */
 #define PIPES_KEPT 8u
 
@@ -22,19 +24,25 @@ static void pipe_close(struct pipe *pipe)
 {
     close(pipe->read_end);
     close(pipe->write_end);
+    descriptors_give(2);
     free(pipe);
 }
 
 static struct pipe *pipe_make(void)
 {
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0)
+    if (!descriptors_take(COUNT_OF(ends)))
         return NULL;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+        descriptors_give(COUNT_OF(ends));
+        return NULL;
+    }
     struct pipe *pipe =
         fcntl(ends[1], F_SETPIPE_SZ, (int)PIPE_ROOM) >= (int)PIPE_ROOM ? calloc(1, sizeof *pipe) : NULL;
     if (pipe == NULL) {
         close(ends[0]);
         close(ends[1]);
+        descriptors_give(COUNT_OF(ends));
         return NULL;
     }
     pipe->read_end = ends[0];

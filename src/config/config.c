@@ -52,8 +52,9 @@ const struct schema timeouts_schema = {
 
 #define LIMITS struct limits_config
 static const struct schema_key limits_keys[] = {
-    KEY_INT(LIMITS, connections, "10000", 1, 10000000,
-            "Client connections open at once, all workers together."),
+    KEY_INT(
+        LIMITS, connections, "10000", 1, 10000000,
+        "Client connections open at once, all workers together; fewer where fewer fit into the limit of open files."),
     KEY_SIZE(LIMITS, request_head, "16KiB", 1024, MEBIBYTES(1), "Largest head of a request; over it: 431."),
     KEY_SIZE(LIMITS, header_list, "64KiB", 1024, MEBIBYTES(1),
              "Largest head of a request over HTTP/2, where gRPC carries its metadata; over it: 431."),

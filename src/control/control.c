@@ -19,6 +19,7 @@
 #include "control/cores.h"
 #include "control/listeners.h"
 #include "control/loader.h"
+#include "control/open_files.h"
 #include "control/privileges.h"
 #include "control/service_notify.h"
 #include "control/signals.h"
@@ -154,21 +155,6 @@ static unsigned control_count_workers(const struct config *config)
     return count < WORKERS_MOST ? count : WORKERS_MOST;
 }
 
-static void control_check_files(const struct control *control, uint64_t files)
-{
-    const struct config *config = control->snapshot->config;
-    /* Most connections are idle at any time, and the others need one more to a server; sockets, logs and
-     * loops need a few. */
-    uint64_t connections = config->limits.connections;
-    uint64_t wanted =
-        connections + connections / 4 + (config->listeners_count + 4) * control->workers_count + 32;
-    if (files >= wanted)
-        return;
-    log_warn("control",
-             "open files are limited below what limits.connections may need; raise LimitNOFILE or ulimit -n",
-             KV_NUMBER("limit", files), KV_NUMBER("needed", wanted));
-}
-
 static bool control_start_workers(struct control *control, struct error *error)
 {
     const struct config *config = control->snapshot->config;
@@ -209,14 +195,14 @@ static bool control_prepare(struct control *control, struct load *load, struct e
         return error_set(error, "%s", load->error.text);
     control->snapshot = load->snapshot;
     const struct config *config = control->snapshot->config;
+    privileges_raise_files(); /* before the first of what may be many sockets */
     control->workers_count = control_count_workers(config);
     control->listeners = listeners_new(control->workers_count);
-    if (!listeners_open(control->listeners, config, error))
+    if (!open_files_suffice(config, control->workers_count, error) ||
+        !listeners_open(control->listeners, config, error) || !reload_logs(config, error) ||
+        !privileges_drop(config->user, error))
         return false;
-    uint64_t files = privileges_raise_files();
-    if (!reload_logs(config, error) || !privileges_drop(config->user, error))
-        return false;
-    control_check_files(control, files);
+    open_files_allow(config, control->workers_count);
     if (config->user != NULL)
         privileges_check_files(config);
     return true;

@@ -16,7 +16,7 @@ struct config;
 bool privileges_drop(const char *user, struct error *error) MUST_CHECK;
 /* Warns of files that the user we have become can't read: a reload would fail. */
 void privileges_check_files(const struct config *config);
-/* Raises the limit of open files as far as it goes; returns it. */
-uint64_t privileges_raise_files(void);
+/* Raises the limit of open files as far as it goes. */
+void privileges_raise_files(void);
 
 #endif

@@ -14,6 +14,7 @@
 #include "control/control_state.h"
 #include "control/listeners.h"
 #include "control/loader.h"
+#include "control/open_files.h"
 #include "control/service_notify.h"
 #include "net/mailbox.h"
 #include "proxy/shared_state.h"
@@ -74,6 +75,7 @@ static void reload_publish(struct control *control, struct snapshot *snapshot)
     for (unsigned i = 0; i < control->workers_count; i++)
         worker_post_snapshot(control->workers[i], snapshot);
     listeners_commit(control->listeners, control->workers, control->mailbox);
+    open_files_allow(snapshot->config, control->workers_count);
     health_set_pools(control->health, snapshot->pools, snapshot->pools_count);
     snapshot_release(before);
 }
@@ -90,7 +92,8 @@ static bool reload_try(struct control *control, struct load *load)
     const struct config *before = control->snapshot->config;
     if (snapshot == NULL)
         return false;
-    if (!listeners_open(control->listeners, snapshot->config, &load->error)) {
+    if (!open_files_suffice(snapshot->config, control->workers_count, &load->error) ||
+        !listeners_open(control->listeners, snapshot->config, &load->error)) {
         snapshot_release(snapshot);
         return false;
     }

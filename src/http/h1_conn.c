@@ -480,10 +480,10 @@ static void h1_drain(struct http_conn *http)
     h1_arm(conn, H1_DRAIN_QUIET_MS);
 }
 
-static void h1_close(struct http_conn *http, bool reset)
+static void h1_close(struct http_conn *http, enum http_close how)
 {
     struct h1_conn *conn = h1_of(http);
-    if (reset)
+    if (how == HTTP_CLOSE_RESET)
         transport_reset(conn->transport);
     h1_fail(conn, conn->conn.role == HTTP_SERVER ? FAILURE_SHUTTING_DOWN : FAILURE_CLIENT_CLOSED);
 }

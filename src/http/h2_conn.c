@@ -232,8 +232,9 @@ static void linger_on(struct h2_conn *conn)
 {
     const struct timeouts_config *timeouts = conn->settings->timeouts;
     bool unsent = transport_unsent(conn->transport) != 0;
-    uint64_t time = unsent && is_server(conn) ? timeouts->write : timeouts->linger;
-    if (time == 0 || (!unsent && !is_server(conn)))
+    bool waits = is_server(conn) && !conn->hurries;
+    uint64_t time = conn->hurries ? 1 : unsent && waits ? timeouts->write : timeouts->linger;
+    if (time == 0 || (!unsent && !waits))
         h2_fail(conn, FAILURE_NONE);
     else
         deadline_set(&conn->deadline, conn->loop, time);
@@ -745,15 +746,18 @@ static unsigned h2_room(const struct http_conn *http)
     return conn->streams_count < most ? most - conn->streams_count : 0;
 }
 
-static void h2_close(struct http_conn *http, bool reset)
+static void h2_close(struct http_conn *http, enum http_close how)
 {
     struct h2_conn *conn = h2_of(http);
     enum failure why = is_server(conn) ? FAILURE_SHUTTING_DOWN : FAILURE_CLIENT_CLOSED;
-    if (reset) {
+    /* who does not take what waits for it does not take a GOAWAY either */
+    bool stuck = how == HTTP_CLOSE_SOON && transport_unsent(conn->transport) != 0;
+    if (how == HTTP_CLOSE_RESET || stuck) {
         transport_reset(conn->transport);
         h2_fail(conn, why);
         return;
     }
+    conn->hurries = how == HTTP_CLOSE_SOON;
     h2_terminate(conn, NGHTTP2_NO_ERROR, why);
 }
 

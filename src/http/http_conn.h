@@ -53,11 +53,14 @@ struct http_conn {
     enum http_role role;
     const struct http_conn_ops *ops; /* of the codec */
 };
+/* SOON: what is left to say is said, but nobody waits until the peer has read it. RESET: nothing more is
+ * said. */
+enum http_close { HTTP_CLOSE, HTTP_CLOSE_SOON, HTTP_CLOSE_RESET };
 struct http_conn_ops {
     struct stream *(*open)(struct http_conn *conn);
     unsigned (*room)(const struct http_conn *conn);
     void (*drain)(struct http_conn *conn);
-    void (*close)(struct http_conn *conn, bool reset);
+    void (*close)(struct http_conn *conn, enum http_close how);
     void (*settings)(struct http_conn *conn, const struct http_settings *settings);
     struct transport *(*transport)(const struct http_conn *conn);
     int (*keep_alive_hint)(const struct http_conn *conn);
@@ -87,12 +90,17 @@ static inline void http_conn_drain(struct http_conn *conn)
 }
 static inline void http_conn_close(struct http_conn *conn)
 {
-    conn->ops->close(conn, false);
+    conn->ops->close(conn, HTTP_CLOSE);
+}
+/* Its descriptor and memory are wanted for others. */
+static inline void http_conn_shed(struct http_conn *conn)
+{
+    conn->ops->close(conn, HTTP_CLOSE_SOON);
 }
 /* At once: nothing more is said, the peer sees a reset. closed() still comes from the loop. */
 static inline void http_conn_reset(struct http_conn *conn)
 {
-    conn->ops->close(conn, true);
+    conn->ops->close(conn, HTTP_CLOSE_RESET);
 }
 static inline void http_conn_settings(struct http_conn *conn, const struct http_settings *settings)
 {

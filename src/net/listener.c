@@ -19,7 +19,7 @@ struct listener {
     struct loop *loop;
     struct watch *watch;
     int fd, reserve;
-    void (*accepted)(void *owner, int fd, const struct address *peer);
+    bool (*accepted)(void *owner, int fd, const struct address *peer);
     void *owner;
     struct deadline pause;
 };
@@ -60,7 +60,8 @@ static void listener_ready(void *owner, unsigned bits)
         struct address peer = {.length = sizeof peer.socket};
         int fd = accept4(listener->fd, &peer.socket.any, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            listener->accepted(listener->owner, fd, &peer);
+            if (!listener->accepted(listener->owner, fd, &peer))
+                return;
             continue;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -74,7 +75,7 @@ static void listener_ready(void *owner, unsigned bits)
 }
 
 struct listener *listener_new(struct loop *loop, int fd,
-                              void (*accepted)(void *owner, int fd, const struct address *peer), void *owner)
+                              bool (*accepted)(void *owner, int fd, const struct address *peer), void *owner)
 {
     struct listener *listener = xcalloc(1, sizeof *listener);
     listener->loop = loop;

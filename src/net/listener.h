@@ -6,12 +6,15 @@
 #ifndef WEIR_NET_LISTENER_H
 #define WEIR_NET_LISTENER_H
 
+#include <stdbool.h>
+
 #include "net/address.h"
 
 struct listener;
 struct loop;
+/* accepted() takes the descriptor; false: no further one in this turn. */
 struct listener *listener_new(struct loop *loop, int fd,
-                              void (*accepted)(void *owner, int fd, const struct address *peer), void *owner);
+                              bool (*accepted)(void *owner, int fd, const struct address *peer), void *owner);
 void listener_free(struct listener *listener); /* stops accepting; does not close the socket */
 
 #endif

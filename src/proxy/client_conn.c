@@ -7,7 +7,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,20 +22,17 @@
 #include "net/proxy_protocol.h"
 #include "net/socket.h"
 #include "net/transport.h"
+#include "proxy/client_caps.h"
 #include "proxy/client_version.h"
 #include "proxy/exchange_run.h"
 #include "proxy/exchange_state.h"
-#include "proxy/listener_counts.h"
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
 #include "tls/tls.h"
 
-#define SHED_LOOKS 16 /* connections looked at to find an idle one that may go for a new one */
 #define CHOOSE_DRAINING_MS                                                          \
     1000u /* what a client that has not shown its version is given once weir drains \
            */
-#define SHED_QUIET_MS \
-    250 /* how long it must have been idle: who has just come or just been answered is about to ask */
 
 struct client_setup {
     struct client_conn *conn;
@@ -49,13 +45,6 @@ struct client_setup {
     bool timed_out;
     bool choosing; /* the transport is open, and its first bytes have not yet told the version */
 };
-
-/* All workers together, for limits.connections: one change for each connection, none for a request. */
-static struct {
-    _Alignas(CACHE_LINE) _Atomic uint64_t value;
-} client_conn_count; /* alone on its line, since a struct is as long as its alignment */
-_Static_assert(sizeof client_conn_count == CACHE_LINE,
-               "what is beside a count that all workers write would be slow to read");
 
 /* ---- the end ---- */
 
@@ -88,12 +77,11 @@ static void conn_free(struct retired *retired)
 static void conn_end(struct client_conn *conn)
 {
     struct worker *worker = conn->worker;
-    if (conn->counted_client)
-        listener_counts_leave_client(conn->site->counts, &conn->peer);
-    listener_counts_leave(conn->site->counts);
-    atomic_fetch_sub_explicit(&client_conn_count.value, 1, memory_order_relaxed);
+    client_caps_leave(conn);
     counter_add(COUNTER_connections_open, -1);
     list_remove(&conn->at);
+    if (!conn->asked)
+        client_caps_publish(worker);
     conn->retired.free = conn_free;
     loop_retire(worker->loop, &conn->retired);
     worker_client_gone(worker);
@@ -132,6 +120,15 @@ void client_conn_close(struct client_conn *conn)
         transport_close(conn->transport);
     else if (!conn->gone)
         conn_gone(conn);
+}
+
+void client_conn_shed(struct client_conn *conn)
+{
+    conn->draining = true;
+    if (conn->http != NULL)
+        http_conn_shed(conn->http);
+    else
+        client_conn_close(conn);
 }
 
 /* ---- the codec ---- */
@@ -220,6 +217,12 @@ static void stream_refuse(struct client_conn *conn, struct stream *stream)
 static void http_opened(struct http_conn *http, struct stream *stream)
 {
     struct client_conn *conn = http->owner;
+    if (!conn->asked) {
+        conn->asked = true;
+        list_remove(&conn->at);
+        list_push_back(&conn->worker->clients, &conn->at);
+        client_caps_publish(conn->worker);
+    }
     if (conn->exchanges < 2 * conn->lease->snapshot->config->limits.streams)
         exchange_begin(conn, stream);
     else
@@ -417,73 +420,13 @@ static void setup_passed(struct deadline *deadline)
         preface_refuse(setup->conn, "timed out");
 }
 
-/* ---- caps ---- */
-
-static void log_refused(const struct site *site, const char *limit)
-{
-    counter_add(COUNTER_connections_refused, 1);
-    log_warn("listener", "connection refused", KV("listener", site->config->name), KV("limit", limit));
-}
-
-static bool is_quiet(const struct client_conn *conn)
-{
-    uint32_t quiet = (uint32_t)loop_now(conn->worker->loop) - conn->quiet_since;
-    return (conn->http != NULL || is_choosing(conn)) && conn->exchanges == 0 && !conn->draining &&
-           quiet >= SHED_QUIET_MS;
-}
-
-/* At the cap the first to go is a connection that asks for nothing, an old one first. Those looked at in vain
- * go behind the others, so that the next look sees new ones and none costs more than a few. */
-static bool shed_idle(struct worker *worker)
-{
-    for (unsigned i = 0; i < SHED_LOOKS && !list_is_empty(&worker->clients); i++) {
-        struct client_conn *conn = CONTAINER_OF(worker->clients.next, struct client_conn, at);
-        list_remove(&conn->at);
-        list_push_back(&worker->clients, &conn->at);
-        if (is_quiet(conn)) {
-            conn->draining = true;
-            client_conn_close(conn);
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool caps_enter(struct lease *lease, const struct site *site)
-{
-    uint64_t most = lease->snapshot->config->limits.connections;
-    uint64_t before = atomic_fetch_add_explicit(&client_conn_count.value, 1, memory_order_relaxed);
-    if (before >= most && !shed_idle(lease->worker)) {
-        atomic_fetch_sub_explicit(&client_conn_count.value, 1, memory_order_relaxed);
-        log_refused(site, "limits.connections");
-        return false;
-    }
-    if (!listener_counts_enter(site->counts, site->config->max_connections)) {
-        atomic_fetch_sub_explicit(&client_conn_count.value, 1, memory_order_relaxed);
-        log_refused(site, "max_connections");
-        return false;
-    }
-    return true;
-}
-
-static bool caps_enter_client(struct client_conn *conn)
-{
-    uint64_t most = conn->site->config->max_connections_per_client;
-    if (most == 0 || conn->peer.family == AF_UNIX || conn->peer.family == 0)
-        return true;
-    conn->counted_client = listener_counts_enter_client(conn->site->counts, &conn->peer, most);
-    if (!conn->counted_client)
-        log_refused(conn->site, "max_connections_per_client");
-    return conn->counted_client;
-}
-
 /* ---- the beginning ---- */
 
 /* The client's address is known: a transport, or the end. */
 static void conn_admit(struct client_conn *conn, int fd)
 {
     struct worker *worker = conn->worker;
-    if (!caps_enter_client(conn)) {
+    if (!client_caps_enter_client(conn)) {
         close(fd);
         conn_gone(conn);
         return;
@@ -591,14 +534,14 @@ static void preface_begin(struct client_conn *conn, int fd)
     deadline_set(&conn->setup->deadline, worker->loop, conn->lease->snapshot->config->timeouts.proxy_header);
 }
 
-void client_conn_accept(struct lease *lease, const struct site *site, int fd, const struct address *peer)
+const char *client_conn_accept(struct lease *lease, const struct site *site, int fd,
+                               const struct address *peer, enum caps_who who)
 {
     struct worker *worker = lease->worker;
+    const char *limit = client_caps_enter(lease, site, who);
+    if (limit != NULL)
+        return limit;
     counter_add(COUNTER_connections_accepted, 1);
-    if (!caps_enter(lease, site)) {
-        close(fd);
-        return;
-    }
     struct client_conn *conn = xcalloc(1, sizeof(*conn));
     conn->worker = worker;
     conn->lease = lease_hold(lease);
@@ -607,11 +550,20 @@ void client_conn_accept(struct lease *lease, const struct site *site, int fd, co
     upstream_owner_init(&conn->owner);
     conn->quiet_since = (uint32_t)loop_now(worker->loop);
     ip_address_of(&conn->peer, peer);
-    list_push_back(&worker->clients, &conn->at);
+    list_push_back(&worker->fresh, &conn->at);
+    client_caps_publish(worker);
     worker_client_came(worker);
     counter_add(COUNTER_connections_open, 1);
     if (expects_preface(conn))
         preface_begin(conn, fd);
     else
         conn_admit(conn, fd);
+    return NULL;
+}
+
+void client_conn_refuse(const struct site *site, int fd, const char *limit)
+{
+    counter_add(COUNTER_connections_accepted, 1);
+    client_caps_tell(site, limit);
+    close(fd);
 }

@@ -6,9 +6,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/attributes.h"
 #include "base/list.h"
 #include "net/address.h"
 #include "net/loop.h"
+#include "proxy/client_caps.h"
 #include "upstream/upstream.h"
 
 struct client_setup;
@@ -21,7 +23,7 @@ struct worker;
 /* Ten thousand of these may sit idle: what only the first moments need is in client_setup. */
 struct client_conn {
     union {
-        struct list at;         /* worker->clients */
+        struct list at;         /* worker->clients, or worker->fresh */
         struct retired retired; /* once it is gone */
     };
     struct worker *worker;
@@ -38,18 +40,24 @@ struct client_conn {
     uint32_t exchanges;   /* in progress */
     uint32_t quiet_since; /* loop_now(), its low bits: when it was accepted or its last request ended */
     bool tls;
+    bool asked; /* a request of it has begun */
     /* this file's own */
     bool counted_client; /* in listener_counts, by its address */
     bool draining;       /* takes no request after the one in progress */
     bool gone;           /* the codec has said closed; only exchanges that end still know it */
 };
-/* Takes the descriptor. The site is of the lease's snapshot; over a cap the connection is closed at once. */
-void client_conn_accept(struct lease *lease, const struct site *site, int fd, const struct address *peer);
+/* Takes the descriptor; the site is of the lease's snapshot. Not NULL: the name of the limit for which it
+ * can't, as no client of this worker may go. */
+const char *client_conn_accept(struct lease *lease, const struct site *site, int fd,
+                               const struct address *peer, enum caps_who who) MUST_CHECK;
+/* No worker can take it: closes it, and tells. */
+void client_conn_refuse(const struct site *site, int fd, const char *limit);
 /* A new snapshot is current: moves the connection to it, or drains it when its listener is no more. HTTP/1:
  * not while a request is in progress. */
 void client_conn_refresh(struct client_conn *conn);
 void client_conn_drain(struct client_conn *conn);
 void client_conn_close(struct client_conn *conn);
+void client_conn_shed(struct client_conn *conn); /* closes it for another: its descriptor is wanted soon */
 /* The exchange tells that it is over (its lease hold is its own). */
 void client_conn_exchange_done(struct client_conn *conn);
 

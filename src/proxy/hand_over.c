@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/descriptors.h"
 #include "base/error.h"
+#include "proxy/client_caps.h"
 #include "proxy/snapshot.h"
 
 #define LOOKS 4u /* other workers whose load is looked at: a cache line of another core each */
@@ -17,11 +19,19 @@
     8 /* 1/LEAN more clients than another has, and one, are let be: an even spread of short connections is \
          not worth a letter each */
 
+#define ON_THE_WAY                                                                           \
+    4 /* descriptors for each worker that control sets apart for this (control/open_files.c) \
+       */
+
+/* Letters of all workers that nobody has opened: their descriptors are nobody's yet. */
+static _Atomic int on_their_way;
+
 struct handed {
     struct letter letter;
     struct snapshot *snapshot; /* a reference: the address may be gone from the taker's */
     struct address peer;
     int fd; /* -1: nothing comes after all */
+    unsigned hops;
     char at[];
 };
 
@@ -29,24 +39,35 @@ static void open_handed(struct letter *letter, void *reader)
 {
     struct handed *handed = CONTAINER_OF(letter, struct handed, letter);
     struct worker *worker = reader;
-    if (handed->fd >= 0)
-        worker_take_client(worker, handed->snapshot, handed->at, handed->fd, &handed->peer);
+    atomic_fetch_sub_explicit(&on_their_way, 1, memory_order_relaxed);
+    if (handed->fd >= 0) {
+        descriptors_give(1); /* the taker counts it as a client's */
+        worker_take_client(worker, handed->snapshot, handed->at, handed->fd, &handed->peer, handed->hops);
+    }
     snapshot_release(handed->snapshot);
     free(handed);
     worker_load_less(worker);
 }
 
-static void post(const struct worker *worker, struct worker *to, int fd, const struct address *peer,
-                 const char *address)
+/* False: it takes no more. */
+static bool post(const struct worker *worker, struct worker *to, int fd, const struct address *peer,
+                 const char *address, unsigned hops)
 {
+    (void)atomic_fetch_add(&to->load, 1);
+    bool shut = atomic_load(&to->shut);
     size_t size = strlen(address) + 1;
     struct handed *handed = xcalloc(1, sizeof(*handed) + size);
     handed->letter.open = open_handed;
     handed->snapshot = snapshot_take(worker->lease->snapshot);
     handed->peer = *peer;
-    handed->fd = fd;
+    handed->fd = shut ? -1 : fd;
+    handed->hops = hops;
     memcpy(handed->at, address, size);
+    atomic_fetch_add_explicit(&on_their_way, 1, memory_order_relaxed);
+    if (!shut)
+        descriptors_take_anyway(1);
     mailbox_post(to->mailbox, &handed->letter);
+    return !shut;
 }
 
 /* Of all, or, when there are many, of some that are others each time. */
@@ -73,10 +94,23 @@ bool hand_over(struct worker *worker, int fd, const struct address *peer, const 
     if (worker->peers_count < 2)
         return false;
     struct worker *to = least_loaded(worker);
-    if (to == worker)
+    return to != worker && post(worker, to, fd, peer, address, 0);
+}
+
+/* While one is on its way who was to go for it may have gone: so it may come by twice. */
+bool hand_on_is_over(const struct worker *worker, unsigned hops)
+{
+    return worker->peers_count < 2 || hops >= 2 * worker->peers_count ||
+           atomic_load_explicit(&on_their_way, memory_order_relaxed) >=
+               (int)(ON_THE_WAY * worker->peers_count);
+}
+
+bool hand_on(struct worker *worker, int fd, const struct address *peer, const char *address, unsigned hops)
+{
+    if (hand_on_is_over(worker, hops))
         return false;
-    (void)atomic_fetch_add(&to->load, 1);
-    bool shut = atomic_load(&to->shut);
-    post(worker, to, shut ? -1 : fd, peer, address);
-    return !shut;
+    struct worker *to = client_caps_oldest(worker);
+    if (to == worker)
+        to = worker->peers[(worker->peer_self + 1) % worker->peers_count];
+    return post(worker, to, fd, peer, address, hops + 1);
 }

@@ -15,12 +15,14 @@
 
 #include "base/block.h"
 #include "base/counters.h"
+#include "base/descriptors.h"
 #include "base/log_writer.h"
 #include "base/pipe.h"
 #include "base/small.h"
 #include "config/config.h"
 #include "http/regex.h"
 #include "net/listener.h"
+#include "proxy/client_caps.h"
 #include "proxy/client_conn.h"
 #include "proxy/hand_over.h"
 #include "proxy/mirror.h"
@@ -111,18 +113,29 @@ void lease_release(struct lease *lease)
 
 /* ---- listeners ---- */
 
-static void worker_accept(const struct worker_listener *listener, int fd, const struct address *peer)
+/* Where a limit is reached and nobody here may go for it, another worker may have somebody. */
+static void worker_accept(const struct worker_listener *listener, int fd, const struct address *peer,
+                          unsigned hops)
 {
-    client_conn_accept(listener->lease != NULL ? listener->lease : listener->worker->lease, listener->site,
-                       fd, peer);
+    struct worker *worker = listener->worker;
+    struct lease *lease = listener->lease != NULL ? listener->lease : worker->lease;
+    bool all = listener->lease != NULL || hand_on_is_over(worker, hops);
+    const char *limit = client_conn_accept(lease, listener->site, fd, peer, all ? CAPS_ANY : CAPS_OLDEST);
+    if (limit != NULL && (all || !hand_on(worker, fd, peer, listener->address, hops)))
+        client_conn_refuse(listener->site, fd, limit);
 }
 
-static void worker_accepted(void *owner, int fd, const struct address *peer)
+/* The descriptor of one that goes for it is free at the end of the turn: the next client is taken after that.
+ */
+static bool worker_accepted(void *owner, int fd, const struct address *peer)
 {
     struct worker_listener *listener = owner;
-    if (listener->lease == NULL && hand_over(listener->worker, fd, peer, listener->address))
-        return;
-    worker_accept(listener, fd, peer);
+    struct worker *worker = listener->worker;
+    bool reached = client_caps_are_reached(worker->lease);
+    if (!reached && listener->lease == NULL && hand_over(worker, fd, peer, listener->address))
+        return true;
+    worker_accept(listener, fd, peer, 0);
+    return !reached;
 }
 
 static void worker_listen(struct worker *worker, int fd, const char *address)
@@ -146,7 +159,7 @@ static void listener_take_backlog(struct worker_listener *listener)
         int fd = accept4(listener->fd, &peer.socket.any, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0)
             break;
-        worker_accept(listener, fd, &peer);
+        worker_accept(listener, fd, &peer, HOPS_ALL);
     }
 }
 
@@ -204,6 +217,14 @@ static void worker_move_block_cap(struct worker *worker)
     block_pool_configure(worker->block_cap, BLOCKS_KEPT);
 }
 
+static void each_client(struct worker *worker, void (*act)(struct client_conn *conn))
+{
+    LIST_EACH_SAFE (node, after, &worker->clients)
+        act(CONTAINER_OF(node, struct client_conn, at));
+    LIST_EACH_SAFE (node, after, &worker->fresh)
+        act(CONTAINER_OF(node, struct client_conn, at));
+}
+
 static void open_snapshot(struct letter *letter, void *reader)
 {
     struct worker_letter *mine = letter_of(letter);
@@ -220,8 +241,7 @@ static void open_snapshot(struct letter *letter, void *reader)
     worker->old_leases++;
     (void)lease_hold(old); /* so that it outlives the moving */
     worker_move_listeners(worker, old);
-    LIST_EACH_SAFE (node, after, &worker->clients)
-        client_conn_refresh(CONTAINER_OF(node, struct client_conn, at));
+    each_client(worker, client_conn_refresh);
     lease_release(old);
 }
 
@@ -271,8 +291,7 @@ static void open_drain(struct letter *letter, void *reader)
         listener_take_backlog(listener);
         worker_listener_free(listener);
     }
-    LIST_EACH_SAFE (node, after, &worker->clients)
-        client_conn_drain(CONTAINER_OF(node, struct client_conn, at));
+    each_client(worker, client_conn_drain);
     worker_check_drained(worker);
 }
 
@@ -286,8 +305,7 @@ static void open_stop(struct letter *letter, void *reader)
     atomic_store(&worker->shut, true);
     LIST_EACH_SAFE (node, after, &worker->listeners)
         worker_listener_free(CONTAINER_OF(node, struct worker_listener, at));
-    LIST_EACH_SAFE (node, after, &worker->clients)
-        client_conn_close(CONTAINER_OF(node, struct client_conn, at));
+    each_client(worker, client_conn_close);
     mirrors_stop(worker);
     deadline_set(&worker->stop_at_the_latest, worker->loop, STOP_MOST);
     worker_check_stop(worker);
@@ -360,6 +378,40 @@ void worker_client_gone(struct worker *worker)
     worker_load_less(worker);
 }
 
+static void open_shed(struct letter *letter, void *reader)
+{
+    struct worker *worker = reader;
+    (void)letter;
+    atomic_store(&worker->shed_asked, false);
+    if (descriptors_are_short())
+        (void)client_caps_shed(worker, NULL, CAPS_OLDEST);
+}
+
+static void ask_another_to_shed(struct worker *worker)
+{
+    if (worker->peers_count < 2)
+        return;
+    struct worker *other = client_caps_oldest(worker);
+    if (other == worker)
+        other = worker->peers[(worker->peer_self + 1 + worker->peer_next++ % (worker->peers_count - 1)) %
+                              worker->peers_count];
+    if (!atomic_exchange(&other->shed_asked, true))
+        mailbox_post(other->mailbox, &other->shed);
+}
+
+bool worker_make_room(struct worker *worker, enum caps_who who)
+{
+    if (upstreams_shed_idle(worker->upstreams) || client_caps_shed(worker, NULL, who))
+        return true;
+    ask_another_to_shed(worker);
+    return false;
+}
+
+static bool make_room(void *owner, bool badly)
+{
+    return worker_make_room(owner, badly ? CAPS_ANY : CAPS_OLDEST);
+}
+
 static const struct worker_listener *listener_at(const struct worker *worker, const char *address)
 {
     LIST_EACH (node, &worker->listeners) {
@@ -379,12 +431,15 @@ static void take_by_snapshot(struct worker *worker, struct snapshot *snapshot, c
     lease->current = current;
     worker->old_leases += !current;
     (void)lease_hold(lease);
-    client_conn_accept(lease, snapshot_site(snapshot, address), fd, peer);
+    const struct site *site = snapshot_site(snapshot, address);
+    const char *limit = client_conn_accept(lease, site, fd, peer, CAPS_ANY);
+    if (limit != NULL)
+        client_conn_refuse(site, fd, limit);
     lease_release(lease);
 }
 
 void worker_take_client(struct worker *worker, struct snapshot *snapshot, const char *address, int fd,
-                        const struct address *peer)
+                        const struct address *peer, unsigned hops)
 {
     if (worker->stopping) {
         close(fd);
@@ -394,11 +449,11 @@ void worker_take_client(struct worker *worker, struct snapshot *snapshot, const 
     const struct worker_listener *listener = listener_at(worker, address);
     bool late = worker->draining || (listener == NULL && snapshot != worker->lease->snapshot);
     if (listener != NULL)
-        worker_accept(listener, fd, peer);
+        worker_accept(listener, fd, peer, hops);
     else
         take_by_snapshot(worker, snapshot, address, fd, peer);
     if (late && worker->clients_count != before)
-        client_conn_drain(CONTAINER_OF(worker->clients.previous, struct client_conn, at));
+        client_conn_drain(CONTAINER_OF(worker->fresh.previous, struct client_conn, at));
 }
 
 /* ---- the thread ---- */
@@ -449,10 +504,13 @@ struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t blo
     worker->mailbox = mailbox_new(worker->loop, worker);
     worker->lease = lease_new(worker, snapshot);
     worker->upstreams = upstreams_new(worker->loop, number, worker->mailbox, &snapshot->upstream_http);
+    upstreams_when_short(worker->upstreams, make_room, worker);
+    worker->shed.open = open_shed;
     worker->trim.passed = worker_trim;
     worker->stop.run = worker_stop_now;
     worker->stop_at_the_latest.passed = worker_stop_late;
     list_init(&worker->clients);
+    list_init(&worker->fresh);
     list_init(&worker->mirrors);
     list_init(&worker->listeners);
     rng_seed(&worker->rng);

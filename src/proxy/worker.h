@@ -16,6 +16,7 @@
 #include "base/rng.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
+#include "proxy/client_caps.h"
 
 struct address;
 struct snapshot;
@@ -38,7 +39,8 @@ struct worker {
     struct mailbox *mailbox;
     struct lease *lease; /* current */
     struct upstreams *upstreams;
-    struct list clients;   /* client_conn.at */
+    /* client_conn.at: those that have begun a request, and those that have not yet, the oldest first */
+    struct list clients, fresh;
     struct list listeners; /* of this worker */
     uint32_t clients_count;
     struct list mirrors; /* mirror.at: copies of requests that are on their way */
@@ -61,9 +63,12 @@ struct worker {
     struct deadline stop_at_the_latest;
     struct worker **peers; /* all workers */
     unsigned peers_count, peer_self, peer_next;
+    struct letter shed; /* asks it to let a client go; one under way at a time */
+    _Atomic bool shed_asked;
     /* read and written by the others too, once for a connection (hand_over.c) */
     _Alignas(CACHE_LINE) _Atomic int32_t load; /* clients it has, and those on their way to it */
-    _Atomic bool shut;                         /* it drains or stops: no more */
+    _Atomic uint32_t oldest; /* ms of the clock, low bits: when the first of `fresh` came; 0: it is empty */
+    _Atomic bool shut;       /* it drains or stops: no more */
 };
 _Static_assert(offsetof(struct worker, load) % CACHE_LINE == 0 &&
                    sizeof(struct worker) - offsetof(struct worker, load) == CACHE_LINE,
@@ -92,9 +97,13 @@ void worker_keep_warm(struct worker *worker);
 struct lease *lease_take(struct worker *worker); /* the current one */
 struct lease *lease_hold(struct lease *lease);   /* one more user of this one */
 void lease_release(struct lease *lease);         /* what it shows stays good until the end of the turn */
-/* One that another worker has accepted, at an address of that snapshot. */
+/* One that another worker has accepted, at an address of that snapshot; hops: how many workers had it before.
+ */
 void worker_take_client(struct worker *worker, struct snapshot *snapshot, const char *address, int fd,
-                        const struct address *peer);
+                        const struct address *peer, unsigned hops);
+/* Descriptors are short: lets go of a connection that is of no use now, an idle one to a server first, then a
+ * quiet client. False: it has none; then another worker is asked, for the next time. */
+bool worker_make_room(struct worker *worker, enum caps_who who);
 void worker_load_less(struct worker *worker); /* one that was on its way is there, or does not come */
 void worker_client_came(struct worker *worker);
 /* client_conn tells that one is over, after it has left worker->clients. */

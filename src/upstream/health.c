@@ -210,8 +210,11 @@ static void check_done(void *owner, const char *why)
     check_notice(check);
     if (why == NULL)
         check_passed(check);
-    else
+    else if (why != health_probe_not_made)
         check_failed(check, why);
+    else
+        log_warn("health", "servers cannot be asked for now: weir is out of descriptors or memory",
+                 KV("pool", check->server->pool_name), KV("server", check->server->name));
     check_again(check);
 }
 

@@ -6,11 +6,13 @@
 #include "upstream/health_probe.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "config/config.h"
@@ -27,6 +29,8 @@
 #define BODY_MOST 65536u   /* bytes that are looked at */
 #define ARENA_MOST 131072u /* of the response head */
 #define WHY_SIZE 160
+
+const char health_probe_not_made[] = "weir could not ask";
 
 struct health_probe {
     struct loop *loop;
@@ -49,6 +53,8 @@ struct health_probe {
     struct address address;
     unsigned address_tries;
     bool told, closing;
+    bool not_made;       /* for want of something of weir's own */
+    bool has_descriptor; /* counted in base/descriptors.h */
     char why[WHY_SIZE];
 };
 
@@ -93,6 +99,9 @@ static void probe_free(struct retired *retired)
 
 static void probe_end(struct health_probe *probe)
 {
+    if (probe->has_descriptor)
+        descriptors_give(1);
+    probe->has_descriptor = false;
     deadline_clear(&probe->deadline);
     loop_cancel(probe->loop, &probe->fail);
     loop_retire(probe->loop, &probe->retired);
@@ -341,7 +350,7 @@ static void probe_ask(struct health_probe *probe)
     if (probe->arena == NULL || !probe_add_fields(probe, &head.fields) ||
         (grpc && !health_grpc_ask(&message, span_of(probe->config->service)))) {
         buf_clear(&message);
-        probe_fails(probe, "weir has no memory for the probe");
+        probe_fails(probe, health_probe_not_made);
         return;
     }
     probe->stream->ops->send_head(probe->stream, &head, !grpc);
@@ -392,10 +401,19 @@ static void probe_why(struct health_probe *probe, const char *text)
         probe->why[0] = ascii_lower(probe->why[0]);
 }
 
+static bool is_own_want(int number)
+{
+    return number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM;
+}
+
 /* At the next address that lets itself be tried; false: there is none, and why tells of the last. */
 static bool probe_connect(struct health_probe *probe)
 {
     const struct address *address;
+    if (!probe->has_descriptor && !(probe->has_descriptor = descriptors_take_last(1))) {
+        probe->not_made = true;
+        return false;
+    }
     while ((address = server_address(probe->server, probe->address_tries)) != NULL) {
         bool pending;
         int number = 0;
@@ -404,6 +422,7 @@ static bool probe_connect(struct health_probe *probe)
         set_port(&probe->address, probe->config->port);
         int fd = socket_connect(&probe->address, &pending, &number);
         if (fd < 0) {
+            probe->not_made = is_own_want(number);
             probe_why(probe, transport_error_text(number));
             continue;
         }
@@ -495,7 +514,7 @@ static const struct transport_events probe_transport_events = {
 static void probe_cannot_begin(struct task *task)
 {
     struct health_probe *probe = CONTAINER_OF(task, struct health_probe, fail);
-    probe_fails(probe, probe->why);
+    probe_fails(probe, probe->not_made ? health_probe_not_made : probe->why);
 }
 
 static uint64_t probe_time(const struct health_config *config)

@@ -15,6 +15,10 @@ struct loop;
 struct server;
 struct tls_client;
 
+/* Told instead of a reason (the pointer, not its text): weir itself could not ask, which says nothing of the
+ * server. */
+extern const char health_probe_not_made[];
+
 /* done() comes once, later, within config->timeout. why: NULL when the server passed, else a text that is
  * good until it returns. The config and server must live until then or health_probe_cancel(). protocol: of
  * the pool; tls: for PROBE_HTTPS, and for PROBE_GRPC where the pool has TLS. */

@@ -603,6 +603,13 @@ void upstreams_close_idle(struct upstreams *upstreams)
             upstream_conns_close_idle(upstreams->servers[i], NULL);
 }
 
+void upstreams_when_short(struct upstreams *upstreams, bool (*make_room)(void *owner, bool badly),
+                          void *owner)
+{
+    upstreams->make_room = make_room;
+    upstreams->room_owner = owner;
+}
+
 static void pools_mark(struct upstreams *upstreams, struct pool *const *pools, size_t count)
 {
     for (uint32_t i = 0; i < upstreams->pools_room; i++) {

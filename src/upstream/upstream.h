@@ -90,6 +90,11 @@ void upstreams_settings(struct upstreams *upstreams, const struct http_settings 
 /* On the worker's thread, after its loop has ended: closes all, for which the loop runs once more. */
 void upstreams_free(struct upstreams *upstreams);
 void upstreams_close_idle(struct upstreams *upstreams);
+/* Closes one that is idle, an old one first; false: there is none. */
+bool upstreams_shed_idle(struct upstreams *upstreams);
+/* Asked where descriptors are short; it says whether it has one go. badly: there is none left. */
+void upstreams_when_short(struct upstreams *upstreams, bool (*make_room)(void *owner, bool badly),
+                          void *owner);
 /* A new snapshot: idle connections of servers that are in none of its pools close. */
 void upstreams_keep_only(struct upstreams *upstreams, struct pool *const *pools, size_t count);
 /* Tells whose mailbox is whose, by worker number, so that freed slots reach who waits; before workers run. */

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/counters.h"
+#include "base/descriptors.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "config/listener_config.h"
@@ -27,6 +28,7 @@
 #include "tls/tls.h"
 #include "upstream/upstream_state.h"
 
+#define SHED_LOOKS 64u       /* connections looked at to find an idle one that may go */
 #define STREAMS_ASSUMED 100u /* of an HTTP/2 connection before its server has said a number */
 
 enum conn_state { CONN_CONNECTING, CONN_BUSY, CONN_IDLE, CONN_CLOSING };
@@ -45,6 +47,7 @@ struct upstream_conn {
     bool goes_on;                 /* the owner is in the middle of logging in */
     bool settled;                 /* HTTP/2: the server has said how many streams it takes */
     bool last;                    /* serves nobody else, and ends when it is idle */
+    bool has_descriptor;          /* counted in base/descriptors.h */
     struct upstream_owner *owner; /* NULL: it is everybody's */
     struct list of_owner;
     struct list of_all;
@@ -109,6 +112,13 @@ static void conn_add_waiter(struct upstream_conn *conn, struct upstream_waiter *
     conn->waiters_count++;
 }
 
+static void conn_give_descriptor(struct upstream_conn *conn)
+{
+    if (conn->has_descriptor)
+        descriptors_give(1);
+    conn->has_descriptor = false;
+}
+
 /* Nothing of it is open any more. */
 static void conn_end(struct upstream_conn *conn)
 {
@@ -121,6 +131,8 @@ static void conn_end(struct upstream_conn *conn)
     list_remove(&conn->of_all);
     list_remove(&conn->of_owner);
     entry->conns_count--;
+    upstreams->conns_count--;
+    conn_give_descriptor(conn);
     server_entry_check(upstreams, entry);
     loop_retire(upstreams->loop, &conn->retired);
 }
@@ -181,6 +193,24 @@ static bool next_may_work(enum failure why)
     return why == FAILURE_CONNECT_REFUSED || why == FAILURE_CONNECT_FAILED || why == FAILURE_CONNECT_TIMEOUT;
 }
 
+/* What of weir's own makes room for it: an idle connection or a quiet client goes, already while few are
+ * left.
+ */
+static bool conn_take_descriptor(struct upstream_conn *conn)
+{
+    const struct upstreams *upstreams = conn->upstreams;
+    bool taken = descriptors_take_last(1);
+    bool room = taken && !descriptors_are_short();
+    if (!room && upstreams->make_room != NULL)
+        room = upstreams->make_room(upstreams->room_owner, !taken);
+    if (!taken && !room)
+        return false;
+    if (!taken)
+        descriptors_take_anyway(1);
+    conn->has_descriptor = true;
+    return true;
+}
+
 /* Begins at the next address that lets itself be tried; else why the last one did not. */
 static enum failure conn_try_addresses(struct upstream_conn *conn)
 {
@@ -192,6 +222,8 @@ static enum failure conn_try_addresses(struct upstream_conn *conn)
         int number = 0;
         conn->address_tries++;
         conn->address = address;
+        if (!conn->has_descriptor && !conn_take_descriptor(conn))
+            return FAILURE_OVERLOADED;
         int fd = socket_connect(address, &pending, &number);
         if (fd < 0) {
             why = failure_of(address, number, false);
@@ -654,6 +686,7 @@ enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_en
     if (why != FAILURE_NONE) {
         connect_failed_log(conn, why, "connect");
         counter_add(COUNTER_upstream_connects_failed, 1);
+        conn_give_descriptor(conn);
         conn_free(&conn->retired);
         return why;
     }
@@ -662,6 +695,7 @@ enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_en
     if (!waiter->logs_in && !conn->http1_only && !(conn->protocol == POOL_AUTO && entry->speaks_http1))
         list_push_front(&entry->shared, &conn->place);
     list_push_back(&upstreams->conns, &conn->of_all);
+    upstreams->conns_count++;
     entry->conns_count++;
     deadline_set(&conn->deadline, upstreams->loop, waiter->pool->config->connect_timeout);
     return FAILURE_NONE;
@@ -691,6 +725,23 @@ void upstream_conns_close_idle(struct server_entry *entry, const struct pool *ke
                 conn_close_when_idle(conn);
         }
     }
+}
+
+/* Those looked at go behind the others, so that the next look sees new ones. */
+bool upstreams_shed_idle(struct upstreams *upstreams)
+{
+    uint32_t looks = upstreams->conns_count < SHED_LOOKS ? upstreams->conns_count : SHED_LOOKS;
+    for (uint32_t i = 0; i < looks; i++) {
+        struct upstream_conn *conn = CONTAINER_OF(upstreams->conns.next, struct upstream_conn, of_all);
+        list_remove(&conn->of_all);
+        list_push_back(&upstreams->conns, &conn->of_all);
+        if (conn->state != CONN_IDLE || conn->owner != NULL)
+            continue;
+        conn_close(conn);
+        counter_add(COUNTER_upstream_idle_shed, 1);
+        return true;
+    }
+    return false;
 }
 
 void upstream_conns_close(struct upstreams *upstreams)

@@ -77,7 +77,9 @@ struct upstreams {
     struct pool_entry **pools; /* by pool_shared.number */
     uint32_t pools_room;
     struct list conns; /* upstream_conn.of_all */
-    uint32_t conns_made;
+    uint32_t conns_made, conns_count;
+    bool (*make_room)(void *owner, bool badly); /* NULL: nobody is asked */
+    void *room_owner;
     struct rng rng;
     struct upstream_peers *peers; /* NULL: this worker is alone */
     struct deadline fold;         /* tells the servers what was served */

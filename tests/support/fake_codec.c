@@ -211,9 +211,9 @@ static unsigned fake_room(const struct http_conn *conn)
     return fake->ended || fake->busy >= fake->most ? 0 : fake->most - fake->busy;
 }
 
-static void fake_close(struct http_conn *conn, bool reset)
+static void fake_close(struct http_conn *conn, enum http_close how)
 {
-    (void)reset;
+    (void)how;
     fake_of(conn)->ended = true;
     transport_close(fake_of(conn)->transport);
 }

@@ -256,21 +256,25 @@ static void caps_hold(void **state)
     rig_start(&rig, "limits: { connections: 3 }\n"
                     "listeners: [ { address: \"" FIRST "\", max_connections: 2 }, { address: \"" SECOND
                     "\" } ]\n" ANSWERS("<one>"));
-    int one = client_open(FIRST), two = client_open(FIRST), three = client_open(FIRST);
-    assert_true(is_closed(three)); /* the listener's cap */
-    close(three);
-    three = client_open(SECOND);
-    assert_non_null(strstr(client_ask(three, "<one>"), "<one>"));
+    int one = client_open(SECOND);
+    assert_non_null(strstr(client_ask(one, "<one>"), "<one>"));
     nanosleep(&(struct timespec){.tv_nsec = 400000000}, NULL);
-    int four = client_open(SECOND);
-    /* the cap of all: the oldest of the idle goes for a new one, whether it ever asked or not */
+    int two = client_open(FIRST), three = client_open(FIRST);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    int four = client_open(FIRST);
+    /* the listener's cap: the oldest of its own goes for a new one, be there older ones elsewhere */
+    assert_true(is_closed(two));
+    int five = client_open(SECOND);
+    /* the cap of all: the oldest of all, whether it ever asked or not */
     assert_true(is_closed(one));
     assert_non_null(strstr(client_ask(three, "<one>"), "<one>"));
     assert_non_null(strstr(client_ask(four, "<one>"), "<one>"));
-    close(three);
+    assert_non_null(strstr(client_ask(five, "<one>"), "<one>"));
     close(one);
     close(two);
+    close(three);
     close(four);
+    close(five);
     rig_end(&rig, 1);
 }
 
@@ -298,8 +302,8 @@ static void nothing_idle_means_refused(void **state)
     (void)state;
     struct rig rig;
     rig_start(&rig, "limits: { connections: 1 }\n" ONE_LISTENER ANSWERS("<one>"));
-    int one = client_open(FIRST); /* has just come: its request may be on the way */
-    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    int one = client_open(FIRST);
+    assert_non_null(strstr(client_ask(one, "<one>"), "<one>")); /* it is about to ask again */
     int two = client_open(FIRST);
     assert_true(is_closed(two));
     assert_non_null(strstr(client_ask(one, "<one>"), "<one>"));

@@ -1,0 +1,19 @@
+/* How many connections fit into the limit of open files: what control and the workers need for themselves is
+ * set apart, and of the rest a part is kept for servers. */
+#ifndef WEIR_CONTROL_OPEN_FILES_H
+#define WEIR_CONTROL_OPEN_FILES_H
+
+#include <stdbool.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+
+struct config;
+
+/* False: not even a few connections would fit. */
+bool open_files_suffice(const struct config *config, unsigned workers, struct error *error) MUST_CHECK;
+/* At the start and after a reload: says to all threads what there is, and in the log where limits.connections
+ * is more than that. */
+void open_files_allow(const struct config *config, unsigned workers);
+
+#endif

@@ -1,0 +1,170 @@
+"""Few descriptors: idle clients keep nobody from being served, and servers get theirs."""
+import resource
+
+from weirtest import *
+
+
+def few(t, text, files):
+    """A weir that may open so many files."""
+    weir = t.weir(text, command=['sh', '-c', f'ulimit -n {files}; exec "$0" run -c weir.yaml', WEIR])
+    equal(resource.prlimit(weir.pid, resource.RLIMIT_NOFILE), (files, files), 'open files')
+    return weir
+
+
+def served(t, port, count=30, **more):
+    """Each on a connection of its own, as new clients come."""
+    got = collections.Counter()
+    for _ in range(count):
+        try:
+            c = t.client(port, **more)
+            got[c.get().status] += 1
+            c.close()
+        except (Closed, OSError) as why:
+            got[type(why).__name__] += 1
+    return got
+
+
+def idle(t, port, count, **more):
+    clients = []
+    for _ in range(count):
+        try:
+            clients.append(t.client(port, **more))
+        except OSError:
+            pass
+    return clients
+
+
+def text_of(t, origin, listener='', more=''):
+    port = t.port()
+    return port, f'''listeners: [ {{ address: "127.0.0.1:{port}"{listener} }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"], max_connections: 10000, health: {{ interval: 200ms, trust_traffic: false }} }} }}
+{more}
+'''
+
+
+def test_idle_clients_starve_nobody(t):
+    origin = t.origin()
+    port, text = text_of(t, origin)
+    weir = few(t, text, 256)
+    line = weir.log_line('limits.connections is lowered')
+    fit = int(re.search(r'connections=(\d+)', line)[1])
+    between(fit, 100, 210, 'connections that fit')
+    clients = idle(t, port, 400)
+    equal(served(t, port), {200: 30})
+    between(weir.descriptors(), fit, 256)
+    equal([c.get().status for c in clients[-30:]], [200] * 30, 'the newest of the idle clients are still there')
+    ok("can't accept" not in weir.stderr(), weir.stderr())
+    ok('server is down' not in weir.stderr(), weir.stderr())
+
+
+def test_clients_in_a_handshake_starve_nobody(t):
+    origin = t.origin()
+    port, text = text_of(t, origin, f', tls: {{ certificates: [ {t.cert("localhost")} ] }}')
+    weir = few(t, text, 256)
+    idle(t, port, 200)
+    idle(t, port, 200, first=b'\x16\x03\x01')
+    equal(served(t, port, tls=t.tls_client(), name='localhost'), {200: 30})
+
+
+def test_clients_in_a_preface_starve_nobody(t):
+    origin = t.origin()
+    port, text = text_of(t, origin, ', proxy_protocol: required')
+    weir = few(t, text, 256)
+    idle(t, port, 400, first=b'PROXY TCP4 ')
+    equal(served(t, port, first=b'PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n'), {200: 30})
+
+
+def test_idle_clients_of_http2_starve_nobody(t):
+    origin = t.origin()
+    port, text = text_of(t, origin, ', protocols: [h2c, http/1.1]')
+    weir = few(t, text, 256)
+    idle(t, port, 200, first=b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0')
+    idle(t, port, 200, first=b'PRI')
+    equal(served(t, port), {200: 30})
+
+
+def test_used_clients_starve_nobody(t):
+    """They were answered once, and then asked for nothing more."""
+    origin = t.origin()
+    port, text = text_of(t, origin)
+    weir = few(t, text, 256)
+    clients = []
+    for _ in range(400):
+        c = t.client(port)
+        equal(c.get().status, 200)
+        clients.append(c)
+        time.sleep(0.003)
+    time.sleep(0.3)
+    equal(served(t, port), {200: 30})
+
+
+def test_a_limit_of_connections_starves_nobody(t):
+    for listener, more in (('', 'limits: { connections: 50 }'), (', max_connections: 50', '')):
+        origin = t.origin()
+        port, text = text_of(t, origin, listener, more)
+        weir = t.weir(text)
+        clients = idle(t, port, 100)
+        equal(served(t, port), {200: 30})
+
+
+def test_another_worker_lets_its_idle_clients_go(t):
+    """All of a worker's clients are busy; those of the others are idle."""
+    gate = threading.Event()
+
+    def handler(link, request):
+        if request.path == '/wait':
+            gate.wait(20 * SLOW)
+        tell(link, request)
+    origin = t.origin(handler)
+    port, text = text_of(t, origin, more='limits: { connections: 40 }\nworkers: 4')
+    weir = t.weir(text)
+    clients = idle(t, port, 40)
+    [c.request('GET', '/wait') for c in clients[:37]]
+    eventually(lambda: origin.count('/wait') == 37)
+    equal(served(t, port, 10), {200: 10})
+    gate.set()
+    equal([c.response().status for c in clients[:37]], [200] * 37)
+
+
+def test_servers_get_what_clients_left(t):
+    """More requests at once than servers' share: idle clients go for them, and checks go on."""
+    gate = threading.Event()
+
+    def handler(link, request):
+        if request.path == '/wait':
+            gate.wait(20 * SLOW)
+        tell(link, request)
+    origin = t.origin(handler)
+    port, text = text_of(t, origin)
+    weir = few(t, text, 256)
+    idle(t, port, 170)
+    busy = []
+    for _ in range(90):
+        c = t.client(port)
+        c.request('GET', '/wait')
+        busy.append(c)
+    eventually(lambda: origin.count('/wait') == 90, text=lambda: f"{origin.count('/wait')} requests came: {[a.get('failure') for a in weir.access()]}")
+    gate.set()
+    equal(collections.Counter(c.response().status for c in busy), {200: 90})
+    ok('server is down' not in weir.stderr(), weir.stderr())
+
+
+def test_a_reload_is_told_what_fits(t):
+    origin = t.origin()
+    port, text = text_of(t, origin, more='limits: { connections: 20 }')
+    weir = few(t, text, 128)
+    ok('limits.connections is lowered' not in weir.stderr(), weir.stderr())
+    weir.reload(text.replace('connections: 20', 'connections: 5000'))
+    contains(weir.log_line('limits.connections is lowered'), 'wanted=5000')
+    idle(t, port, 300)
+    equal(served(t, port), {200: 30})
+
+
+def test_too_few_descriptors_is_an_error_of_the_start(t):
+    origin = t.origin()
+    port, text = text_of(t, origin)
+    file = t.file('weir.yaml', 'workers: 2\n' + text)
+    done = subprocess.run(['sh', '-c', f'ulimit -n 24; exec {WEIR} run -c {file}'], capture_output=True, timeout=20 * SLOW)
+    equal(done.returncode, 1)
+    contains(done.stderr.decode(), 'open files are limited to 24')
