@@ -244,7 +244,7 @@ static const struct transport_events demo_transport_events = {
     .closed = transport_closed,
 };
 
-static bool demo_accepted(void *owner, int descriptor, const struct address *peer)
+static enum listener_next demo_accepted(void *owner, int descriptor, const struct address *peer)
 {
     (void)peer;
     struct demo_backend *server = owner;
@@ -253,7 +253,7 @@ static bool demo_accepted(void *owner, int descriptor, const struct address *pee
     list_push_back(&server->backends->connections, &connection->at);
     connection->transport =
         transport_new_plain(server->backends->loop, descriptor, false, &demo_transport_events, connection);
-    return true;
+    return LISTENER_MORE;
 }
 
 /* ---- the thread ---- */

@@ -12,17 +12,24 @@
 #include "base/log.h"
 #include "net/loop.h"
 
-#define BATCH 64u        /* connections taken a turn */
+#define BATCH 64u /* connections taken a turn */
+#define MOMENT_MS 4u
 #define BACK_OFF_MS 100u /* pause when there are no descriptors or memory */
 
 struct listener {
     struct loop *loop;
     struct watch *watch;
     int fd, reserve;
-    bool (*accepted)(void *owner, int fd, const struct address *peer);
+    enum listener_next (*accepted)(void *owner, int fd, const struct address *peer);
     void *owner;
     struct deadline pause;
 };
+
+static void listener_pause(struct listener *listener, uint64_t milliseconds)
+{
+    watch_change(listener->watch, 0);
+    deadline_set(&listener->pause, listener->loop, milliseconds);
+}
 
 /* No descriptor is left: gives the reserve up for a moment to close the client that waits first. */
 static void listener_turn_away(struct listener *listener)
@@ -42,8 +49,7 @@ static void listener_back_off(struct listener *listener, int number)
     log_warn("listener", "can't accept connections for now", KV("why", strerror(number)));
     if (number == EMFILE || number == ENFILE)
         listener_turn_away(listener);
-    watch_change(listener->watch, 0);
-    deadline_set(&listener->pause, listener->loop, BACK_OFF_MS);
+    listener_pause(listener, BACK_OFF_MS);
 }
 
 static void pause_passed(struct deadline *deadline)
@@ -60,7 +66,10 @@ static void listener_ready(void *owner, unsigned bits)
         struct address peer = {.length = sizeof peer.socket};
         int fd = accept4(listener->fd, &peer.socket.any, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            if (!listener->accepted(listener->owner, fd, &peer))
+            enum listener_next next = listener->accepted(listener->owner, fd, &peer);
+            if (next == LISTENER_PAUSE)
+                listener_pause(listener, MOMENT_MS);
+            if (next != LISTENER_MORE)
                 return;
             continue;
         }
@@ -75,7 +84,8 @@ static void listener_ready(void *owner, unsigned bits)
 }
 
 struct listener *listener_new(struct loop *loop, int fd,
-                              bool (*accepted)(void *owner, int fd, const struct address *peer), void *owner)
+                              enum listener_next (*accepted)(void *owner, int fd, const struct address *peer),
+                              void *owner)
 {
     struct listener *listener = xcalloc(1, sizeof *listener);
     listener->loop = loop;

@@ -6,15 +6,15 @@
 #ifndef WEIR_NET_LISTENER_H
 #define WEIR_NET_LISTENER_H
 
-#include <stdbool.h>
-
 #include "net/address.h"
 
 struct listener;
 struct loop;
-/* accepted() takes the descriptor; false: no further one in this turn. */
+/* What accepted(), which takes the descriptor, wants: more; none in this turn; or none for a moment. */
+enum listener_next { LISTENER_MORE, LISTENER_NEXT_TURN, LISTENER_PAUSE };
 struct listener *listener_new(struct loop *loop, int fd,
-                              bool (*accepted)(void *owner, int fd, const struct address *peer), void *owner);
+                              enum listener_next (*accepted)(void *owner, int fd, const struct address *peer),
+                              void *owner);
 void listener_free(struct listener *listener); /* stops accepting; does not close the socket */
 
 #endif

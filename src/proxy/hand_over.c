@@ -19,9 +19,8 @@
     8 /* 1/LEAN more clients than another has, and one, are let be: an even spread of short connections is \
          not worth a letter each */
 
-#define ON_THE_WAY                                                                           \
-    4 /* descriptors for each worker that control sets apart for this (control/open_files.c) \
-       */
+/* Descriptors for each worker that control sets apart for this (control/open_files.c). */
+#define ON_THE_WAY 4u
 
 /* Letters of all workers that nobody has opened: their descriptors are nobody's yet. */
 static _Atomic int on_their_way;
@@ -97,12 +96,21 @@ bool hand_over(struct worker *worker, int fd, const struct address *peer, const 
     return to != worker && post(worker, to, fd, peer, address, 0);
 }
 
+static unsigned count_on_the_way(void)
+{
+    return (unsigned)atomic_load_explicit(&on_their_way, memory_order_relaxed);
+}
+
 /* While one is on its way who was to go for it may have gone: so it may come by twice. */
 bool hand_on_is_over(const struct worker *worker, unsigned hops)
 {
     return worker->peers_count < 2 || hops >= 2 * worker->peers_count ||
-           atomic_load_explicit(&on_their_way, memory_order_relaxed) >=
-               (int)(ON_THE_WAY * worker->peers_count);
+           count_on_the_way() >= ON_THE_WAY * worker->peers_count;
+}
+
+bool hand_on_is_slow(const struct worker *worker)
+{
+    return count_on_the_way() >= worker->peers_count;
 }
 
 bool hand_on(struct worker *worker, int fd, const struct address *peer, const char *address, unsigned hops)

@@ -18,6 +18,8 @@ bool hand_over(struct worker *worker, int fd, const struct address *peer, const 
  * not be handed on, or too many are on their way. */
 #define HOPS_ALL UINT_MAX
 bool hand_on_is_over(const struct worker *worker, unsigned hops);
+/* Many are on their way: better wait than come to that. */
+bool hand_on_is_slow(const struct worker *worker);
 bool hand_on(struct worker *worker, int fd, const struct address *peer, const char *address,
              unsigned hops) MUST_CHECK;
 

@@ -125,17 +125,17 @@ static void worker_accept(const struct worker_listener *listener, int fd, const 
         client_conn_refuse(listener->site, fd, limit);
 }
 
-/* The descriptor of one that goes for it is free at the end of the turn: the next client is taken after that.
- */
-static bool worker_accepted(void *owner, int fd, const struct address *peer)
+/* The descriptor of one that goes for it is free at the end of the turn: the next client is taken after that,
+ * and not before the other workers have taken those that they were given. */
+static enum listener_next worker_accepted(void *owner, int fd, const struct address *peer)
 {
     struct worker_listener *listener = owner;
     struct worker *worker = listener->worker;
     bool reached = client_caps_are_reached(worker->lease);
     if (!reached && listener->lease == NULL && hand_over(worker, fd, peer, listener->address))
-        return true;
+        return LISTENER_MORE;
     worker_accept(listener, fd, peer, 0);
-    return !reached;
+    return !reached ? LISTENER_MORE : hand_on_is_slow(worker) ? LISTENER_PAUSE : LISTENER_NEXT_TURN;
 }
 
 static void worker_listen(struct worker *worker, int fd, const char *address)
