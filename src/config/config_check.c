@@ -3,14 +3,11 @@
  * and the fields that are derived from others. Routes are in route_check.c.
  */
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/map.h"
 #include "config/config.h"
 #include "config/config_schema.h"
@@ -38,22 +35,13 @@ static void *check_get(const struct check *check, size_t size)
 bool file_check(const char *const *field, const struct schema_document *document,
                 struct schema_report *report)
 {
-    struct stat status;
     if (*field == NULL || config_text_only)
         return false;
-    int file = open(*field, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    bool good = file >= 0 && fstat(file, &status) == 0;
+    struct error error;
+    bool good = file_is_readable(*field, &error);
     if (!good)
-        schema_report_add(report, SCHEMA_ERROR, schema_place(document, field), "cannot read %s: %s", *field,
-                          strerror(errno));
-    else if (!S_ISREG(status.st_mode)) /* reading a pipe would wait for who writes */
-        schema_report_add(report, SCHEMA_ERROR, schema_place(document, field),
-                          S_ISDIR(status.st_mode) ? "%s is a folder; name a file in it"
-                                                  : "%s is a pipe or a device; name a plain file",
-                          *field);
-    if (file >= 0)
-        (void)close(file);
-    return good && S_ISREG(status.st_mode);
+        schema_report_add(report, SCHEMA_ERROR, schema_place(document, field), "%s", error.text);
+    return good;
 }
 
 /* ---- listeners ---- */

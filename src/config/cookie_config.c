@@ -1,15 +1,17 @@
 /* Keys of the cookies that weir gives to clients, and of what rests on them. */
 #include "config/cookie_config.h"
 
-#include <errno.h>
-#include <stdio.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "config/config.h"
 #include "config/config_schema.h"
 
 #define SECRET_LEAST 16u
-#define SECRET_LINE_MOST 1024u
+#define SECRET_MOST 1022u
+#define SECRET_FILE_MOST ((size_t)64 << 10)
 
 static const char *const secures[] = {"auto", "always", "never", NULL};
 static const char *const sites[] = {"lax", "strict", "none", NULL};
@@ -45,9 +47,9 @@ bool secret_check(struct span secret, struct error *error)
 static bool secret_take(struct span line, bool (*each)(void *owner, struct span secret, struct error *error),
                         void *owner, struct error *error)
 {
-    struct span secret = span_trim(span_first(line, strcspn(line.at, "\r\n")));
-    if (line.length == SECRET_LINE_MOST - 1)
-        return error_set(error, "a secret has at most %u bytes", SECRET_LINE_MOST - 2);
+    struct span secret = span_trim(span_first(line, span_find(line, '\r')));
+    if (secret.length > SECRET_MOST)
+        return error_set(error, "a secret has at most %u bytes", SECRET_MOST);
     return secret.length == 0 ||
            (secret_check(secret, error) && (each == NULL || each(owner, secret, error)));
 }
@@ -55,14 +57,19 @@ static bool secret_take(struct span line, bool (*each)(void *owner, struct span 
 bool secret_file_read(const char *path, bool (*each)(void *owner, struct span secret, struct error *error),
                       void *owner, struct error *error)
 {
-    char line[SECRET_LINE_MOST];
-    FILE *file = fopen(path, "re");
-    bool good = file != NULL || error_set_errno(error, errno, "cannot read %s", path);
-    for (unsigned number = 1; good && fgets(line, sizeof line, file) != NULL; number++)
-        good = secret_take(span_of(line), each, owner, error) || error_wrap(error, "%s:%u", path, number);
-    explicit_bzero(line, sizeof line);
-    if (file != NULL)
-        (void)fclose(file);
+    struct span bytes;
+    if (!file_read(path, SECRET_FILE_MOST, &bytes, error))
+        return false;
+    bool good = true;
+    struct span rest = bytes;
+    for (unsigned number = 1; good && rest.length != 0; number++) {
+        size_t end = span_find(rest, '\n');
+        good = secret_take(span_first(rest, end), each, owner, error) ||
+               error_wrap(error, "%s:%u", path, number);
+        rest = span_skip(rest, end < rest.length ? end + 1 : end);
+    }
+    explicit_bzero((char *)(uintptr_t)bytes.at, bytes.length);
+    free((char *)(uintptr_t)bytes.at);
     return good;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "config/route_config.h"
 #include "http/exchange.h"
 #include "http/template.h"
@@ -61,17 +62,7 @@ static bool redirect_new(struct action *action, const struct redirect_config *co
 
 static bool read_file(struct span *file, const char *path, struct error *error)
 {
-    FILE *in = fopen(path, "rbe");
-    if (in == NULL)
-        return error_set(error, "can't open %s", path);
-    char *bytes = xmalloc(FILE_MOST + 1);
-    size_t length = fread(bytes, 1, FILE_MOST + 1, in);
-    bool failed = ferror(in) != 0;
-    fclose(in);
-    *file = span_make(bytes, length);
-    if (failed || length > FILE_MOST)
-        return error_set(error, failed ? "can't read %s" : "%s is over 1MiB", path);
-    return true;
+    return file_read(path, FILE_MOST, file, error);
 }
 
 static bool respond_new(struct action *action, const struct respond_config *config, struct error *error)

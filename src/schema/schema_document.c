@@ -7,15 +7,13 @@
 #include "schema/schema_document.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <yaml.h>
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/map.h"
 #include "base/text.h"
 
@@ -481,40 +479,18 @@ static struct node *source_parse(struct schema_document *document, struct schema
     return reader.failed ? NULL : root;
 }
 
-/* All bytes of a descriptor, at most one more than a file may have, so that the parser's check sees that it
- * is too large. */
-static bool bytes_read(int file, struct text *bytes)
-{
-    char piece[16384];
-    ssize_t got;
-    while ((got = read(file, piece, sizeof(piece))) != 0) {
-        if (got < 0 && errno != EINTR)
-            return false;
-        if (got > 0)
-            text_add(bytes, span_make(piece, (size_t)got));
-        if (bytes->length > FILE_MOST)
-            break;
-    }
-    return true;
-}
-
 struct node *document_read_file(struct schema_document *document, const char *path, const struct node *from)
 {
     bool is_input = strcmp(path, "-") == 0 && from == NULL;
-    int file = is_input ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    struct text bytes = text_growing();
-    if (file < 0 || !bytes_read(file, &bytes)) {
-        schema_report_add(document->report, SCHEMA_ERROR, node_place(from), "cannot read %s: %s", path,
-                          strerror(errno));
-        if (file >= 0 && !is_input)
-            (void)close(file);
-        text_free(&bytes);
+    struct error error;
+    struct span bytes;
+    if (!(is_input ? file_read_all(STDIN_FILENO, "standard input", FILE_MOST, &bytes, &error)
+                   : file_read(path, FILE_MOST, &bytes, &error))) {
+        schema_report_add(document->report, SCHEMA_ERROR, node_place(from), "%s", error.text);
         return NULL;
     }
-    if (!is_input)
-        (void)close(file);
-    struct span copy = arena_copy(document->arena, text_span(&bytes));
-    text_free(&bytes);
+    struct span copy = arena_copy(document->arena, bytes);
+    free((char *)(uintptr_t)bytes.at);
     struct schema_source *source = source_add(document, is_input ? "standard input" : path, copy);
     source_locate(document, source, is_input ? "" : path);
     return source_parse(document, source);

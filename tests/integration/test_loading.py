@@ -139,3 +139,68 @@ def test_a_name_that_is_not_found_is_told(t):
     weir.reload(text_of(port, 'no.invalid:80').replace('"no.invalid:80"', '"no.invalid:80", "none.invalid:80"'), good=False)
     contains(weir.log_line('reload failed'), "2 names were not found; the first: can't resolve")
     equal(t.client(port).get('/version').body, b'one')
+
+
+def odd_files(t):
+    """Paths of what is no regular file, with the word for it."""
+    work = t.folder('odd')
+    os.mkfifo(f'{work}/pipe')
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(f'{work}/socket')
+    t.later(listening.close)
+    os.mkdir(f'{work}/folder')
+    return {f'{work}/pipe': 'a pipe', f'{work}/socket': 'a socket', f'{work}/folder': 'a folder', '/dev/zero': 'a device', '/dev/tty': 'a device'}
+
+
+def test_what_is_no_file_is_refused(t):
+    """Wherever a file can be named, at check and at a reload: nothing waits for a writer, or reads without end."""
+    origin, port = t.origin(), t.port()
+    certificate, key = f'{t.certificates}/localhost.crt', f'{t.certificates}/localhost.key'
+    tls = 'listeners: [ {{ address: "127.0.0.1:{port}", tls: {{ certificates: {{ cert: {cert}, key: {key} }}{more} }} }} ]\nroutes: [ {{ respond: 204 }} ]\n'
+    pool = 'listeners: [ "127.0.0.1:{port}" ]\nroutes: [ {{ pool: p }} ]\npools: {{ p: {{ servers: ["{origin}"], {more} }} }}\n'
+
+    def texts(odd):
+        yield f'include: {odd}\n' + text_of(port, origin.address)
+        yield tls.format(port=port, cert=odd, key=key, more='')
+        yield tls.format(port=port, cert=certificate, key=odd, more='')
+        yield tls.format(port=port, cert=certificate, key=key, more=f', client_auth: required, client_ca: {odd}')
+        for name in ('ca', 'cert', 'key'):
+            more = {'ca': '', 'cert': f', key: {key}', 'key': f', cert: {certificate}'}[name]
+            yield pool.format(port=port, origin=origin.address, more=f'tls: {{ {name}: {odd}{more} }}')
+        yield pool.format(port=port, origin=origin.address, more=f'sticky: {{ secret_file: {odd} }}')
+        yield f'listeners: [ "127.0.0.1:{port}" ]\nroutes: [ {{ respond: {{ file: {odd} }} }} ]\n'
+    weir = t.weir(text_of(port, origin.address))
+    odd_ones = odd_files(t)
+    for odd, word in odd_ones.items():
+        for text in texts(odd):
+            done = t.run('check', '-c', '-', stdin=text, seconds=10)
+            equal(done.returncode, 1, text)
+            contains(done.stderr, f'cannot read {odd}: it is {word}; a regular file is wanted')
+        done = t.run('check', '-c', odd, seconds=10)
+        equal(done.returncode, 1, odd)
+        contains(done.stderr, f'cannot read {odd}: it is {word}')
+    for odd in odd_ones:
+        for text in texts(odd):
+            weir.reload(text, good=False)
+    contains(weir.stderr(), 'it is a pipe; a regular file is wanted')
+    os.unlink(weir.file)
+    os.mkfifo(weir.file)
+    weir.reload(good=False)
+    equal(t.client(port).get('/version').body, b'one')
+
+
+def test_files_have_a_bound(t):
+    """A file that has no end, or is larger than any of its kind."""
+    work = t.folder('large')
+    with open(f'{work}/large', 'wb') as f:
+        f.truncate(1 << 40)
+    for text in (f'include: {work}/large\nlisteners: [":0"]\n',
+                 f'listeners: [ "127.0.0.1:80" ]\nroutes: [ {{ respond: {{ file: {work}/large }} }} ]\n'):
+        done = t.run('check', '-c', '-', stdin=text, seconds=10)
+        equal(done.returncode, 1, text)
+        contains(done.stderr, f'{work}/large')
+        contains(done.stderr, 'MiB')
+    origin, port = t.origin(), t.port()
+    weir = t.weir(text_of(port, origin.address))
+    weir.reload(text_of(port, origin.address, health=f', sticky: {{ secret_file: {work}/large }}'), good=False)
+    contains(weir.stderr(), f'cannot read {work}/large: it has over 64 KiB')

@@ -1,0 +1,27 @@
+/*
+ * Whole files that a configuration names, with a bound. Only regular files are taken: a pipe, a socket or a
+ * device may never answer, and may never end.
+ */
+#ifndef WEIR_BASE_FILE_H
+#define WEIR_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/attributes.h"
+#include "base/error.h"
+#include "base/span.h"
+
+struct stat;
+
+/* All bytes and a NUL behind them, which is not counted; the caller frees bytes->at. */
+bool file_read(const char *path, size_t most, struct span *bytes, struct error *error) MUST_CHECK;
+/* The same of an open descriptor of any kind, which stays open: may block. `name` is for the error. */
+bool file_read_all(int descriptor, const char *name, size_t most, struct span *bytes,
+                   struct error *error) MUST_CHECK;
+/* Whether file_read() could open it, without opening it. */
+bool file_is_readable(const char *path, struct error *error) MUST_CHECK;
+/* Whether it is a regular file: else the error says what it is. */
+bool file_is_regular(const struct stat *status, const char *path, struct error *error) MUST_CHECK;
+
+#endif
