@@ -129,25 +129,47 @@ void json_null(struct json *json)
     text_add(json->to, SPAN("null"));
 }
 
+/* Beside what JSON has to escape (RFC 8259 7), what a terminal would obey: DEL, and the C1 controls, which
+ * are two bytes of UTF-8. `length` as json_utf8_length() has it. */
+static bool json_is_escaped(const char *at, size_t length)
+{
+    unsigned char c = (unsigned char)at[0];
+    return length == 0 || c < 0x20 || c == 0x7f || c == '"' || c == '\\' ||
+           (c == 0xc2 && (unsigned char)at[1] < 0xa0);
+}
+
+static void json_escape(struct text *to, const char *at, size_t length)
+{
+    static const char short_forms[] = "\"\\\bb\ff\nn\rr\tt";
+    unsigned char c = (unsigned char)at[0];
+    unsigned code = length == 0 ? 0xfffdu : length == 2 ? (unsigned char)at[1] : c;
+    if (c == '"' || c == '\\') {
+        text_print(to, "\\%c", c);
+        return;
+    }
+    for (size_t i = 2; length == 1 && i < sizeof short_forms - 1; i += 2)
+        if (short_forms[i] == (char)c) {
+            text_print(to, "\\%c", short_forms[i + 1]);
+            return;
+        }
+    text_print(to, "\\u%04x", code);
+}
+
 void json_text_string(struct text *to, struct span value)
 {
     text_char(to, '"');
     size_t plain = 0; /* bytes before i that are still to be copied as they are */
     for (size_t i = 0; i < value.length;) {
-        unsigned char c = (unsigned char)value.at[i];
-        size_t length = c < 0x80 ? 1 : json_utf8_length(span_skip(value, i));
-        if (length != 0 && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) {
+        size_t length = (unsigned char)value.at[i] < 0x80 ? 1 : json_utf8_length(span_skip(value, i));
+        if (!json_is_escaped(value.at + i, length)) {
             i += length;
             plain += length;
             continue;
         }
         text_add(to, span_make(value.at + i - plain, plain));
         plain = 0;
-        if (c == '"' || c == '\\')
-            text_print(to, "\\%c", c);
-        else
-            text_print(to, "\\u%04x", length == 0 ? 0xfffdu : (unsigned)c);
-        i++;
+        json_escape(to, value.at + i, length);
+        i += length != 0 ? length : 1;
     }
     if (plain != 0)
         text_add(to, span_make(value.at + value.length - plain, plain));

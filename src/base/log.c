@@ -53,9 +53,7 @@ static void log_add_logfmt(struct text *line, const char *key, struct span value
         text_add(line, value);
         return;
     }
-    text_char(line, '"');
-    text_escaped(line, value);
-    text_char(line, '"');
+    json_text_string(line, value); /* readers of logfmt take the escapes of JSON */
 }
 
 static void log_format_logfmt(struct text *line, const char *const head[4], const struct log_pair *pairs)
@@ -178,6 +176,17 @@ size_t log_folded_line(char *line, bool all)
             length = log_print_folded(site, site->level, site->subject, site->sentence, line);
     pthread_mutex_unlock(&log_sites_lock);
     return length;
+}
+
+size_t log_lost_line(char *line, const char *which, size_t lost, const char *why)
+{
+    const struct log_pair pairs[] = {
+        KV("log", which), KV_NUMBER("lines", lost), KV("why", why), {.key = NULL}};
+    struct text text = text_over(line, LOG_LINE_MOST);
+    if (LOG_LEVEL_ERROR < log_level)
+        return 0;
+    log_format_line(&text, LOG_LEVEL_ERROR, "log", "lines were lost", pairs);
+    return text.length;
 }
 
 void log_site_forget(struct log_site *site)

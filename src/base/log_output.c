@@ -198,6 +198,8 @@ void log_output_add(struct log_output *output, struct span line, uint64_t deadli
         log_output_flush(output, deadline);
     if (line.length > LOG_OUTPUT_ROOM) {
         counter_add(COUNTER_log_dropped, 1);
+        output->lost++;
+        output->lost_why = EMSGSIZE;
         return;
     }
     memcpy(output->bytes + output->used, line.at, line.length);
@@ -217,9 +219,8 @@ void log_output_flush(struct log_output *output, uint64_t deadline)
     if (dropped == 0)
         return;
     counter_add(COUNTER_log_dropped, (int64_t)dropped);
-    /* This thread has no ring, so this goes to standard error whatever is the matter with the outputs. */
-    log_error("log", "lines could not be written", KV_NUMBER("lines", dropped),
-              KV("why", strerrordesc_np(errno)));
+    output->lost += dropped;
+    output->lost_why = errno;
 }
 
 bool log_output_stderr(struct span bytes, uint64_t deadline)

@@ -21,6 +21,8 @@ struct log_output {
     char *socket;   /* path of a Unix socket; else NULL */
     size_t used;    /* of bytes */
     size_t lines;   /* in bytes */
+    size_t lost;    /* lines that could not be written and were not told of yet */
+    int lost_why;   /* errno of the last of them */
     char *bytes;    /* lines that wait to be written together, LOG_OUTPUT_ROOM; allocated at the first */
 };
 

@@ -26,6 +26,7 @@
 #define LOG_SLEEP_US 1000000u     /* also how late folded lines are told at most */
 #define LOG_STUCK_US 1000000u     /* how long a reader that reads nothing is waited for */
 #define LOG_STDERR_US 200000u     /* the same for standard error, where the log tells that lines are lost */
+#define LOG_LOST_US 1000000u      /* lost lines are told of once in so long, all of that time together */
 #define LOG_RECORDS_A_ROUND 4096u /* of one ring, so that each gets its turn */
 
 enum log_state { LOG_NOT_STARTED, LOG_RUNNING, LOG_STOPPING, LOG_STOPPED };
@@ -40,9 +41,11 @@ static struct {
     _Atomic(enum log_state) state;
     _Atomic bool called; /* somebody has posted `wake` since the last round */
     _Atomic bool asleep;
-    _Atomic(struct log_ring *) rings; /* new ones are put in front; only the log thread takes out */
+    _Atomic(struct log_ring *) rings;           /* new ones are put in front; only the log thread takes out */
+    _Atomic size_t ring_full[LOG_TARGET_COUNT]; /* lines that found no room, not told of yet */
     sem_t wake;
     pthread_t thread;
+    uint64_t lost_told_us;                       /* of the log thread */
     struct log_output outputs[LOG_TARGET_COUNT]; /* of the log thread while it runs */
     pthread_mutex_t lock;                        /* of what follows */
     struct log_change changes[LOG_TARGET_COUNT];
@@ -67,8 +70,12 @@ static void log_take_changes(void)
         if (!writer.changes[i].waits)
             continue;
         writer.changes[i].waits = false;
+        size_t lost = writer.outputs[i].lost; /* still to be told of */
+        int why = writer.outputs[i].lost_why;
         log_output_close(&writer.outputs[i]);
         writer.outputs[i] = writer.changes[i].output;
+        writer.outputs[i].lost = lost;
+        writer.outputs[i].lost_why = why;
     }
     pthread_mutex_unlock(&writer.lock);
 }
@@ -114,6 +121,38 @@ static bool log_drain_all(uint64_t deadline)
     return any;
 }
 
+/* To the log, unless that is what loses lines or is off; then to standard error, where it may be seen. */
+static void log_tell_lost_of(enum log_target target, size_t lost, const char *why, uint64_t deadline)
+{
+    static const char *const names[LOG_TARGET_COUNT] = {
+        [LOG_TARGET_LOG] = "log", [LOG_TARGET_ACCESS] = "access_log"};
+    char line[LOG_LINE_MOST];
+    size_t length = log_lost_line(line, names[target], lost, why);
+    if (length == 0)
+        return;
+    if (target == LOG_TARGET_LOG || writer.outputs[LOG_TARGET_LOG].descriptor < 0)
+        log_stderr(span_make(line, length));
+    else
+        log_output_add(&writer.outputs[LOG_TARGET_LOG], span_make(line, length), deadline);
+}
+
+static void log_tell_lost(bool at_once, uint64_t deadline)
+{
+    uint64_t now = clock_monotonic_us();
+    if (!at_once && now - writer.lost_told_us < LOG_LOST_US)
+        return;
+    writer.lost_told_us = now;
+    for (unsigned i = LOG_TARGET_COUNT; i-- > 0;) {
+        struct log_output *output = &writer.outputs[i];
+        size_t full = atomic_exchange_explicit(&writer.ring_full[i], 0, memory_order_relaxed);
+        if (full != 0)
+            log_tell_lost_of((enum log_target)i, full, "more came than could be written", deadline);
+        if (output->lost != 0)
+            log_tell_lost_of((enum log_target)i, output->lost, strerrordesc_np(output->lost_why), deadline);
+        output->lost = 0;
+    }
+}
+
 /* One look at everything; returns whether there was anything to write. */
 static bool log_round(bool all_folded)
 {
@@ -125,6 +164,8 @@ static bool log_round(bool all_folded)
         log_output_add(&writer.outputs[LOG_TARGET_LOG], span_make(line, length), deadline);
     for (unsigned i = 0; i < LOG_TARGET_COUNT; i++)
         log_output_flush(&writer.outputs[i], deadline);
+    log_tell_lost(all_folded, deadline);
+    log_output_flush(&writer.outputs[LOG_TARGET_LOG], deadline);
     log_take_changes(); /* after the flush: lines from before a reopening go to the old file */
     return any;
 }
@@ -292,8 +333,10 @@ bool log_line(enum log_target target, struct span line)
         return log_line_without_ring(target, line);
     bool half_full = false;
     bool put = log_ring_put(ring, (uint32_t)target, line, &half_full);
-    if (!put)
+    if (!put) {
         counter_add(COUNTER_log_dropped, 1);
+        atomic_fetch_add_explicit(&writer.ring_full[target], 1, memory_order_relaxed);
+    }
     if (half_full || atomic_load_explicit(&writer.asleep, memory_order_relaxed))
         log_wake();
     return put;

@@ -2,6 +2,7 @@
 #include "http/exchange.h"
 
 #include "base/arena.h"
+#include "base/attributes.h"
 #include "base/rng.h"
 
 #define ID_LENGTH 32u
@@ -20,20 +21,27 @@ static bool id_is_sane(struct span id)
     return true;
 }
 
+/* Bits that nobody can guess from the ids before. The kernel is asked for some thousand bytes at once: one
+ * call in 256 requests. */
+static uint64_t id_bits(void)
+{
+    static _Thread_local uint64_t bits[512];
+    static _Thread_local unsigned left;
+    if (left == 0) {
+        random_secret(bits, sizeof bits);
+        left = COUNT_OF(bits);
+    }
+    return bits[--left];
+}
+
 static struct span id_new(struct arena *arena)
 {
-    static _Thread_local struct rng rng;
-    static _Thread_local bool seeded;
     static const char digits[] = "0123456789abcdef";
-    if (!seeded) {
-        rng_seed(&rng);
-        seeded = true;
-    }
     char *text = arena_get_bytes(arena, ID_LENGTH + 1);
     if (text == NULL)
         return SPAN_NONE;
     for (unsigned half = 0; half < 2; half++) {
-        uint64_t bits = rng_next(&rng);
+        uint64_t bits = id_bits();
         for (unsigned i = 0; i < 16; i++)
             text[half * 16 + i] = digits[bits >> (i * 4) & 15];
     }

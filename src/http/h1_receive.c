@@ -262,8 +262,10 @@ static bool receive_request(struct h1_conn *conn)
         h1_fail(conn, FAILURE_TLS_ON_PLAIN);
         return false;
     }
-    if (!conn->in_head)
+    if (!conn->in_head) {
         h1_touch(conn);
+        conn->stream.began_us = loop_now_us(h1_loop(conn));
+    }
     conn->in_head = true;
     bool had_line = conn->scan.first_line != 0;
     if (!look_for_end(conn, conn->settings->limits->request_head, &look)) {

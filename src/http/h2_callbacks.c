@@ -99,6 +99,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
             return 0; /* of a stream that is over */
         stream = h2_stream_new(conn);
         stream->id = frame->hd.stream_id;
+        stream->stream.began_us = loop_now_us(conn->loop);
         nghttp2_session_set_stream_user_data(session, stream->id, stream);
         if (narrow_is_refused(stream)) {
             h2_reset(stream, NGHTTP2_REFUSED_STREAM, FAILURE_STREAM_REFUSED);

@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "http/failure.h"
 
@@ -69,6 +70,7 @@ struct stream {
     /* uncredited body bytes at which the codec stops delivering; set by the owner in opened() or after
      * http_conn_open() */
     size_t window;
+    uint64_t began_us;         /* server role: when the first byte of the request came, by the loop's clock */
     unsigned request_sent : 1; /* client role: the whole request has left */
     /* client role: at least one byte of the request was given to the socket */
     unsigned any_sent : 1;

@@ -27,7 +27,8 @@ enum {
     ROOM_READING = 512,
     ROOM_REFERER = 1024,
     ROOM_PATH = 1536,
-    ROOM_QUERY = 1536
+    ROOM_QUERY = 1536,
+    ROOM_FAILED = 512
 };
 
 struct access_line {
@@ -65,9 +66,7 @@ static void value_logfmt(struct text *to, struct span value)
         text_add(to, value);
         return;
     }
-    text_char(to, '"');
-    text_escaped(to, value);
-    text_char(to, '"');
+    json_text_string(to, value); /* readers of logfmt take the escapes of JSON */
 }
 
 /* A value in at most `room` bytes. One that does not fit is cut so far that it fits even if each byte takes
@@ -199,7 +198,12 @@ static void write_protocol(struct access_line *line)
 
 static void write_status(struct access_line *line)
 {
-    line_number(line, line->facts->status);
+    unsigned status = line->facts->status;
+    /* Who went away was sent none; 499 is what logs call that since nginx. */
+    if (status == 0 && line->exchange->failure == FAILURE_CLIENT_CLOSED)
+        status = failure_info[FAILURE_CLIENT_CLOSED].status;
+    if (status != 0)
+        line_number(line, status);
 }
 
 /* A number of at most three digits, or what it says is left out: there is none other. */
@@ -264,33 +268,40 @@ static void write_attempts(struct access_line *line)
         line_number(line, line->exchange->attempts);
 }
 
-/* [{"server":"a","failure":"connect_refused"}], or a:connect_refused,b:... */
+/* a:connect_refused,b:... in one value */
+static void failed_logfmt(struct access_line *line)
+{
+    char memory[ROOM_FAILED];
+    struct text text = text_over(memory, sizeof memory);
+    for (unsigned i = 0; i < line->facts->attempts_count; i++)
+        text_print(&text, "%s%.*s:%s", i != 0 ? "," : "", ROOM_NAME / 4, line->facts->attempts[i].server,
+                   line->facts->attempts[i].failure);
+    line_string(line, text_span(&text), ROOM_FAILED);
+}
+
+/* [{"server":"a","failure":"connect_refused"}] */
+static void failed_json(struct access_line *line)
+{
+    text_add(&line->text, line->key);
+    text_char(&line->text, '[');
+    for (unsigned i = 0; i < line->facts->attempts_count; i++) {
+        text_add(&line->text, i != 0 ? SPAN(",{\"server\":") : SPAN("{\"server\":"));
+        line_value(line, span_of(line->facts->attempts[i].server), ROOM_NAME);
+        text_add(&line->text, SPAN(",\"failure\":"));
+        line_value(line, span_of(line->facts->attempts[i].failure), ROOM_NAME);
+        text_char(&line->text, '}');
+    }
+    text_char(&line->text, ']');
+}
+
 static void write_failed(struct access_line *line)
 {
-    const struct access_facts *facts = line->facts;
-    if (facts->attempts_count == 0)
+    if (line->facts->attempts_count == 0)
         return;
-    text_add(&line->text, line->key);
-    text_char(&line->text, line->json ? '[' : '"');
-    for (unsigned i = 0; i < facts->attempts_count; i++) {
-        struct span server = span_of(facts->attempts[i].server),
-                    failure = span_of(facts->attempts[i].failure);
-        if (i != 0)
-            text_char(&line->text, ',');
-        if (line->json) {
-            text_add(&line->text, SPAN("{\"server\":"));
-            line_value(line, server, ROOM_NAME);
-            text_add(&line->text, SPAN(",\"failure\":"));
-            line_value(line, failure, ROOM_NAME);
-            text_char(&line->text, '}');
-        } else {
-            text_escaped(&line->text,
-                         span_first(server, server.length < ROOM_NAME / 4 ? server.length : ROOM_NAME / 4));
-            text_char(&line->text, ':');
-            text_add(&line->text, failure);
-        }
-    }
-    text_char(&line->text, line->json ? ']' : '"');
+    if (line->json)
+        failed_json(line);
+    else
+        failed_logfmt(line);
 }
 
 static void write_reused(struct access_line *line)
@@ -321,7 +332,7 @@ static void write_failure_of(struct access_line *line)
                 ROOM_TOKEN);
 }
 
-/* From the beginning of the request until its route was found. */
+/* From the first byte of the request until its route was found: what the client took to send the head. */
 static void write_route_ms(struct access_line *line)
 {
     line_time(line, line->exchange->times.began, line->exchange->times.routed);

@@ -241,8 +241,8 @@ static void http_closed(struct http_conn *http, enum failure why)
     struct client_conn *conn = http->owner;
     char peer[ADDRESS_TEXT_MAX];
     if (why == FAILURE_TLS_ON_PLAIN) /* else each exchange has been told its own */
-        log_debug("listener", failure_info[why].text, KV_SPAN("client", ip_address_print(&conn->peer, peer)),
-                  KV("listener", conn->site->config->name));
+        log_info("listener", failure_info[why].text, KV_SPAN("client", ip_address_print(&conn->peer, peer)),
+                 KV("listener", conn->site->config->name));
     conn_gone(conn);
 }
 
@@ -299,9 +299,9 @@ static void refuse_http_1(struct client_conn *conn)
     char peer[ADDRESS_TEXT_MAX];
     uint64_t linger = conn->lease->snapshot->config->timeouts.linger;
     counter_add(COUNTER_connections_refused, 1);
-    log_debug("listener", "HTTP/1 was sent where only HTTP/2 is spoken",
-              KV_SPAN("client", ip_address_print(&conn->peer, peer)),
-              KV("listener", conn->site->config->name));
+    log_info("listener", "HTTP/1 was sent where only HTTP/2 is spoken",
+             KV_SPAN("client", ip_address_print(&conn->peer, peer)),
+             KV("listener", conn->site->config->name));
     conn->setup->choosing = false;
     buf_clear(&conn->setup->early);
     if (linger == 0 || !buf_add_span(&bytes, client_version_refusal)) {
@@ -380,8 +380,8 @@ static void log_handshake(const struct client_conn *conn, const struct transport
                       : error == TRANSPORT_ERROR_TLS                ? tls_transport_failure(transport)
                                                                     : transport_error_text(error);
     counter_add(COUNTER_tls_handshakes_failed, 1);
-    log_debug("tls", "handshake failed", KV_SPAN("client", ip_address_print(&conn->peer, peer)),
-              KV("listener", conn->site->config->name), KV("why", why));
+    log_info("tls", "handshake failed", KV_SPAN("client", ip_address_print(&conn->peer, peer)),
+             KV("listener", conn->site->config->name), KV("why", why));
 }
 
 static void transport_closed(struct transport *transport, int error)
@@ -405,8 +405,8 @@ static void preface_refuse(struct client_conn *conn, const char *why)
 {
     char peer[ADDRESS_TEXT_MAX];
     counter_add(COUNTER_connections_refused, 1);
-    log_debug("listener", "PROXY preface refused", KV_SPAN("client", ip_address_print(&conn->peer, peer)),
-              KV("listener", conn->site->config->name), KV("why", why));
+    log_info("listener", "PROXY preface refused", KV_SPAN("client", ip_address_print(&conn->peer, peer)),
+             KV("listener", conn->site->config->name), KV("why", why));
     conn_gone(conn);
 }
 

@@ -506,7 +506,7 @@ void exchange_begin(struct client_conn *conn, struct stream *stream)
     x->arena = stream->arena;
     x->loop = worker->loop;
     x->client_stream = stream;
-    x->times.began = loop_now_us(worker->loop);
+    x->times.began = stream->began_us != 0 ? stream->began_us : loop_now_us(worker->loop);
     exchange_meet_client(x, conn);
     run->deadline.passed = wait_passed;
     run->total.passed = total_passed;

@@ -146,7 +146,7 @@ static bool may_go_on(struct exchange_run *run, enum failure why)
 {
     const struct other_server other = {.pool = run->pool, .tried = run->tried, .spares = true};
     uint64_t most = run->plan->response_timeout;
-    uint64_t passed_us = loop_now_us(run->exchange.loop) - run->exchange.times.began;
+    uint64_t passed_us = loop_now_us(run->exchange.loop) - run->exchange.times.routed;
     run->retry_pause = 0;
     if (why == FAILURE_UPGRADE_UNSUPPORTED || !may_be_sent(run) || (most != 0 && passed_us >= most * 1000) ||
         !time_is_left(run) || !upstream_has_other(run->worker->upstreams, &other))

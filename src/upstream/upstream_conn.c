@@ -244,13 +244,16 @@ static enum failure conn_try_addresses(struct upstream_conn *conn)
 static void connect_failed_log(const struct upstream_conn *conn, enum failure why, const char *reason)
 {
     const struct server *server = conn->entry->server;
-    const bool tls = why == FAILURE_TLS_FAILED || why == FAILURE_TLS_UNVERIFIED;
-    if (tls) /* a matter of configuration, and only told here what it is */
-        log_warn("upstream", "cannot connect to server", KV("pool", server->pool_name),
-                 KV("server", server->name), KV("why", failure_info[why].word), KV("reason", reason));
-    else
-        log_debug("upstream", "cannot connect to server", KV("pool", server->pool_name),
-                  KV("server", server->name), KV("why", failure_info[why].word), KV("reason", reason));
+    static struct log_site site;
+    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
+                                     KV("why", failure_info[why].word), KV("reason", reason), KV_NONE};
+    /* A matter of configuration, which only this line tells; else a check says that the server is down, where
+     * there is one. */
+    enum log_level level = why == FAILURE_TLS_FAILED || why == FAILURE_TLS_UNVERIFIED    ? LOG_LEVEL_WARN
+                           : atomic_load_explicit(&server->probed, memory_order_relaxed) ? LOG_LEVEL_DEBUG
+                                                                                         : LOG_LEVEL_INFO;
+    if (level >= log_level)
+        log_write(&site, level, "upstream", "cannot connect to server", pairs);
 }
 
 static void conn_tell_waiters(struct upstream_conn *conn, enum failure why)

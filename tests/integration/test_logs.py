@@ -22,6 +22,74 @@ def test_access_line(t):
     ok('failure' not in line, line)
 
 
+def test_times_count_from_the_first_byte(t):
+    """A client that is slow with its head: the time it took stands in the line, not 0."""
+    weir, port = t.simple()
+    c = t.client(port)
+    c.send(b'GET /slow HTTP/1.1\r\nHost: test\r\n')
+    time.sleep(0.3)
+    c.send(b'\r\n')
+    equal(c.response().status, 200)
+    line = weir.access_line(path='/slow')
+    ok(line['route_ms'] >= 290, line)
+    ok(line['total_ms'] >= line['route_ms'] + line['connect_ms'], line)
+
+
+def test_a_client_that_left_has_a_status(t):
+    """499 where no answer was sent; the answer's own where it had begun."""
+    def handler(link, request):
+        if request.path == '/begun':
+            link.begin(200)
+            link.piece(b'x' * 1000)
+        link.gone(20)
+        link.close()
+    origin = t.origin(handler)
+    weir, port = t.simple(origin)
+    c = t.client(port)
+    c.request('GET', '/silent')
+    eventually(lambda: origin.count('/silent'))
+    c.reset()
+    equal(weir.access_line(path='/silent', failure='client_closed').get('status'), 499)
+    c = t.client(port)
+    c.request('GET', '/begun')
+    c.head()
+    c.reset()
+    equal(weir.access_line(path='/begun', failure='client_closed').get('status'), 200)
+
+
+def test_refused_clients_and_servers_are_told_at_info(t):
+    """What users of a service see of a wrong certificate, a missing PROXY header or a dead server stands in the log as it is by default."""
+    plain, tls, dead = t.port(), t.port(), t.port()
+    weir = t.weir(f'''listeners:
+  - {{ address: "127.0.0.1:{plain}", proxy_protocol: required }}
+  - {{ address: "127.0.0.1:{tls}", tls: {{ certificates: [{t.cert('localhost')}] }}, routes: [ {{ pool: p }} ] }}
+routes: [ {{ respond: {{ body: ok }} }} ]
+pools: {{ p: {{ servers: ["127.0.0.1:{dead}"] }} }}
+''')
+    c = t.client(plain)
+    c.send(b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    contains(weir.log_line('PROXY preface refused'), 'level=info')
+    c = t.client(tls)
+    c.send(b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    contains(weir.log_line('handshake failed'), 'level=info')
+    equal(t.client(tls, tls=t.tls_client(), name='localhost').get('/').status, 502)
+    line = weir.log_line('cannot connect to server')
+    contains(line, 'level=info')
+    contains(line, 'why=connect_refused')
+
+
+def test_lost_lines_are_told_in_the_log(t):
+    """An access log on a full disk: the log says how many lines went and why."""
+    log = os.path.join(t.work, 'weir.log')
+    weir, port = t.simple(more=f'log: {{ to: {log} }}\naccess_log: {{ to: /dev/full }}')
+    for _ in range(20):
+        equal(t.client(port).get().status, 200)
+
+    def told():
+        return sum(int(n) for n in re.findall(r'message="lines were lost" log=access_log lines=(\d+) why="No space', open(log).read()))
+    eventually(lambda: told() == 20)
+
+
 def test_what_clients_send_is_escaped(t):
     weir, port = t.simple()
     t.client(port).get('/%0a%22', [('User-Agent', 'a"b\\c\x80\xff' + 'x' * 3000)])
@@ -38,6 +106,10 @@ def test_logfmt(t):
     line = eventually(lambda: [x for x in open(weir.out).read().split('\n') if 'path=/logfmt' in x])[0]
     contains(line, 'status=200')
     contains(line, 'user_agent="two words"')
+    t.client(port).get('/quoted', [('User-Agent', 'a"b\\c\td')])
+    line = eventually(lambda: [x for x in open(weir.out).read().split('\n') if 'path=/quoted' in x])[0]
+    value = re.search(r'user_agent=("(?:[^"\\]|\\.)*")', line).group(1)
+    equal(json.loads(value), 'a"b\\c\td', 'readers of logfmt take the escapes of JSON')
     contains(line, 'total_ms=')
 
 

@@ -133,7 +133,7 @@ static void test_lines_reach_the_file_and_fold(void **state)
     char *text = contents(path);
     assert_non_null(strstr(text, " level=warn subject=health message=\"server is down\" pool=api "
                                  "after=-3\n"));
-    assert_non_null(strstr(text, " what=\"a\\x0ab \\x22c\\x22\" none=\"\"\n"));
+    assert_non_null(strstr(text, " what=\"a\\nb \\\"c\\\"\" none=\"\"\n"));
     assert_null(strstr(text, "nobody"));
     assert_int_equal(count_of(text, "message=\"same again\""), 2);
     assert_non_null(strstr(text, "message=\"same again\" repeated=9\n"));
@@ -230,6 +230,40 @@ static void test_a_stuck_reader_costs_lines_and_not_the_stop(void **state)
     assert_true(counter_sum(COUNTER_log_dropped) - before > 1000);
     close(ends[0]);
     close(ends[1]);
+}
+
+/* The access log's disk is full: the log tells how many lines went, and why, once a second and not for each.
+ */
+static void test_lost_lines_are_told_in_the_log(void **state)
+{
+    (void)state;
+    struct error error;
+    char path[] = "/tmp/weir-log-XXXXXX";
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    close(file);
+    assert_true(log_target_set(LOG_TARGET_LOG, path, &error));
+    assert_true(log_target_set(LOG_TARGET_ACCESS, "/dev/full", &error));
+    assert_true(log_writer_start(&error));
+    log_thread_enter(16384);
+    for (unsigned i = 0; i < 50; i++) {
+        assert_true(log_line(LOG_TARGET_ACCESS, SPAN("{\"a\":1}\n")));
+        usleep(1000);
+    }
+    log_thread_leave();
+    log_writer_stop();
+    char *text = contents(path);
+    unsigned long told = 0;
+    unsigned lines = 0;
+    for (const char *at = text;
+         (at = strstr(at, "message=\"lines were lost\" log=access_log lines=")) != NULL; lines++) {
+        at = strstr(at, "lines=") + 6;
+        told += strtoul(at, NULL, 10);
+        assert_non_null(strstr(at, "why=\"No space left on device\""));
+    }
+    assert_int_equal(told, 50);
+    assert_in_range(lines, 1, 3);
+    unlink(path);
 }
 
 /* Pipes that are full, so that lines are cut, and read again later. */
@@ -402,6 +436,7 @@ int main(void)
         cmocka_unit_test(test_json_lines_are_whole_however_long),
         cmocka_unit_test(test_reopening),
         cmocka_unit_test(test_a_stuck_reader_costs_lines_and_not_the_stop),
+        cmocka_unit_test(test_lost_lines_are_told_in_the_log),
         cmocka_unit_test(test_a_cut_line_does_not_take_the_next),
         cmocka_unit_test(test_a_stuck_standard_error_holds_nobody_up),
         cmocka_unit_test(test_unix_datagrams_are_a_line_each),

@@ -135,7 +135,8 @@ static void test_json_strings_are_always_utf8(void **state)
         {"", "\"\""},
         {"plain", "\"plain\""},
         {"q\"b\\", "\"q\\\"b\\\\\""},
-        {"\n\x01\x7f", "\"\\u000a\\u0001\\u007f\""},
+        {"\n\t\x01\x7f", "\"\\n\\t\\u0001\\u007f\""},
+        {"\xc2\x9b\xc2\xa0", "\"\\u009b\xc2\xa0\""}, /* a control of terminals, and a blank that is none */
         {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\""},
         {"a\xff"
          "b",

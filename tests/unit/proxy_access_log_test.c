@@ -105,11 +105,11 @@ static void logfmt_line_is_whole(void **state)
     check_line(
         ACCESS_LOG_LOGFMT, &x, &good_facts,
         "time=2023-11-14T22:13:20.123Z id=0123456789abcdef0123456789abcdef listener=[::]:443 "
-        "client=2001:db8::7 peer=10.0.0.1 method=GET host=example.com path=\"/a b/\\x22x\\x22\" "
-        "query=\"q=1&r=\\x5c\" protocol=HTTP/1.1 status=200 grpc_status=14 bytes_in=3 bytes_out=4000000000 route=api "
+        "client=2001:db8::7 peer=10.0.0.1 method=GET host=example.com path=\"/a b/\\\"x\\\"\" "
+        "query=\"q=1&r=\\\\\" protocol=HTTP/1.1 status=200 grpc_status=14 bytes_in=3 bytes_out=4000000000 route=api "
         "pool=blue server=10.1.0.2:80 server_protocol=HTTP/1.1 attempts=2 "
-        "failed=\"10.1.0.1:80:connect_refused\" reused=true route_ms=0.005 connect_ms=1.340 "
-        "first_byte_ms=1000.000 total_ms=1002.000 tls=TLSv1.3 sni=example.com user_agent=\"curl/8 \\x01\" "
+        "failed=10.1.0.1:80:connect_refused reused=true route_ms=0.005 connect_ms=1.340 "
+        "first_byte_ms=1000.000 total_ms=1002.000 tls=TLSv1.3 sni=example.com user_agent=\"curl/8 \\u0001\" "
         "referer=https://example.com/\n");
 }
 
