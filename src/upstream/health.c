@@ -20,6 +20,7 @@
 #include "upstream/health_probe.h"
 #include "upstream/pool.h"
 #include "upstream/server.h"
+#include "upstream/server_limit.h"
 #include "upstream/server_score.h"
 
 #define LOOK_EVERY 100    /* ms: for servers that workers took down */
@@ -106,6 +107,8 @@ static void check_first(struct check *check)
 
 static void server_becomes(struct check *check, enum server_health state)
 {
+    if (state == SERVER_DOWN)
+        limit_server_left(check->server);
     check->down = state == SERVER_DOWN;
     check->backoff = 0;
     atomic_store(&check->server->health, state);
@@ -196,6 +199,7 @@ static void check_notice(struct check *check)
 {
     if (check->down || server_is_up(check->server))
         return;
+    limit_server_left(check->server);
     check->down = true;
     check->passed = 0;
     check->backoff = BACKOFF_FIRST;

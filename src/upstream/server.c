@@ -14,6 +14,7 @@
 #include "base/text.h"
 
 #define REFUSED_WINDOW_US 1000000u
+#define UNREACHED_IN_A_ROW 2u
 
 struct server_set {
     struct map *servers; /* by pool name, NUL, address text: the first of a chain by next_same */
@@ -92,8 +93,16 @@ void server_was_reached(struct server *server)
 {
     if (atomic_load_explicit(&server->refused_count, memory_order_relaxed) != 0)
         atomic_store_explicit(&server->refused_count, 0, memory_order_relaxed);
+    if (atomic_load_explicit(&server->unreached_in_a_row, memory_order_relaxed) != 0)
+        atomic_store_explicit(&server->unreached_in_a_row, 0, memory_order_relaxed);
     if (atomic_load_explicit(&server->turned_away_us, memory_order_relaxed) != 0)
         atomic_store_explicit(&server->turned_away_us, 0, memory_order_relaxed);
+}
+
+bool server_was_unreached(struct server *server)
+{
+    return atomic_fetch_add_explicit(&server->unreached_in_a_row, 1, memory_order_relaxed) + 1 >=
+           UNREACHED_IN_A_ROW;
 }
 
 void server_turned_away(struct server *server, uint64_t now_us)

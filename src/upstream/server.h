@@ -66,7 +66,12 @@ struct server_limit {
     uint64_t deaf_until_us; /* answers before are not to what the present limit let through */
     double usual_us;        /* what the head takes when nobody has to wait; 0: not known */
     uint64_t usual_at_us, told_us;
-    bool holds, tries;        /* there is a limit; it is put to the test */
+    bool holds, tries; /* there is a limit; it is put to the test */
+    /* it is that of a server that comes back; which has answered; and has only grown since */
+    bool returns, has_answered, hurries;
+    uint64_t changed_us;      /* when that limit was last changed, or found right; 0: not yet */
+    uint64_t bound_us;        /* when it last kept requests back; 0: not looked at yet */
+    double carried;           /* requests that lately awaited their head while all was well, at most */
     unsigned slow_in_a_row;   /* judgements, while there is none */
     unsigned awaiting_first;  /* at the first of these */
     unsigned awaiting_before; /* at the last judgement */
@@ -103,10 +108,11 @@ struct server {
     _Atomic int32_t references; /* pools of snapshots, tables and connections of workers */
     _Atomic uint64_t refused_at_us; /* first refused connect of the current second, for fast-down */
     _Atomic uint32_t refused_count;
-    _Atomic uint64_t turned_away_us; /* when a request was last, unsent; 0: not since it was reached */
-    _Atomic uint32_t address_at;     /* the address that last worked: index into addresses */
-    _Atomic uint64_t served;         /* attempts finished well; told about once a second */
-    _Atomic uint64_t failed;         /* attempts that were the server's failure */
+    _Atomic uint32_t unreached_in_a_row; /* connects that came to nothing */
+    _Atomic uint64_t turned_away_us;     /* when a request was last, unsent; 0: not since it was reached */
+    _Atomic uint32_t address_at;         /* the address that last worked: index into addresses */
+    _Atomic uint64_t served;             /* attempts finished well; told about once a second */
+    _Atomic uint64_t failed;             /* attempts that were the server's failure */
     const char *pool_name, *name, *address_text; /* owned */
     /* host part of the address, a name or an IP address without brackets: whom its certificate names; NULL
      * for a unix socket */
@@ -157,6 +163,8 @@ void server_unawaited(struct server *server);              /* it will not have o
  * when this one did. */
 bool server_was_refused(struct server *server, uint64_t now_us, uint64_t threshold) MUST_CHECK;
 void server_was_reached(struct server *server); /* a connect went well: refusals before it no longer count */
+/* A connect came to nothing; true: so did others before it, and the server is taken to be away. */
+bool server_was_unreached(struct server *server) MUST_CHECK;
 /* A request came to nothing here before a byte of it was sent. */
 void server_turned_away(struct server *server, uint64_t now_us);
 /* The address to try after `tries` others; NULL: no more. */

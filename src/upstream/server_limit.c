@@ -15,6 +15,11 @@
  * A limit serves to shed what is too much, and nothing is where no more come than are answered: clients, as
  * many as they may be, that ask again when they have their answer. So it takes a server where ever more
  * requests wait to have one, and it goes when the pool's queue stays as long as it is.
+ *
+ * A server that comes back is not given what its whole pool is asked, which it would be where it is the first
+ * of them: it begins with what it had in good times, and the rest waits here. Its limit then grows as TCP's
+ * window does, twofold with each round of answers that take no longer than usual, in smaller steps once some
+ * did, and is gone when nobody waits for it.
  */
 #include "upstream/server_limit.h"
 
@@ -52,6 +57,21 @@
 #define STEADY_US 500000u /* between two looks at how many wait; steady is a change of at most: */
 #define STEADY_SHARE 0.05 /* of them, and their square root, which is chance */
 #define TOLD_EVERY_US 10000000u
+/* Of a server that comes back: what it begins with, and has at least; times what it had; or nothing is known.
+ */
+#define RETURN_LEAST 8.0
+#define RETURN_SHARE 1.5
+#define RETURN_UNKNOWN 24.0
+#define RETURN_ANSWERS 10.0 /* for one judgement, or as many as the limit is */
+#define RETURN_PATIENCE 1.5 /* times the usual that answers may take then */
+#define RETURN_SLOWER 0.7   /* of the limit is left when they take longer */
+#define RETURN_GROWS 1.25   /* times the limit after that */
+#define RETURN_HURRIES 2.0  /* times the limit, before */
+#define RETURN_USED 0.8     /* of the limit, before more is tried */
+#define RETURN_BINDING 0.5  /* of the limit has to be used, or somebody to wait: else it goes */
+#define RETURN_QUIET_US 1e6 /* without enough answers, and as long as: it grows all the same */
+#define RETURN_WAITS 2.0    /* times the usual */
+#define CARRIED_FADES 0.98  /* with each judgement */
 
 /* What the answers since the last judgement show. */
 struct window {
@@ -150,9 +170,60 @@ static enum limit_change trial_end(struct server_limit *limit, const struct wind
     return LIMIT_SAME;
 }
 
+static void return_open(struct server_limit *limit)
+{
+    limit->holds = limit->tries = limit->returns = false;
+}
+
+static void return_set(struct server_limit *limit, double value, uint64_t now_us)
+{
+    limit->value = fmax(value, RETURN_LEAST);
+    limit->changed_us = now_us;
+    if (limit->value > LIMIT_MOST)
+        return_open(limit);
+}
+
+/* Answers have come. Where the first take long it is the server that is slower than before: it had as many.
+ */
+static enum limit_change return_judge(struct server_limit *limit, const struct window *window)
+{
+    if (!limit->has_answered && window->median_us > RETURN_PATIENCE * limit_usual(limit))
+        limit->usual_us = window->median_us;
+    limit->has_answered = true;
+    double value = limit->value;
+    if (window->median_us > RETURN_PATIENCE * limit_usual(limit)) {
+        limit->hurries = false;
+        value *= RETURN_SLOWER;
+    } else if (window->awaiting >= RETURN_USED * limit->value) {
+        value *= limit->hurries ? RETURN_HURRIES : RETURN_GROWS;
+    }
+    return_set(limit, value, window->now_us);
+    limit->deaf_until_us = window->now_us + (uint64_t)(2 * window->median_us);
+    return LIMIT_SAME;
+}
+
+/* Under the lock; each time, with or without answers: a limit that binds nobody goes, one under which nothing
+ * is heard grows. */
+static void return_look(struct server *server, int32_t waiting, uint64_t now_us)
+{
+    struct server_limit *limit = &server->limiting;
+    int32_t awaiting = atomic_load_explicit(&server->awaiting, memory_order_relaxed);
+    if (limit->bound_us == 0)
+        limit->changed_us = now_us;
+    if (limit->bound_us == 0 || waiting > 0 || awaiting >= RETURN_BINDING * limit->value)
+        limit->bound_us = now_us;
+    double quiet_us = fmax(RETURN_WAITS * limit->usual_us, RETURN_QUIET_US);
+    if (now_us > limit->bound_us + OPENS_AFTER_US)
+        return_open(limit);
+    else if (now_us == limit->bound_us && (double)(now_us - limit->changed_us) > quiet_us)
+        return_set(limit, RETURN_HURRIES * limit->value, now_us);
+}
+
 /* With one. */
 static enum limit_change limit_hold(struct server_limit *limit, const struct window *window, double ratio)
 {
+    if (limit->returns)
+        return return_judge(limit, window);
     if (ratio < 1)
         limit->slow_at_us = window->now_us;
     if (window->now_us > limit->slow_at_us + OPENS_AFTER_US) {
@@ -176,7 +247,7 @@ static enum limit_change limit_hold(struct server_limit *limit, const struct win
 static bool window_close(struct server *server, uint64_t now_us, struct window *window)
 {
     struct server_limit *limit = &server->limiting;
-    if (limit->answers < ANSWERS_LEAST / 2)
+    if (limit->answers < (limit->returns ? fmin(limit->value, RETURN_ANSWERS) : ANSWERS_LEAST / 2))
         return false;
     int32_t awaiting = atomic_load_explicit(&server->awaiting, memory_order_relaxed);
     *window = (struct window){.answers = limit->answers,
@@ -184,7 +255,7 @@ static bool window_close(struct server *server, uint64_t now_us, struct window *
                               .least_us = (double)limit->least_us,
                               .awaiting = awaiting > 0 ? (unsigned)awaiting : 0,
                               .now_us = now_us};
-    if (limit->answers < ANSWERS_LEAST &&
+    if (!limit->returns && limit->answers < ANSWERS_LEAST &&
         (limit->usual_us == 0 || window->median_us < NO_DOUBT * PATIENCE * limit_usual(limit)))
         return false;
     limit->answers = limit->logs = 0;
@@ -197,11 +268,11 @@ static enum limit_change judge(struct server *server, const struct window *windo
     struct server_limit *limit = &server->limiting;
     usual_follow(limit, window);
     double ratio = PATIENCE * limit_usual(limit) / window->median_us;
+    if (!limit->holds && ratio >= 1)
+        limit->carried = fmax(CARRIED_FADES * limit->carried, window->awaiting);
     enum limit_change change =
         limit->holds ? limit_hold(limit, window, ratio) : limit_watch(limit, window, ratio);
     limit->awaiting_before = window->awaiting;
-    atomic_store_explicit(&server->limit, limit->holds ? (uint16_t)limit->value : SERVER_LIMIT_OPEN,
-                          memory_order_relaxed);
     return change;
 }
 
@@ -257,26 +328,45 @@ static void queue_compare(struct pool_shared *shared, uint64_t now_us)
 }
 
 /* Under the lock. */
+static void limit_tell(struct server *server)
+{
+    const struct server_limit *limit = &server->limiting;
+    atomic_store_explicit(&server->limit, limit->holds ? (uint16_t)limit->value : SERVER_LIMIT_OPEN,
+                          memory_order_relaxed);
+}
+
+/* Under the lock. */
 static enum limit_change limit_leave(struct server *server)
 {
-    if (!server->limiting.holds)
+    if (!server->limiting.holds || server->limiting.returns)
         return LIMIT_SAME;
     server->limiting.holds = server->limiting.tries = false;
-    atomic_store_explicit(&server->limit, SERVER_LIMIT_OPEN, memory_order_relaxed);
     return LIMIT_LEFT;
 }
 
-static void server_judge(struct server *server, bool steady, uint64_t now_us)
+/* Nothing that is heard of it now tells what it will bear when it is back. */
+static bool server_is_away(const struct server *server)
+{
+    return !server_is_up(server) ||
+           atomic_load_explicit(&server->unreached_in_a_row, memory_order_relaxed) != 0;
+}
+
+static void server_judge(struct server *server, const struct pool_shared *shared, bool steady,
+                         uint64_t now_us)
 {
     struct server_limit *limit = &server->limiting;
     unsigned before = atomic_load_explicit(&server->limit, memory_order_relaxed);
     struct window window;
     score_lock(&server->score);
-    bool closed = window_close(server, now_us, &window);
+    bool away = limit->returns && server_is_away(server);
+    if (limit->returns && !away)
+        return_look(server, atomic_load_explicit(&shared->waiting, memory_order_relaxed), now_us);
+    bool closed = !away && window_close(server, now_us, &window);
     double usual_us = limit_usual(limit); /* that it was judged by, or nearly so */
     enum limit_change change = closed ? judge(server, &window) : LIMIT_SAME;
     if (steady)
         change = limit_leave(server);
+    limit_tell(server);
     bool tell = closed && is_worth_a_word(limit, change, &window);
     score_unlock(&server->score);
     counter_add(COUNTER_limits_lowered, change == LIMIT_LOWERED);
@@ -285,11 +375,27 @@ static void server_judge(struct server *server, bool steady, uint64_t now_us)
         limit_log(server, change, &window, before, usual_us);
 }
 
+void limit_server_left(struct server *server)
+{
+    struct server_limit *limit = &server->limiting;
+    score_lock(&server->score);
+    limit->holds = limit->returns = limit->hurries = true;
+    limit->tries = limit->has_answered = false;
+    limit->slow_in_a_row = 0;
+    limit->answers = limit->logs = 0;
+    limit->deaf_until_us = limit->changed_us = limit->bound_us = 0;
+    bool known = limit->usual_us != 0;
+    limit->value = known ? fmax(RETURN_SHARE * limit->carried, RETURN_LEAST) : RETURN_UNKNOWN;
+    limit->value = fmin(limit->value, LIMIT_MOST);
+    limit_tell(server);
+    score_unlock(&server->score);
+}
+
 void limit_judge(const struct pool *pool, uint64_t now_us)
 {
     queue_compare(pool->shared, now_us);
     bool steady = queue_is_steady(pool->shared);
     for (size_t i = 0; pool->adapts && i < pool->servers_count; i++)
         if (pool->servers[i].max_connections == SERVER_ADAPTS)
-            server_judge(pool->servers[i].server, steady, now_us);
+            server_judge(pool->servers[i].server, pool->shared, steady, now_us);
 }

@@ -257,9 +257,9 @@ static void judge_pool(const struct pool *pool, uint64_t now_us)
     limit_judge(pool, now_us);
 }
 
-/* Ten times a second a worker gives what it gathered, and one of them judges. Driven by answers: no timer
- * runs for a pool without any. */
-static void pool_entry_score(struct pool_entry *entry, const struct pool *pool, uint64_t now_us)
+/* Ten times a second a worker gives what it gathered, and one of them judges. Driven by answers and by those
+ * who wait: no timer runs for a pool without any. */
+void pool_entry_score(struct pool_entry *entry, const struct pool *pool, uint64_t now_us)
 {
     if (now_us < entry->folded_us + SCORE_TICK_US)
         return;
@@ -349,6 +349,11 @@ void upstream_told_at_end(struct upstreams *upstreams, struct upstream_waiter *w
         ejection_success(waiter->server);
 }
 
+static bool failure_is_unreached(enum failure why)
+{
+    return why == FAILURE_CONNECT_REFUSED || why == FAILURE_CONNECT_FAILED || why == FAILURE_CONNECT_TIMEOUT;
+}
+
 /* Refusals take a server down at once only where probes will bring it back. */
 static void server_refused(struct upstreams *upstreams, const struct pool *pool, struct server *server)
 {
@@ -372,6 +377,9 @@ void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *
         server_refused(upstreams, waiter->pool, server);
     if (failure_is_error(why))
         attempt_is_error(upstreams, waiter, why);
+    /* After the error, which must not count as an answer of the server that comes back. */
+    if (first && failure_is_unreached(why) && server_was_unreached(server))
+        limit_server_left(server);
     slot_release(upstreams, waiter);
     waiter_fail(waiter, why);
 }

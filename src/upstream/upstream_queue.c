@@ -271,11 +271,25 @@ static void queue_wake(struct task *task)
         queue_pass_on(pool);
 }
 
+/* A pool that is waited for; NULL: none. */
+static const struct pool *queue_any(const struct pool_entry *pool)
+{
+    for (unsigned i = 0; i < PRIORITY_COUNT; i++) {
+        if (!list_is_empty(&pool->queues[i]))
+            return pool_of(pool->queues[i].next);
+        if (!list_is_empty(&pool->older[i]))
+            return pool_of(pool->older[i].next);
+    }
+    return NULL;
+}
+
 static void queue_look(struct deadline *deadline)
 {
     struct pool_entry *pool = CONTAINER_OF(deadline, struct pool_entry, look);
-    if (pool->queued == 0)
+    const struct pool *waited_for = queue_any(pool);
+    if (waited_for == NULL)
         return;
+    pool_entry_score(pool, waited_for, loop_now_us(pool->upstreams->loop));
     loop_later(pool->upstreams->loop, &pool->wake);
     deadline_set(&pool->look, pool->upstreams->loop, LOOK_EVERY);
 }

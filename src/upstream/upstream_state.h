@@ -102,6 +102,7 @@ enum waiter_phase {
 enum chosen { CHOSEN, CHOSEN_FULL, CHOSEN_NOBODY };
 struct server_entry *upstreams_server(struct upstreams *upstreams, struct server *server);
 struct pool_entry *upstreams_pool(struct upstreams *upstreams, uint32_t pool_number);
+void pool_entry_score(struct pool_entry *entry, const struct pool *pool, uint64_t now_us);
 /* Reserves the slot too. */
 enum chosen waiter_choose(struct upstreams *upstreams, struct upstream_waiter *waiter) MUST_CHECK;
 /* These three call up: from events and tasks only. */

@@ -346,3 +346,55 @@ def test_heads_within_their_limits_always_fit(t):
             equal((got.status, got.body), (200, b'body' if path == '/trailers' else b'fine'), f'{x} {path}')
             ok((got.trailers if path == '/trailers' else got.fields).all('x-back') == values, f'{x} {path}')
             ok(x.origin.requests[-1].trailers.all('x-after') == values, f'{x} {path}: {len(x.origin.requests[-1].trailers)} trailers')
+
+
+def returning(t, pool):
+    """Servers with 8 slots each, which answer in 20 ms; all of them go, one comes back. Returns that one and how clients fared."""
+    def slotted():
+        slots = threading.Semaphore(8)
+
+        def handle(link, request):
+            with slots:
+                time.sleep(0.02)
+            link.answer(200, 'well')
+        return handle
+    ports, port = [t.port() for _ in range(4)], t.port()
+    origins = [t.origin(slotted(), port=p) for p in ports]
+    servers = json.dumps([o.address for o in origins])
+    t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: {servers}, {pool} }} }}
+workers: 2
+''')
+
+    def ask_often(statuses, times):
+        client = t.client(port, timeout=20)
+        for _ in range(times):
+            statuses[client.get().status] += 1
+    before = [collections.Counter() for _ in range(16)]
+    together(lambda i: ask_often(before[i], 40), 16)
+    for origin in origins:
+        origin.close()
+    eventually(lambda: {t.client(port).get().status for _ in range(20)} <= {502, 503})
+    back = t.origin(slotted(), port=ports[0])
+    eventually(lambda: t.client(port).get().status == 200, 20)
+    after = [collections.Counter() for _ in range(64)]
+    together(lambda i: ask_often(after[i], 12), 64)
+    return back, sum(after, collections.Counter())
+
+
+def together(run, count):
+    threads = [threading.Thread(target=run, args=(i,), daemon=True) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60 * SLOW)
+
+
+def test_the_first_server_that_comes_back(t):
+    """It gets what it had, and more as it answers; the queue holds the rest, which would be the work of the whole pool."""
+    for pool in ('health: { interval: 100ms }', '', 'balance: round_robin, health: { interval: 100ms }'):
+        back, got = returning(t, pool)
+        between(back.most_in_progress, 8, 40, pool)
+        ok(got[200] >= 64 * 6, got)
+        back.close()

@@ -361,6 +361,127 @@ static void a_quiet_time_forgets_little(void **state)
     }
 }
 
+/* 10 ms are usual, with 6 at once; then it is gone. */
+static void bench_leave(struct bench *bench)
+{
+    (void)windows(bench, 10, 50, 10 * MILLISECOND, 6);
+    assert_int_equal(bench->server.limit, SERVER_LIMIT_OPEN);
+    limit_server_left(&bench->server);
+}
+
+static void a_server_that_comes_back_begins_with_what_it_had(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    limit_server_left(&bench.server);
+    assert_int_equal(bench.server.limit, 24); /* of which nothing is known */
+    bench_end(&bench);
+    bench_begin(&bench);
+    bench_leave(&bench);
+    assert_int_equal(bench.server.limit, 9); /* 6 and a half of them */
+    bench_end(&bench);
+    bench_begin(&bench);
+    (void)windows(&bench, 10, 50, 10 * MILLISECOND, 100);
+    limit_server_left(&bench.server);
+    assert_int_equal(bench.server.limit, 150);
+    (void)windows(&bench, 10, 50, 10 * MILLISECOND, 0);
+    bench_end(&bench);
+}
+
+/* When those of before the last change have been answered. */
+static unsigned later(struct bench *bench, unsigned count, uint64_t waited_us, int32_t awaiting)
+{
+    bench->now_us += 100 * MILLISECOND;
+    return window(bench, count, waited_us, awaiting);
+}
+
+static void it_gets_more_while_that_takes_no_longer(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench_leave(&bench);
+    bench.shared.waiting = 500;
+    assert_int_equal(later(&bench, 30, 10 * MILLISECOND, 9), 18);
+    assert_int_equal(later(&bench, 30, 11 * MILLISECOND, 18), 36);
+    assert_int_equal(later(&bench, 30, 11 * MILLISECOND, 20), 36); /* it was not given as many yet */
+    /* Twice as long: they wait for each other there. */
+    assert_int_equal(later(&bench, 30, 20 * MILLISECOND, 36), 25);
+    assert_int_equal(later(&bench, 30, 14 * MILLISECOND, 25), 31);
+    for (unsigned i = 0; i < 20; i++)
+        (void)later(&bench, 30, 40 * MILLISECOND, 8);
+    assert_int_equal(bench.server.limit, 8); /* no fewer than that */
+    bench.shared.waiting = 0;
+    /* Nobody waits any more. */
+    assert_int_equal(windows(&bench, 15, 30, 10 * MILLISECOND, 3), SERVER_LIMIT_OPEN);
+    bench_end(&bench);
+}
+
+/* The same who wait and ask again: for others that would be a reason to have no limit. */
+static void a_steady_herd_is_still_one(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench_leave(&bench);
+    bench.shared.waiting = 80;
+    for (unsigned i = 0; i < 200; i++)
+        assert_in_range(
+            later(&bench, 30, (bench.server.limit > 12 ? 20 : 10) * MILLISECOND, bench.server.limit), 8, 36);
+    bench_end(&bench);
+}
+
+static void a_server_that_comes_back_slower_is_no_queue(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench_leave(&bench);
+    bench.shared.waiting = 500;
+    assert_int_equal(window(&bench, 30, 50 * MILLISECOND, 9), 18);
+    assert_int_equal(later(&bench, 30, 50 * MILLISECOND, 18), 36);
+    bench_end(&bench);
+}
+
+/* Answers that take minutes say nothing for minutes. */
+static void without_answers_it_grows_all_the_same(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench_leave(&bench);
+    bench.shared.waiting = 500;
+    (void)windows(&bench, 11, 0, 0, 9);
+    assert_int_equal(bench.server.limit, 9);
+    (void)windows(&bench, 1, 0, 0, 9);
+    assert_int_equal(bench.server.limit, 18);
+    (void)windows(&bench, 60, 0, 0, 600);
+    assert_int_equal(bench.server.limit, 576);
+    (void)windows(&bench, 12, 0, 0, 600);
+    assert_int_equal(bench.server.limit, SERVER_LIMIT_OPEN);
+    bench_end(&bench);
+}
+
+static void while_it_is_away_nothing_is_learned(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench);
+    bench_leave(&bench);
+    bench.server.health = SERVER_DOWN;
+    assert_int_equal(windows(&bench, 100, 30, 2000 * MILLISECOND, 0), 9);
+    bench.server.health = SERVER_UP;
+    assert_false(server_was_unreached(&bench.server));
+    assert_true(server_was_unreached(&bench.server));
+    assert_int_equal(windows(&bench, 100, 30, 2000 * MILLISECOND, 0), 9);
+    limit_server_left(&bench.server);
+    server_was_reached(&bench.server);
+    bench.shared.waiting = 500;
+    assert_int_equal(window(&bench, 30, 10 * MILLISECOND, 9), 18);
+    bench_end(&bench);
+}
+
 static void other_limits_are_left_alone(void **state)
 {
     (void)state;
@@ -390,6 +511,12 @@ int main(void)
         cmocka_unit_test(a_high_limit_that_helps_stays),
         cmocka_unit_test(what_is_usual_is_learned_anew),
         cmocka_unit_test(a_quiet_time_forgets_little),
+        cmocka_unit_test(a_server_that_comes_back_begins_with_what_it_had),
+        cmocka_unit_test(it_gets_more_while_that_takes_no_longer),
+        cmocka_unit_test(a_steady_herd_is_still_one),
+        cmocka_unit_test(a_server_that_comes_back_slower_is_no_queue),
+        cmocka_unit_test(without_answers_it_grows_all_the_same),
+        cmocka_unit_test(while_it_is_away_nothing_is_learned),
         cmocka_unit_test(other_limits_are_left_alone),
     };
     counters_thread_enter();
