@@ -23,6 +23,7 @@
 #include "net/socket.h"
 #include "net/transport.h"
 #include "proxy/client_caps.h"
+#include "proxy/client_rules.h"
 #include "proxy/client_version.h"
 #include "proxy/exchange_run.h"
 #include "proxy/exchange_state.h"
@@ -149,29 +150,50 @@ void client_conn_drain(struct client_conn *conn)
         deadline_set(&conn->setup->deadline, conn->worker->loop, CHOOSE_DRAINING_MS);
 }
 
-static void conn_move(struct client_conn *conn)
+static void conn_move(struct client_conn *conn, const struct site *site)
 {
-    struct lease *current = conn->worker->lease;
-    if (conn->lease == current || conn->gone)
-        return;
-    const struct site *site = snapshot_site(current->snapshot, conn->site->config->address);
-    if (site == NULL || (site->tls != NULL) != conn->tls) {
-        client_conn_drain(conn);
-        return;
-    }
     struct lease *old = conn->lease;
-    conn->lease = lease_hold(current);
+    conn->lease = lease_hold(conn->worker->lease);
     conn->site = site;
     if (conn->http != NULL)
         http_conn_settings(conn->http, &site->http);
+    else if (conn->transport == NULL) /* still in the PROXY preface */
+        conn->tls = site->tls != NULL;
     lease_release(old);
 }
 
-/* An exchange holds a snapshot of its own, but HTTP/1 reads its settings in the middle of one. */
+/* What it has shown no longer fits: it ends with what is in progress, and where the new rules demand more of
+ * clients nothing else is served on it. */
+static void conn_outdate(struct client_conn *conn, const struct site *site)
+{
+    if (!client_rules_hold_of_tls(conn, site)) {
+        conn->outdated = true;
+        conn->refused = !client_rules_are_met(conn, site);
+    }
+    client_conn_drain(conn);
+}
+
+/* between: HTTP/1 reads its settings in the middle of an exchange, and is not moved there; an exchange holds
+ * a snapshot of its own. A handshake goes on under the rules that it began with, and is looked at when it is
+ * done. */
+static void conn_refresh(struct client_conn *conn, bool between)
+{
+    struct lease *current = conn->worker->lease;
+    if (conn->lease == current || conn->gone || conn->outdated ||
+        (conn->transport != NULL && !conn->transport->opened))
+        return;
+    const struct site *site = snapshot_site(current->snapshot, conn->site->config->address);
+    if (site == NULL)
+        client_conn_drain(conn);
+    else if (!client_rules_hold(conn, site))
+        conn_outdate(conn, site);
+    else if (between)
+        conn_move(conn, site);
+}
+
 void client_conn_refresh(struct client_conn *conn)
 {
-    if (conn->exchanges == 0 || (conn->http != NULL && conn->http->version == HTTP_2))
-        conn_move(conn);
+    conn_refresh(conn, conn->exchanges == 0 || (conn->http != NULL && conn->http->version == HTTP_2));
 }
 
 /* ---- a stream too many ---- */
@@ -233,7 +255,7 @@ static void http_idle(struct http_conn *http)
 {
     struct client_conn *conn = http->owner;
     conn->quiet_since = (uint32_t)loop_now(conn->worker->loop);
-    conn_move(conn);
+    conn_refresh(conn, true);
 }
 
 static void http_closed(struct http_conn *http, enum failure why)

@@ -44,6 +44,8 @@ struct client_conn {
     /* this file's own */
     bool counted_client; /* in listener_counts, by its address */
     bool draining;       /* takes no request after the one in progress */
+    bool outdated;       /* its listener's TLS rules have changed since it began: its tunnels end */
+    bool refused;        /* and demand more of clients than it has shown: its requests get 421 */
     bool gone;           /* the codec has said closed; only exchanges that end still know it */
 };
 /* Takes the descriptor; the site is of the lease's snapshot. Not NULL: the name of the limit for which it
@@ -52,8 +54,8 @@ const char *client_conn_accept(struct lease *lease, const struct site *site, int
                                const struct address *peer, enum caps_who who) MUST_CHECK;
 /* No worker can take it: closes it, and tells. */
 void client_conn_refuse(const struct site *site, int fd, const char *limit);
-/* A new snapshot is current: moves the connection to it, or drains it when its listener is no more. HTTP/1:
- * not while a request is in progress. */
+/* A new snapshot is current: moves the connection to it, or drains it when its listener is no more or would
+ * not take it as it began (client_rules.h). HTTP/1: not moved while a request is in progress. */
 void client_conn_refresh(struct client_conn *conn);
 void client_conn_drain(struct client_conn *conn);
 void client_conn_close(struct client_conn *conn);

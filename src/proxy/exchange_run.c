@@ -138,6 +138,41 @@ static void total_passed(struct deadline *deadline)
     exchange_settle(run);
 }
 
+/* ---- tunnels ---- */
+
+static void tunnel_passed(struct deadline *deadline)
+{
+    struct exchange_run *run = CONTAINER_OF(deadline, struct exchange_run, total);
+    exchange_fail(run, FAILURE_RULES_CHANGED);
+    exchange_settle(run);
+}
+
+/* At a time of its own, so that not all clients come back at once. */
+static void tunnel_end_soon(struct exchange_run *run)
+{
+    uint64_t most = run->worker->lease->snapshot->config->drain_timeout;
+    run->total.passed = tunnel_passed;
+    deadline_set(&run->total, run->exchange.loop,
+                 most != 0 ? 1 + rng_below(&run->worker->rng, (uint32_t)most) : 1);
+}
+
+void exchange_tunnel(struct exchange_run *run)
+{
+    exchange_enter(run, EXCHANGE_TUNNEL);
+    list_push_back(&run->worker->tunnels, &run->tunnel);
+    if (run->conn->outdated)
+        tunnel_end_soon(run);
+}
+
+void exchanges_end_tunnels(struct worker *worker)
+{
+    LIST_EACH (node, &worker->tunnels) {
+        struct exchange_run *run = CONTAINER_OF(node, struct exchange_run, tunnel);
+        if (run->conn->outdated && run->total.passed != tunnel_passed)
+            tunnel_end_soon(run);
+    }
+}
+
 /* ---- the end ---- */
 
 void exchange_fail(struct exchange_run *run, enum failure why)
@@ -216,6 +251,8 @@ void exchange_settle(struct exchange_run *run)
         return;
     run->ended = true;
     struct exchange *x = &run->exchange;
+    list_remove(&run->tunnel);
+    run->retired.free = exchange_free;
     exchange_enter(run, EXCHANGE_DONE);
     x->times.ended = loop_now_us(x->loop);
     deadline_clear(&run->deadline);
@@ -330,8 +367,9 @@ static enum failure prepare_target(struct exchange_run *run)
 /* RFC 9110 7.4 and 15.5.20 */
 static bool is_misdirected(const struct exchange_run *run)
 {
-    return run->site->checks_hosts &&
-           !tls_transport_serves(http_conn_transport(run->conn->http), run->exchange.target.host);
+    return run->conn->refused ||
+           (run->site->checks_hosts &&
+            !tls_transport_serves(http_conn_transport(run->conn->http), run->exchange.target.host));
 }
 
 /* How long the whole exchange may take, in ms; 0: as long as it will. A gRPC client says itself for how long
@@ -510,7 +548,6 @@ void exchange_begin(struct client_conn *conn, struct stream *stream)
     exchange_meet_client(x, conn);
     run->deadline.passed = wait_passed;
     run->total.passed = total_passed;
-    run->retired.free = exchange_free;
     stream->owner = run;
     stream->events = &client_events;
     stream->window = run->snapshot->config->limits.window;

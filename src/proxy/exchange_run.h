@@ -4,8 +4,11 @@
 
 struct client_conn;
 struct stream;
+struct worker;
 
 /* http_conn_events.opened of a client connection: takes the stream and its arena. */
 void exchange_begin(struct client_conn *conn, struct stream *stream);
+/* After a reload: tunnels on connections that it has outdated end, spread over drain_timeout. */
+void exchanges_end_tunnels(struct worker *worker);
 
 #endif

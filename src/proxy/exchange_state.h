@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "base/span.h"
 #include "http/exchange.h"
 #include "http/stream.h"
@@ -98,10 +99,15 @@ struct exchange_run {
     struct span grpc_status;    /* of the response's trailers, for the log */
     bool server_http2;          /* last attempt that had a connection: over HTTP/2 */
     bool ended;
-    struct retired retired;
+    union {
+        struct list tunnel; /* worker->tunnels */
+        struct retired retired;
+    };
 };
 
 /* exchange_run.c */
+/* From here on it is a tunnel. */
+void exchange_tunnel(struct exchange_run *run);
 void exchange_enter(struct exchange_run *run, enum exchange_state state);
 void exchange_wait_for(struct exchange_run *run, enum exchange_wait wait);
 /* The exchange can't be carried through: gives the server up, and tells the client by an answer, or by a cut

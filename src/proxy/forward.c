@@ -121,7 +121,7 @@ static void forward_upgrade(struct exchange_run *run)
     run->head_sent = true;
     replay_drop(&run->replay);
     run->up.ended = false;
-    exchange_enter(run, EXCHANGE_TUNNEL);
+    exchange_tunnel(run);
     x->client_stream->ops->send_head(x->client_stream, &x->response, false);
     exchange_wait_for(run, WAIT_TUNNEL);
 }

@@ -24,6 +24,7 @@
 #include "net/listener.h"
 #include "proxy/client_caps.h"
 #include "proxy/client_conn.h"
+#include "proxy/exchange_run.h"
 #include "proxy/hand_over.h"
 #include "proxy/mirror.h"
 #include "proxy/snapshot.h"
@@ -242,6 +243,7 @@ static void open_snapshot(struct letter *letter, void *reader)
     (void)lease_hold(old); /* so that it outlives the moving */
     worker_move_listeners(worker, old);
     each_client(worker, client_conn_refresh);
+    exchanges_end_tunnels(worker);
     lease_release(old);
 }
 
@@ -511,6 +513,7 @@ struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t blo
     worker->stop_at_the_latest.passed = worker_stop_late;
     list_init(&worker->clients);
     list_init(&worker->fresh);
+    list_init(&worker->tunnels);
     list_init(&worker->mirrors);
     list_init(&worker->listeners);
     rng_seed(&worker->rng);

@@ -43,6 +43,7 @@ struct worker {
     struct list clients, fresh;
     struct list listeners; /* of this worker */
     uint32_t clients_count;
+    struct list tunnels; /* exchange_run.tunnel */
     struct list mirrors; /* mirror.at: copies of requests that are on their way */
     uint32_t mirrors_count;
     struct rng rng;

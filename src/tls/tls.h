@@ -31,6 +31,9 @@ struct tls_store *tls_store_new(const struct tls_config *config, unsigned protoc
                                 struct tls_tickets *tickets, struct error *error) MUST_CHECK;
 struct tls_store *tls_store_take(struct tls_store *store);
 void tls_store_release(struct tls_store *store); /* NULL allowed */
+/* Both ask the same of clients: who shows certificates, of which authorities, versions, ciphers, names. Our
+ * own certificates are not looked at. */
+bool tls_store_same_rule(const struct tls_store *a, const struct tls_store *b);
 /* Whether hosts of requests are to be asked about: tls_transport_serves(). */
 bool tls_store_checks_hosts(const struct tls_store *store);
 
@@ -67,6 +70,8 @@ struct tls_facts {
  * come on it, else 421. Where clients show certificates, those were asked for by the TLS name, and the host
  * has to be of the same choice; with authority: covered the certificate that was shown has to cover it. */
 bool tls_transport_serves(const struct transport *transport, struct span host);
+/* Of an opened TLS transport to a client: it has shown what another store demands of its clients. */
+bool tls_transport_satisfies(const struct transport *transport, const struct tls_store *store);
 struct tls_facts tls_transport_facts(const struct transport *transport);
 /* Why the handshake failed, for the log: OpenSSL's reason as text in a static thread-local buffer. */
 const char *tls_transport_failure(const struct transport *transport);

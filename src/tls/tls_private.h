@@ -22,7 +22,8 @@ struct tls_store {
     bool covered; /* hosts of requests have to be names of the certificate that was shown */
     enum client_auth client_auth;
     unsigned protocol_bits;
-    unsigned char rule[TLS_DIGEST_SIZE]; /* all that is asked of clients; not our own certificates */
+    unsigned char rule[TLS_DIGEST_SIZE];        /* all that is asked of clients; not our own certificates */
+    unsigned char authorities[TLS_DIGEST_SIZE]; /* what of it says who verifies clients */
     size_t names_count;
     struct tls_name *names; /* sorted by (wildcard, name) */
     size_t identities_count;

@@ -42,30 +42,42 @@ static bool add_certificate(EVP_MD_CTX *digest, X509 *certificate)
 }
 
 /* What was loaded, and not what a file of that name holds by now. */
-static bool add_authorities(EVP_MD_CTX *digest, SSL_CTX *context)
+static bool take_authorities(EVP_MD_CTX *digest, struct tls_store *store)
 {
-    STACK_OF(X509_OBJECT) *trusted = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
+    STACK_OF(X509_OBJECT) *trusted = X509_STORE_get0_objects(SSL_CTX_get_cert_store(store->context));
+    if (EVP_DigestInit_ex(digest, EVP_sha256(), NULL) != 1)
+        return false;
     for (int i = 0; i < sk_X509_OBJECT_num(trusted); i++) {
         X509 *certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(trusted, i));
         if (certificate != NULL && !add_certificate(digest, certificate))
             return false;
     }
-    return true;
+    return EVP_DigestFinal_ex(digest, store->authorities, NULL) == 1;
+}
+
+static bool take_rule(EVP_MD_CTX *digest, struct tls_store *store, const struct tls_config *config)
+{
+    const int numbers[] = {config->client_auth, config->min_version, config->max_version, config->strict_sni,
+                           config->authority};
+    return take_authorities(digest, store) && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
+           EVP_DigestUpdate(digest, numbers, sizeof numbers) == 1 && add_text(digest, config->ciphers) &&
+           add_text(digest, config->ciphersuites) &&
+           EVP_DigestUpdate(digest, store->authorities, sizeof store->authorities) == 1 &&
+           EVP_DigestFinal_ex(digest, store->rule, NULL) == 1;
 }
 
 bool tls_rule_take(struct tls_store *store, const struct tls_config *config, struct error *error)
 {
-    const int numbers[] = {config->client_auth, config->min_version, config->max_version, config->strict_sni,
-                           config->authority};
     EVP_MD_CTX *digest = EVP_MD_CTX_new();
-    bool taken = digest != NULL && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
-                 EVP_DigestUpdate(digest, numbers, sizeof numbers) == 1 &&
-                 add_text(digest, config->ciphers) && add_text(digest, config->ciphersuites) &&
-                 add_authorities(digest, store->context) &&
-                 EVP_DigestFinal_ex(digest, store->rule, NULL) == 1 &&
+    bool taken = digest != NULL && take_rule(digest, store, config) &&
                  SSL_CTX_set_session_id_context(store->context, store->rule, sizeof store->rule) == 1;
     EVP_MD_CTX_free(digest);
     return taken || tls_error(error, "can't make a digest of the rules for clients");
+}
+
+bool tls_store_same_rule(const struct tls_store *a, const struct tls_store *b)
+{
+    return memcmp(a->rule, b->rule, sizeof a->rule) == 0;
 }
 
 bool tls_identity_digest(struct identity *identity, struct error *error)

@@ -410,6 +410,14 @@ bool tls_transport_serves(const struct transport *transport, struct span host)
     return !store->covered || covers(store, tls->shown, host);
 }
 
+bool tls_transport_satisfies(const struct transport *transport, const struct tls_store *store)
+{
+    const struct tls_store *own = tls_of(transport)->store;
+    return store->client_auth != CLIENT_AUTH_REQUIRED ||
+           (tls_transport_facts(transport).client_verified &&
+            memcmp(own->authorities, store->authorities, sizeof store->authorities) == 0);
+}
+
 struct tls_facts tls_transport_facts(const struct transport *transport)
 {
     struct tls_facts facts = {.version = NULL};
