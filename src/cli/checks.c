@@ -18,6 +18,6 @@ static bool template_check(const char *text, struct error *error)
 
 void checks_install(void)
 {
-    config_hooks =
-        (struct config_hooks){.regex = regex_check, .template = template_check, .path = router_path_check};
+    config_hooks = (struct config_hooks){
+        .regex = regex_check, .groups = regex_groups, .template = template_check, .path = router_path_check};
 }

@@ -98,6 +98,7 @@ struct schema;
  */
 struct config_hooks {
     bool (*regex)(const char *pattern, struct error *error);
+    unsigned (*groups)(const char *pattern); /* of a pattern that `regex` has taken */
     bool (*template)(const char *text, struct error *error);
     bool (*path)(const char *pattern, struct error *error);
     bool (*certificate)(const struct certificate_config *certificate, struct error *error);

@@ -48,8 +48,19 @@ bool syntax_path_pattern(struct span value, struct error *error);
 bool syntax_value_pattern(struct span value, struct error *error);
 bool syntax_path(struct span value, struct error *error);
 bool syntax_regex(struct span value, struct error *error);
+/* template_check.c: of what is filled in when the file is read (environment) or with each request */
+bool syntax_environment(struct span value, struct error *error);
 bool syntax_template(struct span value, struct error *error);
-bool syntax_path_template(struct span value, struct error *error);
+bool syntax_body(struct span value, struct error *error);
+bool syntax_location(struct span value, struct error *error);
+bool syntax_scheme(struct span value, struct error *error);
+bool syntax_redirect_host(struct span value, struct error *error);
+bool syntax_redirect_path(struct span value, struct error *error);
+bool syntax_rewrite_host(struct span value, struct error *error);
+bool syntax_rewrite_path(struct span value, struct error *error);
+bool syntax_prefix(struct span value, struct error *error);
+/* Both were given; groups: that the regex has. */
+bool replacement_check(const char *regex, const char *replacement, unsigned groups, struct error *error);
 bool syntax_key_part(struct span value, struct error *error);
 bool syntax_grpc_service(struct span value, struct error *error);
 bool syntax_expected_status(struct span value, struct error *error);

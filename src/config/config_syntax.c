@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "config/config.h"
 #include "config/config_schema.h"
+#include "config/foreign_variables.h"
 
 struct config_hooks config_hooks;
 bool config_text_only;
@@ -86,6 +87,8 @@ static bool address_split(struct span value, const char *example, struct span *h
     struct span port;
     uint64_t number;
     const char *scheme = strstr(value.at, "://");
+    if (!syntax_environment(value, error))
+        return false;
     if (scheme != NULL)
         return error_set(error, "\"%s\" has a scheme; an address is host:port, such as %s", value.at,
                          example);
@@ -214,6 +217,8 @@ bool syntax_host(struct span value, struct error *error)
 
 bool syntax_host_pattern(struct span value, struct error *error)
 {
+    if (!syntax_environment(value, error))
+        return false;
     if (span_starts(value, SPAN("*.")) && is_host_name(span_skip(value, 2)))
         return true;
     if (span_is(value, "*"))
@@ -254,6 +259,8 @@ bool syntax_value_pattern(struct span value, struct error *error)
 
 bool syntax_path(struct span value, struct error *error)
 {
+    if (!syntax_environment(value, error))
+        return false;
     if (value.length == 0 || value.at[0] != '/')
         return error_set(error, "\"%s\" does not begin with \"/\"", value.at);
     for (size_t i = 0; i < value.length; i++)
@@ -262,18 +269,32 @@ bool syntax_path(struct span value, struct error *error)
     return true;
 }
 
-bool syntax_template(struct span value, struct error *error)
+/* The part of a key that a variable of another product stands for; NULL: none is known. */
+static const char *key_part_meant(struct span value)
 {
-    if (strpbrk(value.at, "\r\n") != NULL)
-        return error_set(error, "a value that goes into a header cannot have more than one line");
-    return config_hooks.template == NULL || config_hooks.template(value.at, error);
-}
-
-bool syntax_path_template(struct span value, struct error *error)
-{
-    if (value.length == 0 || (value.at[0] != '/' && value.at[0] != '$'))
-        return error_set(error, "\"%s\" does not begin with \"/\"", value.at);
-    return syntax_template(value, error);
+    static const struct {
+        const char *variable, *part;
+    } parts[] = {{"${client.ip}", "client.ip"},
+                 {"${peer.ip}", "client.ip"},
+                 {"${request.host}", "host"},
+                 {"${request.path}", "path"},
+                 {"${request.uri}", "path"},
+                 {"${request.method}", "method"},
+                 {"${request.header.*}", "header:NAME"},
+                 {NULL, NULL}};
+    size_t used;
+    struct span name;
+    const struct foreign_variable *foreign = foreign_variable_find(value, true, &used, &name);
+    if (foreign == NULL)
+        return NULL;
+    if (strncmp(foreign->theirs, "$cookie_", 8) == 0)
+        return "cookie:NAME";
+    if (strncmp(foreign->theirs, "$arg_", 5) == 0)
+        return "query:NAME";
+    for (size_t i = 0; foreign->ours != NULL && parts[i].variable != NULL; i++)
+        if (strcmp(parts[i].variable, foreign->ours) == 0)
+            return parts[i].part;
+    return NULL;
 }
 
 bool syntax_key_part(struct span value, struct error *error)
@@ -289,6 +310,9 @@ bool syntax_key_part(struct span value, struct error *error)
             return is_token(span_skip(value, prefix.length)) ||
                    error_set(error, "\"%s\" lacks a name after the colon", value.at);
     }
+    const char *meant = key_part_meant(value);
+    if (meant != NULL)
+        return error_set(error, "\"%s\" is not a key; did you mean \"%s\"?", value.at, meant);
     return error_set(
         error,
         "\"%s\" is not a key; write client.ip, host, path, method, header:NAME, cookie:NAME or query:NAME",
@@ -351,6 +375,8 @@ bool syntax_mode(struct span value, struct error *error)
 
 bool syntax_log_target(struct span value, struct error *error)
 {
+    if (!syntax_environment(value, error))
+        return false;
     if (span_starts(value, SPAN("unix:")))
         return unix_path(span_skip(value, 5), error);
     if (span_starts(value, SPAN("syslog:")) || span_starts(value, SPAN("/dev/log")))

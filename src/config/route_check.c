@@ -89,15 +89,23 @@ static void weights_check(const struct routes *routes, const struct route_config
 
 static void rewrite_check(const struct routes *routes, const struct rewrite_config *rewrite)
 {
+    struct error error = {""};
     int ways = (rewrite->path != NULL) + (rewrite->strip_prefix != NULL || rewrite->add_prefix != NULL) +
                (rewrite->regex != NULL);
     if (ways > 1)
         schema_report_add(
             routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, rewrite),
             "a rewrite gives one of path, regex, or strip_prefix and add_prefix; the others would have no effect");
+    if (schema_is_broken(routes->document, rewrite))
+        return;
     if ((rewrite->regex == NULL) != (rewrite->replacement == NULL))
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, rewrite),
                           "regex and replacement are given together or not at all");
+    else if (rewrite->regex != NULL && config_hooks.groups != NULL &&
+             !replacement_check(rewrite->regex, rewrite->replacement, config_hooks.groups(rewrite->regex),
+                                &error))
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &rewrite->replacement), "%s",
+                          error.text);
 }
 
 static void redirect_check(const struct routes *routes, const struct redirect_config *redirect)

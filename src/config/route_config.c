@@ -80,15 +80,16 @@ static const struct schema response_schema = {.noun = "response",
 #define REWRITE struct rewrite_config
 static const struct schema_key rewrite_keys[] = {
     KEY_TEMPLATE(REWRITE, path, NULL, "Path that takes the place of the whole path; the query stays.",
-                 .check = syntax_path_template),
+                 .check = syntax_rewrite_path),
     KEY_STRING(REWRITE, strip_prefix, NULL, "Whole segments taken off the front of the path.",
-               .check = syntax_path),
-    KEY_STRING(REWRITE, add_prefix, NULL, "Segments put before the path.", .check = syntax_path),
+               .check = syntax_prefix),
+    KEY_STRING(REWRITE, add_prefix, NULL, "Segments put before the path.", .check = syntax_prefix),
     KEY_STRING(REWRITE, regex, NULL, "Regular expression that is searched in the path, with replacement.",
                .check = syntax_regex),
-    KEY_STRING(REWRITE, replacement, NULL,
-               "What takes the place of what regex found; $0 to $9 are its groups."),
-    KEY_TEMPLATE(REWRITE, host, NULL, "Host that the server is sent.", .check = syntax_template),
+    KEY_STRING(
+        REWRITE, replacement, NULL,
+        "What takes the place of what regex found; $0 to $9 are its groups, and $$ is one dollar sign."),
+    KEY_TEMPLATE(REWRITE, host, NULL, "Host that the server is sent.", .check = syntax_rewrite_host),
     KEY_END};
 static const struct schema rewrite_schema = {
     .noun = "rewrite",
@@ -98,13 +99,13 @@ static const struct schema rewrite_schema = {
 
 #define REDIRECT struct redirect_config
 static const struct schema_key redirect_keys[] = {
-    KEY_TEMPLATE(REDIRECT, to, NULL, "The whole location; alone, but for status.", .check = syntax_template),
-    KEY_STRING(REDIRECT, scheme, NULL, "Scheme of the location; by default as it came.",
-               .check = syntax_token),
+    KEY_TEMPLATE(REDIRECT, to, NULL, "The whole location; alone, but for status.", .check = syntax_location),
+    KEY_STRING(REDIRECT, scheme, NULL, "Scheme of the location, http or https; by default as it came.",
+               .check = syntax_scheme),
     KEY_TEMPLATE(REDIRECT, host, NULL, "Host of the location; by default as it came.",
-                 .check = syntax_template),
+                 .check = syntax_redirect_host),
     KEY_TEMPLATE(REDIRECT, path, NULL, "Path and query of the location; by default as they came.",
-                 .check = syntax_path_template),
+                 .check = syntax_redirect_path),
     KEY_INT(REDIRECT, port, NULL, 1, 65535, "Port of the location; by default none is written."),
     KEY_INT(REDIRECT, status, "308", 301, 308, "Status of the answer: 301, 302, 303, 307 or 308.",
             .check = syntax_redirect_status),
@@ -115,16 +116,12 @@ static const struct schema redirect_schema = {.noun = "redirect",
                                               .shorthand = "to",
                                               .text = "An answer that sends the client elsewhere."};
 
-static bool syntax_body(struct span value, struct error *error)
-{
-    return config_hooks.template == NULL || config_hooks.template(value.at, error);
-}
-
 #define RESPOND struct respond_config
 static const struct schema_key respond_keys[] = {
     KEY_INT(RESPOND, status, "200", 200, 599, "Status of the answer."),
     KEY_TEMPLATE(RESPOND, body, "", "Body of the answer.", .check = syntax_body),
-    KEY_PATH(RESPOND, file, NULL, "File with the body, read when the file is loaded; at most 1 MiB."),
+    KEY_PATH(RESPOND, file, NULL, "File with the body, read when the file is loaded; at most 1 MiB.",
+             .check = syntax_environment),
     KEY_STRING(RESPOND, content_type, "text/plain; charset=utf-8", "Type of the body."),
     KEY_PAIRS(SCHEMA_TEMPLATE, RESPOND, headers, "Headers of the answer.", .check_name = syntax_set_name,
               .check = syntax_template),

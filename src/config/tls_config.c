@@ -11,8 +11,10 @@ static const char *const client_auths[] = {"off", "optional", "required", NULL};
 
 #define CERT struct certificate_config
 static const struct schema_key certificate_keys[] = {
-    KEY_PATH(CERT, cert, NULL, "PEM file with the certificate chain, leaf first.", .flags = SCHEMA_REQUIRED),
-    KEY_PATH(CERT, key, NULL, "PEM file with the private key.", .flags = SCHEMA_REQUIRED),
+    KEY_PATH(CERT, cert, NULL, "PEM file with the certificate chain, leaf first.", .flags = SCHEMA_REQUIRED,
+             .check = syntax_environment),
+    KEY_PATH(CERT, key, NULL, "PEM file with the private key.", .flags = SCHEMA_REQUIRED,
+             .check = syntax_environment),
     KEY_TEXTS(SCHEMA_STRING, CERT, names, NULL, "Names that it serves; by default those in the certificate.",
               .check = syntax_host_pattern),
     KEY_BOOL_AS(
@@ -38,7 +40,8 @@ static const struct schema_key tls_keys[] = {
     KEY_STRING(TLS, ciphersuites, TLS_CIPHERSUITES, "Cipher suites of TLS 1.3, taken in the same way."),
     KEY_CHOICE(TLS, client_auth, "off", client_auths, "Whether clients show a certificate."),
     KEY_PATH(TLS, client_ca, NULL,
-             "PEM file with the authorities that clients' certificates are verified against."),
+             "PEM file with the authorities that clients' certificates are verified against.",
+             .check = syntax_environment),
     KEY_BOOL(
         TLS, strict_sni, "false",
         "Refuses clients that ask for an unknown name instead of showing them the default certificate; means "
@@ -59,9 +62,11 @@ static const struct schema_key upstream_tls_keys[] = {
         "alone (ca), or nothing (none, or false).",
         .synonyms = server_verify_synonyms),
     KEY_PATH(UPSTREAM_TLS, ca, NULL,
-             "PEM file with the authorities that are trusted; by default those of the system."),
-    KEY_PATH(UPSTREAM_TLS, cert, NULL, "PEM file with the certificate that weir shows to servers."),
-    KEY_PATH(UPSTREAM_TLS, key, NULL, "PEM file with its private key."),
+             "PEM file with the authorities that are trusted; by default those of the system.",
+             .check = syntax_environment),
+    KEY_PATH(UPSTREAM_TLS, cert, NULL, "PEM file with the certificate that weir shows to servers.",
+             .check = syntax_environment),
+    KEY_PATH(UPSTREAM_TLS, key, NULL, "PEM file with its private key.", .check = syntax_environment),
     KEY_STRING(
         UPSTREAM_TLS, server_name, NULL,
         "Name or IP address that is verified, and the name that is asked for; by default the host of the "

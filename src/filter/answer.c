@@ -118,31 +118,39 @@ static struct span location_of(const struct action *action, struct exchange *x)
     uint16_t number = action->port != 0 ? action->port : same ? x->target.port : 0;
     if (number != 0)
         snprintf(port, sizeof port, ":%u", number);
-    bool v6 = span_find(host, ':') != host.length;
+    bool v6 = span_find(host, ':') != host.length && host.at[0] != '['; /* a template may have them */
     return arena_print(x->arena, "%.*s://%s%.*s%s%s%.*s%s%.*s", (int)scheme.length, scheme.at, v6 ? "[" : "",
                        (int)host.length, host.at, v6 ? "]" : "", port, (int)path.length, path.at,
                        query.at != NULL ? "?" : "", (int)query.length, query.at != NULL ? query.at : "");
 }
 
-bool action_answer(const struct action *action, struct exchange *exchange)
+static enum failure redirect_answer(const struct action *action, struct exchange *exchange)
+{
+    struct answer *answer = &exchange->answer;
+    struct span location = location_of(action, exchange);
+    answer->body = SPAN("");
+    if (location.at != NULL && location.length == 0)
+        return FAILURE_REWRITE_INVALID; /* nowhere: a header that the template names did not come */
+    bool fits = location.at != NULL &&
+                fields_add(&answer->fields, exchange->arena, SPAN("Location"), location, FIELD_LOCATION);
+    return fits ? FAILURE_NONE : FAILURE_OVERLOADED;
+}
+
+enum failure action_answer(const struct action *action, struct exchange *exchange)
 {
     struct answer *answer = &exchange->answer;
     *answer = (struct answer){.status = action->status};
-    if (action->redirects) {
-        struct span location = location_of(action, exchange);
-        answer->body = SPAN("");
-        return location.at != NULL &&
-               fields_add(&answer->fields, exchange->arena, SPAN("Location"), location, FIELD_LOCATION);
-    }
+    if (action->redirects)
+        return redirect_answer(action, exchange);
     answer->content_type = action->content_type;
     answer->body = action->file.at != NULL ? action->file : template_fill(action->body, exchange);
     for (size_t i = 0; i < action->headers_count; i++) {
         struct span value = template_fill(action->headers[i], exchange);
         if (value.at == NULL || !fields_add(&answer->fields, exchange->arena, span_of(action->names[i].name),
                                             value, field_id(span_of(action->names[i].name))))
-            return false;
+            return FAILURE_OVERLOADED;
     }
-    return answer->body.at != NULL;
+    return answer->body.at != NULL ? FAILURE_NONE : FAILURE_OVERLOADED;
 }
 
 void action_explain(const struct action *action, const struct exchange *exchange, char *line, size_t room)

@@ -7,6 +7,7 @@
 
 #include "base/attributes.h"
 #include "base/error.h"
+#include "http/failure.h"
 
 struct action;
 struct exchange;
@@ -15,8 +16,8 @@ struct route_config;
 /* True and *action set, or NULL when the route's action is a pool; false with error. */
 bool action_new(struct action **action, const struct route_config *route, struct error *error) MUST_CHECK;
 void action_free(struct action *action);
-/* Fills exchange->answer; false: out of arena. */
-bool action_answer(const struct action *action, struct exchange *exchange) MUST_CHECK;
+/* Fills exchange->answer, or says why there is none. */
+enum failure action_answer(const struct action *action, struct exchange *exchange) MUST_CHECK;
 void action_explain(const struct action *action, const struct exchange *exchange, char *line, size_t room);
 
 #endif

@@ -1,5 +1,6 @@
 /* What is sent to the server instead of the path and host that came. The result is checked: it begins with
- * '/', and nothing in it can end the request line. */
+ * '/', and nothing in it can end the request line. What the file made of a request that was right is not the
+ * client's fault. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,7 +154,7 @@ static enum verdict rewrite_request(const struct filter *filter, struct exchange
     struct span came = exchange->request.line.request.path, path = rewrite_path(rewrite, exchange);
     if (path.at == NULL)
         return fail(exchange, FAILURE_OVERLOADED);
-    enum failure why = path_is_fine(path) || span_is(path, "*") ? FAILURE_NONE : FAILURE_BAD_TARGET;
+    enum failure why = path_is_fine(path) || span_is(path, "*") ? FAILURE_NONE : FAILURE_REWRITE_INVALID;
     if (why == FAILURE_NONE && path.at != came.at)
         why = path_check(path, rewrite->paths, exchange->arena);
     if (why != FAILURE_NONE)
@@ -164,8 +165,10 @@ static enum verdict rewrite_request(const struct filter *filter, struct exchange
     struct span host = template_fill(rewrite->host, exchange), name;
     uint16_t port;
     bool has_port;
-    if (host.at == NULL || !authority_split(host, &name, &port, &has_port))
-        return fail(exchange, FAILURE_BAD_HOST);
+    if (host.at == NULL)
+        return fail(exchange, FAILURE_OVERLOADED);
+    if (!authority_split(host, &name, &port, &has_port))
+        return fail(exchange, FAILURE_REWRITE_INVALID);
     exchange->request.line.request.authority = host;
     return VERDICT_NEXT;
 }

@@ -73,6 +73,7 @@ enum grpc_status {
     X(NO_SERVER, no_server, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'S', "no server of the pool is up")                                                           \
     X(QUEUE_FULL, queue_full, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'W', "queue of the pool is full")                                                           \
     X(QUEUE_TIMEOUT, queue_timeout, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'W', "no server was free in time")                                                    \
+    X(REWRITE_INVALID, rewrite_invalid, 500, GRPC_INTERNAL, RETRY_NEVER, 'W', "rewrite of the route made no path or host that can be sent")                     \
     X(OVERLOADED, overloaded, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'W', "weir is at a limit of its own")                                                       \
     X(SHUTTING_DOWN, shutting_down, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'W', "weir is shutting down")                                                         \
     X(INTERNAL, internal, 500, GRPC_INTERNAL, RETRY_NEVER, 'W', "weir failed")

@@ -50,6 +50,17 @@ bool regex_check(const char *pattern, struct error *error)
     return code != NULL;
 }
 
+unsigned regex_groups(const char *pattern)
+{
+    struct error error;
+    uint32_t count = 0;
+    pcre2_code *code = pattern_compile(pattern, &error);
+    if (code != NULL)
+        (void)pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &count);
+    pcre2_code_free(code);
+    return count;
+}
+
 struct regex *regex_new(const char *pattern, struct error *error)
 {
     pcre2_code *code = pattern_compile(pattern, error);

@@ -15,6 +15,8 @@ void regex_free(struct regex *regex); /* NULL allowed */
 /* Whether regex_new() would take the pattern; costs a fraction of it, since nothing is made ready for
  * matching. */
 bool regex_check(const char *pattern, struct error *error) MUST_CHECK;
+/* Groups of a pattern that regex_check() has taken. */
+unsigned regex_groups(const char *pattern) MUST_CHECK;
 /* Up to `most` captures (the whole first) as spans into the subject; returns how many, 0: no match, or a
  * bound was hit.
  */

@@ -321,11 +321,13 @@ static void exchange_act(struct exchange_run *run)
             forward_begin(run, pool);
         else
             exchange_fail(run, FAILURE_OVERLOADED);
-    } else if (action_answer(run->plan->action, x)) {
-        answer_filtered(run);
-    } else {
-        exchange_fail(run, FAILURE_OVERLOADED);
+        return;
     }
+    enum failure why = action_answer(run->plan->action, x);
+    if (why == FAILURE_NONE)
+        answer_filtered(run);
+    else
+        exchange_fail(run, why);
 }
 
 static void exchange_filter(struct exchange_run *run)

@@ -42,6 +42,14 @@ static bool is_variable(struct span name)
     return strspn(name.at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") >= name.length;
 }
 
+static bool has_small_letter(struct span name)
+{
+    for (size_t i = 0; i < name.length; i++)
+        if (name.at[i] >= 'a' && name.at[i] <= 'z')
+            return true;
+    return false;
+}
+
 static void value_add(struct filling *filling, struct span value)
 {
     for (size_t i = 0; i < value.length; i++) {
@@ -91,6 +99,36 @@ static bool variable_fill(struct filling *filling, struct span inside, struct sp
     return true;
 }
 
+/* A name that only templates have, where none can stand: what was meant by it, as far as that shows. */
+static bool name_refuse(struct filling *filling, struct span name, struct schema_place place)
+{
+    struct schema_report *report = filling->loader->report;
+    const struct schema_key *key = filling->key;
+    struct error error;
+    char copy[64], braced[80];
+    struct text inside = text_over(copy, sizeof(copy)), whole = text_over(braced, sizeof(braced));
+    text_add(&inside, name);
+    text_print(&whole, "${%.*s}", (int)name.length, name.at);
+    bool is_number = name.length == 1 && name.at[0] >= '0' && name.at[0] <= '9';
+    if (is_variable(name) && !has_small_letter(name))
+        schema_report_add(report, SCHEMA_ERROR, place, "\"${%.*s}\" is not a variable; write ${env.%.*s}",
+                          (int)name.length, name.at, (int)name.length, name.at);
+    else if (is_number)
+        schema_report_add(report, SCHEMA_ERROR, place,
+                          "\"${%.*s}\" is not a variable; write $%.*s for that group", (int)name.length,
+                          name.at, (int)name.length, name.at);
+    else if (key->check != NULL && !inside.cut && key->check(text_span(&inside), &error) &&
+             !key->check(text_span(&whole), &error))
+        schema_report_add(report, SCHEMA_ERROR, place, "%s is written without ${}; write \"%.*s\"", key->name,
+                          (int)name.length, name.at);
+    else
+        schema_report_add(
+            report, SCHEMA_ERROR, place,
+            "%s is not filled per request, so \"${%.*s}\" cannot stand here; only ${env.NAME} can", key->name,
+            (int)name.length, name.at);
+    return false;
+}
+
 /* One `${...}` at the front of `rest`; its length goes to `used`. */
 static bool dollar_fill(struct filling *filling, struct span rest, size_t *used)
 {
@@ -109,10 +147,7 @@ static bool dollar_fill(struct filling *filling, struct span rest, size_t *used)
         text_add(filling->out, whole);
         return true;
     }
-    schema_report_add(filling->loader->report, SCHEMA_ERROR, place,
-                      "%s is not filled per request, so \"%.*s\" cannot stand here; only ${env.NAME} can",
-                      filling->key->name, (int)whole.length, whole.at);
-    return false;
+    return name_refuse(filling, span_make(whole.at + 2, whole.length - 3), place);
 }
 
 static bool text_fill(struct filling *filling, struct span value)

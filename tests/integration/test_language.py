@@ -2,6 +2,9 @@
 import time
 
 from weirtest import *
+from h2test import h2_client
+
+NEEDS_HTTP2 = True
 
 
 def test_none_is_no_limit(t):
@@ -97,3 +100,36 @@ def test_none_is_printed_and_reads_back(t):
     equal(printed.stdout.count(' timeout: '), 2, 'that of the first route and that of the probes')
     again = t.run('config', '-c', t.file('again.yaml', printed.stdout.replace('(a secret, not shown)', SECRET)))
     equal((again.returncode, again.stdout), (0, printed.stdout), again.stderr)
+
+
+IMPOSSIBLE = '''
+  - {{ match: {{ path: /path }}, rewrite: {{ path: "${{request.header.x-path}}" }}, pool: p }}
+  - {{ match: {{ path: /query }}, rewrite: {{ path: "/x${{request.header.x-path}}" }}, pool: p }}
+  - {{ match: {{ path: "~^/group" }}, rewrite: {{ regex: "^/group(.*)$", replacement: "$1" }}, pool: p }}
+  - {{ match: {{ path: /host }}, rewrite: {{ host: "${{request.header.x-host}}" }}, pool: p }}
+  - {{ match: {{ path: /goto }}, redirect: "${{request.header.x-goto}}" }}
+'''
+
+
+def test_what_a_rewrite_makes_impossible_is_not_the_clients_fault(t):
+    """In either version, and explain says the same."""
+    port, origin = t.port(), t.origin()
+    weir = t.weir(f'''
+listeners: [ {{ address: "127.0.0.1:{port}", protocols: [h2c, http/1.1] }} ]
+routes:{IMPOSSIBLE.format()}
+pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+''')
+    for client in (t.client(port), h2_client(t, port)):
+        for target, fields, wanted in (('/path', [], 500), ('/path', [('x-path', '/y')], 200), ('/path', [('x-path', 'y')], 500), ('/query', [('x-path', '?a=b')], 500),
+                                       ('/group', [], 500), ('/group/a', [], 200), ('/host', [], 500), ('/host', [('x-host', 'a b')], 500), ('/host', [('x-host', 'a.test')], 200),
+                                       ('/goto', [], 500), ('/goto', [('x-goto', 'https://b.test/')], 308)):
+            equal(client.get(target, fields).status, wanted, f'{target} {fields}')
+    equal(sorted({r.path for r in origin.requests}), ['/a', '/host', '/y'])
+    line = weir.access_line(path='/path', status=500)
+    equal(line['failure'], 'rewrite_invalid')
+    path = t.file('explain.yaml', f'''
+listeners: ":8080"
+routes:{IMPOSSIBLE.format()}
+pools: {{ p: {{ servers: ["10.0.0.1:80"] }} }}
+''')
+    contains(t.run('explain', '-c', path, 'GET', 'http://a.test/path').stdout, '500')

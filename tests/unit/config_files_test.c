@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "cli/checks.h"
 #include "config/config.h"
 #include "schema/schema.h"
 #include "unit/unit.h"
@@ -289,6 +290,7 @@ int main(void)
     const char *folder = getenv("srcdir"); /* set by automake */
     source = realpath(folder != NULL ? folder : ".", NULL);
     assert_non_null(source);
+    checks_install();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(source);
     return failed;

@@ -1,12 +1,15 @@
 /* Templates: what every name stands for, what is absent, what is refused, and that no value ends a line. */
-#include "http/template.h"
-
-#include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "base/text.h"
+#include "config/foreign_variables.h"
+#include "http/template.h"
 
 #include "base/arena.h"
 #include "http/exchange.h"
 #include "unit.h"
+#include <arpa/inet.h>
 
 static struct exchange x;
 
@@ -66,6 +69,30 @@ static void every_name_has_its_value(void **state)
         {"${server}", "10.0.0.1:80"},    {"${status}", "204"}};
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         assert_span(filled(rows[i][0]), rows[i][1]);
+}
+
+/* What the file's checks answer the variables of other products with is a template. */
+static void answers_to_foreign_variables_are_templates(void **state)
+{
+    (void)state;
+    size_t rows = 0;
+    for (const struct foreign_variable *row = foreign_variables; row->whose != NULL; row++, rows++) {
+        char theirs[80], copy[80];
+        size_t used = 0, star = strcspn(row->theirs, "*");
+        struct span name;
+        (void)snprintf(theirs, sizeof theirs, "%.*s%s%s,", (int)star, row->theirs,
+                       row->theirs[star] == '*' ? "Some_Name" : "",
+                       row->theirs[star] == '*' ? row->theirs + star + 1 : "");
+        assert_ptr_equal(foreign_variable_find(span_of(theirs), true, &used, &name), row);
+        assert_int_equal(used, strlen(theirs) - 1);
+        assert_true((row->ours == NULL) != (row->hint == NULL));
+        if (row->ours == NULL || strncmp(row->ours, "${env.", 6) == 0)
+            continue;
+        struct text ours = text_over(copy, sizeof copy);
+        foreign_variable_print(row, name, &ours);
+        (void)filled(copy);
+    }
+    assert_true(rows > 80);
 }
 
 static void text_and_names_are_joined(void **state)
@@ -164,10 +191,11 @@ static void a_full_arena_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(every_name_has_its_value), TEST(text_and_names_are_joined),
-        TEST(what_is_absent_is_empty),  TEST(ipv6_hosts_keep_their_brackets),
-        TEST(values_never_end_a_line),  TEST(constants_are_not_copied),
-        TEST(mistakes_are_told),        TEST(a_full_arena_is_told),
+        TEST(every_name_has_its_value),       TEST(answers_to_foreign_variables_are_templates),
+        TEST(text_and_names_are_joined),      TEST(what_is_absent_is_empty),
+        TEST(ipv6_hosts_keep_their_brackets), TEST(values_never_end_a_line),
+        TEST(constants_are_not_copied),       TEST(mistakes_are_told),
+        TEST(a_full_arena_is_told),
     };
     return cmocka_run_group_tests_name("template", tests, NULL, NULL);
 }

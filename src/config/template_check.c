@@ -1,0 +1,427 @@
+/*
+ * What is filled per request, as far as it can be judged before: that its names are weir's own, and that it
+ * can become the URL, path or host it is meant for. What only a request can tell is judged there.
+ */
+#include <string.h>
+
+#include "base/text.h"
+#include "config/config.h"
+#include "config/config_schema.h"
+#include "config/foreign_variables.h"
+
+#define FILLED '\1' /* in an outline: what is not known yet */
+
+static bool is_word(char c)
+{
+    char lower = ascii_lower(c);
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+/* Length of the `$name` at the front, 0: there is none. */
+static size_t dollar_name(struct span rest)
+{
+    size_t length = 1;
+    while (length < rest.length && is_word(rest.at[length]))
+        length++;
+    return rest.length != 0 && rest.at[0] == '$' && length > 1 ? length : 0;
+}
+
+static bool is_environment(struct span name)
+{
+    return name.length != 0 && (name.at[0] < '0' || name.at[0] > '9') &&
+           strspn(name.at, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") >= name.length;
+}
+
+/* ---- names ---- */
+
+struct naming {
+    bool braces;       /* Caddy's variables cannot be text here */
+    struct text right; /* the value as weir writes it */
+    struct span wrong; /* the first name that is not weir's */
+    const char *whose; /* NULL: nobody's that is known */
+    bool no_remedy;    /* what is said of `wrong` is no spelling */
+    const char *hint;
+};
+
+static void naming_note(struct naming *naming, struct span wrong, const char *whose)
+{
+    if (naming->wrong.length == 0) {
+        naming->wrong = wrong;
+        naming->whose = whose;
+    }
+}
+
+/* A name in another spelling at the front of `rest`; its length, 0: none. */
+static size_t foreign_take(struct naming *naming, struct span rest)
+{
+    size_t used = 0;
+    struct span name = SPAN_NONE;
+    const struct foreign_variable *foreign = foreign_variable_find(rest, naming->braces, &used, &name);
+    if (foreign == NULL)
+        return 0;
+    naming_note(naming, span_first(rest, used), foreign->whose);
+    if (foreign->ours != NULL) {
+        foreign_variable_print(foreign, name, &naming->right);
+    } else {
+        *naming = (struct naming){.right = naming->right,
+                                  .wrong = span_first(rest, used),
+                                  .whose = foreign->whose,
+                                  .no_remedy = true,
+                                  .hint = foreign->hint};
+    }
+    return used;
+}
+
+/* `$NAME` and `${NAME}` as shells write the environment; others in braces are left to the template. */
+static size_t dollar_take(struct naming *naming, struct span rest)
+{
+    bool braced = span_starts(rest, SPAN("${"));
+    size_t length = braced ? span_find(rest, '}') + 1 : dollar_name(rest);
+    if (length == 0 || length > rest.length)
+        return 0;
+    struct span name = braced ? span_make(rest.at + 2, length - 3) : span_make(rest.at + 1, length - 1);
+    bool environment = is_environment(name);
+    if (environment)
+        text_print(&naming->right, "${env.%.*s}", (int)name.length, name.at);
+    else
+        text_add(&naming->right, span_first(rest, length));
+    if (environment || !braced)
+        naming_note(naming, span_first(rest, length), NULL);
+    naming->no_remedy = naming->no_remedy || (!environment && !braced);
+    return length;
+}
+
+static void naming_walk(struct naming *naming, struct span value)
+{
+    for (size_t i = 0; i < value.length && !naming->no_remedy;) {
+        struct span rest = span_skip(value, i);
+        size_t used = span_starts(rest, SPAN("$$")) ? 0 : foreign_take(naming, rest);
+        if (used == 0 && !span_starts(rest, SPAN("$$")))
+            used = dollar_take(naming, rest);
+        if (used == 0) {
+            used = span_starts(rest, SPAN("$$")) ? 2 : 1;
+            text_add(&naming->right, span_first(rest, used));
+        }
+        i += used;
+    }
+}
+
+static bool names_check(struct span value, bool braces, struct error *error)
+{
+    struct naming naming = {.braces = braces, .right = text_growing()};
+    naming_walk(&naming, value);
+    int length = naming.wrong.length < 80 ? (int)naming.wrong.length : 80;
+    if (naming.hint != NULL)
+        error_set(error, "\"%.*s\" is %s's; %s", length, naming.wrong.at, naming.whose, naming.hint);
+    else if (naming.no_remedy && naming.wrong.at[1] >= '0' && naming.wrong.at[1] <= '9')
+        error_set(error,
+                  "\"%.*s\" is not filled in; only a replacement has groups, and $$ is one dollar sign",
+                  length, naming.wrong.at);
+    else if (naming.no_remedy)
+        error_set(
+            error,
+            "\"%.*s\" is not filled in; variables are written ${request.host}, and $$ is one dollar sign",
+            length, naming.wrong.at);
+    else if (naming.wrong.length != 0)
+        error_set(error, "\"%.*s\" is %s%s; write \"%.*s\"", length, naming.wrong.at,
+                  naming.whose != NULL ? naming.whose : "not filled in", naming.whose != NULL ? "'s" : "",
+                  (int)naming.right.length, naming.right.at);
+    text_free(&naming.right);
+    return naming.wrong.length == 0;
+}
+
+static bool template_check(struct span value, bool braces, struct error *error)
+{
+    return names_check(value, braces, error) &&
+           (config_hooks.template == NULL || config_hooks.template(value.at, error));
+}
+
+bool syntax_environment(struct span value, struct error *error)
+{
+    for (size_t at = span_find(value, '$'); at < value.length;
+         at += 1 + span_find(span_skip(value, at + 1), '$')) {
+        struct span rest = span_skip(value, at), name = SPAN_NONE;
+        size_t used = dollar_name(rest);
+        if (used != 0 && is_environment(span_make(rest.at + 1, used - 1)))
+            return names_check(value, false, error);
+        if (foreign_variable_find(rest, false, &used, &name) != NULL)
+            return error_set(
+                error,
+                "\"%.*s\" is not filled in here; only the environment is, written ${env.NAME}, when the file is read",
+                (int)used, rest.at);
+    }
+    return true;
+}
+
+bool syntax_template(struct span value, struct error *error)
+{
+    bool may_be_text = value.length == 0 || value.at[0] != '{' || value.at[value.length - 1] != '}';
+    if (strpbrk(value.at, "\r\n") != NULL)
+        return error_set(
+            error,
+            "a header has one line, and this value has more; join them, or write \">-\" instead of \"|\"");
+    return template_check(value, !may_be_text, error);
+}
+
+bool syntax_body(struct span value, struct error *error)
+{
+    return template_check(value, false, error);
+}
+
+/* ---- what it can become ---- */
+
+/* The text of a template with FILLED for each `${...}`. */
+static struct text outline_of(struct span value)
+{
+    struct text outline = text_growing();
+    for (size_t i = 0; i < value.length; i++) {
+        struct span rest = span_skip(value, i);
+        if (span_starts(rest, SPAN("${")))
+            i += span_find(rest, '}');
+        else if (span_starts(rest, SPAN("$$")))
+            i++;
+        text_char(&outline, span_starts(rest, SPAN("${")) ? FILLED : rest.at[0]);
+    }
+    return outline;
+}
+
+/* RFC 3986 2: what no URL has. */
+static bool url_bytes_check(struct span outline, const char *whole, struct error *error)
+{
+    for (size_t i = 0; i < outline.length; i++) {
+        unsigned char c = (unsigned char)outline.at[i];
+        if (c >= 0x80)
+            return error_set(
+                error,
+                "\"%s\" has a character that is not ASCII; write its bytes as %%%02X..., in a host xn--...",
+                whole, c);
+        if (c == ' ')
+            return error_set(error, "\"%s\" has a blank, which a URL cannot have; write %%20", whole);
+        if ((c < ' ' && c != FILLED) || c == 0x7f || strchr("\"<>\\^`{|}", c) != NULL)
+            return error_set(error, "\"%s\" has the character %s%c%s, which a URL cannot have; write %%%02X",
+                             whole, c < ' ' ? "" : "'", c < ' ' ? '?' : c, c < ' ' ? "" : "'", c);
+    }
+    return true;
+}
+
+static bool is_scheme(struct span scheme)
+{
+    for (size_t i = 0; i < scheme.length; i++)
+        if (scheme.at[i] == '_' || (!is_word(scheme.at[i]) && strchr("+-.", scheme.at[i]) == NULL))
+            return false;
+    return scheme.length != 0 && ascii_lower(scheme.at[0]) >= 'a' && ascii_lower(scheme.at[0]) <= 'z';
+}
+
+static bool scheme_check(struct span scheme, struct error *error)
+{
+    static const char *const known[] = {"https", "http"};
+    for (size_t i = 0; i < COUNT_OF(known); i++)
+        if (span_equal_nocase(scheme, span_of(known[i])))
+            return true;
+    for (size_t i = 0; i < COUNT_OF(known); i++)
+        if (text_distance(scheme, span_of(known[i]), 2) <= 2)
+            return error_set(error, "\"%.*s\" is not a scheme; did you mean \"%s\"?", (int)scheme.length,
+                             scheme.at, known[i]);
+    return true; /* of an application's own, as in myapp://login */
+}
+
+/* What people write for a redirect that is no URL. */
+static bool bare_word_check(struct span outline, struct span value, struct error *error)
+{
+    if (outline.length == 3 && outline.at[0] == '3' && strspn(outline.at, "0123456789") == 3)
+        return error_set(error,
+                         "\"%s\" is a status, not a URL; write redirect: { to: \"https://...\", status: %s }",
+                         value.at, value.at);
+    if (span_is(outline, "true") || span_is(outline, "http") || span_is(outline, "https"))
+        return error_set(error,
+                         "\"%s\" is not a URL; write redirect: { scheme: https } to change only the scheme",
+                         value.at);
+    if (outline.at[0] == FILLED)
+        return error_set(
+            error, "this begins with the host, and a browser would take it for a path; write \"https://%s\"",
+            value.at);
+    return error_set(error, "\"%s\" is not a URL; write \"https://%s\", or a path that begins with \"/\"",
+                     value.at, value.at);
+}
+
+static bool location_check(struct span outline, struct span value, struct error *error)
+{
+    const char *colon = outline.length != 0 ? strstr(outline.at, "://") : NULL;
+    struct span scheme = span_first(outline, colon != NULL ? (size_t)(colon - outline.at) : 0);
+    struct span rest = span_skip(outline, colon != NULL ? scheme.length + 3 : 0);
+    bool host_first = span_starts(value, SPAN("${request.host}"));
+    if (outline.length == 0)
+        return error_set(error, "a redirect needs a URL; write one such as \"https://example.com/\"");
+    if (outline.at[0] == '/' || (outline.at[0] == FILLED && !host_first))
+        return url_bytes_check(outline, value.at, error);
+    if (!is_scheme(scheme))
+        return bare_word_check(outline, value, error);
+    if (rest.length == 0 || strchr("/?#:", rest.at[0]) != NULL)
+        return error_set(error, "\"%s\" has no host; write one after \"%.*s://\"", value.at,
+                         (int)scheme.length, scheme.at);
+    return scheme_check(scheme, error) && url_bytes_check(outline, value.at, error);
+}
+
+bool syntax_location(struct span value, struct error *error)
+{
+    struct text outline = outline_of(value);
+    bool good = template_check(value, true, error) && location_check(text_span(&outline), value, error);
+    text_free(&outline);
+    return good;
+}
+
+bool syntax_scheme(struct span value, struct error *error)
+{
+    struct span word = span_first(value, strcspn(value.at, ":/"));
+    if (span_is(value, "http") || span_is(value, "https"))
+        return true;
+    bool secure = text_distance(word, SPAN("https"), 2) <= 1;
+    bool plain = !secure && text_distance(word, SPAN("http"), 2) <= 1;
+    return error_set(error, "\"%s\" is not a scheme;%s scheme takes http or https", value.at,
+                     secure  ? " did you mean \"https\"?"
+                     : plain ? " did you mean \"http\"?"
+                             : "");
+}
+
+static bool host_bytes_check(struct span outline, struct span value, bool port, struct error *error)
+{
+    const char *scheme = strstr(value.at, "://");
+    if (scheme != NULL)
+        return error_set(error,
+                         "\"%s\" is a URL; a host is written without \"%.*s\", such as \"example.com\"",
+                         value.at, (int)(scheme - value.at) + 3, value.at);
+    if (outline.length == 0)
+        return error_set(error, "a host cannot be empty; write one such as \"example.com\"");
+    bool in_brackets = outline.at[0] == '[';
+    for (size_t i = 0; i < outline.length; i++) {
+        char c = outline.at[i];
+        bool fits = is_word(c) || c == FILLED || c == '.' || c == '-' ||
+                    (in_brackets && (c == '[' || c == ']' || c == ':')) || (port && c == ':');
+        if (!fits && c == ':')
+            return error_set(error, "\"%s\" has a port; write it as a key of its own, port: %s", value.at,
+                             value.at + value.length - (outline.length - i - 1));
+        if ((unsigned char)c >= 0x80)
+            return error_set(
+                error, "\"%s\" has a character that is not ASCII; write the host as it is in DNS, xn--...",
+                value.at);
+        if (!fits)
+            return error_set(error, "\"%s\" is not a host; it has the character '%c'", value.at, c);
+    }
+    return true;
+}
+
+static bool host_template_check(struct span value, bool port, struct error *error)
+{
+    struct text outline = outline_of(value);
+    bool good =
+        template_check(value, true, error) && host_bytes_check(text_span(&outline), value, port, error);
+    text_free(&outline);
+    return good;
+}
+
+bool syntax_redirect_host(struct span value, struct error *error)
+{
+    return host_template_check(value, false, error);
+}
+
+bool syntax_rewrite_host(struct span value, struct error *error)
+{
+    return host_template_check(value, true, error);
+}
+
+static bool path_outline_check(struct span outline, struct span value, bool query, struct error *error)
+{
+    if (strstr(value.at, "://") != NULL && value.at[0] != '/')
+        return error_set(error, "\"%s\" is a URL, and a path begins with \"/\"; %s", value.at,
+                         query ? "write redirect: { to: ... } for a whole URL"
+                               : "a request goes elsewhere by pool, a client by redirect");
+    if (outline.length == 0 || (outline.at[0] != '/' && outline.at[0] != FILLED))
+        return error_set(error, "\"%s\" does not begin with \"/\"; write \"/%s\"", value.at, value.at);
+    if (!query && memchr(outline.at, '?', outline.length) != NULL)
+        return error_set(error, "\"%s\" has a \"?\"; the query stays as it came, so write the path alone",
+                         value.at);
+    if (!query && memchr(outline.at, '#', outline.length) != NULL)
+        return error_set(error, "\"%s\" has a \"#\", which servers are never sent; write the path alone",
+                         value.at);
+    return url_bytes_check(outline, value.at, error);
+}
+
+bool syntax_redirect_path(struct span value, struct error *error)
+{
+    struct text outline = outline_of(value);
+    bool good =
+        template_check(value, true, error) && path_outline_check(text_span(&outline), value, true, error);
+    text_free(&outline);
+    return good;
+}
+
+bool syntax_rewrite_path(struct span value, struct error *error)
+{
+    struct text outline = outline_of(value);
+    bool good =
+        template_check(value, true, error) && path_outline_check(text_span(&outline), value, false, error);
+    if (good && (strstr(value.at, "${request.uri}") != NULL || strstr(value.at, "${request.query}") != NULL))
+        good = error_set(
+            error, "\"%s\" would bring the query into the path; it stays by itself, so write ${request.path}",
+            value.at);
+    text_free(&outline);
+    return good;
+}
+
+bool syntax_prefix(struct span value, struct error *error)
+{
+    return syntax_environment(value, error) && path_outline_check(value, value, false, error);
+}
+
+/* ---- replacements: $0 to $9, and no other variables ---- */
+
+static bool group_check(struct span rest, size_t length, unsigned groups, struct error *error)
+{
+    bool is_number = rest.length > 1 && rest.at[1] >= '0' && rest.at[1] <= '9';
+    if (!is_number && length == 0)
+        return error_set(
+            error, "a \"$\" here stands before no group; $0 to $9 are groups, and $$ is one dollar sign");
+    if (!is_number)
+        return error_set(
+            error,
+            "\"%.*s\" is not a group; a replacement has $0 to $9, and $$ is one dollar sign; path: takes "
+            "variables",
+            (int)length, rest.at);
+    if ((unsigned)(rest.at[1] - '0') > groups)
+        return error_set(error, "\"$%c\" is a group that the regex lacks; it has %u", rest.at[1], groups);
+    return true;
+}
+
+/* The replacement with FILLED for each group; false: the error is set. */
+static bool replacement_outline(struct span value, unsigned groups, struct text *outline, struct error *error)
+{
+    for (size_t i = 0; i < value.length; i++) {
+        struct span rest = span_skip(value, i);
+        bool is_group = rest.at[0] == '$' && !span_starts(rest, SPAN("$$"));
+        if (is_group && !group_check(rest, dollar_name(rest), groups, error))
+            return false;
+        if (rest.length > 1 && rest.at[0] == '\\' && rest.at[1] >= '0' && rest.at[1] <= '9')
+            return error_set(error, "\"\\%c\" is not filled in; write $%c for that group", rest.at[1],
+                             rest.at[1]);
+        text_char(outline, is_group ? FILLED : rest.at[0]);
+        i += rest.at[0] == '$';
+    }
+    return true;
+}
+
+bool replacement_check(const char *regex, const char *replacement, unsigned groups, struct error *error)
+{
+    struct span value = span_of(replacement);
+    struct text outline = text_growing();
+    bool good = replacement_outline(value, groups, &outline, error);
+    /* what is found in the middle of a path needs no "/" */
+    bool anywhere = regex[0] != '^' || outline.length == 0 || outline.at[0] == FILLED;
+    struct text path = text_growing();
+    if (anywhere)
+        text_char(&path, '/');
+    text_add(&path, text_span(&outline));
+    good = good && path_outline_check(text_span(&path), value, false, error);
+    text_free(&path);
+    text_free(&outline);
+    return good;
+}
