@@ -27,8 +27,9 @@ static const struct schema_key timeouts_keys[] = {
                  "Longest time between two pieces of a request body."),
     KEY_DURATION(TIMEOUTS, write, "30s", 10, HOURS(24),
                  "Longest time for a client to take any of what waits for it."),
-    KEY_DURATION(TIMEOUTS, linger, "2s", 0, MINUTES(5),
-                 "How long a connection is read from after an error, so that the client sees the answer."),
+    KEY_DURATION(
+        TIMEOUTS, linger, "2s", 0, MINUTES(5),
+        "How long a client that is answered before its request is whole may be quiet, and still be read from, so that it sees the answer; 15 times that in all."),
     KEY_DURATION(
         TIMEOUTS, response, "60s", 10, HOURS(24),
         "Longest time for a server to begin its answer, once it has the request, and to take more of it."),

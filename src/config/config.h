@@ -14,13 +14,14 @@
 
 /* All in ms. Of the client side unless said otherwise (protocol.md 34). */
 struct timeouts_config {
-    uint64_t proxy_header;  /* 5s: PROXY preface */
-    uint64_t request_head;  /* 10s: from the first byte of a request (or the accept) to the end of its head */
-    uint64_t keep_alive;    /* 60s: idle between requests */
-    uint64_t request_idle;  /* 30s: between two pieces of a request body */
-    uint64_t write;         /* 30s: a client that takes no byte of what waits for it */
-    uint64_t linger;        /* 2s: closing after an error so that the client can read it */
-    uint64_t response;      /* 60s: server, from the request sent to its response head */
+    uint64_t proxy_header; /* 5s: PROXY preface */
+    uint64_t request_head; /* 10s: from the first byte of a request (or the accept) to the end of its head */
+    uint64_t keep_alive;   /* 60s: idle between requests */
+    uint64_t request_idle; /* 30s: between two pieces of a request body */
+    uint64_t write;        /* 30s: a client that takes no byte of what waits for it */
+    uint64_t linger;   /* 2s: silence of a client that is answered early and is to see it; HTTP_LINGERS times
+                          that in all */
+    uint64_t response; /* 60s: server, from the request sent to its response head */
     uint64_t response_idle; /* 60s: server, between two pieces of a response body */
     uint64_t request;       /* 0: none; the whole exchange */
     uint64_t tunnel_idle;   /* 1h: no byte either way */

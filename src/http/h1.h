@@ -54,7 +54,7 @@ struct h1_conn {
     uint64_t rate_since; /* ms: start of the stretch that rate_bytes counts; 0: none */
     uint64_t rate_bytes; /* body bytes since the last look at the rate */
     uint32_t requests;   /* carried so far */
-    uint32_t discarded;  /* bytes thrown away; little more than H1_LINGER_MOST */
+    uint32_t discarded;  /* bytes thrown away to keep the connection; little more than H1_LEFTOVER_MOST */
     struct deadline deadline;
     union {
         struct task step;       /* what a call has put off */
@@ -90,8 +90,8 @@ struct h1_conn {
     bool expects : 1; /* server role: the client waits for a 100 before it sends its body */
 };
 
-#define H1_LINGER_MOST \
-    (256u << 10) /* bytes thrown away of a request nobody wants, before the connection is closed on it */
+#define H1_LEFTOVER_MOST \
+    (256u << 10) /* bytes of a request nobody wants that are thrown away to keep its connection */
 
 /*
  * TCP shows no difference between a client that has no more to say and one that is gone, until something is

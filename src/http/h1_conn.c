@@ -109,6 +109,33 @@ static uint64_t linger_time(const struct h1_conn *conn)
     return or_at_once(conn->settings->timeouts->linger);
 }
 
+/* Who still sends a request that was answered has not looked at the answer, and a reset would take it from
+ * him: so what comes is read as long as it comes, within a least rate and a time in all. */
+static void linger_passed(struct h1_conn *conn)
+{
+    uint64_t now = loop_now(h1_loop(conn)), time = linger_time(conn);
+    uint64_t least = conn->settings->limits->least_body_rate * time / 1000;
+    if (conn->rate_bytes <= least || now - conn->rate_since >= HTTP_LINGERS * time) {
+        idle_passed(conn);
+        return;
+    }
+    conn->rate_bytes = 0;
+    h1_touch(conn);
+    h1_arm(conn, time);
+}
+
+/* The answer has left: from now on it lingers, or what is left of the request is thrown away. */
+static void linger_begins(struct h1_conn *conn)
+{
+    h1_drop_fill(conn);
+    h1_touch(conn);
+    if (!conn->leftover) { /* else it has begun already */
+        conn->rate_since = conn->since;
+        conn->rate_bytes = 0;
+    }
+    h1_arm(conn, linger_time(conn));
+}
+
 /* How long the connection may be quiet before a request. */
 static uint64_t quiet_time(const struct h1_conn *conn)
 {
@@ -123,7 +150,7 @@ static struct wait read_wait(const struct h1_conn *conn)
 {
     const struct timeouts_config *timeouts = conn->settings->timeouts;
     if (conn->lingering || conn->leftover)
-        return (struct wait){conn->since, linger_time(conn), idle_passed};
+        return (struct wait){conn->since, linger_time(conn), linger_passed};
     if (conn->receiving == RECEIVE_HEAD && conn->in_head)
         return (struct wait){conn->since, timeouts->request_head, head_passed};
     if (conn->receiving == RECEIVE_HEAD)
@@ -140,6 +167,8 @@ static bool body_is_too_slow(struct h1_conn *conn)
 {
     const struct timeouts_config *timeouts = conn->settings->timeouts;
     uint64_t now = loop_now(h1_loop(conn));
+    if (conn->lingering || conn->leftover)
+        return false; /* linger_passed() sees to it */
     if (!receives_body(conn) || conn->paused || conn->settings->limits->least_body_rate == 0) {
         conn->rate_since = 0;
         return false;
@@ -210,13 +239,11 @@ void h1_linger(struct h1_conn *conn)
 {
     conn->receiving = RECEIVE_DISCARD;
     conn->lingering = true;
-    conn->leftover = false;
     conn->gathered = NULL;
     conn->gathered_length = 0;
-    h1_drop_fill(conn);
     transport_finish(conn->transport);
-    h1_touch(conn);
-    h1_arm(conn, linger_time(conn));
+    linger_begins(conn);
+    conn->leftover = false;
     if (conn->paused) {
         conn->paused = false;
         transport_resume(conn->transport);
@@ -256,11 +283,9 @@ static void server_exchange_over(struct h1_conn *conn)
  * found. */
 static void throw_rest_away(struct h1_conn *conn)
 {
+    linger_begins(conn);
     conn->leftover = true;
     conn->uncredited = 0;
-    h1_drop_fill(conn);
-    h1_touch(conn);
-    h1_arm(conn, linger_time(conn));
     if (conn->in.length != 0 || conn->paused)
         loop_later(h1_loop(conn), &conn->step);
 }

@@ -442,8 +442,9 @@ static void body_failed(struct h1_conn *conn, enum failure request_why)
 static void discard(struct h1_conn *conn, struct buf *bytes)
 {
     conn->discarded += (uint32_t)bytes->length;
+    conn->rate_bytes += bytes->length;
     buf_clear(bytes);
-    if (conn->discarded > H1_LINGER_MOST)
+    if (conn->discarded > H1_LEFTOVER_MOST)
         h1_linger(conn);
 }
 
@@ -579,12 +580,13 @@ static bool receive_nothing(struct h1_conn *conn)
 
 static bool receive_discard(struct h1_conn *conn)
 {
-    conn->discarded += (uint32_t)conn->in.length;
+    conn->rate_bytes += conn->in.length;
+    if (!conn->lingering) {
+        conn->discarded += (uint32_t)conn->in.length;
+        if (conn->discarded > H1_LEFTOVER_MOST)
+            stop_reading(conn); /* until the answer has left */
+    }
     buf_clear(&conn->in);
-    if (conn->discarded > H1_LINGER_MOST && conn->lingering)
-        transport_close(conn->transport);
-    else if (conn->discarded > H1_LINGER_MOST)
-        stop_reading(conn);
     return false;
 }
 

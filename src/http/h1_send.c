@@ -65,7 +65,8 @@ static bool rest_is_too_much(const struct h1_conn *conn)
         return false;
     /* Who waits for a 100 may leave its body out or not: then nobody can tell what comes next (RFC
      * 9110 10.1.1). */
-    return conn->expects || (conn->receiving == RECEIVE_LENGTH && conn->body_left > (int64_t)H1_LINGER_MOST);
+    return conn->expects ||
+           (conn->receiving == RECEIVE_LENGTH && conn->body_left > (int64_t)H1_LEFTOVER_MOST);
 }
 
 /*

@@ -17,7 +17,6 @@
 #include "config/config.h"
 #include "http/h2.h"
 
-#define LINGER_MOST (256u << 10) /* bytes thrown away once our side has ended */
 #define PING_AGAIN_MS 310000u
 #define QUEUE_MOST 10000u /* frames of ours that wait for a peer who reads nothing: then it goes */
 
@@ -251,6 +250,19 @@ static void linger(struct h2_conn *conn)
     linger_on(conn);
 }
 
+/* As over HTTP/1: while bytes come, by a least rate and for a time in all. */
+static bool lingers_on(struct h2_conn *conn, uint64_t now)
+{
+    uint64_t time = conn->settings->timeouts->linger;
+    uint64_t least = conn->settings->limits->least_body_rate * time / 1000;
+    if (!is_server(conn) || transport_unsent(conn->transport) != 0 || conn->received <= least ||
+        now - conn->since >= HTTP_LINGERS * time)
+        return false;
+    conn->received = 0;
+    deadline_set(&conn->deadline, conn->loop, time);
+    return true;
+}
+
 static void tell_flood(enum counter_id counter, const char *name)
 {
     counter_add(counter, 1);
@@ -404,8 +416,6 @@ static void on_received(struct transport *transport, struct buf *bytes)
     conn->received_at = loop_now(conn->loop);
     if (conn->closing || conn->finishing) {
         buf_clear(bytes);
-        if (conn->lingering && conn->received > LINGER_MOST)
-            h2_fail(conn, FAILURE_NONE);
         return;
     }
     if (conn->early.length != 0) { /* which come first */
@@ -704,6 +714,8 @@ static void h2_passed(struct deadline *deadline)
     struct h2_conn *conn = CONTAINER_OF(deadline, struct h2_conn, deadline);
     uint64_t now = loop_now(conn->loop), next = UINT64_MAX;
     if (conn->closing)
+        return;
+    if (conn->lingering && lingers_on(conn, now))
         return;
     if (conn->lingering || (conn->finishing && !is_server(conn))) {
         h2_fail(conn, FAILURE_NONE);

@@ -20,6 +20,9 @@ struct http_conn;
 struct limits_config;
 struct timeouts_config;
 
+/* timeouts.linger is for how long the peer may send too little; so many times that is the time in all. */
+#define HTTP_LINGERS 15u
+
 enum http_version { HTTP_1, HTTP_2, HTTP_RAW };
 enum http_role { HTTP_SERVER, HTTP_CLIENT };
 /* What a codec obeys; lives at least as long as every conn that was made with it (it belongs to a snapshot;
