@@ -18,6 +18,9 @@ static bool template_check(const char *text, struct error *error)
 
 void checks_install(void)
 {
-    config_hooks = (struct config_hooks){
-        .regex = regex_check, .groups = regex_groups, .template = template_check, .path = router_path_check};
+    config_hooks = (struct config_hooks){.regex = regex_check,
+                                         .groups = regex_groups,
+                                         .regex_sound = regex_is_sound,
+                                         .template = template_check,
+                                         .path = router_path_check};
 }

@@ -418,7 +418,7 @@ static void tell_failure(struct answer_text *out, const struct exchange *x, enum
 static void tell_readings(struct answer_text *out, const struct site *site, const struct exchange *x)
 {
     static const struct paths_config any;
-    const struct route *route = router_find(site->router, x, x->target.path);
+    const struct route *route = router_find(site->router, x, x->target.path).route;
     struct path_readings readings;
     struct span path = x->target.path, text;
     if (x->target.marks == 0)
@@ -431,7 +431,7 @@ static void tell_readings(struct answer_text *out, const struct site *site, cons
                         arena_get_bytes(x->arena, path.length + 1));
     while (path_readings_next(&readings, &text) == PATH_READING) {
         struct span line;
-        route = router_find(site->router, x, text);
+        route = router_find(site->router, x, text).route;
         line = arena_print(x->arena, "%.*s: %s", (int)text.length, text.at,
                            route != NULL ? route->config->name : "no route");
         if (out->as_json)

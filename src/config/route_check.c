@@ -21,6 +21,7 @@ struct routes {
     const struct route_config *everything; /* the first that matches all requests */
     size_t left;                           /* routes from here on */
     struct map *matches;                   /* the text of a match to its first route */
+    struct map *patterns;                  /* regular expressions that were looked at */
 };
 
 #define PLACE(routes_, field_) schema_place((routes_)->document, (field_))
@@ -226,6 +227,37 @@ static void reach_check(struct routes *routes, const struct route_config *route)
     text_free(&text);
 }
 
+/* Each pattern is told of once, at the first of its places. */
+static void pattern_check(const struct routes *routes, const char *pattern, struct schema_place place)
+{
+    struct error error;
+    if (pattern == NULL || config_hooks.regex_sound == NULL ||
+        map_get(routes->patterns, span_of(pattern)) != NULL)
+        return;
+    map_set(routes->patterns, span_of(pattern), routes->patterns);
+    if (!config_hooks.regex_sound(pattern, &error))
+        schema_report_add(routes->report, SCHEMA_WARNING, place, "%s", error.text);
+}
+
+static void values_check(const struct routes *routes, const struct name_values *values)
+{
+    for (size_t i = 0; i < values->count; i++)
+        if (values->items[i].value[0] == '~')
+            pattern_check(routes, values->items[i].value + 1, PLACE(routes, values));
+}
+
+static void patterns_check(const struct routes *routes, const struct route_config *route)
+{
+    const struct match_config *match = &route->match;
+    for (size_t i = 0; i < match->path.count; i++)
+        if (match->path.items[i][0] == '~')
+            pattern_check(routes, match->path.items[i] + 1, PLACE(routes, &match->path));
+    values_check(routes, &match->header);
+    values_check(routes, &match->query);
+    if (route->rewrite != NULL)
+        pattern_check(routes, route->rewrite->regex, PLACE(routes, &route->rewrite->regex));
+}
+
 static void pools_split_check(const struct routes *routes, struct route_config *route)
 {
     split_check(route->split, routes->document, routes->arena, routes->report);
@@ -257,13 +289,15 @@ static void route_check(struct routes *routes, struct route_config *route)
     if (route->mirror != NULL && route->pool_count == 0)
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_KEY(routes, &route->mirror),
                           "only requests that go to a pool are mirrored; this has no effect here");
+    patterns_check(routes, route);
     reach_check(routes, route);
 }
 
 void routes_check(struct route_config *list, size_t count, const struct schema_document *document,
                   struct arena *arena, struct schema_report *report)
 {
-    struct routes routes = {.document = document, .arena = arena, .report = report, .matches = map_new()};
+    struct routes routes = {
+        .document = document, .arena = arena, .report = report, .matches = map_new(), .patterns = map_new()};
     for (size_t i = 0; i < count; i++) {
         if (list[i].name == NULL) {
             struct span name = arena_print(arena, "route %zu", i + 1);
@@ -274,4 +308,5 @@ void routes_check(struct route_config *list, size_t count, const struct schema_d
         route_check(&routes, &list[i]);
     }
     map_free(routes.matches);
+    map_free(routes.patterns);
 }

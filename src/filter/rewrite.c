@@ -58,12 +58,9 @@ static bool rewrite_prepare(struct filter *filter, const struct route_config *ro
 }
 
 /* $0 to $9 are captures, $$ is a dollar. */
-static struct span replace(const struct rewrite *rewrite, struct exchange *exchange, struct span path)
+static struct span replace(const struct rewrite *rewrite, struct exchange *exchange, struct span path,
+                           const struct span *captures, unsigned count)
 {
-    struct span captures[CAPTURES];
-    unsigned count = regex_match(rewrite->regex, path, captures, CAPTURES);
-    if (count == 0)
-        return path;
     size_t room = path.length + 1;
     for (size_t i = 0; i < rewrite->replacement.length; i++)
         room += rewrite->replacement.at[i] == '$' ? path.length : 1;
@@ -130,33 +127,47 @@ static enum verdict fail(struct exchange *exchange, enum failure why)
     return VERDICT_ANSWERED;
 }
 
-/* The path as it goes on or, where that is not what the route matches, as the route's servers read it. */
-static struct span rewrite_path(const struct rewrite *rewrite, struct exchange *exchange)
+/* Of the path as it goes on or, where the expression is not found there, as the route's servers read it. */
+static enum failure replace_found(const struct rewrite *rewrite, struct exchange *exchange, struct span *path)
 {
-    struct span came = exchange->request.line.request.path, read = exchange->target.path, path;
-    if (rewrite->path != NULL)
-        return template_fill(rewrite->path, exchange);
-    if (rewrite->regex != NULL) {
-        path = replace(rewrite, exchange, came);
-        if (path.at == came.at)
-            path = replace(rewrite, exchange, read);
-        return path.at == read.at ? came : path;
+    struct span captures[CAPTURES], from = *path;
+    unsigned count = 0;
+    enum match match = regex_find(rewrite->regex, from, captures, CAPTURES, &count);
+    if (match == MATCH_NO && exchange->target.path.at != from.at) {
+        from = exchange->target.path;
+        match = regex_find(rewrite->regex, from, captures, CAPTURES, &count);
     }
-    if (rewrite->strip.at == NULL && rewrite->add.at == NULL)
-        return came;
-    bool as_read = !has_prefix(came, rewrite->strip) && has_prefix(read, rewrite->strip);
-    return strip_and_add(rewrite, exchange, as_read ? read : came);
+    if (match == MATCH_YES)
+        *path = replace(rewrite, exchange, from, captures, count);
+    return match == MATCH_FAILED ? FAILURE_PATTERN_FAILED : FAILURE_NONE;
+}
+
+static enum failure rewrite_path(const struct rewrite *rewrite, struct exchange *exchange, struct span *path)
+{
+    struct span came = *path, read = exchange->target.path;
+    enum failure why = FAILURE_NONE;
+    if (rewrite->path != NULL) {
+        *path = template_fill(rewrite->path, exchange);
+    } else if (rewrite->regex != NULL) {
+        why = replace_found(rewrite, exchange, path);
+    } else if (rewrite->strip.at != NULL || rewrite->add.at != NULL) {
+        bool as_read = !has_prefix(came, rewrite->strip) && has_prefix(read, rewrite->strip);
+        *path = strip_and_add(rewrite, exchange, as_read ? read : came);
+    }
+    if (why != FAILURE_NONE || path->at == came.at)
+        return why;
+    if (path->at == NULL)
+        return FAILURE_OVERLOADED;
+    if (span_is(*path, "*"))
+        return FAILURE_NONE;
+    return path_is_fine(*path) ? path_check(*path, rewrite->paths, exchange->arena) : FAILURE_REWRITE_INVALID;
 }
 
 static enum verdict rewrite_request(const struct filter *filter, struct exchange *exchange)
 {
     const struct rewrite *rewrite = filter->prepared;
-    struct span came = exchange->request.line.request.path, path = rewrite_path(rewrite, exchange);
-    if (path.at == NULL)
-        return fail(exchange, FAILURE_OVERLOADED);
-    enum failure why = path_is_fine(path) || span_is(path, "*") ? FAILURE_NONE : FAILURE_REWRITE_INVALID;
-    if (why == FAILURE_NONE && path.at != came.at)
-        why = path_check(path, rewrite->paths, exchange->arena);
+    struct span path = exchange->request.line.request.path;
+    enum failure why = rewrite_path(rewrite, exchange, &path);
     if (why != FAILURE_NONE)
         return fail(exchange, why);
     exchange->request.line.request.path = path;

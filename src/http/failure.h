@@ -76,6 +76,7 @@ enum grpc_status {
     X(REWRITE_INVALID, rewrite_invalid, 500, GRPC_INTERNAL, RETRY_NEVER, 'W', "rewrite of the route made no path or host that can be sent")                     \
     X(OVERLOADED, overloaded, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'W', "weir is at a limit of its own")                                                       \
     X(SHUTTING_DOWN, shutting_down, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'W', "weir is shutting down")                                                         \
+    X(PATTERN_FAILED, pattern_failed, 500, GRPC_INTERNAL, RETRY_NEVER, 'W', "a regular expression of a route could not be matched within its bounds")          \
     X(INTERNAL, internal, 500, GRPC_INTERNAL, RETRY_NEVER, 'W', "weir failed")
 /* clang-format on */
 enum failure {

@@ -276,8 +276,17 @@ void exchange_settle(struct exchange_run *run)
 
 /* ---- the request ---- */
 
+static void tell_pattern(const struct exchange *x)
+{
+    log_warn("route",
+             "a regular expression of a route could not be matched within its bounds; the request is refused",
+             KV("route", x->route_name), KV_SPAN("path", x->target.path), KV_SPAN("query", x->target.query));
+}
+
 static void answer_filtered(struct exchange_run *run)
 {
+    if (run->exchange.answer.failure == FAILURE_PATTERN_FAILED)
+        tell_pattern(&run->exchange);
     if (run->exchange.answer.failure != FAILURE_NONE && run->exchange.failure == FAILURE_NONE)
         run->exchange.failure = run->exchange.answer.failure;
     answer_send(run);
@@ -385,10 +394,9 @@ static uint64_t time_left(const struct exchange_run *run)
     return most == 0 || asked < most ? asked : most;
 }
 
-static void tell_ambiguous(struct exchange *x)
+static void tell_ambiguous(const struct exchange *x)
 {
     const char *other = x->misreading.route;
-    x->route_name = x->route != NULL ? x->route->config->name : NULL;
     log_info("route", "a path takes one route or another, depending on who reads it",
              KV_SPAN("path", x->target.path), KV("route", x->route_name != NULL ? x->route_name : "none"),
              KV_SPAN("read_as", x->misreading.path), KV("other_route", other != NULL ? other : "none"));
@@ -412,8 +420,11 @@ static void client_head(struct stream *stream, struct head *head, bool last)
         x->times.routed = loop_now_us(x->loop);
     }
     if (why != FAILURE_NONE) {
+        x->route_name = x->route != NULL ? x->route->config->name : NULL;
         if (why == FAILURE_PATH_AMBIGUOUS)
             tell_ambiguous(x);
+        else if (why == FAILURE_PATTERN_FAILED)
+            tell_pattern(x);
         exchange_fail(run, why);
         return;
     }

@@ -8,7 +8,13 @@
 #include "base/span.h"
 #include "http/exchange.h"
 #include "http/path.h"
+#include "http/regex.h"
 #include "route/router.h"
+
+/* What the regular expressions of all readings together may cost, in the steps of http/regex.h: so much, and
+ * so many times what they took for the path as it came. */
+#define READINGS_WORK 64000000u
+#define READINGS_WORK_TIMES 8u
 
 static const struct paths_config *paths_of(const struct route *route)
 {
@@ -33,12 +39,17 @@ static enum failure readings_agree(const struct router *router, struct exchange 
         return FAILURE_OVERLOADED;
     path_readings_begin(&readings, path, path_marks(path), paths, room);
     while ((step = path_readings_next(&readings, &text)) == PATH_READING) {
-        const struct route *found = router_find(router, x, text);
+        struct route_found found = router_find(router, x, text);
+        if (found.failed) {
+            x->route = found.route;
+            return FAILURE_PATTERN_FAILED;
+        }
         if (readings.count == 1)
-            *route = found;
-        if (found == *route)
+            *route = found.route;
+        if (found.route == *route)
             continue;
-        x->misreading = (struct misreading){.path = arena_copy(x->arena, text), .route = name_of(found)};
+        x->misreading =
+            (struct misreading){.path = arena_copy(x->arena, text), .route = name_of(found.route)};
         return FAILURE_PATH_AMBIGUOUS;
     }
     return step == PATH_END      ? FAILURE_NONE
@@ -98,14 +109,24 @@ static enum failure choose_reading(const struct router *router, struct exchange 
     return x->target.path.at != NULL ? FAILURE_NONE : FAILURE_OVERLOADED;
 }
 
+static enum failure choose_bounded(const struct router *router, struct exchange *x)
+{
+    uint64_t most = regex_work_done() * READINGS_WORK_TIMES;
+    regex_work_begin(most > READINGS_WORK ? most : READINGS_WORK);
+    enum failure why = choose_reading(router, x);
+    regex_work_begin(0);
+    return why;
+}
+
 enum failure route_choose(const struct router *router, struct exchange *x)
 {
-    x->route = router_find(router, x, x->target.path);
+    if (x->target.marks != 0)
+        regex_work_begin(0);
+    struct route_found found = router_find(router, x, x->target.path);
+    enum failure why = found.failed ? FAILURE_PATTERN_FAILED : FAILURE_NONE;
+    x->route = found.route;
     x->request.line.request.path = x->target.path;
-    if (x->target.marks != 0) {
-        enum failure why = choose_reading(router, x);
-        if (why != FAILURE_NONE)
-            return why;
-    }
-    return x->route != NULL ? FAILURE_NONE : FAILURE_NO_ROUTE;
+    if (x->target.marks != 0 && why == FAILURE_NONE)
+        why = choose_bounded(router, x);
+    return why != FAILURE_NONE ? why : x->route != NULL ? FAILURE_NONE : FAILURE_NO_ROUTE;
 }

@@ -100,42 +100,48 @@ void condition_free(struct condition *condition)
     free(condition);
 }
 
-static bool value_passes(const struct test *test, struct span value)
+static enum match value_passes(const struct test *test, struct span value)
 {
-    struct span whole;
     switch (test->kind) {
     case TEST_PRESENT:
-        return true;
+        return MATCH_YES;
     case TEST_EQUAL:
-        return span_equal(value, test->value);
+        return span_equal(value, test->value) ? MATCH_YES : MATCH_NO;
     case TEST_REGEX:
-        return regex_match(test->regex, value, &whole, 1) != 0;
+        return regex_match(test->regex, value);
     }
-    return false;
+    return MATCH_NO;
 }
 
-static bool header_passes(const struct test *test, const struct exchange *exchange)
+/* Of several values one has to pass: what could not be told of another is then no matter. */
+static enum match match_either(enum match a, enum match b)
+{
+    return a == MATCH_YES || b == MATCH_YES ? MATCH_YES : a == MATCH_FAILED ? a : b;
+}
+
+static enum match header_passes(const struct test *test, const struct exchange *exchange)
 {
     const struct field *field = fields_find_name(&exchange->request.fields, test->name);
-    for (; field != NULL; field = fields_next(&exchange->request.fields, field))
-        if (value_passes(test, field->value))
-            return true;
-    return false;
+    enum match match = MATCH_NO;
+    for (; field != NULL && match != MATCH_YES; field = fields_next(&exchange->request.fields, field))
+        match = match_either(match, value_passes(test, field->value));
+    return match;
 }
 
-static bool query_passes(const struct test *test, const struct exchange *exchange)
+static enum match query_passes(const struct test *test, const struct exchange *exchange)
 {
     struct span rest = exchange->target.query;
-    while (rest.at != NULL) {
+    enum match match = MATCH_NO;
+    while (rest.at != NULL && match != MATCH_YES) {
         size_t end = span_find(rest, '&');
         struct span pair = span_first(rest, end);
         rest = end == rest.length ? SPAN_NONE : span_skip(rest, end + 1);
         size_t equal = span_find(pair, '=');
         struct span value = equal == pair.length ? SPAN("") : span_skip(pair, equal + 1);
-        if (span_equal(span_first(pair, equal), test->name) && value_passes(test, value))
-            return true;
+        if (span_equal(span_first(pair, equal), test->name))
+            match = match_either(match, value_passes(test, value));
     }
-    return false;
+    return match;
 }
 
 static bool method_passes(const struct condition *condition, struct span method)
@@ -146,20 +152,20 @@ static bool method_passes(const struct condition *condition, struct span method)
     return condition->methods_count == 0;
 }
 
-static bool no(char *why, size_t room, const char *what, struct span name)
+static enum match no(char *why, size_t room, const char *what, struct span name)
 {
     if (why != NULL)
         snprintf(why, room, "%s%.*s", what, (int)name.length, name.length != 0 ? name.at : "");
-    return false;
+    return MATCH_NO;
 }
 
-static bool no_test(char *why, size_t room, const char *what, const struct test *test)
+static enum match no_test(char *why, size_t room, const char *what, const struct test *test)
 {
     if (why == NULL)
-        return false;
+        return MATCH_NO;
     int length = snprintf(why, room, "it wants %s %.*s ", what, (int)test->name.length, test->name.at);
     if (length < 0 || (size_t)length >= room)
-        return false;
+        return MATCH_NO;
     char *at = why + length;
     size_t left = room - (size_t)length;
     if (test->kind == TEST_PRESENT)
@@ -167,24 +173,31 @@ static bool no_test(char *why, size_t room, const char *what, const struct test 
     else
         snprintf(at, left, test->kind == TEST_EQUAL ? "to be \"%.*s\"" : "to match \"%.*s\"",
                  (int)test->value.length, test->value.at);
-    return false;
+    return MATCH_NO;
 }
 
-bool condition_holds(const struct condition *condition, const struct exchange *exchange, char *why,
-                     size_t room)
+enum match condition_holds(const struct condition *condition, const struct exchange *exchange, char *why,
+                           size_t room)
 {
     if (condition == NULL)
-        return true;
+        return MATCH_YES;
+    enum match all = MATCH_YES;
     struct span method = exchange->request.line.request.method_name;
     if (!method_passes(condition, method))
         return no(why, room, "it does not take method ", method);
-    for (size_t i = 0; i < condition->headers_count; i++)
-        if (!header_passes(&condition->headers[i], exchange))
-            return no_test(why, room, "header", &condition->headers[i]);
-    for (size_t i = 0; i < condition->queries_count; i++)
-        if (!query_passes(&condition->queries[i], exchange))
-            return no_test(why, room, "query parameter", &condition->queries[i]);
     if (condition->clients.count != 0 && !networks_contain(&condition->clients, &exchange->client))
         return no(why, room, "the client's address is not in its networks", SPAN_NONE);
-    return true;
+    for (size_t i = 0; i < condition->headers_count; i++) {
+        enum match match = header_passes(&condition->headers[i], exchange);
+        if (match == MATCH_NO)
+            return no_test(why, room, "header", &condition->headers[i]);
+        all = match == MATCH_FAILED ? match : all;
+    }
+    for (size_t i = 0; i < condition->queries_count; i++) {
+        enum match match = query_passes(&condition->queries[i], exchange);
+        if (match == MATCH_NO)
+            return no_test(why, room, "query parameter", &condition->queries[i]);
+        all = match == MATCH_FAILED ? match : all;
+    }
+    return all;
 }

@@ -8,6 +8,7 @@
 
 #include "base/attributes.h"
 #include "base/error.h"
+#include "http/regex.h"
 
 struct condition;
 struct exchange;
@@ -17,8 +18,9 @@ struct match_config;
 bool condition_new(struct condition **condition, const struct match_config *match,
                    struct error *error) MUST_CHECK;
 void condition_free(struct condition *condition);
-/* why (NULL: not wanted) gets a sentence when it does not hold. */
-bool condition_holds(const struct condition *condition, const struct exchange *exchange, char *why,
-                     size_t room);
+/* FAILED: it can't be told, since a regular expression could not be matched. why (NULL: not wanted) gets a
+ * sentence when it does not hold. */
+enum match condition_holds(const struct condition *condition, const struct exchange *exchange, char *why,
+                           size_t room) MUST_CHECK;
 
 #endif

@@ -399,14 +399,16 @@ struct search {
     const struct exchange *exchange;
     struct span path;
     uint32_t best; /* number of the first route found so far; NONE: none yet */
+    bool failed;   /* whether that one matches can't be told */
 };
 
-static bool entry_holds(const struct search *search, const struct entry *entry)
+static enum match entry_holds(const struct search *search, const struct entry *entry)
 {
-    struct span whole;
-    if (entry->regex != NULL && regex_match(entry->regex, search->path, &whole, 1) == 0)
-        return false;
-    return condition_holds(search->router->conditions[entry->number], search->exchange, NULL, 0);
+    enum match path = entry->regex != NULL ? regex_match(entry->regex, search->path) : MATCH_YES;
+    if (path == MATCH_NO)
+        return MATCH_NO;
+    enum match rest = condition_holds(search->router->conditions[entry->number], search->exchange, NULL, 0);
+    return rest == MATCH_YES ? path : rest;
 }
 
 /* A list is in the order of the file: it is left as soon as it can't better what was found. */
@@ -416,8 +418,10 @@ static void search_list(struct search *search, uint32_t index)
         const struct entry *entry = &search->router->entries[index];
         if (entry->number >= search->best)
             return;
-        if (entry_holds(search, entry)) {
+        enum match match = entry_holds(search, entry);
+        if (match != MATCH_NO) {
             search->best = entry->number;
+            search->failed = match == MATCH_FAILED;
             return;
         }
         index = entry->next;
@@ -427,10 +431,12 @@ static void search_list(struct search *search, uint32_t index)
 static void search_slot(struct search *search, uint32_t host, enum slot_kind kind, struct span path)
 {
     const struct slot *slot = slot_place(search->router, host, kind, path);
-    if (slot->used && slot->always)
-        search->best = slot->number < search->best ? slot->number : search->best;
-    else if (slot->used)
+    if (slot->used && !slot->always) {
         search_list(search, slot->first);
+    } else if (slot->used && slot->number < search->best) {
+        search->best = slot->number;
+        search->failed = false;
+    }
 }
 
 /* "/a/b" is under "/", "/a/" and "/a/b/": a prefix serves its own segment too. */
@@ -478,8 +484,7 @@ static unsigned hosts_of(const struct router *router, struct span name, uint32_t
     return count;
 }
 
-const struct route *router_find(const struct router *router, const struct exchange *exchange,
-                                struct span path)
+struct route_found router_find(const struct router *router, const struct exchange *exchange, struct span path)
 {
     struct search search = {.router = router, .exchange = exchange, .path = path, .best = NONE};
     uint32_t hosts[HOSTS_MOST];
@@ -489,7 +494,8 @@ const struct route *router_find(const struct router *router, const struct exchan
     /* Last, so that regular expressions of later routes are not tried at all. */
     for (unsigned i = 0; i < count; i++)
         search_list(&search, router->hosts[hosts[i]].rest);
-    return search.best != NONE ? &router->routes[search.best] : NULL;
+    return (struct route_found){.route = search.best != NONE ? &router->routes[search.best] : NULL,
+                                .failed = search.failed};
 }
 
 uint32_t router_number(const struct router *router, const struct route *route)
@@ -523,9 +529,8 @@ static bool host_fits(const struct texts *patterns, struct span host)
 
 static bool regex_fits(const char *pattern, struct span path)
 {
-    struct span whole;
     struct regex *regex = regex_new(pattern, NULL);
-    bool fits = regex != NULL && regex_match(regex, path, &whole, 1) != 0;
+    bool fits = regex != NULL && regex_match(regex, path) != MATCH_NO;
     regex_free(regex);
     return fits;
 }
@@ -565,5 +570,5 @@ bool router_explain(const struct router *router, uint32_t number, const struct e
                  host.length != 0 ? host.at : "");
     else if (!path_is)
         snprintf(why, room, "it serves other paths than \"%.*s\"", (int)path.length, path.at);
-    return host_is && path_is && condition_holds(router->conditions[number], exchange, why, room);
+    return host_is && path_is && condition_holds(router->conditions[number], exchange, why, room) != MATCH_NO;
 }

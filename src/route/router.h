@@ -26,15 +26,18 @@ struct route {
 struct router *router_new(const struct route_config *routes, size_t count, size_t *bad,
                           struct error *error) MUST_CHECK;
 void router_free(struct router *router);
-/* The first route that matches a request for `path`, or NULL. Reads besides exchange->target, request,
- * client.
+struct route_found {
+    const struct route *route; /* NULL: none */
+    bool failed; /* whether it matches can't be told: a regular expression could not be matched */
+};
+/* The first route that matches a request for `path`, or may. Reads besides exchange->target, request, client.
  */
-const struct route *router_find(const struct router *router, const struct exchange *exchange,
-                                struct span path);
+struct route_found router_find(const struct router *router, const struct exchange *exchange,
+                               struct span path);
 /* The number of a route that router_find() told, which need not be read from it: of many routes each is cold.
  */
 uint32_t router_number(const struct router *router, const struct route *route);
-/* For explain: why route `number` did not match (a sentence in `why`), or true when it would. */
+/* For explain: why route `number` did not match (a sentence in `why`), or true when it would, or may. */
 bool router_explain(const struct router *router, uint32_t number, const struct exchange *exchange, char *why,
                     size_t room);
 const struct route *router_route(const struct router *router, uint32_t number);

@@ -137,7 +137,8 @@ static void route_all(struct routes *routes, size_t size, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         size_t number = (size_t)i * 7919 % routes->count;
         const struct route *route =
-            router_find(routes->router, &routes->requests[number], routes->requests[number].target.path);
+            router_find(routes->router, &routes->requests[number], routes->requests[number].target.path)
+                .route;
         assert(route != NULL && route->number == number);
     }
 }

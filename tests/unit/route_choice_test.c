@@ -183,6 +183,13 @@ static void no_reading_climbs_and_none_is_forgotten(void **state)
     assert_int_equal(choose("/a/..;/x", NULL, &route), FAILURE_NONE);
     assert_int_equal(choose("*", NULL, &route), FAILURE_NONE);
     assert_int_equal(choose("//x", "/y", &route), FAILURE_NO_ROUTE);
+    char hard[600] = "/";
+    memset(hard + 1, 'a', 500);
+    strcpy(hard + 501, "c");
+    assert_int_equal(choose(hard, "~^/(a+)+(b)?\\2$", &route), FAILURE_PATTERN_FAILED);
+    assert_non_null(route);
+    memcpy(hard + 490, "%2F", 3); /* only one of its readings is */
+    assert_int_equal(choose(hard, "~^/(a+)+/((a+)+(b)?\\4)+$", &route), FAILURE_PATTERN_FAILED);
     assert_int_equal(choose("//y", "/y", &route), FAILURE_PATH_AMBIGUOUS);
     assert_null(route);
     assert_int_equal(choose("///%252F//;a;;%2F%252F/%25%2F%253B%253Bb%3B%3A%25//%25", NULL, &route),

@@ -49,7 +49,7 @@ static int found(const struct router *router, const struct request *request)
 {
     struct exchange x;
     request_fill(&x, request);
-    const struct route *route = router_find(router, &x, x.target.path);
+    const struct route *route = router_find(router, &x, x.target.path).route;
     arena_free(x.arena);
     return route != NULL ? (int)route->number : -1;
 }
