@@ -17,6 +17,7 @@
 struct action {
     uint16_t status;
     bool redirects;
+    bool needs_host; /* the new place is of the host that the request names */
     /* redirect */
     struct span scheme;
     uint16_t port;
@@ -55,9 +56,13 @@ static bool redirect_new(struct action *action, const struct redirect_config *co
     action->status = (uint16_t)config->status;
     action->scheme = span_of(config->scheme);
     action->port = (uint16_t)config->port;
-    return template_maybe(&action->to, config->to, error) &&
-           template_maybe(&action->host, config->host, error) &&
-           template_maybe(&action->path, config->path, error);
+    if (!template_maybe(&action->to, config->to, error) ||
+        !template_maybe(&action->host, config->host, error) ||
+        !template_maybe(&action->path, config->path, error))
+        return false;
+    const struct template *place = action->to != NULL ? action->to : action->host;
+    action->needs_host = place == NULL || template_names_host(place);
+    return true;
 }
 
 static bool read_file(struct span *file, const char *path, struct error *error)
@@ -124,9 +129,24 @@ static struct span location_of(const struct action *action, struct exchange *x)
                        query.at != NULL ? "?" : "", (int)query.length, query.at != NULL ? query.at : "");
 }
 
+/* A request without a host has no other place to go to. But one with OPTIONS asks about this server, as
+ * balancers do before it ("OPTIONS / HTTP/1.0"), who would take anything but an answer for its being down. */
+static enum failure no_host_answer(struct exchange *exchange)
+{
+    struct answer *answer = &exchange->answer;
+    if (exchange->request.line.request.method != METHOD_OPTIONS)
+        return FAILURE_BAD_HOST;
+    *answer = (struct answer){.status = 204, .body = SPAN("")};
+    bool fits =
+        fields_add(&answer->fields, exchange->arena, SPAN("Allow"), SPAN("GET, HEAD, OPTIONS"), FIELD_OTHER);
+    return fits ? FAILURE_NONE : FAILURE_OVERLOADED;
+}
+
 static enum failure redirect_answer(const struct action *action, struct exchange *exchange)
 {
     struct answer *answer = &exchange->answer;
+    if (action->needs_host && exchange->target.host.length == 0)
+        return no_host_answer(exchange);
     struct span location = location_of(action, exchange);
     answer->body = SPAN("");
     if (location.at != NULL && location.length == 0)
@@ -158,6 +178,10 @@ void action_explain(const struct action *action, const struct exchange *exchange
     struct exchange copy = *exchange;
     if (!action->redirects) {
         snprintf(line, room, "respond with %u", action->status);
+        return;
+    }
+    if (action->needs_host && exchange->target.host.length == 0) {
+        snprintf(line, room, "400, or 204 to OPTIONS: a redirect needs a host");
         return;
     }
     struct span location = location_of(action, &copy);

@@ -247,6 +247,14 @@ bool template_is_constant(const struct template *template, struct span *text)
     return true;
 }
 
+bool template_names_host(const struct template *template)
+{
+    size_t i = 0;
+    while (i < template->count && template->pieces[i].value != value_host)
+        i++;
+    return i != template->count;
+}
+
 /* Bytes that could end a field or a line never come out of a value. */
 static size_t copy_clean(char *to, struct span from)
 {

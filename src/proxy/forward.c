@@ -437,6 +437,19 @@ void forward_drop(struct exchange_run *run, struct attempt *attempt)
     run->attempts_open--;
 }
 
+/* A client of HTTP/1.0 need not name a host, but servers of HTTP/1.1 and HTTP/2 refuse an empty one. */
+static void attempt_send_head(struct exchange_run *run, struct attempt *attempt, bool last)
+{
+    const struct head *request = &run->exchange.request;
+    struct head named;
+    if (request->line.request.authority.length == 0) {
+        named = *request;
+        named.line.request.authority = server_authority(attempt->waiter.server);
+        request = &named;
+    }
+    attempt->stream->ops->send_head(attempt->stream, request, last);
+}
+
 /* A hedge: whole, and its answer is not yet the one that counts. */
 static void attempt_send_copy(struct exchange_run *run, struct attempt *attempt)
 {
@@ -445,7 +458,7 @@ static void attempt_send_copy(struct exchange_run *run, struct attempt *attempt)
         stream->ops->reset(stream, FAILURE_OVERLOADED);
         return;
     }
-    stream->ops->send_head(stream, &run->exchange.request, true);
+    attempt_send_head(run, attempt, true);
     upstream_sent_whole(run->worker->upstreams, &attempt->waiter);
 }
 
@@ -473,7 +486,7 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
         return;
     }
     bool whole = run->up.ended && buf_is_empty(&run->up.held) && run->up.trailers == NULL;
-    stream->ops->send_head(stream, &x->request, whole);
+    attempt_send_head(run, attempt, whole);
     replay_keep(&run->replay, &run->up.held);
     relay_attach(&run->up, stream);
     forward_look_sent(run);

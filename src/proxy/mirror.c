@@ -13,6 +13,7 @@
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
 #include "upstream/pool.h"
+#include "upstream/server.h"
 
 struct mirror {
     struct upstream_waiter waiter;
@@ -114,6 +115,9 @@ static void mirror_ready(struct upstream_waiter *waiter, struct stream *stream)
     stream->window = mirror->window;
     bool whole = buf_is_empty(&mirror->body);
     mirror->sent_us = loop_now_us(mirror->worker->loop);
+    struct span *authority = &mirror->request.line.request.authority;
+    if (authority->length == 0)
+        *authority = server_authority(waiter->server);
     stream->ops->send_head(stream, &mirror->request, whole);
     if (!whole)
         stream->ops->send_body(stream, &mirror->body, true);

@@ -225,6 +225,11 @@ static struct server *server_new(struct server_set *set, const struct pool_share
     return server;
 }
 
+struct span server_authority(const struct server *server)
+{
+    return server->host != NULL ? span_of(server->address_text) : SPAN("localhost");
+}
+
 struct server_set *server_set_new(void)
 {
     struct server_set *set = xcalloc(1, sizeof *set);

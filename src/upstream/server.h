@@ -132,6 +132,9 @@ _Static_assert(offsetof(struct server, score) == CACHE_LINE,
 _Static_assert(offsetof(struct pool_shared, scored_us) == CACHE_LINE,
                "what a request that waits writes would be read by each choice");
 
+/* What a request that names no host is to be sent with as its host: where the server is. */
+struct span server_authority(const struct server *server);
+
 /* All servers of the process, found by pool name and address text; thread: control only, but for
  * server_release(). */
 struct server_set;

@@ -1,4 +1,6 @@
 """Which way a request goes, and what is done to it on the way."""
+import shutil
+
 from weirtest import *
 
 
@@ -177,3 +179,87 @@ def test_ten_thousand_routes(t):
     for i in (0, 1, 5000, 9999):
         equal(c.get(f'/p{i}/x', host=f'h{i}.test').body.decode(), str(i))
     equal(c.get('/p1/x', host='h2.test').status, 404)
+
+
+def test_redirects_without_a_host(t):
+    """There is no other place to go to: the request is at fault. A balancer's check by OPTIONS is about weir itself, which is well."""
+    port = t.port()
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes:
+  - {{ match: {{ path: /scheme }}, redirect: {{ scheme: https, status: 308 }} }}
+  - {{ match: {{ path: /path }}, redirect: {{ path: /new }} }}
+  - {{ match: {{ path: /to }}, redirect: {{ to: "https://${{request.host}}/x" }} }}
+  - {{ match: {{ path: /named }}, redirect: {{ host: "www.${{request.host}}" }} }}
+  - {{ match: {{ path: /elsewhere }}, redirect: {{ to: "https://a.test/x" }} }}
+  - {{ match: {{ path: /host }}, redirect: {{ host: a.test }} }}
+''')
+    for version, host in ('1.0', None), ('1.0', ''), ('1.1', ''):
+        for method in 'GET', 'HEAD', 'POST', 'OPTIONS':
+            for path in '/scheme', '/path', '/to', '/named':
+                c = t.client(port)
+                c.request(method, path, host=host, version=version)
+                got = c.response(method)
+                equal((got.status, got.fields.get('location')), (204 if method == 'OPTIONS' else 400, None), f'{method} {path} {version} {host!r}')
+            for path in '/elsewhere', '/host':
+                c = t.client(port)
+                c.request(method, path, host=host, version=version)
+                ok(c.response(method).fields.get('location').startswith('http'), path)
+    equal(weir.access_line(path='/to', method='GET')['failure'], 'bad_host')
+    equal(t.client(port).get('/scheme').fields.get('location'), 'https://test/scheme')
+
+
+def test_haproxys_check_finds_weir_well(t):
+    """option httpchk, whose default is OPTIONS / HTTP/1.0, against a listener that only redirects."""
+    if not shutil.which('haproxy'):
+        raise Skipped('there is no haproxy')
+    port, front = t.port(), t.port()
+    t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ redirect: {{ scheme: https, status: 308 }} }} ]
+''')
+    folder = t.folder('haproxy')
+    with open(f'{folder}/haproxy.cfg', 'w') as f:
+        f.write(f'''defaults
+  mode http
+  timeout connect 5s
+  timeout client 5s
+  timeout server 5s
+frontend f
+  bind 127.0.0.1:{front}
+  default_backend b
+backend b
+  option httpchk
+  server weir 127.0.0.1:{port} check inter 100ms rise 1 fall 1
+''')
+    process = subprocess.Popen(['haproxy', '-f', f'{folder}/haproxy.cfg'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    t.later(lambda: (process.terminate(), process.wait(10)))
+
+    def status():
+        try:
+            return t.client(front).get('/').status
+        except OSError:
+            return 0
+    eventually(lambda: status() == 308)
+    time.sleep(0.5)     # some checks
+    equal([status() for _ in range(5)], [308] * 5)
+
+
+def test_requests_without_a_host_go_on(t):
+    """A server of HTTP/1.1 or HTTP/2 refuses an empty host: it gets its own address as one."""
+    import h2test
+    origins = {'http/1.1': t.origin(), **({'h2c': t.h2_origin()} if has_http2() else {})}
+    for protocol, origin in origins.items():
+        shadow = t.origin()
+        port = t.port()
+        t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: p, mirror: {{ pool: s }} }} ]
+pools: {{ p: {{ servers: ["{origin.address}"], protocol: {protocol} }}, s: {{ servers: ["{shadow.address}"] }} }}
+''')
+        for version, host in ('1.0', None), ('1.0', ''), ('1.1', ''):
+            c = t.client(port)
+            c.request('OPTIONS', '/', host=host, version=version)
+            equal(c.response().status, 200, f'{protocol} {version}')
+            request = origin.requests[-1]
+            equal(request.pseudo.get(':authority') if protocol == 'h2c' else request.fields.get('host'), origin.address)
+            equal([v for n, v in request.fields if n.lower() in ('x-forwarded-host', 'x-original-host')], [])
+        eventually(lambda: shadow.count() == 3)
+        equal({r.fields.get('host') for r in shadow.requests}, {shadow.address})
