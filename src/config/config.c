@@ -51,11 +51,21 @@ static const struct schema_key timeouts_keys[] = {
 const struct schema timeouts_schema = {
     .noun = "timeouts", .size = sizeof(TIMEOUTS), .keys = timeouts_keys, .text = "Every wait has an end."};
 
+static const char *const no_limit[] = {"none", NULL}; /* HANDSHAKES_NONE */
+
 #define LIMITS struct limits_config
 static const struct schema_key limits_keys[] = {
     KEY_INT(
         LIMITS, connections, "10000", 1, 10000000,
         "Client connections open at once, all workers together; fewer where fewer fit into the limit of open files."),
+    KEY_INT(
+        LIMITS, handshakes, "auto", 1, 10000000,
+        "Clients at once that have not finished their PROXY header or TLS handshake, all workers together; auto: "
+        "half of connections. Past it the oldest goes.",
+        .word = "auto", .words = no_limit),
+    KEY_INT(LIMITS, handshakes_per_client, "auto", 1, 10000000,
+            "The same of one client address, of IPv6 a /64; auto: a fifth of connections.", .word = "auto",
+            .words = no_limit),
     KEY_SIZE(LIMITS, request_head, "16KiB", 1024, MEBIBYTES(1), "Largest head of a request; over it: 431."),
     KEY_SIZE(LIMITS, header_list, "64KiB", 1024, MEBIBYTES(1),
              "Largest head of a request over HTTP/2, where gRPC carries its metadata; over it: 431."),

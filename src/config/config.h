@@ -29,19 +29,23 @@ struct timeouts_config {
     uint64_t ping_answer;   /* 5s */
     uint64_t half_closed;   /* 30s: a tunnel with one side ended */
 };
+#define HANDSHAKES_AUTO 0
+#define HANDSHAKES_NONE UINT64_MAX
 struct limits_config {
-    uint64_t connections;         /* 10000; all workers */
-    uint64_t request_head;        /* bytes; 16KiB: request line and fields; over: 431 */
-    uint64_t header_list;         /* bytes; 64KiB: fields of a request over HTTP/2; over: 431 */
-    uint64_t request_line;        /* bytes; 8KiB; over: 414 */
-    uint64_t fields;              /* 100; over: 431 */
-    uint64_t response_head;       /* bytes; 32KiB */
-    uint64_t body;                /* bytes of a request body; 0: no limit */
-    uint64_t least_body_rate;     /* bytes a second, averaged over request_idle; 240B; 0: off */
-    uint64_t keep_alive_requests; /* per client connection; 0: no end */
-    uint64_t window;              /* bytes on their way, each direction of an exchange; 32KiB */
-    uint64_t streams;             /* 100; open at once on one HTTP/2 connection */
-    uint64_t stream_window;       /* bytes; 1MiB: what the window of one HTTP/2 stream may grow to */
+    uint64_t connections;           /* 10000; all workers */
+    uint64_t handshakes;            /* auto: half of connections */
+    uint64_t handshakes_per_client; /* auto: a fifth of connections; HANDSHAKES_NONE */
+    uint64_t request_head;          /* bytes; 16KiB: request line and fields; over: 431 */
+    uint64_t header_list;           /* bytes; 64KiB: fields of a request over HTTP/2; over: 431 */
+    uint64_t request_line;          /* bytes; 8KiB; over: 414 */
+    uint64_t fields;                /* 100; over: 431 */
+    uint64_t response_head;         /* bytes; 32KiB */
+    uint64_t body;                  /* bytes of a request body; 0: no limit */
+    uint64_t least_body_rate;       /* bytes a second, averaged over request_idle; 240B; 0: off */
+    uint64_t keep_alive_requests;   /* per client connection; 0: no end */
+    uint64_t window;                /* bytes on their way, each direction of an exchange; 32KiB */
+    uint64_t streams;               /* 100; open at once on one HTTP/2 connection */
+    uint64_t stream_window;         /* bytes; 1MiB: what the window of one HTTP/2 stream may grow to */
     /* bytes; 4MiB: received and not yet passed on, all streams of one HTTP/2 connection */
     uint64_t connection_window;
     uint64_t memory;            /* bytes of blocks, all workers together; 1GiB */

@@ -116,7 +116,7 @@ bool client_caps_shed(struct worker *worker, const struct listener_counts *at, e
     return true;
 }
 
-static uint64_t connections_most(const struct lease *lease)
+uint64_t client_caps_most(const struct lease *lease)
 {
     uint64_t most = lease->snapshot->config->limits.connections, fit = descriptors_for_clients();
     return most < fit ? most : fit;
@@ -124,7 +124,7 @@ static uint64_t connections_most(const struct lease *lease)
 
 bool client_caps_are_reached(const struct lease *lease)
 {
-    return atomic_load_explicit(&client_conn_count.value, memory_order_relaxed) >= connections_most(lease) ||
+    return atomic_load_explicit(&client_conn_count.value, memory_order_relaxed) >= client_caps_most(lease) ||
            descriptors_are_short();
 }
 
@@ -132,7 +132,7 @@ bool client_caps_are_reached(const struct lease *lease)
 static bool enter_all(const struct lease *lease, enum caps_who who)
 {
     uint64_t before = atomic_fetch_add_explicit(&client_conn_count.value, 1, memory_order_relaxed);
-    bool full = before >= connections_most(lease), taken = !full && descriptors_take(1);
+    bool full = before >= client_caps_most(lease), taken = !full && descriptors_take(1);
     if (taken)
         return true;
     if (full ? client_caps_shed(lease->worker, NULL, who) : worker_make_room(lease->worker, who)) {

@@ -6,6 +6,7 @@
 #define WEIR_PROXY_CLIENT_CAPS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/attributes.h"
 
@@ -18,6 +19,8 @@ struct worker;
 /* Which clients may go: those that are quiet longer than any that another worker has, or any. */
 enum caps_who { CAPS_OLDEST, CAPS_ANY };
 
+/* limits.connections, or what fits into the descriptors. */
+uint64_t client_caps_most(const struct lease *lease);
 /* Somebody would have to go for the next one. */
 bool client_caps_are_reached(const struct lease *lease);
 /* Counts one more. Else the name of the limit that is reached, where no client of this worker may go for it.

@@ -23,6 +23,7 @@
 #include "net/socket.h"
 #include "net/transport.h"
 #include "proxy/client_caps.h"
+#include "proxy/client_handshakes.h"
 #include "proxy/client_rules.h"
 #include "proxy/client_version.h"
 #include "proxy/exchange_run.h"
@@ -39,6 +40,7 @@ struct client_setup {
     struct client_conn *conn;
     struct deadline deadline; /* of the preface, then of the handshake */
     struct retired retired;
+    struct handshake handshake;
     struct watch *watch; /* while the preface is read */
     /* bytes already read: a beginning of a preface, or what turned out to be none */
     struct buf early;
@@ -60,6 +62,7 @@ static void setup_end(struct client_conn *conn)
     if (setup == NULL)
         return;
     conn->setup = NULL;
+    handshake_end(&setup->handshake);
     deadline_clear(&setup->deadline);
     if (setup->watch != NULL)
         watch_free(setup->watch);
@@ -360,6 +363,8 @@ static void transport_opened(struct transport *transport)
     struct client_conn *conn = transport->owner;
     if (conn->tls)
         count_handshake(transport);
+    if (conn->setup != NULL)
+        handshake_end(&conn->setup->handshake);
     client_conn_refresh(conn);
     enum http_version version;
     if (version_is_known(conn, &version)) {
@@ -461,6 +466,8 @@ static void conn_admit(struct client_conn *conn, int fd)
     struct buf *early = buf_is_empty(&conn->setup->early) ? NULL : &conn->setup->early;
     conn->transport = tls_transport_accept(worker->loop, fd, conn->site->tls, early, &transport_events, conn);
     deadline_set(&conn->setup->deadline, worker->loop, conn->lease->snapshot->config->tls.handshake_timeout);
+    handshake_begin(&conn->setup->handshake, conn);
+    handshake_known(&conn->setup->handshake);
 }
 
 static void preface_over(struct client_conn *conn)
@@ -554,6 +561,7 @@ static void preface_begin(struct client_conn *conn, int fd)
     conn->setup->fd = fd;
     conn->setup->watch = watch_new(worker->loop, fd, WATCH_READ, preface_ready, conn);
     deadline_set(&conn->setup->deadline, worker->loop, conn->lease->snapshot->config->timeouts.proxy_header);
+    handshake_begin(&conn->setup->handshake, conn);
 }
 
 const char *client_conn_accept(struct lease *lease, const struct site *site, int fd,

@@ -24,6 +24,7 @@
 #include "net/listener.h"
 #include "proxy/client_caps.h"
 #include "proxy/client_conn.h"
+#include "proxy/client_handshakes.h"
 #include "proxy/exchange_run.h"
 #include "proxy/hand_over.h"
 #include "proxy/mirror.h"
@@ -513,6 +514,7 @@ struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t blo
     worker->stop_at_the_latest.passed = worker_stop_late;
     list_init(&worker->clients);
     list_init(&worker->fresh);
+    worker->handshakes = client_handshakes_new();
     list_init(&worker->tunnels);
     list_init(&worker->mirrors);
     list_init(&worker->listeners);
@@ -591,6 +593,7 @@ void worker_free(struct worker *worker)
     loop_free(worker->loop);
     snapshot_release(worker->lease->snapshot);
     free(worker->lease);
+    client_handshakes_free(worker->handshakes);
     free(worker->peers);
     free(worker);
 }

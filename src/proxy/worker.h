@@ -19,6 +19,7 @@
 #include "proxy/client_caps.h"
 
 struct address;
+struct client_handshakes;
 struct snapshot;
 struct upstreams;
 struct worker;
@@ -41,6 +42,7 @@ struct worker {
     struct upstreams *upstreams;
     /* client_conn.at: those that have begun a request, and those that have not yet, the oldest first */
     struct list clients, fresh;
+    struct client_handshakes *handshakes;
     struct list listeners; /* of this worker */
     uint32_t clients_count;
     struct list tunnels; /* exchange_run.tunnel */
