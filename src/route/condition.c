@@ -1,8 +1,4 @@
-/*
- * Conditions are looked at on candidates only, so a plain walk over a handful is the fastest there is. Query
- * parameters are compared as they were received, like everything that weir does not decode before it forwards
- * it.
- */
+/* Conditions are looked at on candidates only, so a plain walk over a handful is the fastest there is. */
 #include "route/condition.h"
 
 #include <stdio.h>
@@ -14,6 +10,7 @@
 #include "http/exchange.h"
 #include "http/regex.h"
 #include "net/address.h"
+#include "route/request_values.h"
 #include "route/router.h"
 
 enum test_kind { TEST_PRESENT, TEST_EQUAL, TEST_REGEX };
@@ -119,28 +116,14 @@ static enum match match_either(enum match a, enum match b)
     return a == MATCH_YES || b == MATCH_YES ? MATCH_YES : a == MATCH_FAILED ? a : b;
 }
 
-static enum match header_passes(const struct test *test, const struct exchange *exchange)
+static enum match test_passes(const struct test *test, enum value_kind kind, const struct exchange *exchange)
 {
-    const struct field *field = fields_find_name(&exchange->request.fields, test->name);
+    struct request_values values;
+    struct span value;
     enum match match = MATCH_NO;
-    for (; field != NULL && match != MATCH_YES; field = fields_next(&exchange->request.fields, field))
-        match = match_either(match, value_passes(test, field->value));
-    return match;
-}
-
-static enum match query_passes(const struct test *test, const struct exchange *exchange)
-{
-    struct span rest = exchange->target.query;
-    enum match match = MATCH_NO;
-    while (rest.at != NULL && match != MATCH_YES) {
-        size_t end = span_find(rest, '&');
-        struct span pair = span_first(rest, end);
-        rest = end == rest.length ? SPAN_NONE : span_skip(rest, end + 1);
-        size_t equal = span_find(pair, '=');
-        struct span value = equal == pair.length ? SPAN("") : span_skip(pair, equal + 1);
-        if (span_equal(span_first(pair, equal), test->name))
-            match = match_either(match, value_passes(test, value));
-    }
+    request_values_begin(&values, kind, test->name, exchange);
+    while (match != MATCH_YES && request_values_next(&values, &value))
+        match = match_either(match, value_passes(test, value));
     return match;
 }
 
@@ -188,13 +171,13 @@ enum match condition_holds(const struct condition *condition, const struct excha
     if (condition->clients.count != 0 && !networks_contain(&condition->clients, &exchange->client))
         return no(why, room, "the client's address is not in its networks", SPAN_NONE);
     for (size_t i = 0; i < condition->headers_count; i++) {
-        enum match match = header_passes(&condition->headers[i], exchange);
+        enum match match = test_passes(&condition->headers[i], VALUE_HEADER, exchange);
         if (match == MATCH_NO)
             return no_test(why, room, "header", &condition->headers[i]);
         all = match == MATCH_FAILED ? match : all;
     }
     for (size_t i = 0; i < condition->queries_count; i++) {
-        enum match match = query_passes(&condition->queries[i], exchange);
+        enum match match = test_passes(&condition->queries[i], VALUE_QUERY, exchange);
         if (match == MATCH_NO)
             return no_test(why, room, "query parameter", &condition->queries[i]);
         all = match == MATCH_FAILED ? match : all;

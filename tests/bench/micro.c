@@ -130,6 +130,33 @@ static void routes_begin(struct routes *routes, size_t count)
     assert(routes->router != NULL);
 }
 
+/* Each of these wants another value of one header, and nothing else. */
+static void values_begin(struct routes *routes, size_t count)
+{
+    struct error error = {.text = ""};
+    size_t bad = 0;
+    *routes = (struct routes){.count = count};
+    routes->configs = calloc(count, sizeof *routes->configs);
+    routes->requests = calloc(count, sizeof *routes->requests);
+    assert(routes->configs != NULL && routes->requests != NULL);
+    struct arena *arena = arena_new_malloc();
+    for (size_t i = 0; i < count; i++) {
+        struct name_value *pair = arena_get_zeroed(arena, sizeof *pair);
+        struct span value = arena_print(arena, "tenant-%zu", i);
+        *pair = (struct name_value){"x-tenant", value.at};
+        routes->configs[i].match.header = (struct name_values){.items = pair, .count = 1};
+    }
+    struct exchange *x = &routes->requests[0];
+    x->arena = arena;
+    x->request.line.request.method_name = SPAN("GET");
+    x->target.path = SPAN("/b/1024");
+    bool fits = fields_add(&x->request.fields, arena, SPAN("Accept"), SPAN("*/*"), FIELD_ACCEPT) &&
+                fields_add(&x->request.fields, arena, SPAN("X-Tenant"), SPAN(""), FIELD_OTHER);
+    assert(fits);
+    routes->router = router_new(routes->configs, count, &bad, &error);
+    assert(routes->router != NULL);
+}
+
 static void route_all(struct routes *routes, size_t size, unsigned count)
 {
     if (routes->router == NULL)
@@ -153,6 +180,34 @@ static void router_10000(unsigned count)
 {
     static struct routes routes;
     route_all(&routes, 10000, count);
+}
+
+/* The request itself is in cache, as it is when it has just been parsed. */
+static void value_all(struct routes *routes, size_t size, unsigned count)
+{
+    if (routes->router == NULL)
+        values_begin(routes, size);
+    struct exchange *x = &routes->requests[0];
+    for (unsigned i = 0; i < count; i++) {
+        size_t number = (size_t)i * 7919 % routes->count;
+        char value[32];
+        int length = snprintf(value, sizeof value, "tenant-%zu", number);
+        x->request.fields.items[1].value = span_make(value, (size_t)length);
+        const struct route *route = router_find(routes->router, x, x->target.path).route;
+        assert(route != NULL && router_number(routes->router, route) == number);
+    }
+}
+
+static void values_1(unsigned count)
+{
+    static struct routes routes;
+    value_all(&routes, 1, count);
+}
+
+static void values_10000(unsigned count)
+{
+    static struct routes routes;
+    value_all(&routes, 10000, count);
 }
 
 /* ---- limiter and balancers ---- */
@@ -264,6 +319,8 @@ static const struct {
     {"writer, 14 lines", writer_browser},
     {"router, 1 route", router_1},
     {"router, 10000 routes", router_10000},
+    {"router, 1 route by a header", values_1},
+    {"router, 10000 routes by a header", values_10000},
     {"limiter, 1000 keys", limiter_keys},
     {"balancer, round robin", balancer_round_robin},
     {"balancer, least connections", balancer_least},

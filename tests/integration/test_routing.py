@@ -172,6 +172,24 @@ def test_timeouts_of_a_route(t):
     equal([c.get(p).status for p in ('/fast', '/a', '/b', '/fast')], [200, 504, 504, 200])
 
 
+def test_ten_thousand_routes_by_a_value(t):
+    """Of a header and of a query parameter, with other conditions and before and behind other routes: the first of the file that matches serves."""
+    text = '  - { match: { header: { x-tenant: t7 }, methods: [POST] }, respond: { body: post } }\n'
+    text += '\n'.join(f'  - {{ match: {{ {kind}: {{ {name}: t{i}, {other} }} }}, respond: {{ body: "{kind[0]}{i}" }} }}'
+                      for kind, name, other in (('header', 'X-Tenant', 'x-env: prod'), ('query', 'tenant', 'env: prod')) for i in range(5000))
+    text += '\n  - { match: { header: { x-tenant: "*" } }, respond: { body: any } }\n  - { match: { header: { x-tenant: t9, x-env: test } }, respond: { body: never } }'
+    weir, port = routes(t, text)
+    c = t.client(port)
+    for target, fields, wanted in (('/', [('x-tenant', 't4999'), ('X-Env', 'prod')], 'h4999'), ('/', [('X-TENANT', 't0'), ('x-env', 'prod')], 'h0'), ('/', [('x-tenant', 't0')], 'any'),
+                                   ('/', [('x-tenant', 'T0'), ('x-env', 'prod')], 'any'), ('/?env=prod&tenant=t4999', [], 'q4999'), ('/?tenant=t3&env=prod', [('x-tenant', 't5'), ('x-env', 'prod')], 'h5'),
+                                   ('/', [('x-tenant', 't9'), ('x-tenant', 't8'), ('x-env', 'prod')], 'h8'), ('/?tenant=t9&tenant=t8&env=prod', [], 'q8'), ('/', [('x-tenant', 't9'), ('x-env', 'test')], 'any'),
+                                   ('/', [('x-tenant', 't7'), ('x-env', 'prod')], 'h7')):
+        equal(c.get(target, fields).body.decode(), wanted, f'{target} {fields}')
+    c.request('POST', '/', [('x-tenant', 't7'), ('x-env', 'prod')], b'')
+    equal(c.response().body, b'post')
+    equal(c.get('/', [('y', 't0')]).status, 404)
+
+
 def test_ten_thousand_routes(t):
     text = '\n'.join(f'  - {{ match: {{ host: h{i}.test, path: /p{i}/ }}, respond: {{ body: "{i}" }} }}' for i in range(10000))
     weir, port = routes(t, text)

@@ -1,0 +1,26 @@
+/* What a request gives under a name: values of a field, of a query parameter; none, one or several. */
+#ifndef WEIR_ROUTE_REQUEST_VALUES_H
+#define WEIR_ROUTE_REQUEST_VALUES_H
+
+#include <stdbool.h>
+
+#include "base/span.h"
+
+struct exchange;
+struct field;
+
+enum value_kind { VALUE_HEADER, VALUE_QUERY, VALUE_KINDS };
+struct request_values {
+    enum value_kind kind;
+    struct span name;
+    const struct exchange *exchange;
+    const struct field *field; /* the next one */
+    struct span rest;          /* of the query; at == NULL: nothing */
+};
+/* name: of a field without case; of a query parameter as received. */
+void request_values_begin(struct request_values *values, enum value_kind kind, struct span name,
+                          const struct exchange *exchange);
+/* In the order of the request; false at the end. */
+bool request_values_next(struct request_values *values, struct span *value);
+
+#endif
