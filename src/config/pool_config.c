@@ -105,7 +105,10 @@ static const struct schema_key outlier_keys[] = {
             .word = "none"),
     KEY_DURATION(OUTLIER, time, "5s", 0, HOURS(24),
                  "How long, times the ejections not yet forgiven, up to six; 0s: nobody is ejected."),
-    KEY_PERCENT(OUTLIER, most, "50%", 0, 100, "Most of the pool's weight that may be out at once."), KEY_END};
+    KEY_PERCENT(OUTLIER, most, "50%", 0, 100, "Most of the pool's weight that may be out at once."),
+    KEY_INT(OUTLIER, clients, "2", 1, OUTLIER_CLIENTS_MOST,
+            "Clients that must have had errors by turns; 1: those of one client alone are enough."),
+    KEY_END};
 static const struct schema outlier_schema = {.noun = "outlier",
                                              .size = sizeof(OUTLIER),
                                              .keys = outlier_keys,
@@ -135,8 +138,9 @@ static const struct schema_key pool_keys[] = {
     KEY_SECTIONS(POOL, servers, SERVER, server_schema, "The servers; an address alone will do.",
                  .flags = SCHEMA_REQUIRED | SCHEMA_SINGLE | SCHEMA_OWN, .least = 1),
     KEY_CHOICE(POOL, balance, "adaptive", balances, "How requests are spread over the servers."),
-    KEY_SECTION(POOL, outlier, OUTLIER, outlier_schema,
-                "When a server is left out because its traffic fails."),
+    KEY_OPTIONAL(POOL, outlier, OUTLIER, outlier_schema,
+                 "When a server is left out because its traffic fails; false: never.",
+                 .flags = SCHEMA_PRESENT),
     KEY_SECTION(POOL, hash, HASH, hash_schema, "How balance: hash finds a server."),
     KEY_OPTIONAL(POOL, sticky, struct sticky_config, sticky_schema,
                  "Sends a client's requests to the server that had its first, by a signed cookie."),

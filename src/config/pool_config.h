@@ -77,20 +77,22 @@ struct hash_config {
     uint64_t bounded_load;
 };
 struct outlier_config {
-    uint64_t errors; /* 5 in a row that eject a server; 0: no number does */
-    uint64_t time;   /* ms; 5s, times how often it was ejected lately, up to 6; 0s: nobody is ejected */
-    uint64_t most;   /* percent of the pool's weight that may be out; 50% */
+    uint64_t errors;  /* 5 in a row that eject a server; 0: no number does */
+    uint64_t time;    /* ms; 5s, times how often it was ejected lately, up to 6; 0s: nobody is ejected */
+    uint64_t most;    /* percent of the pool's weight that may be out; 50% */
+    uint64_t clients; /* 2 that must have had errors by turns; 1: those of one client are enough */
 };
+#define OUTLIER_CLIENTS_MOST 4
 struct pool_config {
-    const char *name;          /* its key in the map */
-    enum balance_kind balance; /* adaptive */
-    struct outlier_config outlier;
-    struct hash_config hash;      /* of balance: hash */
-    struct sticky_config *sticky; /* NULL: any server does */
-    struct subset_config *subset; /* NULL: all of them are used */
-    uint64_t choices;             /* of balance: random; 2 */
-    const char *zone;             /* where this weir stands; NULL: zones do not count */
-    enum pool_protocol protocol;  /* http/1.1 */
+    const char *name;               /* its key in the map */
+    enum balance_kind balance;      /* adaptive */
+    struct outlier_config *outlier; /* NULL: nobody is ejected */
+    struct hash_config hash;        /* of balance: hash */
+    struct sticky_config *sticky;   /* NULL: any server does */
+    struct subset_config *subset;   /* NULL: all of them are used */
+    uint64_t choices;               /* of balance: random; 2 */
+    const char *zone;               /* where this weir stands; NULL: zones do not count */
+    enum pool_protocol protocol;    /* http/1.1 */
     size_t servers_count;
     struct server_config *servers; /* at least one */
     struct health_config *health;  /* NULL: only what traffic shows */

@@ -534,6 +534,7 @@ static struct attempt *attempt_new(struct exchange_run *run, struct try_place pl
     waiter->owner = &run->conn->owner;
     waiter->logs_in = run->logs_in;
     waiter->hash = run->hash;
+    waiter->client = &x->client;
     waiter->uploading = !run->up.ended;
     waiter->priority = run->plan->priority;
     waiter->host = run->host_text;

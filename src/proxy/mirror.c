@@ -20,6 +20,7 @@ struct mirror {
     struct list at; /* worker->mirrors */
     struct worker *worker;
     struct lease *lease;
+    struct ip_address client;
     struct arena *arena; /* it lies here */
     struct stream *stream;
     struct head request;
@@ -198,6 +199,8 @@ static void mirror_send(struct exchange_run *run, struct buf *body)
     mirror->waiter.ready = mirror_ready;
     mirror->waiter.failed = mirror_failed;
     mirror->waiter.pool = run->plan->mirror;
+    mirror->client = run->exchange.client;
+    mirror->waiter.client = &mirror->client;
     mirror->waiter.priority = PRIORITY_LOW; /* the shadow pool may have requests of its own */
     upstream_open(worker->upstreams, &mirror->waiter);
 }

@@ -71,7 +71,7 @@ static void ejecting_unlock(struct pool_shared *shared)
 /* Unless too many would be out, or it is the last that could serve. */
 static void eject(const struct pool *pool, struct server *server, const char *why, uint64_t now_us)
 {
-    const struct outlier_config *config = &pool->config->outlier;
+    const struct outlier_config *config = pool->config->outlier;
     ejecting_lock(pool->shared);
     struct census census = census_of(pool, now_us);
     uint64_t weight = weight_of(pool, server), milliseconds = 0;
@@ -94,14 +94,24 @@ static void eject(const struct pool *pool, struct server *server, const char *wh
 
 static bool is_on(const struct pool *pool)
 {
-    return pool->config->outlier.time != 0;
+    return pool->config->outlier != NULL && pool->config->outlier->time != 0;
 }
 
-void ejection_error(const struct pool *pool, struct server *server, uint64_t now_us)
+/* Errors in a row that are enough; 0: none are. A row of clients is as long as there have to be clients. */
+static uint64_t row_of(const struct outlier_config *config, uint32_t client)
 {
+    return config->errors == 0 || client == 0 || config->errors > config->clients ? config->errors
+                                                                                  : config->clients;
+}
+
+void ejection_error(const struct pool *pool, struct server *server, uint32_t client, uint64_t now_us)
+{
+    const struct outlier_config *config = pool->config->outlier;
+    if (!is_on(pool) || !score_accused(server, client, (unsigned)config->clients, now_us))
+        return;
     uint32_t errors = atomic_fetch_add_explicit(&server->errors_in_a_row, 1, memory_order_relaxed) + 1;
-    if (is_on(pool) && pool->config->outlier.errors != 0 && errors >= pool->config->outlier.errors &&
-        !is_out(server, now_us))
+    uint64_t row = row_of(config, client);
+    if (row != 0 && errors >= row && !is_out(server, now_us))
         eject(pool, server, "errors in a row", now_us);
 }
 
@@ -138,7 +148,7 @@ void ejection_judge(const struct pool *pool, uint64_t now_us)
     for (size_t i = 0; i < pool->servers_count; i++) {
         struct server *server = pool->servers[i].server;
         struct score_view view = score_view(server, now_us);
-        if (view.answers >= KNOWN_ANSWERS && score_error_rate(&view, normal) > normal + EXCESS &&
+        if (view.answers >= KNOWN_ANSWERS && score_rate(view.accused, &view, normal) > normal + EXCESS &&
             !is_out(server, now_us))
             eject(pool, server, "share of errors", now_us);
     }

@@ -12,6 +12,7 @@
 
 #include "base/attributes.h"
 #include "base/log.h"
+#include "config/pool_config.h"
 #include "http/failure.h"
 #include "net/address.h"
 
@@ -51,10 +52,12 @@ struct pool_shared {
 struct server_score {
     atomic_flag busy;                 /* held for some additions */
     double answers, errors;           /* errors are among the answers */
+    double accused;                   /* of these, those that count against it: score_accused() */
     double logs, squares;             /* of ln(microseconds to the head), over the answers that were none */
     double kept_answers, kept_logs;   /* what became of those that decayed */
     uint64_t at_us;                   /* decayed to here */
     uint64_t all_answers, all_errors; /* ever */
+    uint32_t accusers[OUTLIER_CLIENTS_MOST - 1]; /* whose errors counted last, the newest first; 0: nobody */
 };
 /* How many requests a server of max_connections: auto may be given at once (server_limit.c); guarded by the
  * score's lock. */

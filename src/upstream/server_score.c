@@ -6,8 +6,10 @@
  */
 #include "upstream/server_score.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "upstream/pool.h"
@@ -51,6 +53,7 @@ static void score_scale(struct server_score *score, double factor)
 {
     score->answers *= factor;
     score->errors *= factor;
+    score->accused *= factor;
     score->logs *= factor;
     score->squares *= factor;
 }
@@ -82,8 +85,9 @@ struct score_view score_view(struct server *server, uint64_t now_us)
     struct server_score *score = &server->score;
     score_lock(score);
     score_decay(score, now_us);
-    struct score_view view = {score->answers,      score->errors,    score->logs,        score->squares,
-                              score->kept_answers, score->kept_logs, score->all_answers, score->all_errors};
+    struct score_view view = {score->answers,   score->errors,      score->accused,
+                              score->logs,      score->squares,     score->kept_answers,
+                              score->kept_logs, score->all_answers, score->all_errors};
     score_unlock(score);
     return view;
 }
@@ -109,16 +113,16 @@ void score_fold(struct score_cell *cell, struct server *server)
     *cell = (struct score_cell){.answers = 0};
 }
 
-double score_error_rate(const struct score_view *view, double normal)
+double score_rate(double errors, const struct score_view *view, double normal)
 {
-    return (view->errors + SHRINK * normal) / (view->answers + SHRINK);
+    return (errors + SHRINK * normal) / (view->answers + SHRINK);
 }
 
 /* E: what an excess of errors over the pool's own rate costs. */
 static float surcharge_of(const struct score_view *view, double normal)
 {
     double doubt = DOUBT * sqrt(normal * (1 - normal) / (view->answers + SHRINK));
-    double excess = score_error_rate(view, normal) - normal - doubt;
+    double excess = score_rate(view->errors, view, normal) - normal - doubt;
     return excess > 0 ? (float)(ERROR_WORTH * excess) : 0;
 }
 
@@ -221,6 +225,28 @@ void score_failed(struct score_cell *cell, const struct pool_shared *shared, str
     cell->last_us = now_us;
     score_fold(cell, server);
     score_errors_now(shared, server, now_us);
+}
+
+static bool accuser_is_new(struct server_score *score, uint32_t client, unsigned clients)
+{
+    for (unsigned i = 0; i + 1 < clients; i++)
+        if (score->accusers[i] == client)
+            return false;
+    memmove(&score->accusers[1], &score->accusers[0], sizeof score->accusers - sizeof score->accusers[0]);
+    score->accusers[0] = client;
+    return true;
+}
+
+bool score_accused(struct server *server, uint32_t client, unsigned clients, uint64_t now_us)
+{
+    struct server_score *score = &server->score;
+    assert(clients >= 1 && clients <= OUTLIER_CLIENTS_MOST);
+    score_lock(score);
+    bool counts = client == 0 || accuser_is_new(score, client, clients);
+    score_decay(score, now_us);
+    score->accused += counts;
+    score_unlock(score);
+    return counts;
 }
 
 bool score_is_due(struct pool_shared *shared, uint64_t now_us)

@@ -36,12 +36,16 @@ void score_outrun(struct score_cell *cell, const struct pool_shared *shared, str
  */
 void score_failed(struct score_cell *cell, const struct pool_shared *shared, struct server *server,
                   uint64_t now_us);
+/* Of an error: whether it counts against the server, as it comes from a client that none of the last
+ * `clients` - 1 errors that counted came from; client: a hash of its address; 0: nobody's request could have
+ * fared better. */
+bool score_accused(struct server *server, uint32_t client, unsigned clients, uint64_t now_us) MUST_CHECK;
 /* Before score_failed(): it failed by not answering for so long. */
 void score_timed_out(struct score_cell *cell, uint64_t waited_us);
 void score_fold(struct score_cell *cell, struct server *server);
 /* One server's sums at one instant. */
 struct score_view {
-    double answers, errors, logs, squares;
+    double answers, errors, accused, logs, squares;
     double kept_answers, kept_logs;
     uint64_t all_answers, all_errors; /* not decayed */
 };
@@ -49,7 +53,7 @@ void score_lock(struct server_score *score);
 void score_unlock(struct server_score *score);
 struct score_view score_view(struct server *server, uint64_t now_us);
 /* Share of errors, as far as there are answers to believe it; normal: the pool's own. */
-double score_error_rate(const struct score_view *view, double normal);
+double score_rate(double errors, const struct score_view *view, double normal);
 /* True for one worker each SCORE_TICK_US, which then calls score_pool(). */
 bool score_is_due(struct pool_shared *shared, uint64_t now_us) MUST_CHECK;
 /* Judges all servers of the pool by each other. */

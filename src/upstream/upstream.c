@@ -11,6 +11,7 @@
 
 #include "base/counters.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "http/http_conn.h"
 #include "upstream/balance.h"
@@ -20,7 +21,8 @@
 #include "upstream/upstream_conn.h"
 #include "upstream/upstream_state.h"
 
-#define FOLD_EVERY 1000  /* ms */
+#define FOLD_EVERY 1000 /* ms */
+#define CLIENT_PREFIX 64u
 #define HEDGES_MOST 10.0 /* that may be saved up */
 #define CLOSING_ROUNDS \
     64 /* of tasks that closing connections get at the end to say goodbye, and as many to be cut off */
@@ -239,7 +241,14 @@ void waiter_fail(struct upstream_waiter *waiter, enum failure why)
 /* Of statuses those that say the server is not well; 501 and 505 are about the request. */
 static bool status_is_error(unsigned status)
 {
-    return status == 429 || (status >= 500 && status != 501 && status != 505);
+    return status >= 500 && status != 501 && status != 505;
+}
+
+/* The client asks too much: that says nothing against the server, and an answer that took no work nothing for
+ * it. */
+static bool status_is_mute(unsigned status)
+{
+    return status == 429;
 }
 
 /* Of failures before the head those that tell something about the server: not a connection it had every right
@@ -281,6 +290,24 @@ static uint64_t waited_in_vain_us(const struct upstream_waiter *waiter, enum fai
     return why == FAILURE_RESPONSE_TIMEOUT ? now_us - waiter->opened_us : 0;
 }
 
+/* IPv6 by /64; 0: nobody. */
+static uint32_t client_hash(const struct ip_address *client)
+{
+    if (client == NULL)
+        return 0;
+    struct ip_address masked = *client;
+    ip_address_mask(&masked, CLIENT_PREFIX);
+    struct span bytes = span_make((const char *)masked.bytes, sizeof masked.bytes);
+    return (uint32_t)hash_keyed(bytes) | 1;
+}
+
+/* Who can't be reached is not well, whoever asks; whatever else goes wrong may be what this client asks for.
+ */
+static bool failure_is_nobodys(enum failure why)
+{
+    return why != FAILURE_NONE && failure_info[why].retry == RETRY_NEVER_SENT;
+}
+
 static void attempt_is_error(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why)
 {
     uint64_t now_us = loop_now_us(upstreams->loop);
@@ -290,7 +317,7 @@ static void attempt_is_error(struct upstreams *upstreams, struct upstream_waiter
     if (waited_us != 0)
         score_timed_out(&upstreams_server(upstreams, server)->cell, waited_us);
     score_failed(&upstreams_server(upstreams, server)->cell, pool->shared, server, now_us);
-    ejection_error(pool, server, now_us);
+    ejection_error(pool, server, failure_is_nobodys(why) ? 0 : client_hash(waiter->client), now_us);
     pool_entry_score(upstreams_pool(upstreams, pool->shared->number), pool, now_us);
 }
 
@@ -320,6 +347,8 @@ void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *wait
         attempt_is_error(upstreams, waiter, FAILURE_NONE);
         return;
     }
+    if (status_is_mute(status))
+        return;
     if (!waiter->told_at_end)
         ejection_success(waiter->server);
     if (since_us == 0)
@@ -345,7 +374,7 @@ void upstream_told_at_end(struct upstreams *upstreams, struct upstream_waiter *w
     waiter->told_at_end = false;
     if (status_is_error(status))
         attempt_is_error(upstreams, waiter, FAILURE_NONE);
-    else
+    else if (!status_is_mute(status))
         ejection_success(waiter->server);
 }
 

@@ -16,6 +16,7 @@
 
 struct arena;
 struct http_settings;
+struct ip_address;
 struct mailbox;
 struct pool;
 struct pool_server;
@@ -45,6 +46,9 @@ struct upstream_waiter {
     void (*failed)(struct upstream_waiter *waiter, enum failure why);
     const struct pool *pool;
     uint64_t hash; /* for hash policies */
+    /* whose request it is: what comes of it is held against the server only as far as others fare the same;
+     * NULL: nobody's */
+    const struct ip_address *client;
     /* of the request; may be NULL. No certificate is verified against it: that name is the file's */
     const char *host;
     bool fresh; /* open a new connection, do not reuse (replay after a stale one) */

@@ -121,7 +121,7 @@ pools:
     balance: round_robin
     protocol: {"h2c" if http2 else "http/1.1"}
     servers: [{", ".join(f'{{ address: "{o.address}", name: ends-{o.name} }}' for o in (sick, wrong, well))}]
-    outlier: {{ errors: 4, time: 60s, most: 100% }}
+    outlier: {{ errors: 4, time: 60s, most: 100%, clients: 1 }}
 ''')
         client = t.client(port)
         def ask():

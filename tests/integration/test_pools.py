@@ -125,10 +125,51 @@ def test_a_failing_server_is_ejected(t):
     health: {{ path: /health, interval: 200ms }}
     retry: {{ attempts: 0 }}
     outlier: {{ time: 1s }}''', 'workers: 1')
-    c = t.client(port)
-    statuses = [c.get().status for _ in range(60)]
+    clients = [t.client(port, source=f'127.0.0.{i}') for i in (2, 3)]
+    statuses = [clients[i // 2 % 2].get().status for i in range(60)]
     equal(statuses.count(500), 5, statuses)
-    eventually(lambda: c.get().status == 500, 5)
+    eventually(lambda: clients[0].get().status == 500, 5)
+
+
+def test_one_client_takes_no_server_from_the_others(t):
+    """Whatever it asks for: errors of one client eject nobody, by no policy; and 429 not even those of several."""
+    def picky(link, request):
+        link.answer({'/mine': 500, '/often': 429}.get(request.path, 200), link.origin.name)
+
+    def cut(link, request):
+        link.close() if request.path == '/poison' else picky(link, request)
+    for balance in ('round_robin', 'adaptive', 'hash'):
+        origins = [t.origin(cut, name=n) for n in 'abc']
+        servers = ', '.join(f'"{o.address}"' for o in origins)
+        weir, port = pooled(t, f'''    balance: {balance}
+    hash: {{ key: path }}
+    servers: [{servers}]
+    retry: {{ attempts: 0 }}
+    outlier: {{ time: 60s }}''', 'workers: 1')
+        mine = t.client(port, source='127.0.0.2')
+        equal({mine.get('/mine').status for _ in range(100)}, {500})
+        equal({t.client(port, source='127.0.0.2').get('/poison').status for _ in range(60)}, {502})
+        for i in range(3, 9):
+            c = t.client(port, source=f'127.0.0.{i}')
+            equal({c.get('/often').status for _ in range(20)}, {429})
+        others = t.client(port, source='127.0.0.10')
+        served = {others.get(f'/{i}').body.decode() for i in range(60)}
+        ok(served == set('abc') or balance == 'adaptive', f'{balance}: only {served} serve the others')
+        ok('ejected' not in weir.stderr(), weir.stderr())
+        weir.stop()
+        for origin in origins:
+            origin.close()
+
+
+def test_nobody_is_ejected_where_that_is_off(t):
+    bad = t.origin(lambda link, request: link.answer(500, 'bad'), name='bad')
+    good = t.origin(name='good')
+    weir, port = pooled(t, f'''    balance: round_robin
+    servers: ["{bad.address}", "{good.address}"]
+    retry: {{ attempts: 0 }}
+    outlier: false''', 'workers: 1')
+    clients = [t.client(port, source=f'127.0.0.{i}') for i in (2, 3)]
+    equal(collections.Counter(clients[i // 2 % 2].get().status for i in range(60)), {500: 30, 200: 30})
 
 
 def test_first_fills_up(t):

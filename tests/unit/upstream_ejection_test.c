@@ -13,6 +13,7 @@ struct bench {
     struct pool_server members[SERVERS];
     struct pool_shared shared;
     struct pool_config config;
+    struct outlier_config outlier;
     struct pool pool;
     uint64_t now_us;
 };
@@ -21,7 +22,8 @@ static void bench_begin(struct bench *bench, size_t count)
 {
     memset(bench, 0, sizeof *bench);
     bench->now_us = 1000 * (uint64_t)SECOND;
-    bench->config = (struct pool_config){.name = "p", .outlier = {.errors = 5, .time = 5000, .most = 50}};
+    bench->outlier = (struct outlier_config){.errors = 5, .time = 5000, .most = 50, .clients = 2};
+    bench->config = (struct pool_config){.name = "p", .outlier = &bench->outlier};
     for (size_t i = 0; i < count; i++) {
         bench->servers[i].pool_name = "p";
         bench->servers[i].name = "s";
@@ -40,10 +42,16 @@ static void bench_end(struct bench *bench)
         log_site_forget(&bench->servers[i].ejected_site);
 }
 
+static void error_of(struct bench *bench, unsigned server, uint32_t client)
+{
+    ejection_error(&bench->pool, &bench->servers[server], client, bench->now_us);
+}
+
+/* Of nobody: the server can't be reached. */
 static void errors(struct bench *bench, unsigned server, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        ejection_error(&bench->pool, &bench->servers[server], bench->now_us);
+        error_of(bench, server, 0);
 }
 
 static bool is_out(const struct bench *bench, unsigned server)
@@ -108,7 +116,7 @@ static void half_of_the_pool_and_never_the_last(void **state)
     errors(&bench, 0, 5);
     assert_false(is_out(&bench, 0));
     bench_begin(&bench, 4);
-    bench.config.outlier.time = 0;
+    bench.outlier.time = 0;
     errors(&bench, 0, 50);
     assert_false(is_out(&bench, 0));
     bench_end(&bench);
@@ -119,8 +127,10 @@ static void traffic(struct bench *bench, unsigned server, unsigned good, unsigne
     struct score_cell cell = {.answers = 0};
     for (unsigned i = 0; i < good; i++)
         score_answered(&cell, &bench->shared, &bench->servers[server], 1000, bench->now_us);
-    for (unsigned i = 0; i < bad; i++)
+    for (unsigned i = 0; i < bad; i++) {
         score_failed(&cell, &bench->shared, &bench->servers[server], bench->now_us);
+        assert_true(score_accused(&bench->servers[server], i % 7 + 1, 2, bench->now_us));
+    }
     score_fold(&cell, &bench->servers[server]);
 }
 
@@ -150,6 +160,86 @@ static void share_of_errors_ejects(void **state)
     score_pool(&bench.pool, bench.now_us);
     ejection_judge(&bench.pool, bench.now_us);
     assert_false(is_out(&bench, 3));
+    bench_end(&bench);
+}
+
+/* Whatever one client asks for, it takes no server from the others. */
+static void one_client_ejects_nobody(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 4);
+    for (unsigned i = 0; i < 100; i++)
+        error_of(&bench, 0, 7);
+    error_of(&bench, 0, 9);
+    for (unsigned i = 0; i < 100; i++)
+        error_of(&bench, 0, 7); /* two by turns: three so far */
+    assert_false(is_out(&bench, 0));
+    error_of(&bench, 0, 9);
+    assert_false(is_out(&bench, 0));
+    error_of(&bench, 0, 11);
+    assert_true(is_out(&bench, 0));
+    /* Not even where one error would do. */
+    bench.outlier.errors = 1;
+    for (unsigned i = 0; i < 100; i++)
+        error_of(&bench, 1, 7);
+    assert_false(is_out(&bench, 1));
+    error_of(&bench, 1, 9);
+    assert_true(is_out(&bench, 1));
+    bench_begin(&bench, 4);
+    bench.outlier.errors = 1;
+    errors(&bench, 0, 1); /* nobody's */
+    assert_true(is_out(&bench, 0));
+    bench_end(&bench);
+}
+
+static void one_client_is_no_share_of_errors(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 4);
+    for (unsigned i = 0; i < 3; i++)
+        traffic(&bench, i, 100, 0);
+    struct score_cell cell = {.answers = 0};
+    for (unsigned i = 0; i < 100; i++) {
+        score_failed(&cell, &bench.shared, &bench.servers[3], bench.now_us);
+        error_of(&bench, 3, 7);
+    }
+    score_pool(&bench.pool, bench.now_us);
+    ejection_judge(&bench.pool, bench.now_us);
+    assert_false(is_out(&bench, 3));
+    assert_true(bench.servers[3].surcharge > 50); /* which costs nobody the server */
+    bench_end(&bench);
+}
+
+static void as_many_clients_as_are_asked_for(void **state)
+{
+    (void)state;
+    struct bench bench;
+    for (uint32_t clients = 1; clients <= OUTLIER_CLIENTS_MOST; clients++) {
+        bench_begin(&bench, 4);
+        bench.outlier.clients = clients;
+        for (unsigned i = 0; i < 100 * (clients - 1); i++)
+            error_of(&bench, 0, i % (clients - 1) + 1);
+        assert_false(is_out(&bench, 0));
+        for (unsigned i = 0; i < 2 * OUTLIER_CLIENTS_MOST; i++)
+            error_of(&bench, 0, i % clients + 1);
+        assert_true(is_out(&bench, 0));
+        bench_end(&bench);
+    }
+}
+
+static void none_are_ejected_without(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 4);
+    bench.config.outlier = NULL;
+    errors(&bench, 0, 50);
+    traffic(&bench, 1, 10, 90);
+    score_pool(&bench.pool, bench.now_us);
+    ejection_judge(&bench.pool, bench.now_us);
+    assert_false(is_out(&bench, 0) || is_out(&bench, 1));
     bench_end(&bench);
 }
 
@@ -189,7 +279,7 @@ static void what_is_over_does_not_come_back(void **state)
     /* Nobody has asked the pool for a month: the first answer sets it right. */
     errors(&bench, 0, 5);
     bench.now_us += (uint64_t)30 * 86400 * SECOND;
-    bench.config.outlier.time = 0;
+    bench.outlier.time = 0;
     ejection_judge(&bench.pool, bench.now_us);
     assert_false(is_out(&bench, 0));
     bench_end(&bench);
@@ -202,6 +292,10 @@ int main(void)
         cmocka_unit_test(time_grows_and_is_forgiven),
         cmocka_unit_test(half_of_the_pool_and_never_the_last),
         cmocka_unit_test(share_of_errors_ejects),
+        cmocka_unit_test(one_client_ejects_nobody),
+        cmocka_unit_test(one_client_is_no_share_of_errors),
+        cmocka_unit_test(as_many_clients_as_are_asked_for),
+        cmocka_unit_test(none_are_ejected_without),
         cmocka_unit_test(panic_when_few_are_left),
         cmocka_unit_test(what_is_over_does_not_come_back),
     };

@@ -41,6 +41,7 @@ static const char *const kinds[] = {"answered", "failed before", "given up",  "c
 
 struct walk {
     struct bench bench;
+    struct outlier_config outlier;
     struct rng rng;
     int links[LINKS_MOST]; /* the servers' ends of connections */
     unsigned links_count;
@@ -310,7 +311,8 @@ static void walk_begin(struct walk *walk, enum balance_kind kind, enum queue_dis
     walk->bench.config.choices = 2;
     walk->bench.config.queue =
         (struct queue_config){.size = 3, .max_wait = 20, .discipline = discipline, .target = 2};
-    walk->bench.config.outlier = (struct outlier_config){.errors = 5, .time = 10, .most = 50};
+    walk->outlier = (struct outlier_config){.errors = 5, .time = 10, .most = 50, .clients = 2};
+    walk->bench.config.outlier = &walk->outlier;
     for (unsigned i = 0; i < ASKS_MOST; i++) {
         walk->twin[i] = -1;
         walk->open[i] = false;
