@@ -19,6 +19,7 @@
 #include "http/h1_parse.h"
 #include "http/path.h"
 #include "http/target.h"
+#include "proxy/client_chain.h"
 #include "proxy/forwarded.h"
 #include "proxy/shared_state.h"
 #include "proxy/snapshot.h"
@@ -368,7 +369,7 @@ static enum failure prepare(struct exchange *x, const struct question *question,
     enum failure why = read_request(x, question, url, snapshot->config);
     if (why != FAILURE_NONE)
         return why;
-    forwarded_find_client(x, snapshot);
+    client_chain_find(x, snapshot);
     why = forwarded_strip(&x->request, x->arena);
     if (why != FAILURE_NONE)
         return why;
@@ -452,7 +453,7 @@ static bool explain_request(struct answer_text *out, const struct question *ques
         tell(out, "answer", "no listener has that name");
         return false;
     }
-    x->tls = site->tls != NULL;
+    x->tls = x->https = site->tls != NULL;
     snprintf(line, sizeof line, "%s%s", site->config->name, site->tls != NULL ? " (TLS)" : "");
     tell(out, "listener", line);
     tell_protocols(out, site);

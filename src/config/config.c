@@ -154,6 +154,8 @@ static const struct schema_key config_keys[] = {
     KEY_TEXTS(SCHEMA_STRING, CONFIG, trusted_proxies, NULL,
               "Networks whose forwarding headers are believed; unix: peers on unix sockets.",
               .check = syntax_network),
+    KEY_SECTION(CONFIG, forwarding, struct forwarding_config, forwarding_schema,
+                "What servers are told of the client."),
     KEY_SECTION(CONFIG, timeouts, TIMEOUTS, timeouts_schema, "Longest waits."),
     KEY_SECTION(CONFIG, limits, LIMITS, limits_schema, "Caps on what peers can make grow."),
     KEY_SECTION(CONFIG, tls, struct tls_shared_config, tls_shared_schema,

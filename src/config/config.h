@@ -5,6 +5,7 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "config/forwarding_config.h"
 #include "config/limiter_config.h"
 #include "config/listener_config.h"
 #include "config/pool_config.h"
@@ -83,6 +84,7 @@ struct config {
     int64_t workers;                    /* `auto` (0): the cores that this process may use; 1..256 */
     const char *user;                   /* user or user:group to become after binding; NULL: stay */
     struct texts trusted_proxies;       /* networks; `unix` for peers on unix sockets */
+    struct forwarding_config forwarding;
     struct timeouts_config timeouts;
     struct limits_config limits;
     struct tls_shared_config tls;

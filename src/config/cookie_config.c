@@ -83,7 +83,7 @@ static const struct schema_key cookie_keys[] = {
     KEY_DURATION(COOKIE, max_age, "none", 1, HOURS(24) * 400,
                  "How long it is good; none: until the client's session ends.", .word = "none"),
     KEY_CHOICE(COOKIE, secure, "auto", secures,
-               "Whether it is sent over TLS only; auto: when the request came by TLS."),
+               "Whether it is sent over TLS only; auto: when the request came by TLS, or same_site is none."),
     KEY_BOOL(COOKIE, http_only, "true", "Hides it from scripts."),
     KEY_CHOICE(COOKIE, same_site, "lax", sites, "Whether it is sent with requests that other sites cause."),
     KEY_END};

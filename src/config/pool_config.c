@@ -155,6 +155,9 @@ static const struct schema_key pool_keys[] = {
         "Protocol spoken to the servers: h2 inside TLS, h2c in the clear, auto what a server chooses inside TLS."),
     KEY_OPTIONAL(POOL, health, HEALTH, health_schema,
                  "Active health checks; without them only traffic shows who is down."),
+    KEY_OPTIONAL(POOL, forwarding, struct forwarding_config, forwarding_schema,
+                 "What servers of this pool are told of the client, instead of what the file says.",
+                 .flags = SCHEMA_SEEN),
     KEY_OPTIONAL(POOL, tls, struct upstream_tls_config, upstream_tls_schema,
                  "Turns on TLS to the servers, verified."),
     KEY_INT(

@@ -3,6 +3,7 @@
 #define WEIR_CONFIG_POOL_CONFIG_H
 
 #include "config/cookie_config.h"
+#include "config/forwarding_config.h"
 #include "config/subset_config.h"
 #include "config/tls_config.h"
 #include "config/values.h"
@@ -97,6 +98,7 @@ struct pool_config {
     struct server_config *servers; /* at least one */
     struct health_config *health;  /* NULL: only what traffic shows */
     struct upstream_tls_config *tls;
+    struct forwarding_config *forwarding; /* NULL: as the file says */
     /* auto: per server, requests at once; CONNECTIONS_AUTO, CONNECTIONS_NONE */
     uint64_t max_connections;
     struct queue_config queue;

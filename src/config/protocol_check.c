@@ -1,7 +1,7 @@
 /*
- * What listeners, routes and pools cannot do together because of the protocols that each speaks. Only
- * warnings: a server may be more able than its protocol promises, and weir runs such a file. What one section
- * says by itself is in config_check.c.
+ * What listeners, routes and pools cannot do together because of the protocols that each speaks: only
+ * warnings, since a server may be more able than its protocol promises, and weir runs such a file. And
+ * because of what servers are told. What one section says by itself is in config_check.c.
  */
 #include <string.h>
 
@@ -13,7 +13,8 @@ struct protocols {
     const struct config *config;
     const struct schema_document *document;
     struct schema_report *report;
-    struct map *pools; /* by name; NULL: not needed so far */
+    struct map *pools;   /* by name; NULL: not needed so far */
+    bool own_forwarding; /* a pool says its own */
 };
 
 static bool speaks_http_2(const struct pool_config *pool)
@@ -41,8 +42,31 @@ static bool is_own(const struct protocols *check, const void *field, const void 
     return inherited.source != own.source || inherited.line != own.line || inherited.column != own.column;
 }
 
+/* The fields are written before one of several pools is chosen. */
+static void forwarding_check(struct protocols *check, const struct route_config *route)
+{
+    unsigned first = 0;
+    for (size_t i = 0; route->pool_count > 1 && i < route->pool_count; i++) {
+        const struct pool_config *pool = pool_find(check, route->pool[i].name);
+        if (pool == NULL)
+            return;
+        unsigned bits =
+            forwarding_bits(pool->forwarding != NULL ? pool->forwarding : &check->config->forwarding);
+        first = i == 0 ? bits : first;
+        if (bits == first)
+            continue;
+        schema_report_add(
+            check->report, SCHEMA_ERROR, schema_place(check->document, &route->pool[i].name),
+            "pools of one route are told the same of the client; give \"%s\" and \"%s\" the same forwarding",
+            route->pool[0].name, route->pool[i].name);
+        return;
+    }
+}
+
 static void route_check(struct protocols *check, const struct route_config *route)
 {
+    if (check->own_forwarding)
+        forwarding_check(check, route);
     const struct route_config *defaults = check->config->defaults.route;
     if (!route->grpc_web || !is_own(check, &route->grpc_web, defaults != NULL ? &defaults->grpc_web : NULL))
         return;
@@ -109,6 +133,8 @@ void protocol_check(const struct config *config, const struct schema_document *d
 {
     struct protocols check = {.config = config, .document = document, .report = report};
     bool any_grpc = false;
+    for (size_t i = 0; i < config->pools_count; i++)
+        check.own_forwarding = check.own_forwarding || config->pools[i].forwarding != NULL;
     for (size_t i = 0; i < config->pools_count; i++)
         any_grpc = pool_check(&check, &config->pools[i]) || any_grpc;
     for (size_t i = 0; i < config->routes_count; i++)

@@ -122,6 +122,16 @@ static void redirect_check(const struct routes *routes, const struct redirect_co
             "a redirect that changes nothing never ends; give it to, scheme, host, path or port");
 }
 
+/* What is by that scheme already would be sent to where it is: behind a proxy that ends TLS such a redirect
+ * never ended.
+ */
+static void redirect_derive(struct route_config *route)
+{
+    const struct redirect_config *redirect = route->redirect;
+    if (redirect != NULL && redirect->to == NULL && redirect->host == NULL && redirect->path == NULL)
+        route->match.unless_scheme = redirect->scheme;
+}
+
 static void respond_check(const struct routes *routes, const struct respond_config *respond)
 {
     struct stat status;
@@ -274,6 +284,7 @@ static void route_check(struct routes *routes, struct route_config *route)
         rewrite_check(routes, route->rewrite);
     if (route->redirect != NULL)
         redirect_check(routes, route->redirect);
+    redirect_derive(route);
     if (route->respond != NULL)
         respond_check(routes, route->respond);
     if (route->access != NULL)

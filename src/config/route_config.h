@@ -17,6 +17,9 @@ struct match_config {
     struct name_values header; /* name: value ("*": present, "~regex", else equal); all of them */
     struct name_values query;  /* likewise */
     struct texts client;       /* addresses and CIDR networks; any of them */
+    /* not a key: requests by this scheme pass the route over, since it redirects to nothing else; NULL: none
+     */
+    const char *unless_scheme;
 };
 /* Values are templates. Applied in this order: remove, set, add. */
 struct headers_config {

@@ -110,7 +110,7 @@ static struct span location_of(const struct action *action, struct exchange *x)
 {
     if (action->to != NULL)
         return template_fill(action->to, x);
-    struct span scheme = action->scheme.at != NULL ? action->scheme : x->tls ? SPAN("https") : SPAN("http");
+    struct span scheme = action->scheme.at != NULL ? action->scheme : x->https ? SPAN("https") : SPAN("http");
     struct span host = fill_or(action->host, x, x->target.host), query = x->request.line.request.query;
     struct span path = fill_or(action->path, x, x->request.line.request.path);
     if (action->path != NULL)

@@ -26,6 +26,7 @@ enum exchange_state {
     EXCHANGE_TUNNEL,
     EXCHANGE_DONE
 };
+enum client_chain { CHAIN_NONE, CHAIN_X_FORWARDED, CHAIN_FORWARDED };
 /* Microseconds of the monotonic clock (loop_now_us); 0: never came to that. */
 struct exchange_times {
     uint64_t began, routed, connected, sent, answered, ended;
@@ -64,6 +65,9 @@ struct exchange {
     struct ip_address client; /* after trusted_proxies: the first untrusted from the right */
     bool peer_trusted;
     bool tls, http2;                      /* what the client's connection is */
+    bool https;                           /* what the client itself used, as far as trusted proxies tell */
+    enum client_chain chain;              /* in which language a trusted peer told of those before it */
+    struct span told_host;                /* that Forwarded gives for the client's hop; empty: none */
     struct span tls_version, server_name; /* empty without */
     struct span local;                    /* the listener's name */
     uint16_t local_port;

@@ -77,7 +77,7 @@ static struct span value_uri(struct exchange *x, struct span name)
 static struct span value_scheme(struct exchange *x, struct span name)
 {
     (void)name;
-    return x->tls ? SPAN("https") : SPAN("http");
+    return x->https ? SPAN("https") : SPAN("http");
 }
 
 static struct span value_header(struct exchange *x, struct span name)

@@ -8,6 +8,8 @@
 
 #define V1_MOST 107u /* with CRLF, as the specification counts it */
 #define V2_HEAD 16u
+#define V2_TYPE_SSL 0x20u   /* PP2_TYPE_SSL */
+#define V2_CLIENT_SSL 0x01u /* PP2_CLIENT_SSL */
 static const char v2_signature[12] = {0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A};
 
 /* Cuts the next word, ended by one blank or the end. */
@@ -75,6 +77,22 @@ static void v2_addresses(struct proxy_protocol *result, const uint8_t *at, bool 
     }
 }
 
+/* Type, length, value (2.2.1): false where one runs over the end. Only that of TLS is of use. */
+static bool v2_extras(struct proxy_protocol *result, const uint8_t *at, size_t left)
+{
+    while (left >= 3) {
+        size_t length = read_16(at + 1);
+        if (length > left - 3)
+            return false;
+        if (at[0] == V2_TYPE_SSL &&
+            length >= 5) /* bits of the client, and four bytes of the verdict on its certificate */
+            result->tls = (at[3] & V2_CLIENT_SSL) != 0;
+        at += 3 + length;
+        left -= 3 + length;
+    }
+    return left == 0;
+}
+
 static enum proxy_protocol_step v2_read(struct proxy_protocol *result, struct span bytes)
 {
     const uint8_t *at = (const uint8_t *)bytes.at;
@@ -93,7 +111,9 @@ static enum proxy_protocol_step v2_read(struct proxy_protocol *result, struct sp
     if (length < (v6 ? 36u : 12u))
         return PROXY_PROTOCOL_BAD;
     v2_addresses(result, at + V2_HEAD, v6);
-    return PROXY_PROTOCOL_DONE;
+    size_t addresses = v6 ? 36u : 12u;
+    return v2_extras(result, at + V2_HEAD + addresses, length - addresses) ? PROXY_PROTOCOL_DONE
+                                                                           : PROXY_PROTOCOL_BAD;
 }
 
 static bool agree(struct span bytes, const char *start, size_t length)

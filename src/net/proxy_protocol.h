@@ -19,6 +19,7 @@ struct proxy_protocol {
     bool local;    /* LOCAL / UNKNOWN: keep the socket's own addresses */
     struct ip_address source;
     struct ip_address destination;
+    bool tls; /* v2: the client spoke TLS to who sent this (PP2_TYPE_SSL with PP2_CLIENT_SSL, 2.2.6) */
 };
 #define PROXY_PROTOCOL_MAX 4096 /* longest preface taken (v2 with TLVs) */
 /* Looks at the bytes so far. ABSENT: these bytes can't begin a preface. */

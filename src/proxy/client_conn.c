@@ -519,6 +519,7 @@ static void preface_ready(void *owner, unsigned bits)
         buf_clear(&setup->early);
         if (!preface.local)
             conn->peer = preface.source;
+        conn->preface_tls = !preface.local && preface.tls;
         preface_over(conn);
         return;
     case PROXY_PROTOCOL_ABSENT:

@@ -40,7 +40,8 @@ struct client_conn {
     uint32_t exchanges;   /* in progress */
     uint32_t quiet_since; /* loop_now(), its low bits: when it was accepted or its last request ended */
     bool tls;
-    bool asked; /* a request of it has begun */
+    bool preface_tls; /* a PROXY header says that the client spoke TLS to who sent it */
+    bool asked;       /* a request of it has begun */
     /* this file's own */
     bool counted_client; /* in listener_counts, by its address */
     bool draining;       /* takes no request after the one in progress */

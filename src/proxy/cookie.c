@@ -24,13 +24,6 @@
 
 #define COOKIE_ROOM 512u
 
-static bool came_by_tls(const struct exchange *x)
-{
-    const struct field *proto =
-        x->peer_trusted ? fields_find(&x->request.fields, FIELD_X_FORWARDED_PROTO) : NULL;
-    return proto != NULL ? span_equal_nocase(proto->value, SPAN("https")) : x->tls;
-}
-
 /* The value of Set-Cookie; at == NULL: the arena is full. */
 static struct span cookie_print(const struct exchange *x, const struct cookie_config *config,
                                 struct span name, struct span value)
@@ -46,7 +39,9 @@ static struct span cookie_print(const struct exchange *x, const struct cookie_co
         text_print(&text, "; Domain=%s", config->domain);
     if (config->max_age != 0)
         text_print(&text, "; Max-Age=%llu", (unsigned long long)((config->max_age + 999) / 1000));
-    if (config->secure == COOKIE_SECURE_ALWAYS || (config->secure == COOKIE_SECURE_AUTO && came_by_tls(x)))
+    /* Browsers drop SameSite=None without Secure. */
+    if (config->secure == COOKIE_SECURE_ALWAYS || config->same_site == COOKIE_SITE_NONE ||
+        (config->secure == COOKIE_SECURE_AUTO && x->https))
         text_add(&text, SPAN("; Secure"));
     if (config->http_only)
         text_add(&text, SPAN("; HttpOnly"));

@@ -19,6 +19,7 @@
 #include "http/http_conn.h"
 #include "http/target.h"
 #include "net/transport.h"
+#include "proxy/client_chain.h"
 #include "proxy/client_conn.h"
 #include "proxy/cookie.h"
 #include "proxy/exchange_state.h"
@@ -347,7 +348,7 @@ static void exchange_filter(struct exchange_run *run)
     enum failure why = websocket_check(run);
     if (why == FAILURE_NONE && run->grpc && run->plan->grpc_web)
         why = grpc_bridge_begin(run);
-    if (why == FAILURE_NONE && !forwarded_add(x))
+    if (why == FAILURE_NONE && !forwarded_add(x, run->plan->forwarding))
         why = FAILURE_OVERLOADED;
     if (why != FAILURE_NONE) {
         exchange_fail(run, why);
@@ -409,7 +410,7 @@ static void client_head(struct stream *stream, struct head *head, bool last)
     x->request = *head;
     run->up.ended = last;
     run->grpc = head->line.request.method == METHOD_POST && grpc_kind(&head->fields, NULL) != GRPC_NONE;
-    forwarded_find_client(x, run->snapshot);
+    client_chain_find(x, run->snapshot);
     enum failure why = forwarded_strip(&x->request, x->arena);
     if (why == FAILURE_NONE)
         why = prepare_target(run);
@@ -530,6 +531,7 @@ static void exchange_meet_client(struct exchange *x, const struct client_conn *c
     x->peer = conn->peer;
     x->client = conn->peer;
     x->tls = conn->tls;
+    x->https = conn->tls || conn->preface_tls;
     x->http2 = conn->http->version == HTTP_2;
     x->local = span_of(conn->site->config->name);
     if (!conn->tls)

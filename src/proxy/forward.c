@@ -151,8 +151,9 @@ static void forward_final(struct exchange_run *run, bool last)
     replay_drop(&run->replay);
     struct buf bytes = {0}; /* that the head alone becomes */
     enum failure why = run->bridge != NULL ? grpc_bridge_head(run, last, &bytes) : FAILURE_NONE;
-    bool fits =
-        why == FAILURE_NONE && forwarded_add_response(x) && (run->pool->sticky == NULL || sticky_end(run));
+    bool fits = why == FAILURE_NONE &&
+                ((run->plan->forwarding & FORWARDING_VIA) == 0 || forwarded_add_response(x)) &&
+                (run->pool->sticky == NULL || sticky_end(run));
     if (run->plan != NULL)
         fits = filters_response(&run->plan->filters, x) && fits;
     for (uint16_t i = 0; fits && i < x->response_fields.count; i++) {

@@ -5,13 +5,17 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/text.h"
+#include "config/config.h"
 #include "http/exchange.h"
 #include "http/head.h"
 #include "http/stream.h"
 #include "net/address.h"
-#include "proxy/snapshot.h"
+#include "proxy/client_chain.h"
 
 #define NAMED_MOST 32 /* names that a Connection field may list */
+
+#define HOPS_MOST 32u /* of a chain, from its end, that are told in the language that it did not use */
 
 /* What Connection can't name away: framing, Host, and what weir or an earlier trusted hop asserts. */
 static bool field_is_protected(uint16_t id)
@@ -126,72 +130,6 @@ void forwarded_strip_trailers(struct fields *trailers, const struct field_names 
     trailers->count = kept;
 }
 
-static bool is_trusted(const struct snapshot *snapshot, const struct ip_address *ip)
-{
-    if (ip->family == AF_UNIX)
-        return snapshot->trust_unix;
-    return snapshot->trusted.count != 0 && networks_contain(&snapshot->trusted, ip);
-}
-
-/* The value of for= in one element of Forwarded, without quotes; empty when there is none (RFC 7239 4). */
-static struct span forwarded_for(struct span element)
-{
-    while (element.length != 0) {
-        size_t end = span_find(element, ';');
-        struct span pair = span_trim(span_first(element, end));
-        element = end == element.length ? SPAN_NONE : span_skip(element, end + 1);
-        if (pair.length < 4 || !span_equal_nocase(span_first(pair, 4), SPAN("for=")))
-            continue;
-        struct span value = span_skip(pair, 4);
-        if (value.length >= 2 && value.at[0] == '"' && value.at[value.length - 1] == '"')
-            value = span_make(value.at + 1, value.length - 2);
-        return value;
-    }
-    return SPAN_NONE;
-}
-
-/* Cuts the last element off a comma-separated list. */
-static struct span cut_last(struct span *list)
-{
-    size_t i = list->length;
-    while (i > 0 && list->at[i - 1] != ',')
-        i--;
-    struct span last = span_trim(span_skip(*list, i));
-    *list = span_first(*list, i > 0 ? i - 1 : 0);
-    return last;
-}
-
-/* Walks the lines of one field from the last to the first, each from the right, while the address found is
- * trusted. */
-static void walk_client(struct exchange *exchange, const struct snapshot *snapshot, uint16_t id)
-{
-    const struct fields *fields = &exchange->request.fields;
-    for (uint16_t i = fields->count; i-- > 0;) {
-        if (fields->items[i].id != id)
-            continue;
-        struct span list = fields->items[i].value;
-        while (list.length != 0) {
-            struct span element = cut_last(&list);
-            struct ip_address ip;
-            if (!ip_address_parse(&ip, id == FIELD_FORWARDED ? forwarded_for(element) : element))
-                return;
-            exchange->client = ip;
-            if (!is_trusted(snapshot, &ip))
-                return;
-        }
-    }
-}
-
-void forwarded_find_client(struct exchange *exchange, const struct snapshot *snapshot)
-{
-    exchange->client = exchange->peer;
-    exchange->peer_trusted = is_trusted(snapshot, &exchange->peer);
-    if (!exchange->peer_trusted)
-        return;
-    bool has_list = fields_find(&exchange->request.fields, FIELD_X_FORWARDED_FOR) != NULL;
-    walk_client(exchange, snapshot, has_list ? FIELD_X_FORWARDED_FOR : FIELD_FORWARDED);
-}
-
 /* All values of one field and then `more`, joined by ", " into one line; the old lines go. */
 static struct span join_values(struct exchange *exchange, uint16_t id, struct span more)
 {
@@ -239,6 +177,11 @@ static void remove_claims(struct fields *fields)
     fields->count = kept;
 }
 
+static struct span scheme_of(const struct exchange *exchange)
+{
+    return exchange->https ? SPAN("https") : SPAN("http");
+}
+
 /* for=1.2.3.4;proto=https;host="a.test:8443" (RFC 7239 4: IPv6 in brackets and quotes). The host is quoted:
  * it may hold a colon. Once a request, so without printf, which costs a tenth of all that a request does
  * here. */
@@ -267,41 +210,158 @@ static struct span forwarded_entry(struct exchange *exchange, struct span ip, st
     return at != NULL ? span_make(at, length) : SPAN_NONE;
 }
 
+/* ---- the chain of a trusted peer, in the language that it did not use ---- */
+
+/* One hop before weir, as an element of Forwarded (RFC 7239 6: what is no address is unknown) or of
+ * X-Forwarded-For. */
+static void hop_print(struct text *to, struct span address, bool as_forwarded, bool last_of_all)
+{
+    char memory[ADDRESS_TEXT_MAX];
+    struct ip_address ip;
+    struct span text = ip_address_parse(&ip, address) ? ip_address_print(&ip, memory) : SPAN("unknown");
+    bool v6 = span_find(text, ':') != text.length;
+    text_print(to, "%s%s%.*s%s%s", as_forwarded ? "for=" : "", as_forwarded && v6 ? "\"[" : "",
+               (int)text.length, text.at, as_forwarded && v6 ? "]\"" : "", last_of_all ? "" : ", ");
+}
+
+/* The addresses that `from` lists, first to last, HOPS_MOST of them from the end, and then `own`. */
+static struct span chain_translate(struct exchange *exchange, uint16_t from, struct span own)
+{
+    const struct fields *fields = &exchange->request.fields;
+    bool to_forwarded = from == FIELD_X_FORWARDED_FOR;
+    struct span hops[HOPS_MOST];
+    unsigned count = 0;
+    for (uint16_t i = fields->count; i-- > 0;) {
+        struct span list = fields->items[i].id == from ? fields->items[i].value : SPAN_NONE;
+        while (list.length != 0 && count < HOPS_MOST) {
+            struct span element = client_chain_cut_last(&list);
+            hops[count++] = to_forwarded ? element : client_chain_parameter(element, SPAN("for"));
+        }
+    }
+    char memory[HOPS_MOST * (ADDRESS_TEXT_MAX + 10) + 600];
+    struct text text = text_over(memory, sizeof memory);
+    for (unsigned i = count; i-- > 0;) {
+        hop_print(&text, hops[i], to_forwarded, true);
+        if (to_forwarded && i == count - 1) { /* where the client came from: by what, and for whom */
+            const struct field *host = fields_find(fields, FIELD_X_FORWARDED_HOST);
+            struct span named = host != NULL ? host->value : exchange->request.line.request.authority;
+            bool plain = named.length != 0 && named.length < 512 && span_find(named, '"') == named.length &&
+                         span_find(named, '\\') == named.length;
+            text_print(&text, ";proto=%s%s%.*s%s", exchange->https ? "https" : "http",
+                       plain ? ";host=\"" : "", plain ? (int)named.length : 0, plain ? named.at : "",
+                       plain ? "\"" : "");
+        }
+        text_add(&text, SPAN(", "));
+    }
+    char *at = arena_get_bytes(exchange->arena, text.length + own.length + 1);
+    if (at == NULL)
+        return SPAN_NONE;
+    memcpy(at, text.at, text.length);
+    memcpy(at + text.length, own.at, own.length);
+    return span_make(at, text.length + own.length);
+}
+
 /* The version that the message came in (RFC 9110 7.6.3). */
 static struct span via_entry(bool http2)
 {
     return http2 ? SPAN("2.0 weir") : SPAN("1.1 weir");
 }
 
-bool forwarded_add(struct exchange *exchange)
+/* What servers are told of this request; at == NULL: nothing. */
+struct told {
+    struct span addresses, host, port, forwarded;
+};
+
+/* Extends what a trusted peer told, in both languages; its own fields go, to be written anew. */
+static bool tell_trusted(struct exchange *exchange, struct told *told)
+{
+    static const uint16_t rewritten[] = {FIELD_X_FORWARDED_PROTO, FIELD_X_FORWARDED_HOST,
+                                         FIELD_X_FORWARDED_PORT};
+    struct fields *fields = &exchange->request.fields;
+    struct span own_ip = told->addresses, own_hop = told->forwarded;
+    if (exchange->chain == CHAIN_FORWARDED) {
+        told->addresses = chain_translate(exchange, FIELD_FORWARDED, own_ip);
+        told->forwarded = join_values(exchange, FIELD_FORWARDED, own_hop);
+        told->host = exchange->told_host.length != 0 ? exchange->told_host : told->host;
+    } else {
+        const struct field *host = fields_find(fields, FIELD_X_FORWARDED_HOST),
+                           *port = fields_find(fields, FIELD_X_FORWARDED_PORT);
+        if (fields_find(fields, FIELD_X_FORWARDED_FOR) != NULL)
+            told->forwarded = chain_translate(exchange, FIELD_X_FORWARDED_FOR, own_hop);
+        told->host = host != NULL ? host->value : told->host;
+        told->port = port != NULL ? port->value : told->port;
+        told->addresses = join_values(exchange, FIELD_X_FORWARDED_FOR, own_ip);
+        fields_remove(fields, FIELD_FORWARDED);
+    }
+    for (size_t i = 0; i < COUNT_OF(rewritten); i++)
+        fields_remove(fields, rewritten[i]);
+    return told->addresses.at != NULL && told->forwarded.at != NULL;
+}
+
+/* The port that the client asked for: of the Host, else the scheme's own. */
+static struct span asked_port(struct exchange *exchange)
+{
+    if (exchange->target.port != 0)
+        return arena_print(exchange->arena, "%u", exchange->target.port);
+    return exchange->https ? SPAN("443") : SPAN("80");
+}
+
+static bool tell(struct exchange *exchange, const struct told *told, unsigned what)
+{
+    const struct {
+        unsigned bit;
+        uint16_t id;
+        struct span value;
+    } rows[] = {
+        {FORWARDING_FOR, FIELD_X_FORWARDED_FOR, told->addresses},
+        {FORWARDING_PROTO, FIELD_X_FORWARDED_PROTO, scheme_of(exchange)},
+        {FORWARDING_HOST, FIELD_X_FORWARDED_HOST, told->host},
+        {FORWARDING_PORT, FIELD_X_FORWARDED_PORT, told->port},
+        {FORWARDING_FORWARDED, FIELD_FORWARDED, told->forwarded},
+        {FORWARDING_VIA, FIELD_VIA, via_entry(exchange->http2)},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if ((what & rows[i].bit) != 0 && rows[i].value.length != 0 &&
+            !add(exchange, rows[i].id, rows[i].value))
+            return false;
+    return true;
+}
+
+static bool tell_real_ip(struct exchange *exchange)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct span ip = ip_address_print(&exchange->client, text);
+    fields_remove(&exchange->request.fields, FIELD_X_REAL_IP);
+    return add(exchange, FIELD_X_REAL_IP, arena_copy(exchange->arena, ip));
+}
+
+bool forwarded_add(struct exchange *exchange, unsigned what)
 {
     struct fields *fields = &exchange->request.fields;
     char text[ADDRESS_TEXT_MAX];
     struct span ip = ip_address_print(&exchange->peer, text);
     if (exchange->peer.family == AF_UNIX || exchange->peer.family == 0)
         ip = SPAN("unknown"); /* RFC 7239 6.2 */
-    struct span scheme = exchange->tls ? SPAN("https") : SPAN("http");
-    struct span entry = forwarded_entry(exchange, ip, scheme);
-    struct span own_ip = arena_copy(exchange->arena, ip);
+    /* Of a chain the first hop is how the client came; the last is this connection. */
+    bool is_first = exchange->chain == CHAIN_NONE || (exchange->chain == CHAIN_X_FORWARDED &&
+                                                      fields_find(fields, FIELD_X_FORWARDED_FOR) == NULL);
+    bool https = is_first ? exchange->https : exchange->tls;
+    struct told told = {
+        .addresses = arena_copy(exchange->arena, ip),
+        .host = exchange->request.line.request.authority,
+        .port = (what & FORWARDING_PORT) != 0 ? asked_port(exchange) : SPAN_NONE,
+        .forwarded = forwarded_entry(exchange, ip, https ? SPAN("https") : SPAN("http")),
+    };
     struct span id = exchange_request_id(exchange);
     fields_remove(fields, FIELD_X_REQUEST_ID); /* a trusted peer's own is what exchange_request_id() gave */
-    if (entry.at == NULL || own_ip.at == NULL)
+    if (told.addresses.at == NULL || told.forwarded.at == NULL)
         return false;
-    bool known_proto = false, known_host = false;
-    if (exchange->peer_trusted) {
-        own_ip = join_values(exchange, FIELD_X_FORWARDED_FOR, own_ip);
-        entry = join_values(exchange, FIELD_FORWARDED, entry);
-        known_proto = fields_find(fields, FIELD_X_FORWARDED_PROTO) != NULL;
-        known_host = fields_find(fields, FIELD_X_FORWARDED_HOST) != NULL;
-    } else {
+    if (!exchange->peer_trusted)
         remove_claims(fields);
-    }
-    struct span host = exchange->request.line.request.authority;
-    return add(exchange, FIELD_X_FORWARDED_FOR, own_ip) &&
-           (known_proto || add(exchange, FIELD_X_FORWARDED_PROTO, scheme)) &&
-           (known_host || host.length == 0 || add(exchange, FIELD_X_FORWARDED_HOST, host)) &&
-           add(exchange, FIELD_FORWARDED, entry) && add(exchange, FIELD_X_REQUEST_ID, id) &&
-           add(exchange, FIELD_VIA, via_entry(exchange->http2));
+    else if (!tell_trusted(exchange, &told))
+        return false;
+    return tell(exchange, &told, what) && add(exchange, FIELD_X_REQUEST_ID, id) &&
+           ((what & FORWARDING_REAL_IP) == 0 || tell_real_ip(exchange));
 }
 
 bool forwarded_add_response(struct exchange *exchange)

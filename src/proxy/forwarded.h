@@ -14,7 +14,6 @@ struct exchange;
 struct field_names;
 struct fields;
 struct head;
-struct snapshot;
 
 /* Removes what must not go on: all that Connection names (but never what weir asserts), which head->named
  * keeps for the trailers, and the hop-by-hop fields. Request or response. BAD_REQUEST: it names more than
@@ -23,11 +22,9 @@ enum failure forwarded_strip(struct head *head, struct arena *arena) MUST_CHECK;
 /* From trailers the same, and all that only a head may say: framing, routing, credentials, who the client is.
  * named: of the message's head. */
 void forwarded_strip_trailers(struct fields *trailers, const struct field_names *named);
-/* exchange->peer_trusted and exchange->client, from the peer, the trusted networks and the fields. */
-void forwarded_find_client(struct exchange *exchange, const struct snapshot *snapshot);
-/* Replaces (untrusted peer) or extends (trusted) the forwarding fields of the request, and adds Via. False:
- * arena cap. */
-bool forwarded_add(struct exchange *exchange) MUST_CHECK;
+/* Replaces (untrusted peer) or extends (trusted) the forwarding fields of the request, and adds Via: those of
+ * `what`, bits of enum forwarding. After client_chain_find(). False: arena cap. */
+bool forwarded_add(struct exchange *exchange, unsigned what) MUST_CHECK;
 /* A field that tells which attempt a request is: ours, or Envoy's. */
 bool forwarded_is_attempt(struct span name);
 bool forwarded_add_response(struct exchange *exchange) MUST_CHECK;

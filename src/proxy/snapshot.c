@@ -119,6 +119,13 @@ static uint64_t own_or(uint64_t own, uint64_t common)
     return own == ROUTE_NONE ? 0 : own != 0 ? own : common;
 }
 
+/* Pools of one route say the same here. */
+static unsigned route_forwarding(const struct config *config, const struct route_config *route)
+{
+    const struct pool_config *pool = route->pool_count != 0 ? config_pool(config, route->pool[0].name) : NULL;
+    return forwarding_bits(pool != NULL && pool->forwarding != NULL ? pool->forwarding : &config->forwarding);
+}
+
 static bool plan_build(struct building *building, struct plan *plan, const struct route_config *route)
 {
     const struct config *config = building->config;
@@ -133,6 +140,7 @@ static bool plan_build(struct building *building, struct plan *plan, const struc
     plan->grpc_web = route->grpc_web;
     plan->hedges = route->hedge != NULL;
     plan->priority = (uint8_t)route->priority;
+    plan->forwarding = (uint8_t)route_forwarding(config, route);
     return filters_new(&plan->filters, route, config, building->shared->limiters, building->error) &&
            action_new(&plan->action, route, building->error) && plan_take_pools(building, plan, route);
 }

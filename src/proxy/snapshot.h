@@ -40,6 +40,7 @@ struct plan {
     uint64_t body_limit;                              /* bytes, 0: none; the route's or the global one */
     uint32_t timeout, response_timeout, idle_timeout; /* ms; 0: none */
     uint8_t priority;                                 /* enum priority */
+    uint8_t forwarding;                               /* what servers are told, bits of enum forwarding */
     bool single : 1;                                  /* pool */
     bool mirrors : 1, websocket : 1, grpc_web : 1, hedges : 1;
     /* the other line */

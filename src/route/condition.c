@@ -24,6 +24,7 @@ struct condition {
     struct span *methods;
     struct test *headers, *queries;
     struct networks clients;
+    struct span unless_scheme; /* that requests must not have come by; empty: any */
 };
 
 static bool test_new(struct test *test, const struct name_value *pair, struct error *error)
@@ -61,9 +62,11 @@ static bool clients_new(struct networks *clients, const struct texts *texts, str
 bool condition_new(struct condition **made, const struct match_config *match, struct error *error)
 {
     *made = NULL;
-    if (match->methods.count + match->header.count + match->query.count + match->client.count == 0)
+    if (match->methods.count + match->header.count + match->query.count + match->client.count == 0 &&
+        match->unless_scheme == NULL)
         return true;
     struct condition *condition = xcalloc(1, sizeof *condition);
+    condition->unless_scheme = match->unless_scheme != NULL ? span_of(match->unless_scheme) : SPAN_NONE;
     condition->methods =
         match->methods.count != 0 ? xcalloc(match->methods.count, sizeof *condition->methods) : NULL;
     for (; condition->methods_count < match->methods.count; condition->methods_count++)
@@ -170,6 +173,9 @@ enum match condition_holds(const struct condition *condition, const struct excha
         return no(why, room, "it does not take method ", method);
     if (condition->clients.count != 0 && !networks_contain(&condition->clients, &exchange->client))
         return no(why, room, "the client's address is not in its networks", SPAN_NONE);
+    if (condition->unless_scheme.length != 0 &&
+        span_equal_nocase(condition->unless_scheme, exchange->https ? SPAN("https") : SPAN("http")))
+        return no(why, room, "the request came by ", condition->unless_scheme);
     for (size_t i = 0; i < condition->headers_count; i++) {
         enum match match = test_passes(&condition->headers[i], VALUE_HEADER, exchange);
         if (match == MATCH_NO)

@@ -21,7 +21,7 @@ static int exchange_make(void **state)
     assert_true(ip_address_parse(&x.peer, SPAN("192.0.2.1")));
     x.client.port = 1234;
     x.request_id = SPAN("id-1");
-    x.tls = true;
+    x.tls = x.https = true;
     x.tls_version = SPAN("TLSv1.3");
     x.server_name = SPAN("sni.test");
     x.target.host = SPAN("a.test");

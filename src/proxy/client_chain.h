@@ -1,0 +1,21 @@
+/* Who the client is and how it came, by what trusted proxies tell: one notion for logs, conditions,
+ * templates, cookies, redirects and what servers are told (protocol.md 17; RFC 7239). */
+#ifndef WEIR_PROXY_CLIENT_CHAIN_H
+#define WEIR_PROXY_CLIENT_CHAIN_H
+
+#include <stdbool.h>
+
+#include "base/span.h"
+
+struct exchange;
+struct snapshot;
+
+/* exchange->peer_trusted, client, https and chain; https holds what the connection itself says before. */
+void client_chain_find(struct exchange *exchange, const struct snapshot *snapshot);
+/* Cuts the last element off a list of Forwarded; commas in quotes do not part (RFC 7239 4). */
+struct span client_chain_cut_last(struct span *list);
+/* The value of a parameter in one element of Forwarded, without quotes; at == NULL: there is none. Escapes
+ * stay: no value that is believed has any. */
+struct span client_chain_parameter(struct span element, struct span name);
+
+#endif
