@@ -25,8 +25,9 @@ static const struct schema_key timeouts_keys[] = {
                  "How long a client connection may be idle between requests; 0s: one request each."),
     KEY_DURATION(TIMEOUTS, request_idle, "30s", 10, HOURS(24),
                  "Longest time between two pieces of a request body."),
-    KEY_DURATION(TIMEOUTS, write, "30s", 10, HOURS(24),
-                 "Longest time for a client to take any of what waits for it."),
+    KEY_DURATION(
+        TIMEOUTS, write, "30s", 10, HOURS(24),
+        "How long a client may take less than limits.least_read_rate, or nothing, of what waits for it."),
     KEY_DURATION(
         TIMEOUTS, linger, "2s", 0, MINUTES(5),
         "How long a client that is answered before its request is whole may be quiet, and still be read from, so that it sees the answer; 15 times that in all."),
@@ -75,6 +76,9 @@ static const struct schema_key limits_keys[] = {
     KEY_SIZE(LIMITS, body, "none", 1, INT64_MAX, "Largest request body; over it: 413.", .word = "none"),
     KEY_SIZE(LIMITS, least_body_rate, "240B", 1, GIBIBYTES(1),
              "Bytes a second that a request body must bring, averaged over timeouts.request_idle.",
+             .word = "none"),
+    KEY_SIZE(LIMITS, least_read_rate, "500B", 1, GIBIBYTES(1),
+             "Bytes a second that a client must take of what waits for it, averaged over timeouts.write.",
              .word = "none"),
     KEY_INT(LIMITS, keep_alive_requests, "none", 1, 1000000000, "Requests on one client connection.",
             .word = "none"),

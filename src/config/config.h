@@ -43,6 +43,7 @@ struct limits_config {
     uint64_t response_head;         /* bytes; 32KiB */
     uint64_t body;                  /* bytes of a request body; 0: no limit */
     uint64_t least_body_rate;       /* bytes a second, averaged over request_idle; 240B; 0: off */
+    uint64_t least_read_rate;       /* bytes a second, averaged over timeouts.write; 500B; 0: none */
     uint64_t keep_alive_requests;   /* per client connection; 0: no end */
     uint64_t window;                /* bytes on their way, each direction of an exchange; 32KiB */
     uint64_t streams;               /* 100; open at once on one HTTP/2 connection */

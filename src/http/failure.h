@@ -45,7 +45,7 @@ enum grpc_status {
     X(IN_FLIGHT_LIMITED, in_flight_limited, 429, GRPC_RESOURCE_EXHAUSTED, RETRY_NEVER, 'C', "too many requests in flight")                                    \
     X(FIELDS_TOO_LARGE, fields_too_large, 431, GRPC_RESOURCE_EXHAUSTED, RETRY_NEVER, 'C', "request fields are over the limit")                                \
     X(CLIENT_CLOSED, client_closed, 499, GRPC_CANCELLED, RETRY_NEVER, 'C', "client went away")                                                                \
-    X(CLIENT_STALLED, client_stalled, 0, GRPC_CANCELLED, RETRY_NEVER, 'C', "client took no bytes for too long")                                               \
+    X(CLIENT_STALLED, client_stalled, 0, GRPC_CANCELLED, RETRY_NEVER, 'C', "client took bytes too slowly, or none")                                           \
     X(FLOODED, flooded, 0, GRPC_CANCELLED, RETRY_NEVER, 'C', "client flooded its HTTP/2 connection")                                               \
     X(CODING_UNKNOWN, coding_unknown, 501, GRPC_UNIMPLEMENTED, RETRY_NEVER, 'C', "transfer coding is not known")                                              \
     X(PROTOCOL_UNKNOWN, protocol_unknown, 501, GRPC_UNIMPLEMENTED, RETRY_NEVER, 'C', "protocol of an extended CONNECT is not known")                          \

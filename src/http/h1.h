@@ -11,6 +11,7 @@
 #include "http/h1_parse.h"
 #include "http/head.h"
 #include "http/http_conn.h"
+#include "http/pace.h"
 #include "http/stream.h"
 #include "net/loop.h"
 #include "net/transport.h"
@@ -50,7 +51,7 @@ struct h1_conn {
     size_t uncredited;   /* delivered body bytes that the owner has not dealt with */
     size_t body_queued;  /* body bytes given to the transport and not yet reported as sent */
     uint64_t since;      /* ms: when what is waited for from the peer began or last moved */
-    uint64_t since_sent; /* ms: when the peer last took bytes of what waits for it */
+    struct pace pace;    /* server role: of what waits for the client */
     uint64_t rate_since; /* ms: start of the stretch that rate_bytes counts; 0: none */
     uint64_t rate_bytes; /* body bytes since the last look at the rate */
     uint32_t requests;   /* carried so far */

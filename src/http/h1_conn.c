@@ -67,11 +67,6 @@ static void body_passed(struct h1_conn *conn)
     h1_refuse(conn, FAILURE_BODY_TIMEOUT);
 }
 
-static void write_passed(struct h1_conn *conn)
-{
-    h1_fail(conn, FAILURE_CLIENT_STALLED);
-}
-
 static void half_closed_passed(struct h1_conn *conn)
 {
     if (conn->minor_version == 0) {
@@ -89,13 +84,6 @@ static struct wait half_closed_wait(const struct h1_conn *conn)
     return (struct wait){conn->since,
                          conn->minor_version != 0 ? length : conn->settings->timeouts->half_closed,
                          half_closed_passed};
-}
-
-/* The peer takes no bytes of what waits for it. */
-static struct wait write_wait(const struct h1_conn *conn)
-{
-    return (struct wait){conn->since_sent, conn->write_stalls ? conn->settings->timeouts->write : 0,
-                         write_passed};
 }
 
 /* A time of 0 is none at all: at the timer's next look. */
@@ -184,25 +172,34 @@ static bool body_is_too_slow(struct h1_conn *conn)
     return slow;
 }
 
+/* What waits for the client must be taken at least at the least rate. */
+static bool reads_too_slowly(struct h1_conn *conn, uint64_t now, uint64_t *next)
+{
+    struct pace_rule rule = http_pace_rule(conn->settings);
+    return conn->write_stalls && conn->conn.role == HTTP_SERVER &&
+           pace_is_slow(&conn->pace, transport_taken(conn->transport), now, &rule, next);
+}
+
 static void h1_passed(struct deadline *deadline)
 {
     struct h1_conn *conn = CONTAINER_OF(deadline, struct h1_conn, deadline);
-    struct wait waits[] = {write_wait(conn), read_wait(conn)};
     uint64_t now = loop_now(h1_loop(conn)), next = UINT64_MAX;
     if (conn->closing)
         return;
-    for (size_t i = 0; i < COUNT_OF(waits); i++) {
-        uint64_t due = waits[i].since + waits[i].length;
-        if (waits[i].length == 0)
-            continue;
-        if (now >= due) {
-            waits[i].passed(conn);
-            if (!conn->closing)
-                h1_finish_message(conn);
-            return;
-        }
-        next = due < next ? due : next;
+    if (reads_too_slowly(conn, now, &next)) {
+        h1_fail(conn, FAILURE_CLIENT_STALLED);
+        return;
     }
+    struct wait wait = read_wait(conn);
+    uint64_t due = wait.since + wait.length;
+    if (wait.length != 0 && now >= due) {
+        wait.passed(conn);
+        if (!conn->closing)
+            h1_finish_message(conn);
+        return;
+    }
+    if (wait.length != 0 && due < next)
+        next = due;
     if (body_is_too_slow(conn)) {
         h1_refuse(conn, FAILURE_BODY_TIMEOUT);
         return;
@@ -402,7 +399,6 @@ static void on_sent(struct transport *transport, size_t bytes)
 {
     struct h1_conn *conn = transport->owner;
     (void)bytes;
-    conn->since_sent = loop_now(h1_loop(conn));
     if (conn->conn.role == HTTP_CLIENT && conn->stream_open) {
         conn->stream.any_sent = 1;
         conn->stream.request_sent = conn->sending == SEND_ENDED && transport_unsent(transport) == 0;

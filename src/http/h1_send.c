@@ -148,7 +148,6 @@ static void push_out(struct h1_conn *conn, enum failure why)
         loop_later(h1_loop(conn), &conn->step);
     else if (conn->conn.role == HTTP_SERVER && !conn->write_stalls) {
         conn->write_stalls = true;
-        conn->since_sent = loop_now(h1_loop(conn));
         h1_arm(conn, conn->settings->timeouts->write);
     }
 }
@@ -286,8 +285,13 @@ const struct stream_ops h1_stream_ops = {
 void h1_report_sent(struct h1_conn *conn)
 {
     size_t unsent = transport_unsent(conn->transport);
-    if (unsent == 0)
+    if (unsent == 0) {
         conn->write_stalls = false;
+        pace_stop(&conn->pace);
+    } else if (!pace_runs(&conn->pace) && conn->conn.role == HTTP_SERVER) {
+        struct pace_rule rule = http_pace_rule(conn->settings);
+        pace_begin(&conn->pace, transport_taken(conn->transport), loop_now(h1_loop(conn)), &rule);
+    }
     if (conn->body_queued <= unsent || !conn->stream_open)
         return;
     size_t left = conn->body_queued - unsent;

@@ -20,6 +20,7 @@
 #include "http/head.h"
 #include "http/head_check.h"
 #include "http/http_conn.h"
+#include "http/pace.h"
 #include "http/stream.h"
 #include "net/loop.h"
 #include "net/transport.h"
@@ -59,7 +60,10 @@ struct h2_stream {
     size_t window;                   /* our receive window of the stream */
     size_t grown;                    /* credited since the window last grew */
     size_t left;                     /* body bytes framed, sent() not yet told */
-    uint64_t since_in, since_out;    /* loop_now(): the last byte received, the last framed */
+    uint64_t since_in;               /* loop_now(): the last byte received */
+    struct pace pace;                /* server role: of what waits for the window */
+    uint64_t framed;                 /* body bytes, all */
+    uint64_t framed_at;              /* where the last of them lies in what the connection sends */
     uint64_t rate_since, rate_bytes; /* server role: for limits.least_body_rate */
     uint64_t bytes_before;           /* client role: of conn->received when it was opened */
     int32_t id;                      /* 0: not submitted yet */
@@ -121,8 +125,11 @@ struct h2_conn {
     struct retired retired;
     uint64_t since;      /* the last stream began or ended, or the connection */
     uint64_t since_head; /* server role: a header block is under way; 0: none */
-    uint64_t since_sent; /* the peer took a byte */
-    uint64_t since_data; /* a DATA frame of any stream was framed */
+    /* server role: of what waits for the socket, of what it has, and of what waits for the connection's
+     * window */
+    struct pace pace, line_pace, window_pace;
+    uint64_t looked;            /* ms: when they were last looked at */
+    uint64_t framed, framed_at; /* body bytes of all streams, as in h2_stream */
     uint64_t drain_since, ping_at;
     uint64_t received_at; /* client role */
     uint64_t said_at;     /* client role: the server's last frame of a message */

@@ -535,10 +535,7 @@ static void reset_sent(struct h2_conn *conn, const struct h2_stream *stream, con
 
 static void message_sent(struct h2_conn *conn, struct h2_stream *stream, const nghttp2_frame *frame)
 {
-    stream->since_out = loop_now(conn->loop);
     stream->stream.any_sent = 1;
-    if (frame->hd.type == NGHTTP2_DATA)
-        conn->since_data = stream->since_out;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return;
     stream->out_ended = true;

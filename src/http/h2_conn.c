@@ -55,7 +55,7 @@ struct h2_stream *h2_stream_new(struct h2_conn *conn)
     stream->window = H2_FIRST_WINDOW;
     stream->send_left = stream->receive_left = -1;
     stream->retired.free = stream_free;
-    stream->since_in = stream->since_out = loop_now(conn->loop);
+    stream->since_in = loop_now(conn->loop);
     list_push_back(&conn->streams, &stream->at);
     conn->streams_count++;
     return stream;
@@ -300,11 +300,8 @@ static void tell_all_sent(struct h2_conn *conn)
 static void watch_writes(struct h2_conn *conn)
 {
     bool unsent = transport_unsent(conn->transport) != 0;
-    if (unsent && !conn->write_stalls) {
-        conn->since_sent = loop_now(conn->loop);
-        if (is_server(conn))
-            h2_arm(conn, conn->settings->timeouts->write);
-    }
+    if (unsent && !conn->write_stalls && is_server(conn))
+        h2_arm(conn, conn->settings->timeouts->write);
     conn->write_stalls = unsent;
 }
 
@@ -440,8 +437,12 @@ static void on_sent(struct transport *transport, size_t bytes)
 {
     struct h2_conn *conn = transport->owner;
     (void)bytes;
-    conn->since_sent = loop_now(conn->loop);
+    struct pace_rule rule = http_pace_rule(conn->settings);
     conn->write_stalls = transport_unsent(transport) != 0;
+    if (!conn->write_stalls)
+        pace_stop(&conn->pace);
+    else if (!pace_runs(&conn->pace) && is_server(conn))
+        pace_begin(&conn->pace, transport_taken(transport), loop_now(conn->loop), &rule);
     if (conn->lingering && !conn->closing)
         linger_on(conn);
     if (conn->more && transport_unsent(transport) < H2_OUT_MOST / 2)
@@ -603,19 +604,6 @@ static bool body_is_too_slow(struct h2_stream *stream, uint64_t now)
     return slow;
 }
 
-/* Since when the client takes nothing of a stream: by its window, or by the connection's, which others may
- * have used before its turn came. While neither is shut it waits for the transport only, which is looked at
- * by itself. */
-static uint64_t stalled_since(const struct h2_stream *stream, uint64_t now)
-{
-    const struct h2_conn *conn = stream->conn;
-    if (nghttp2_session_get_stream_remote_window_size(conn->session, stream->id) <= 0)
-        return stream->since_out;
-    if (nghttp2_session_get_remote_window_size(conn->session) > 0)
-        return now;
-    return conn->since_data > stream->since_out ? conn->since_data : stream->since_out;
-}
-
 /* The end of an answer, or its trailers, wait as its bytes do: the library asks for them only when there is a
  * window. A head that ends the answer waits for the transport alone. */
 static bool waits_for_window(const struct h2_stream *stream)
@@ -623,9 +611,46 @@ static bool waits_for_window(const struct h2_stream *stream)
     return stream->out.length != 0 || (stream->out_last && !stream->out_ended && !stream->conn->write_stalls);
 }
 
-static void look_at_stream(struct h2_stream *stream, uint64_t now, uint64_t *next)
+/* How far the client is with what the connection has sent it, at one look. */
+struct reader {
+    uint64_t now, taken;
+    struct pace_rule rule;
+    bool line_is_slow; /* what the socket has goes at less than the least rate: that is no line to wait for */
+    bool shut_out;     /* a stream waits for the connection's window */
+};
+
+/* What it was sent has arrived: what it lets through by its windows now is its own doing, not its line's. */
+static bool has_arrived(const struct reader *reader, uint64_t framed_at)
+{
+    return reader->line_is_slow || framed_at <= reader->taken;
+}
+
+/*
+ * A stream waits for the client when its window is shut, or the connection's, which other streams may have
+ * used before its turn came: then what they get counts too. While neither is shut it waits for the transport
+ * only, which is looked at by itself, and so does what is still on its way.
+ */
+static bool reads_too_slowly(struct h2_stream *stream, struct reader *reader, uint64_t *next)
+{
+    struct h2_conn *conn = stream->conn;
+    bool shut = nghttp2_session_get_stream_remote_window_size(conn->session, stream->id) <= 0;
+    bool all_shut = nghttp2_session_get_remote_window_size(conn->session) <= 0;
+    if (shut && waits_for_window(stream) && has_arrived(reader, stream->framed_at))
+        return pace_is_slow(&stream->pace, stream->framed, reader->now, &reader->rule, next);
+    pace_stop(&stream->pace);
+    if (!waits_for_window(stream))
+        return false;
+    reader->shut_out = reader->shut_out || (!shut && all_shut);
+    if (!shut && all_shut && has_arrived(reader, conn->framed_at))
+        return pace_is_slow(&conn->window_pace, conn->framed, reader->now, &reader->rule, next);
+    (void)is_due(reader->now, reader->rule.length, reader->now, next);
+    return false;
+}
+
+static void look_at_stream(struct h2_stream *stream, struct reader *reader, uint64_t *next)
 {
     const struct timeouts_config *timeouts = stream->conn->settings->timeouts;
+    uint64_t now = reader->now;
     if (stream->over || !stream->announced)
         return;
     bool receives =
@@ -633,21 +658,41 @@ static void look_at_stream(struct h2_stream *stream, uint64_t now, uint64_t *nex
     if (receives && (stream->uncredited >= stream->window / 2 || stream->conn->unconsumed != 0))
         stream->since_in = stream->rate_since = now; /* it waits for us, or for what we hold of others */
     if (receives &&
-        (is_due(stream->since_in, timeouts->request_idle, now, next) || body_is_too_slow(stream, now))) {
+        (is_due(stream->since_in, timeouts->request_idle, now, next) || body_is_too_slow(stream, now)))
         h2_refuse(stream, FAILURE_BODY_TIMEOUT);
+    else if (reads_too_slowly(stream, reader, next))
+        h2_reset(stream, NGHTTP2_CANCEL, FAILURE_CLIENT_STALLED);
+}
+
+/* Whether what the socket has moves. Looked at only while streams wait: what was seen long ago says nothing.
+ */
+static bool line_is_slow(struct h2_conn *conn, const struct reader *reader, uint64_t *next)
+{
+    bool all_arrived = reader->taken >= conn->transport->sent;
+    if (all_arrived || reader->now > conn->looked + 3 * reader->rule.length)
+        pace_stop(&conn->line_pace);
+    return !all_arrived && pace_is_slow(&conn->line_pace, reader->taken, reader->now, &reader->rule, next);
+}
+
+static void look_at_streams(struct h2_conn *conn, uint64_t now, uint64_t *next)
+{
+    struct reader reader = {
+        .now = now, .taken = transport_taken(conn->transport), .rule = http_pace_rule(conn->settings)};
+    if (conn->write_stalls && pace_is_slow(&conn->pace, reader.taken, now, &reader.rule, next)) {
+        h2_fail(conn, FAILURE_CLIENT_STALLED);
         return;
     }
-    if (waits_for_window(stream) && is_due(stalled_since(stream, now), timeouts->write, now, next))
-        h2_reset(stream, NGHTTP2_CANCEL, FAILURE_CLIENT_STALLED); /* it keeps its window shut */
+    reader.line_is_slow = line_is_slow(conn, &reader, next);
+    conn->looked = now;
+    LIST_EACH_SAFE (node, after, &conn->streams)
+        look_at_stream(CONTAINER_OF(node, struct h2_stream, at), &reader, next);
+    if (!reader.shut_out)
+        pace_stop(&conn->window_pace);
 }
 
 static void look_at_server(struct h2_conn *conn, uint64_t now, uint64_t *next)
 {
     const struct timeouts_config *timeouts = conn->settings->timeouts;
-    if (conn->write_stalls && is_due(conn->since_sent, timeouts->write, now, next)) {
-        h2_fail(conn, FAILURE_CLIENT_STALLED);
-        return;
-    }
     if (conn->since_head != 0 && is_due(conn->since_head, timeouts->request_head, now, next)) {
         h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM, FAILURE_CLIENT_CLOSED);
         return;
@@ -663,8 +708,7 @@ static void look_at_server(struct h2_conn *conn, uint64_t now, uint64_t *next)
         (void)is_due(conn->since, conn->any_stream ? timeouts->keep_alive : timeouts->request_head, now,
                      next);
     look_at_leftovers(conn, now, next);
-    LIST_EACH_SAFE (node, after, &conn->streams)
-        look_at_stream(CONTAINER_OF(node, struct h2_stream, at), now, next);
+    look_at_streams(conn, now, next);
 }
 
 /*

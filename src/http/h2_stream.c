@@ -94,6 +94,11 @@ int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t 
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     stream->left += length;
+    stream->framed += length;
+    conn->framed += length;
+    stream->framed_at = conn->framed_at = conn->transport->sent + transport_unsent(conn->transport);
+    if (stream->out.length == 0)
+        pace_stop(&stream->pace);
     if (length != 0 && !list_is_linked(&stream->told))
         list_push_back(&conn->told, &stream->told);
     return 0;
@@ -230,7 +235,6 @@ static void h2_send_head(struct stream *waist, const struct head *head, bool las
         send_response(stream, head, last);
     else if (!h2_submit_interim(stream, head))
         submit_failed(stream);
-    stream->since_out = loop_now(stream->conn->loop);
     h2_later(stream->conn);
 }
 
@@ -240,9 +244,11 @@ static void h2_send_head(struct stream *waist, const struct head *head, bool las
 static void begin_waiting(struct h2_stream *stream)
 {
     struct h2_conn *conn = stream->conn;
-    stream->since_out = loop_now(conn->loop);
-    if (conn->conn.role == HTTP_SERVER)
-        h2_arm(conn, conn->settings->timeouts->write);
+    if (conn->conn.role != HTTP_SERVER)
+        return;
+    struct pace_rule rule = http_pace_rule(conn->settings);
+    pace_begin(&stream->pace, stream->framed, loop_now(conn->loop), &rule);
+    h2_arm(conn, conn->settings->timeouts->write);
 }
 
 static void h2_send_body(struct stream *waist, struct buf *bytes, bool last)

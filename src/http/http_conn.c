@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "config/config.h"
 #include "http/h1_conn.h"
 #include "http/h2_conn.h"
 
@@ -19,6 +20,12 @@ struct http_conn *http_conn_new(enum http_version version, enum http_role role, 
         return h2_conn_new(role, transport, settings, early, events, owner);
     assert(version == HTTP_1); /* raw bytes are a state of the other two */
     return h1_conn_new(role, transport, settings, early, events, owner);
+}
+
+struct pace_rule http_pace_rule(const struct http_settings *settings)
+{
+    return (struct pace_rule){.least = settings->limits->least_read_rate,
+                              .length = settings->timeouts->write};
 }
 
 struct transport *http_conn_transport(const struct http_conn *conn)

@@ -12,6 +12,7 @@
 
 #include "base/attributes.h"
 #include "http/failure.h"
+#include "http/pace.h"
 
 struct buf;
 struct stream;
@@ -36,6 +37,8 @@ struct http_settings {
     size_t stream_room;
 };
 #define HTTP_STREAM_ROOM_MOST 8192u
+/* Of what a client takes (limits.least_read_rate, timeouts.write). */
+struct pace_rule http_pace_rule(const struct http_settings *settings);
 struct http_conn_events {
     /* server role: a new request begins; owner sets the stream's events */
     void (*opened)(struct http_conn *conn, struct stream *stream);

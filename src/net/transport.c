@@ -6,7 +6,9 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -319,6 +321,7 @@ static void transport_flush(struct task *task)
         transport_write_failed(transport);
         return;
     }
+    transport->sent += total;
     transport->wants_write = step != TRANSPORT_DONE;
     if (transport->out.length == 0 && transport->finishing && !transport->finished)
         transport_finish_now(transport);
@@ -412,6 +415,16 @@ void transport_reset(struct transport *transport)
     (void)!setsockopt(transport->fd, SOL_SOCKET, SO_LINGER, &linger,
                       sizeof linger); /* a unix socket has none: then it just closes */
     transport_close(transport);
+}
+
+uint64_t transport_taken(const struct transport *transport)
+{
+    int queued = 0; /* stays so where the kernel can't tell */
+    (void)ioctl(transport->fd, SIOCOUTQ, &queued);
+    uint64_t given = transport->sent, waits = queued > 0 ? (uint64_t)queued : 0;
+    if (transport->kind->ahead != NULL)
+        given += transport->kind->ahead(transport);
+    return given > waits ? given - waits : 0;
 }
 
 bool transport_is_stale(struct transport *transport)

@@ -63,6 +63,8 @@ struct transport_kind {
                                       size_t *sent);
     /* True when bytes were read ahead that no event will tell of; NULL: never. */
     bool (*has_pending)(const struct transport *transport);
+    /* Bytes that the socket has and write() has not yet told of; NULL: none. */
+    size_t (*ahead)(const struct transport *transport);
 };
 /* Idle plain connections pay for this struct: keep it small. Fields below `owner` are the transport's own. */
 struct transport {
@@ -78,6 +80,7 @@ struct transport {
         struct task look;       /* after a resume: bytes read ahead do not wake the loop */
         struct retired retired; /* once it is closed */
     };
+    uint64_t sent; /* bytes of transport_send() that have left for the socket, all */
     int fd;
     int error; /* of the failure, until closed() tells it */
     /* bytes to ask for at once: one block for heads, more for bodies (transport_expect()) */
@@ -119,6 +122,9 @@ static inline size_t transport_unsent(const struct transport *transport)
 {
     return transport->out.length;
 }
+/* Bytes of all that was sent which the peer has (its side of TCP has acknowledged them), or a few less: what
+ * a slow reader takes shows here long before the socket has room for more. One ioctl. */
+uint64_t transport_taken(const struct transport *transport);
 /* True when the kernel already shows EOF or bytes on an idle connection (protocol.md 29). One recv(MSG_PEEK),
  * only for connections the loop has not read this turn. */
 bool transport_is_stale(struct transport *transport) MUST_CHECK;

@@ -293,6 +293,14 @@ static bool tls_has_pending(const struct transport *transport)
     return SSL_has_pending(tls_of(transport)->ssl) == 1;
 }
 
+/* Of what is sealed and not told of, what does not wait here. */
+static size_t tls_ahead(const struct transport *transport)
+{
+    const struct tls_transport *tls = tls_of(transport);
+    size_t waits = tls->socket.unsent.length;
+    return tls->sealed > waits ? tls->sealed - waits : 0;
+}
+
 static const struct transport_kind tls_kind = {
     .name = "tls",
     .open = tls_open,
@@ -301,6 +309,7 @@ static const struct transport_kind tls_kind = {
     .finish = tls_finish,
     .free = tls_free,
     .has_pending = tls_has_pending,
+    .ahead = tls_ahead,
 };
 
 /* ---- making ---- */
