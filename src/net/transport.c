@@ -308,6 +308,8 @@ static void transport_flush(struct task *task)
 {
     struct transport *transport = CONTAINER_OF(task, struct transport, flush);
     if (transport->closing) {
+        if (transport->finishing && !transport->finished && transport->opened)
+            transport_finish_now(transport);
         transport_die(transport, 0);
         return;
     }
@@ -402,6 +404,8 @@ void transport_close(struct transport *transport)
     if (transport->closing)
         return;
     transport->closing = true;
+    /* An end that was asked for is still said, unless what is lost would look whole by it. */
+    transport->finishing = transport->finishing && transport->out.length == 0;
     buf_clear(&transport->out);
     watch_change(transport->watch, 0);
     loop_later(transport->loop, &transport->flush);
@@ -412,6 +416,7 @@ void transport_reset(struct transport *transport)
     if (transport->closing)
         return;
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
+    transport->finishing = false;
     (void)!setsockopt(transport->fd, SOL_SOCKET, SO_LINGER, &linger,
                       sizeof linger); /* a unix socket has none: then it just closes */
     transport_close(transport);

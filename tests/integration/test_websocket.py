@@ -46,6 +46,76 @@ def test_over_tls(t):
     equal(ws.hear(), (1, b'hello'))
 
 
+class TlsByHand:
+    """A TLS client whose close_notify is sent and seen apart from the end of TCP."""
+    def __init__(self, port, context, name):
+        self.sock = socket.create_connection(('127.0.0.1', port), 10 * SLOW)
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
+        self.until(self.tls.do_handshake)
+
+    def until(self, call):
+        """What call() returns once enough has come; None: the connection ended first."""
+        while True:
+            try:
+                return call()
+            except ssl.SSLWantReadError:
+                self.flush()
+            got = self.sock.recv(65536)
+            if not got:
+                return None
+            self.incoming.write(got)
+
+    def flush(self):
+        self.sock.sendall(self.outgoing.read())
+
+    def send(self, data):
+        self.tls.write(data)
+        self.flush()
+
+    def say_end(self):
+        try:
+            self.tls.unwrap()
+        except ssl.SSLWantReadError:
+            self.flush()
+
+    def hears_end(self):
+        """Whether weir says close_notify before it ends the connection."""
+        try:
+            return self.until(lambda: self.tls.read(100)) == b''
+        except ssl.SSLZeroReturnError:
+            return True
+
+
+def test_both_ends_at_once_over_tls(t):
+    """When both sides end in the same turn, the client is still told so by TLS: without close_notify it would take the tunnel for cut."""
+    opened, ends = threading.Event(), threading.Event()
+
+    def handler(link, request):
+        switch(link, request)
+        opened.set()
+        ok(ends.wait(10 * SLOW))
+        link.sock.shutdown(socket.SHUT_WR)
+        link.gone()
+    weir, port = t.simple(t.origin(handler), f'tls: {{ certificates: [{t.cert("localhost")}] }}')
+    for client_first in (False, True):
+        opened.clear()
+        ends.clear()
+        ws = TlsByHand(port, t.tls_client(), 'localhost')
+        ws.send(b'GET /ws HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n'
+                b'Sec-WebSocket-Key: ' + Websocket.KEY.encode() + b'\r\n\r\n')
+        contains(ws.until(lambda: ws.tls.read(1000)), b'101')
+        ok(opened.wait(10 * SLOW))
+        weir.signal(signal.SIGSTOP)         # both ends lie at weir before it looks
+        try:
+            for end in (ws.say_end, ends.set) if client_first else (ends.set, ws.say_end):
+                end()
+                time.sleep(0.1)
+        finally:
+            weir.signal(signal.SIGCONT)
+        ok(ws.hears_end(), f'no close_notify, client first: {client_first}')
+
+
 def test_bytes_that_come_early(t):
     """Frames sent with the upgrade, and frames in the same segment as the 101."""
     def handler(link, request):
