@@ -1,0 +1,18 @@
+/* The weir that is judged: a process of the real binary with a file of its own. */
+#ifndef ORACLE_SUBJECT_H
+#define ORACLE_SUBJECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Starts it and waits until it serves. False: it does not, and why was told. */
+bool subject_start(const char *folder);
+/* Takes what it has logged, and sees whether it lives. False: it has ended by itself, which is told as a
+ * fault. */
+bool subject_look(void);
+/* SIGTERM, and waits for its end: an exit code that is not 0, or a sanitizer's report, is told as a fault. */
+void subject_stop(void);
+/* What its access log said of that exchange, as far as it is remembered. */
+void subject_print_log(uint64_t id);
+
+#endif
