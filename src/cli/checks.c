@@ -8,6 +8,7 @@
 #include "http/regex.h"
 #include "http/template.h"
 #include "route/router.h"
+#include "tls/tls.h"
 
 static bool template_check(const char *text, struct error *error)
 {
@@ -21,6 +22,7 @@ void checks_install(void)
     config_hooks = (struct config_hooks){.regex = regex_check,
                                          .groups = regex_groups,
                                          .regex_sound = regex_is_sound,
+                                         .ciphers = tls_ciphers_check,
                                          .template = template_check,
                                          .path = router_path_check};
 }

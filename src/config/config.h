@@ -109,6 +109,7 @@ struct config_hooks {
     unsigned (*groups)(const char *pattern); /* of a pattern that `regex` has taken */
     /* of one that is taken: whether nothing is to be said against it */
     bool (*regex_sound)(const char *pattern, struct error *error);
+    bool (*ciphers)(const char *ciphers, bool of_1_3, struct error *error);
     bool (*template)(const char *text, struct error *error);
     bool (*path)(const char *pattern, struct error *error);
     bool (*certificate)(const struct certificate_config *certificate, struct error *error);

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/arena.h"
 #include "base/file.h"
@@ -40,8 +41,21 @@ bool file_check(const char *const *field, const struct schema_document *document
     struct error error;
     bool good = file_is_readable(*field, &error);
     if (!good)
-        schema_report_add(report, SCHEMA_ERROR, schema_place(document, field), "%s", error.text);
+        schema_report_add(report, SCHEMA_ERROR, schema_place(document, field), "%s%s", error.text,
+                          strstr(error.text, "wanted") != NULL ? "" : "; name a file that weir can read");
     return good;
+}
+
+/* A log is made where there is none, but not in the place of a folder. */
+static void log_check(const struct check *check, const char *const *to)
+{
+    struct stat status;
+    if (config_text_only || strcmp(*to, "stdout") == 0 || strcmp(*to, "stderr") == 0 ||
+        strncmp(*to, "unix:", 5) == 0)
+        return;
+    if (stat(*to, &status) == 0 && S_ISDIR(status.st_mode))
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, to), "%s is a folder; name a file in it",
+                          *to);
 }
 
 /* ---- listeners ---- */
@@ -90,12 +104,19 @@ static void certificate_check(const struct check *check, const struct certificat
 {
     struct error error = {""};
     size_t errors = schema_report_errors(check->report);
-    (void)file_check(&certificate->cert, check->document, check->report);
-    (void)file_check(&certificate->key, check->document, check->report);
+    pem_pair_check(&certificate->cert, &certificate->key, check->document, check->report);
     bool whole = certificate->cert != NULL && certificate->key != NULL &&
                  schema_report_errors(check->report) == errors;
     if (whole && config_hooks.certificate != NULL && !config_hooks.certificate(certificate, &error))
         schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &certificate->cert), "%s", error.text);
+}
+
+static void ciphers_check(const struct check *check, const char *const *field, bool of_1_3)
+{
+    struct error error = {""};
+    if (IS_GIVEN(check, field) && config_hooks.ciphers != NULL &&
+        !config_hooks.ciphers(*field, of_1_3, &error))
+        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, field), "%s", error.text);
 }
 
 static void tls_check(const struct check *check, const struct tls_config *tls)
@@ -110,7 +131,9 @@ static void tls_check(const struct check *check, const struct tls_config *tls)
     if (tls->client_auth == CLIENT_AUTH_OFF && tls->client_ca != NULL)
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->client_ca),
                           "client_ca has no effect while client_auth is off");
-    (void)file_check(&tls->client_ca, check->document, check->report);
+    pem_authority_check(&tls->client_ca, check->document, check->report);
+    ciphers_check(check, &tls->ciphers, false);
+    ciphers_check(check, &tls->ciphersuites, true);
     for (size_t i = 0; i < tls->certificates_count; i++) {
         const struct certificate_config *certificate = &tls->certificates[i];
         certificate_check(check, certificate);
@@ -260,9 +283,8 @@ static void upstream_tls_check(const struct check *check, const struct upstream_
     if (tls->verify == SERVER_VERIFY_NONE && tls->ca != NULL)
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->ca),
                           "ca has no effect while verify is none");
-    (void)file_check(&tls->ca, check->document, check->report);
-    (void)file_check(&tls->cert, check->document, check->report);
-    (void)file_check(&tls->key, check->document, check->report);
+    pem_authority_check(&tls->ca, check->document, check->report);
+    pem_pair_check(&tls->cert, &tls->key, check->document, check->report);
 }
 
 static void servers_check(const struct check *check, struct pool_config *pool)
@@ -372,6 +394,9 @@ void config_check(struct config *config, struct schema_document *document)
     for (size_t i = 0; i < config->rate_limits_count; i++)
         config->rate_limits[i].parts =
             key_parts_of(&config->rate_limits[i].key, &config->rate_limits[i].parts_count, config->arena);
+    log_check(&check, &config->log.to);
+    if (config->access_log != NULL)
+        log_check(&check, &config->access_log->to);
     if (config->limits.request_line > config->limits.request_head)
         schema_report_add(check.report, SCHEMA_ERROR, schema_place_section(document, &config->limits),
                           "request_line is larger than request_head, which contains it");

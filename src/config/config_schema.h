@@ -66,6 +66,7 @@ bool syntax_key_part(struct span value, struct error *error);
 bool syntax_grpc_service(struct span value, struct error *error);
 bool syntax_expected_status(struct span value, struct error *error);
 bool syntax_retry_class(struct span value, struct error *error);
+bool syntax_zone(struct span value, struct error *error);
 bool syntax_mode(struct span value, struct error *error);
 bool syntax_log_target(struct span value, struct error *error);
 
@@ -95,6 +96,12 @@ struct pool_config;
 void subset_check(const struct pool_config *pool, bool own, const struct schema_document *document,
                   struct schema_report *report);
 /* It is read when the file is loaded, and can be; false: it is not, or the report says why it can't be. */
+/* pem_check.c: what the files of a certificate or an authority hold, as far as their first lines tell */
+struct certificate_config;
+void pem_pair_check(const char *const *cert, const char *const *key, const struct schema_document *document,
+                    struct schema_report *report);
+void pem_authority_check(const char *const *ca, const struct schema_document *document,
+                         struct schema_report *report);
 bool file_check(const char *const *field, const struct schema_document *document,
                 struct schema_report *report);
 

@@ -187,7 +187,9 @@ bool syntax_set_name(struct span value, struct error *error)
                                       "expect"};
     for (size_t i = 0; i < COUNT_OF(own); i++)
         if (span_equal_nocase(value, span_of(own[i])))
-            return error_set(error, "\"%s\" cannot be edited; it belongs to the connection", value.at);
+            return error_set(error,
+                             "\"%s\" cannot be edited, since it belongs to the connection; remove it here",
+                             value.at);
     if (span_equal_nocase(value, SPAN("host")))
         return error_set(error, "\"%s\" cannot be edited here; use rewrite: { host: ... }", value.at);
     return syntax_field_name(value, error);
@@ -210,9 +212,27 @@ bool syntax_host(struct span value, struct error *error)
         value.length > 2 && value.at[0] == '[' ? span_make(value.at + 1, value.length - 2) : SPAN_NONE;
     if (is_host_name(value) || (inside.length != 0 && is_ip(AF_INET6, inside)))
         return true;
+    const char *scheme = strstr(value.at, "://");
+    size_t host = scheme != NULL ? strcspn(scheme + 3, "/:") : 0;
+    if (scheme != NULL)
+        return error_set(error, "\"%s\" is a URL; write the host alone: \"%.*s\"", value.at, (int)host,
+                         scheme + 3);
+    if (is_ip(AF_INET6, value))
+        return error_set(error, "\"%s\" is written in brackets: \"[%s]\"", value.at, value.at);
     if (span_find(value, ':') < value.length)
-        return error_set(error, "\"%s\" has a port; hosts are compared without", value.at);
-    return error_set(error, "\"%s\" is not a host name", value.at);
+        return error_set(error, "\"%s\" has a port; hosts are compared without, so write \"%.*s\"", value.at,
+                         (int)span_find(value, ':'), value.at);
+    if (span_find(value, '/') < value.length)
+        return error_set(error, "\"%s\" has a path; write it under path:, and here the host alone", value.at);
+    if (value.length > 1 && value.at[0] == '.' && is_host_name(span_skip(value, 1)))
+        return error_set(error,
+                         "\"%s\" is not a host name; write \"*%s\" for all below, and \"%s\" for itself",
+                         value.at, value.at, value.at + 1);
+    if (value.length > 1 && value.at[0] == '~')
+        return error_set(
+            error, "\"%s\" is a regular expression, which hosts cannot be; write names, or *.example.com",
+            value.at);
+    return error_set(error, "\"%s\" is not a host name; one has letters, digits, \"-\" and \".\"", value.at);
 }
 
 bool syntax_host_pattern(struct span value, struct error *error)
@@ -235,13 +255,54 @@ bool syntax_regex(struct span value, struct error *error)
     return config_hooks.regex == NULL || config_hooks.regex(value.at, error);
 }
 
+/* The modifiers of nginx's locations, and Traefik's rules. */
+static bool path_foreign(struct span value, struct error *error)
+{
+    static const struct {
+        const char *modifier, *before, *after, *meaning;
+    } locations[] = {{"~*", "~(?i)", "", "a regular expression whatever the case"},
+                     {"^~", "", "/", "a path and all below it"},
+                     {"=", "", "", "exactly this path"},
+                     {"~", "~", "", "a regular expression"}};
+    for (size_t i = 0; i < COUNT_OF(locations); i++) {
+        struct span modifier = span_of(locations[i].modifier);
+        struct span rest =
+            span_trim(span_starts(value, modifier) ? span_skip(value, modifier.length) : SPAN_NONE);
+        if (rest.length != 0 && rest.at[rest.length - 1] == '/' && locations[i].after[0] == '/')
+            rest.length--;
+        if (rest.length != 0)
+            return error_set(error, "\"%s\" is nginx's; %s is written \"%s%.*s%s\"", value.at,
+                             locations[i].meaning, locations[i].before, (int)rest.length, rest.at,
+                             locations[i].after);
+    }
+    if (strchr(value.at, '`') != NULL || strchr(value.at, '(') != NULL)
+        return error_set(error, "\"%s\" is a rule; write the path alone, such as /x/ for it and all below",
+                         value.at);
+    if (strstr(value.at, "://") != NULL)
+        return error_set(error, "\"%s\" is a URL; write its path here and its host under host:", value.at);
+    return error_set(error,
+                     "\"%s\" does not begin with \"/\" (or \"~\" for a regular expression); write \"/%s\"",
+                     value.at, value.at);
+}
+
 bool syntax_path_pattern(struct span value, struct error *error)
 {
+    if (span_starts(value, SPAN("~ ")) || span_starts(value, SPAN("~*")))
+        return path_foreign(value, error);
     if (value.length != 0 && value.at[0] == '~')
         return syntax_regex(span_skip(value, 1), error);
     if (value.length == 0 || value.at[0] != '/')
-        return error_set(error, "\"%s\" does not begin with \"/\" (or \"~\" for a regular expression)",
-                         value.at);
+        return path_foreign(value, error);
+    if (strchr(value.at, ' ') != NULL)
+        return error_set(
+            error,
+            "\"%s\" has a blank, which no path of a request has; write one pattern for each item of a list",
+            value.at);
+    if (strpbrk(value.at, "{}") != NULL)
+        return error_set(
+            error,
+            "\"%s\" has a \"{\", which no path of a request has; write \"~^/...[^/]+...$\" for any segment",
+            value.at);
     if (value.at[value.length - 1] == '*')
         return error_set(
             error,
@@ -364,6 +425,16 @@ bool syntax_retry_class(struct span value, struct error *error)
         error,
         "\"%s\" is not a class of failures; write never_sent, sent_no_reply or a status such as \"503\"",
         value.at);
+}
+
+/* nginx's zone is a piece of memory with a size. */
+bool syntax_zone(struct span value, struct error *error)
+{
+    return (value.length != 0 && strpbrk(value.at, " \t:=") == NULL) ||
+           error_set(
+               error,
+               "\"%s\" is not a zone, which is one word for where servers stand; memory need not be set aside",
+               value.at);
 }
 
 bool syntax_mode(struct span value, struct error *error)

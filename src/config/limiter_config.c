@@ -43,8 +43,10 @@ static const struct schema_key in_flight_keys[] = {
     KEY_BOOL(IN_FLIGHT, dry_run, "false", "Counts and logs what would be refused, and refuses nothing."),
     KEY_INT(IN_FLIGHT, status, "429", 400, 599, "Status of the answer to a refused request."),
     KEY_END};
-const struct schema in_flight_schema = {.noun = "in_flight",
-                                        .size = sizeof(IN_FLIGHT),
-                                        .keys = in_flight_keys,
-                                        .shorthand = "limit",
-                                        .text = "A limit of requests in progress."};
+const struct schema in_flight_schema = {
+    .noun = "in_flight",
+    .size = sizeof(IN_FLIGHT),
+    .keys = in_flight_keys,
+    .shorthand = "limit",
+    .bare = "a bare value is the number of requests at once; a rate is written under rate_limits",
+    .text = "A limit of requests in progress."};

@@ -22,13 +22,16 @@ static const struct schema_key server_keys[] = {
         "Used while under 1/1.4 of the weight of the others is up, for what they lack, and alone when none is."),
     KEY_INT(SERVER, max_connections, NULL, 1, 1000000, "Requests at once; by default as the pool says.",
             .words = limits),
-    KEY_STRING(SERVER, zone, NULL, "Where the server stands; compared with the pool's zone."),
+    KEY_STRING(SERVER, zone, NULL, "Where the server stands; compared with the pool's zone.",
+               .check = syntax_zone),
     KEY_END};
-static const struct schema server_schema = {.noun = "server",
-                                            .size = sizeof(SERVER),
-                                            .keys = server_keys,
-                                            .shorthand = "address",
-                                            .text = "A member of a pool."};
+static const struct schema server_schema = {
+    .noun = "server",
+    .size = sizeof(SERVER),
+    .keys = server_keys,
+    .shorthand = "address",
+    .strangers = "write a list: servers: [ \"10.0.0.1:8080\", { address: \"10.0.0.2:8080\", weight: 2 } ]",
+    .text = "A member of a pool."};
 
 #define HEALTH struct health_config
 static const struct schema_key health_keys[] = {
@@ -149,7 +152,8 @@ static const struct schema_key pool_keys[] = {
     KEY_INT(POOL, choices, "2", 1, 32, "Servers that balance: random draws, to take the best."),
     KEY_STRING(
         POOL, zone, NULL,
-        "Where this weir stands: servers of other zones cost adaptive and least_conn 1.3 times as much."),
+        "Where this weir stands: servers of other zones cost adaptive and least_conn 1.3 times as much.",
+        .check = syntax_zone),
     KEY_CHOICE(
         POOL, protocol, "http/1.1", protocols,
         "Protocol spoken to the servers: h2 inside TLS, h2c in the clear, auto what a server chooses inside TLS."),

@@ -126,21 +126,25 @@ static const struct schema_key respond_keys[] = {
     KEY_PAIRS(SCHEMA_TEMPLATE, RESPOND, headers, "Headers of the answer.", .check_name = syntax_set_name,
               .check = syntax_template),
     KEY_END};
-static const struct schema respond_schema = {.noun = "respond",
-                                             .size = sizeof(RESPOND),
-                                             .keys = respond_keys,
-                                             .shorthand = "status",
-                                             .text = "A fixed answer."};
+static const struct schema respond_schema = {
+    .noun = "respond",
+    .size = sizeof(RESPOND),
+    .keys = respond_keys,
+    .shorthand = "status",
+    .bare = "a bare value is the status; a text is written respond: { body: ... }",
+    .text = "A fixed answer."};
 
 #define WEIGHTED struct weighted_pool_config
 static const struct schema_key weighted_keys[] = {
     KEY_REFERENCE(WEIGHTED, name, "pools", "Name of the pool.", .flags = SCHEMA_REQUIRED),
     KEY_INT(WEIGHTED, weight, "1", 0, 1000000, "Share of requests beside the other pools."), KEY_END};
-static const struct schema weighted_schema = {.noun = "pool",
-                                              .size = sizeof(WEIGHTED),
-                                              .keys = weighted_keys,
-                                              .shorthand = "name",
-                                              .text = "A pool and its share of the requests."};
+static const struct schema weighted_schema = {
+    .noun = "pool",
+    .size = sizeof(WEIGHTED),
+    .keys = weighted_keys,
+    .shorthand = "name",
+    .strangers = "write a list: pool: [ { name: a, weight: 90 }, { name: b, weight: 10 } ]",
+    .text = "A pool and its share of the requests."};
 
 static const char *const none[] = {"none", NULL}; /* ROUTE_NONE */
 _Static_assert(ROUTE_NONE == SCHEMA_WORD(0), "in the order of none[]");
@@ -159,6 +163,7 @@ static const struct schema hedge_schema = {
     .size = sizeof(HEDGE),
     .keys = hedge_keys,
     .shorthand = "at",
+    .bare = "a bare value is a percentile; a time is written hedge: { after: ... }",
     .text = "Sends a request whose answer is late to a second server too."};
 
 #define MIRROR struct mirror_config

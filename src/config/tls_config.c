@@ -21,10 +21,12 @@ static const struct schema_key certificate_keys[] = {
         CERT, is_default, "default", "false",
         "Serves clients that send no name or an unknown one; otherwise the first certificate of the list does."),
     KEY_END};
-static const struct schema certificate_schema = {.noun = "certificate",
-                                                 .size = sizeof(CERT),
-                                                 .keys = certificate_keys,
-                                                 .text = "A certificate and its key."};
+static const struct schema certificate_schema = {
+    .noun = "certificate",
+    .size = sizeof(CERT),
+    .keys = certificate_keys,
+    .text = "A certificate and its key.",
+    .strangers = "write a list: certificates: [ { cert: a.crt, key: a.key } ]"};
 
 #define TLS struct tls_config
 static const struct schema_key tls_keys[] = {

@@ -90,13 +90,24 @@ struct schema {
     const char *shorthand;         /* the key that a bare value gives; NULL: none */
     size_t name_offset;            /* of a const char *name, in entries of a map */
     const char *text;
+    const char
+        *strangers; /* what to write instead, when none of the keys given is one of its own; NULL: nothing */
+    const char *bare; /* what to write instead of a bare value that cannot stand for it; NULL: nothing */
 };
-/* A word of another product and ours for it. Without `ours`, `hint` says what to do instead. */
+/*
+ * A word of another product and ours for it: a key, or a value of a key. "{}" stands for a section where a
+ * single value is meant. Without `ours`, `hint` says what to do instead; a hint goes before `ours`. With
+ * neither there is nothing like it.
+ */
 struct schema_alias {
-    const char *section; /* noun of the section it is written in; NULL: any */
+    /* noun of the section it is written in, or the key that it is a value of with a colon; NULL: any section
+     */
+    const char *section;
+    const char *whose; /* the product's name; others: of several, or what people write */
     const char *theirs;
     const char *ours;
     const char *hint;
+    const char *absent; /* entry of the manual's section NOT IN WEIR */
 };
 
 /* ---- rows ---- */

@@ -154,6 +154,10 @@ static void syntax_error(struct reader *reader)
                     c == '\t' ? "a tab cannot indent; use spaces" : starts);
         return;
     }
+    if (mistake_tell(reader->document->report, mark_place(reader, mark, 1))) {
+        reader->failed = true;
+        return;
+    }
     bool quoted = parser->context != NULL && strstr(parser->context, "quoted scalar") != NULL;
     if (quoted && strstr(problem, "unexpected") != NULL)
         mark = &parser->context_mark;
@@ -251,6 +255,12 @@ static struct node *scalar_read(struct reader *reader)
     assert(node->as.text.at != NULL);
     node->plain = reader->event.data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     tag_refuse(reader, reader->event.data.scalar.tag);
+    struct lookalike found;
+    if (node->plain && lookalike_at_edge(value, &found)) {
+        schema_report_add(reader->document->report, SCHEMA_ERROR, event_place(reader), LOOKALIKE_SENTENCE,
+                          found.name, found.at == 0 ? "in front" : "at the end", found.ours);
+        node->refused = true;
+    }
     if (memchr(value.at, '\0', value.length) != NULL)
         reader_stop(reader, event_place(reader), "a value cannot contain a NUL character");
     anchor_set(reader, reader->event.data.scalar.anchor, node);
@@ -300,8 +310,17 @@ static void duplicates_drop(const struct reader *reader, struct node *map)
 static bool key_is_good(const struct reader *reader, const struct node *key)
 {
     struct schema_report *report = reader->document->report;
+    struct lookalike found;
+    if (key->refused)
+        return false;
+    if (key->kind != NODE_SCALAR && !mistake_tell(report, node_place(key)))
+        schema_report_add(report, SCHEMA_ERROR, node_place(key),
+                          "a key must be plain text; a list or a section needs quotes to be one");
     if (key->kind != NODE_SCALAR)
-        schema_report_add(report, SCHEMA_ERROR, node_place(key), "a key must be plain text");
+        return false;
+    if (key->plain && lookalike_find(key->as.text, &found))
+        schema_report_add(report, SCHEMA_ERROR, node_place(key), LOOKALIKE_SENTENCE, found.name,
+                          "in this key", found.ours);
     else if (key->plain && span_is(key->as.text, "<<"))
         schema_report_add(report, SCHEMA_ERROR, node_place(key),
                           "merge keys (<<) are not supported; write the keys out or use defaults");
@@ -318,7 +337,9 @@ static void map_finish(struct reader *reader, struct node *map, size_t from)
     map->as.entries = document_get(reader->document, (count + 1) * sizeof(struct node_entry));
     for (size_t i = 0; i < count; i++) {
         struct node *key = reader->stack[from + 2 * i];
-        if (key_is_good(reader, key))
+        if (!key_is_good(reader, key))
+            map->refused = true; /* what seems to be missing may be what was misspelt */
+        else
             map->as.entries[map->count++] = (struct node_entry){key, reader->stack[from + 2 * i + 1]};
     }
     duplicates_drop(reader, map);

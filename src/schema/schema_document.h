@@ -52,6 +52,19 @@ struct schema_document {
     struct places *places;
 };
 
+/* schema_mistakes.c: a character that looks like one of YAML's and is none. */
+struct lookalike {
+    size_t at, length;
+    const char *name, *ours; /* "a no-break space (U+00A0)", "a plain blank" */
+    bool is_quote;
+};
+#define LOOKALIKE_SENTENCE "%s stands %s, which only looks plain; write %s"
+bool lookalike_find(struct span text, struct lookalike *found) MUST_CHECK;
+/* The same where it can only be meant for YAML's own: at the front or, if it is no quote, at the end. */
+bool lookalike_at_edge(struct span text, struct lookalike *found) MUST_CHECK;
+/* What probably made the reader stumble at this place; true: it was told. */
+bool mistake_tell(struct schema_report *report, struct schema_place place) MUST_CHECK;
+
 struct schema_place node_place(const struct node *node);
 bool node_is_null(const struct node *node);
 struct node *node_get(const struct node *map, const char *key);

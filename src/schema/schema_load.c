@@ -31,13 +31,71 @@ static const char *own_name(const struct node *node)
                                                                                           : NULL;
 }
 
+static bool is_one_of(struct span value, const char *const *words)
+{
+    while (*words != NULL && !span_equal_nocase(value, span_of(*words)))
+        words++;
+    return *words != NULL;
+}
+
+/* The name of a key that the section must be given; NULL: it can do with its defaults. */
+static const char *required_of(const struct schema *schema)
+{
+    for (const struct schema_key *key = schema->keys; key->name != NULL; key++)
+        if ((key->flags & SCHEMA_REQUIRED) != 0)
+            return key->name;
+    return NULL;
+}
+
+/* A switch where a section is meant, such as `tls: on`. False: it is none. */
+static bool switch_refuse(struct loader *loader, const struct schema_key *key, const struct node *node)
+{
+    static const char *const on[] = {"true", "on", "yes", "enabled", "1", NULL};
+    static const char *const off[] = {"off", "no", "none", "disabled", "0", NULL};
+    struct schema_report *report = loader->report;
+    if (node->kind != NODE_SCALAR || !node->plain || node->refused)
+        return false;
+    struct span value = node->as.text;
+    bool is_on = is_one_of(value, on);
+    if (!is_on && !is_one_of(value, off))
+        return false;
+    const char *hint = value_hint(loader, key->name, is_on ? SPAN("true") : value),
+               *needs = required_of(key->section);
+    if (hint != NULL)
+        schema_report_add(report, SCHEMA_ERROR, node_place(node), "\"%s\" says too little; %s", value.at,
+                          hint);
+    else if (!is_on)
+        schema_report_add(report, SCHEMA_ERROR, node_place(node),
+                          "\"%s\" is not known; write %s: false to turn it off", value.at, key->name);
+    else if ((key->flags & SCHEMA_PRESENT) != 0)
+        schema_report_add(report, SCHEMA_ERROR, node_place(node),
+                          "%s is on unless it is false; leave the key out", key->name);
+    else if (needs != NULL)
+        schema_report_add(report, SCHEMA_ERROR, node_place(node),
+                          "\"%s\" says too little; write %s: { %s: ... }", value.at, key->name, needs);
+    else
+        schema_report_add(report, SCHEMA_ERROR, node_place(node),
+                          "\"%s\" is not known; write %s: {} to turn it on with its defaults", value.at,
+                          key->name);
+    return true;
+}
+
+static bool is_number_bare(const struct schema *schema)
+{
+    for (const struct schema_key *key = schema->keys; schema->shorthand != NULL && key->name != NULL; key++)
+        if (strcmp(key->name, schema->shorthand) == 0)
+            return value_is_number(key);
+    return false;
+}
+
 static void optional_load(struct loader *loader, const struct schema_key *key, const struct node_entry *entry,
                           void *field, const struct context *up)
 {
     const struct node *node = entry->value;
     void *section = NULL;
     bool is_false = node->kind == NODE_SCALAR && node->plain && span_is(node->as.text, "false");
-    if (!is_false) {
+    bool is_digit = node->kind == NODE_SCALAR && node->as.text.length == 1 && is_number_bare(key->section);
+    if (!is_false && (is_digit || !switch_refuse(loader, key, node))) {
         section = loader_get(loader, key->section->size);
         section_load(loader, entry->key, node, section, &(struct context){key->section, NULL, up},
                      (key->flags & SCHEMA_PARTIAL) != 0);
@@ -72,7 +130,8 @@ static void sections_load(struct loader *loader, const struct schema_key *key, c
                      &(struct context){key->section, own_name(item), up}, false);
     }
     if (count < key->least)
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s cannot be empty", key->name);
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                          "%s cannot be empty; write a value or remove the key", key->name);
     many_store(key, section, items, count);
 }
 
@@ -115,7 +174,7 @@ static void value_load(struct loader *loader, const struct schema_key *key, cons
     struct span value;
     struct error error = {""};
     if (text_of(loader, key, node, key->type, &value) &&
-        !value_read(key, value, loader->aliases, field, &error))
+        !value_read(key, value, loader->aliases, field, &error) && !lookalike_tell(loader, node, value))
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s", error.text);
 }
 
@@ -167,12 +226,35 @@ static void key_load(struct loader *loader, const struct schema_key *key, const 
     place_add(loader->document, field, false, entry->key, node);
 }
 
+/* Names of other things where the section's own keys are meant: told once, with how such things are written.
+ */
+static bool strangers_tell(struct loader *loader, const struct node *node, const struct context *context)
+{
+    if (context->schema->strangers == NULL || node->count == 0)
+        return false;
+    for (uint32_t i = 0; i < node->count; i++)
+        if (key_is_explained(loader, context->schema, node->as.entries[i].key->as.text))
+            return false;
+    struct text what = text_growing();
+    context_print(context, &what);
+    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node->as.entries[0].key),
+                      "%.*s has no key \"%s\"; %s", (int)what.length, what.at,
+                      node->as.entries[0].key->as.text.at, context->schema->strangers);
+    text_free(&what);
+    return true;
+}
+
 /* Which rows the section gives: its entries by row; false when something was refused. */
 static bool rows_find(struct loader *loader, const struct node *node, const struct context *context,
                       struct node_entry *rows, uint64_t *meant)
 {
     const struct schema_key *keys = context->schema->keys;
+    const char *told = NULL;
     bool good = true;
+    if (strangers_tell(loader, node, context)) {
+        *meant = UINT64_MAX;
+        return false;
+    }
     for (uint32_t i = 0; i < node->count; i++) {
         const struct node_entry *entry = &node->as.entries[i];
         size_t row = 0;
@@ -182,7 +264,7 @@ static bool rows_find(struct loader *loader, const struct node *node, const stru
             rows[row] = *entry;
             continue;
         }
-        const struct schema_key *probably = unknown_key_tell(loader, context, entry->key);
+        const struct schema_key *probably = unknown_key_tell(loader, context, entry->key, &told);
         if (probably != NULL)
             *meant |= (uint64_t)1 << (probably - keys);
         good = false;
@@ -202,17 +284,29 @@ static bool shorthand_find(const struct node *node, const struct schema *schema,
     return true;
 }
 
+static bool bare_find(const struct loader *loader, const struct node *node, const struct context *context,
+                      struct node_entry *rows)
+{
+    bool foreign =
+        node->kind == NODE_SCALAR && value_hint(loader, context->schema->noun, node->as.text) != NULL;
+    return !foreign && shorthand_find(node, context->schema, rows);
+}
+
 static void kind_refuse(struct loader *loader, const struct node *node, const struct context *context)
 {
     if (node->refused)
         return;
     struct text what = text_growing();
-    const char *hint = section_hint(loader, context->schema, node);
+    const char *hint =
+        value_hint(loader, context->schema->noun, node->kind == NODE_SCALAR ? node->as.text : SPAN("[]"));
     context_print(context, &what);
     if (node_is_null(node))
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
                           "%.*s has no keys; write {} for the defaults, or remove it", (int)what.length,
                           what.at);
+    else if (hint != NULL && node->kind == NODE_SCALAR && context->schema->shorthand != NULL)
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "\"%s\" cannot stand here; %s",
+                          node->as.text.at, hint);
     else
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
                           "%.*s takes keys such as \"%s: ...\", not a %s%s%s", (int)what.length, what.at,
@@ -226,8 +320,8 @@ static void missing_tell(struct loader *loader, const struct schema_key *key, st
 {
     struct text where = text_growing();
     context_print(context, &where);
-    schema_report_add(loader->report, SCHEMA_ERROR, place, "%.*s lacks \"%s\"", (int)where.length, where.at,
-                      key->name);
+    schema_report_add(loader->report, SCHEMA_ERROR, place, "%.*s lacks \"%s\"; write %s: ...",
+                      (int)where.length, where.at, key->name, key->name);
     text_free(&where);
 }
 
@@ -258,6 +352,15 @@ static void prototype_replace(struct loader *loader, const struct schema *schema
             prototype->given |= (uint64_t)1 << row;
 }
 
+/* What stands under a key could not be read: told before the section was loaded. */
+static bool is_refused_in(const struct node_entry *rows, const struct schema *schema)
+{
+    for (size_t row = 0; schema->keys[row].name != NULL; row++)
+        if (rows[row].value != NULL && rows[row].value->refused)
+            return true;
+    return false;
+}
+
 static void section_load(struct loader *loader, const struct node *key, const struct node *node, void *to,
                          const struct context *context, bool partial)
 {
@@ -270,23 +373,25 @@ static void section_load(struct loader *loader, const struct node *key, const st
     place_add(loader->document, to, true, key, node);
     if (node->kind == NODE_MAP) {
         (void)rows_find(loader, node, context, rows, &given);
-    } else if (node->refused || !shorthand_find(node, schema, rows)) {
+    } else if (node->refused || !bare_find(loader, node, context, rows)) {
         kind_refuse(loader, node, context);
         given = UINT64_MAX;
     }
     rows_load(loader, rows, to, context, partial);
+    if (node->kind == NODE_SCALAR && schema->bare != NULL && schema_report_errors(loader->report) != errors)
+        schema_report_add(loader->report, SCHEMA_NOTE, node_place(node), "%s", schema->bare);
     struct schema_place place = node_place(key != NULL ? key : node);
     if (context->up == NULL)
         place.line = 0; /* what the file lacks has no place in it */
     for (size_t row = 0; schema->keys[row].name != NULL; row++) {
-        bool required =
-            (schema->keys[row].flags & SCHEMA_REQUIRED) != 0 && !partial && !loader->document->incomplete;
+        bool required = (schema->keys[row].flags & SCHEMA_REQUIRED) != 0 && !partial &&
+                        !loader->document->incomplete && !node->refused;
         if (required && rows[row].value == NULL && (given >> row & 1) == 0)
             missing_tell(loader, &schema->keys[row], place, context);
     }
     if (partial)
         prototype_replace(loader, schema, to, rows);
-    if (schema_report_errors(loader->report) != errors || node->refused)
+    if (schema_report_errors(loader->report) != errors || node->refused || is_refused_in(rows, schema))
         place_break(loader->document, to);
 }
 

@@ -41,6 +41,8 @@ struct prototype *prototype_of(struct loader *loader, const struct schema *schem
 /* schema_text.c: a scalar as text with its variables filled in; false: the report says why. */
 bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node,
              enum schema_type type, struct span *value) MUST_CHECK;
+/* What was refused has a character in it that only looks plain; true: that is told instead. */
+bool lookalike_tell(struct loader *loader, const struct node *node, struct span value) MUST_CHECK;
 /* The same, checked and stored as the row says: paths made absolute, references noted. NULL: the report says
  * why. */
 const char *text_load(struct loader *loader, const struct schema_key *key, const struct node *node,
@@ -50,10 +52,15 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
 void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node,
                 struct name_values *to);
 /* schema_unknown.c: what to say about keys and names that do not exist. */
-/* What to write instead of a value that stands where the section's keys should; NULL: nothing is known. */
-const char *section_hint(const struct loader *loader, const struct schema *schema, const struct node *value);
+/* What to write instead of a value of the section or key of that name; "{}": of a section. NULL: nothing is
+ * known. */
+const char *value_hint(const struct loader *loader, const char *name, struct span value);
+/* A key of the section, or one that unknown_key_tell() has an answer for. */
+bool key_is_explained(const struct loader *loader, const struct schema *schema, struct span word) MUST_CHECK;
+/* The key that was probably meant. `told`: the hint that another key of the section was answered with; what
+ * is answered with the same is not told again. */
 const struct schema_key *unknown_key_tell(struct loader *loader, const struct context *context,
-                                          const struct node *key);
+                                          const struct node *key, const char **told);
 void references_check(struct loader *loader, const void *root);
 void context_print(const struct context *context, struct text *to);
 

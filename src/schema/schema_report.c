@@ -12,10 +12,15 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/map.h"
 #include "base/text.h"
 
 /* characters of a source line that are shown; a longer line is cut around the place */
-enum { LINE_SHOWN = 160 };
+enum {
+    LINE_SHOWN = 160,
+    EQUAL_MOST = 3, /* messages of one sentence that are printed; the others are counted */
+    SHOWN_MOST = 50 /* errors that are printed, and warnings */
+};
 
 struct message {
     enum schema_severity severity;
@@ -26,6 +31,8 @@ struct message {
     char *file;
     char *sentence;
     char *source_line, *underline; /* NULL when there is nothing to show */
+    bool hidden;                   /* not printed */
+    size_t elsewhere;              /* how many more of this sentence are not printed */
 };
 struct schema_report {
     struct message *messages;
@@ -41,18 +48,21 @@ struct schema_report *schema_report_new(void)
     return xcalloc(1, sizeof(struct schema_report));
 }
 
+static void message_free(struct message *message)
+{
+    free(message->place);
+    free(message->file);
+    free(message->sentence);
+    free(message->source_line);
+    free(message->underline);
+}
+
 void schema_report_free(struct schema_report *report)
 {
     if (report == NULL)
         return;
-    for (size_t i = 0; i < report->count; i++) {
-        struct message *message = &report->messages[i];
-        free(message->place);
-        free(message->file);
-        free(message->sentence);
-        free(message->source_line);
-        free(message->underline);
-    }
+    for (size_t i = 0; i < report->count; i++)
+        message_free(&report->messages[i]);
     free(report->messages);
     free(report);
 }
@@ -112,7 +122,7 @@ static void source_index(struct schema_source *source)
     }
 }
 
-static struct span source_line(struct schema_source *source, uint32_t line)
+struct span schema_source_line(struct schema_source *source, uint32_t line)
 {
     if (source->line_starts == NULL)
         source_index(source);
@@ -178,7 +188,7 @@ static char *finished(struct text *text)
 /* The source line and the underline below it; tabs stay tabs in both, so that they line up. */
 static void message_show(struct message *message, struct schema_place place)
 {
-    struct span line = source_line(place.source, place.line);
+    struct span line = schema_source_line(place.source, place.line);
     if (line.length == 0 || place.column == 0)
         return;
     const char *before, *after;
@@ -279,6 +289,34 @@ static int message_compare(const void *left, const void *right)
     return a->number < b->number ? -1 : 1;
 }
 
+static bool is_same(const struct message *a, const struct message *b)
+{
+    return a->severity == b->severity && a->order == b->order && a->line == b->line &&
+           a->column == b->column && a->place != NULL && strcmp(a->sentence, b->sentence) == 0;
+}
+
+/* What an alias brings to many places is read there each time, and wrong once. */
+static void repeated_drop(struct schema_report *report)
+{
+    size_t kept = 0, last = 0;
+    bool dropping = false;
+    for (size_t i = 0; i < report->count; i++) {
+        struct message *message = &report->messages[i];
+        bool is_note = message->severity == SCHEMA_NOTE;
+        if (!is_note)
+            dropping = kept != 0 && is_same(message, &report->messages[last]);
+        if (!dropping) {
+            last = is_note ? last : kept;
+            report->messages[kept++] = *message;
+            continue;
+        }
+        report->errors -= message->severity == SCHEMA_ERROR;
+        report->warnings -= message->severity == SCHEMA_WARNING;
+        message_free(message);
+    }
+    report->count = kept;
+}
+
 /* Sorts by place. A note sorts as the message it belongs to, whatever file it points into. */
 static void report_sort(struct schema_report *report)
 {
@@ -292,6 +330,7 @@ static void report_sort(struct schema_report *report)
     }
     if (report->count > 1)
         qsort(report->messages, report->count, sizeof(struct message), message_compare);
+    repeated_drop(report);
     for (size_t i = 0; i < report->count; i++)
         report->messages[i].number = i;
 }
@@ -310,11 +349,77 @@ static void message_print(const struct message *message, struct text *to, bool c
     text_print(to, "      | %s%s%s\n", tint, message->underline, plain);
 }
 
+struct tally {
+    size_t all, told; /* messages of one sentence */
+};
+
+static struct map *sentences_count(const struct schema_report *report, struct tally *tallies)
+{
+    struct map *sentences = map_new();
+    for (size_t i = 0; i < report->count; i++) {
+        const struct message *message = &report->messages[i];
+        struct tally *tally = map_get(sentences, span_of(message->sentence));
+        if (tally == NULL)
+            map_set(sentences, span_of(message->sentence), tally = &tallies[i]);
+        tally->all++;
+    }
+    return sentences;
+}
+
+/* One mistake can stand at ten thousand places: which messages are printed, and how many are left. */
+static void report_choose(struct schema_report *report, size_t left[2])
+{
+    size_t shown[2] = {0, 0};
+    struct tally *tallies = xcalloc(report->count + 1, sizeof(*tallies));
+    struct map *sentences = sentences_count(report, tallies);
+    bool hidden = false;
+    left[SCHEMA_ERROR] = report->errors;
+    left[SCHEMA_WARNING] = report->warnings;
+    for (size_t i = 0; i < report->count; i++) {
+        struct message *message = &report->messages[i];
+        struct tally *tally = map_get(sentences, span_of(message->sentence));
+        bool is_note = message->severity == SCHEMA_NOTE;
+        message->hidden = hidden =
+            is_note ? hidden : tally->told == EQUAL_MOST || shown[message->severity] == SHOWN_MOST;
+        if (hidden || is_note)
+            continue;
+        shown[message->severity]++;
+        tally->told++;
+        message->elsewhere = tally->told == EQUAL_MOST ? tally->all - EQUAL_MOST : 0;
+        left[message->severity] -= 1 + message->elsewhere;
+    }
+    map_free(sentences);
+    free(tallies);
+}
+
+static void left_print(const size_t left[2], struct text *to)
+{
+    if (left[SCHEMA_ERROR] + left[SCHEMA_WARNING] == 0)
+        return;
+    text_print(to, "... and ");
+    if (left[SCHEMA_ERROR] != 0)
+        text_print(to, "%zu more error%s", left[SCHEMA_ERROR], left[SCHEMA_ERROR] == 1 ? "" : "s");
+    if (left[SCHEMA_WARNING] != 0)
+        text_print(to, "%s%zu more warning%s", left[SCHEMA_ERROR] != 0 ? " and " : "", left[SCHEMA_WARNING],
+                   left[SCHEMA_WARNING] == 1 ? "" : "s");
+    text_print(to, "; mend these first\n");
+}
+
 void schema_report_print(struct schema_report *report, struct text *to, bool colour)
 {
+    size_t left[2];
     report_sort(report);
-    for (size_t i = 0; i < report->count; i++)
-        message_print(&report->messages[i], to, colour);
+    report_choose(report, left);
+    for (size_t i = 0; i < report->count; i++) {
+        const struct message *message = &report->messages[i];
+        if (!message->hidden)
+            message_print(message, to, colour);
+        if (!message->hidden && message->elsewhere != 0)
+            text_print(to, "%snote:%s the same stands at %zu other place%s\n",
+                       colour ? severity_colours[SCHEMA_NOTE] : "", colour ? "\033[0m" : "",
+                       message->elsewhere, message->elsewhere == 1 ? "" : "s");
+    }
+    left_print(left, to);
 }
 
 void schema_report_sum(const struct schema_report *report, struct text *to)

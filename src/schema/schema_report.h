@@ -43,7 +43,8 @@ void schema_report_add(struct schema_report *report, enum schema_severity severi
                        const char *format, ...) PRINTF_LIKE(4, 5);
 size_t schema_report_errors(const struct schema_report *report);
 size_t schema_report_warnings(const struct schema_report *report);
-/* All messages in the order of the file; `colour` for a terminal. */
+/* In the order of the file, at most 50 errors and 50 warnings, and of one sentence at most three, with how
+ * many are left; `colour` for a terminal. */
 void schema_report_print(struct schema_report *report, struct text *to, bool colour);
 /* The last line without its end: "2 errors, 1 warning"; "no errors". */
 void schema_report_sum(const struct schema_report *report, struct text *to);
@@ -64,6 +65,9 @@ void schema_report_strict(struct schema_report *report);
 void schema_report_json(struct schema_report *report, struct json *json);
 /* The first error in one line, `file:line:column: sentence`, for a log; empty when there is none. */
 void schema_report_first(struct schema_report *report, struct text *to);
+
+/* The bytes of a line, counted from 1; none: there is no such line. */
+struct span schema_source_line(struct schema_source *source, uint32_t line);
 
 /* Length of the UTF-8 sequence at `at`, 0 when it is not one (RFC 3629). */
 size_t schema_utf8_length(const unsigned char *at, size_t left);

@@ -124,8 +124,8 @@ static bool name_refuse(struct filling *filling, struct span name, struct schema
     else
         schema_report_add(
             report, SCHEMA_ERROR, place,
-            "%s is not filled per request, so \"${%.*s}\" cannot stand here; only ${env.NAME} can", key->name,
-            (int)name.length, name.at);
+            "%s is not filled per request, so \"${%.*s}\" cannot stand here; write the value itself, or ${env.NAME}",
+            key->name, (int)name.length, name.at);
     return false;
 }
 
@@ -200,6 +200,16 @@ bool text_of(struct loader *loader, const struct schema_key *key, const struct n
     return good;
 }
 
+bool lookalike_tell(struct loader *loader, const struct node *node, struct span value)
+{
+    struct lookalike found;
+    if (!lookalike_find(value, &found))
+        return false;
+    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), LOOKALIKE_SENTENCE, found.name,
+                      "in this value", found.ours);
+    return true;
+}
+
 static void reference_note(struct loader *loader, const struct schema_key *key, const char *name,
                            const struct node *node)
 {
@@ -247,11 +257,19 @@ const char *text_load(struct loader *loader, const struct schema_key *key, const
     if (!text_of(loader, key, node, type, &value) || !choice_check(loader, key, node, value))
         return NULL;
     if (value.length == 0 && (type == SCHEMA_PATH || type == SCHEMA_REFERENCE)) {
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s cannot be empty", key->name);
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                          "%s cannot be empty; write a value or remove the key", key->name);
+        return NULL;
+    }
+    const char *hint = value_hint(loader, key->name, value);
+    if (hint != NULL) {
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "\"%s\" cannot stand here; %s",
+                          value.at, hint);
         return NULL;
     }
     if (key->check != NULL && !key->check(value, &error)) {
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s", error.text);
+        if (!lookalike_tell(loader, node, value))
+            schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s", error.text);
         return NULL;
     }
     if (type == SCHEMA_REFERENCE)
@@ -265,8 +283,10 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
     bool is_list = node->kind == NODE_LIST;
     uint32_t count = is_list ? node->count : 1;
     if (node->kind == NODE_MAP) {
+        const char *hint = value_hint(loader, key->name, SPAN("{}"));
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
-                          "%s takes a list such as [a, b], not a section", key->name);
+                          "%s takes a list such as [a, b], not a section%s%s", key->name,
+                          hint != NULL ? "; " : "", hint != NULL ? hint : "");
         return;
     }
     struct texts texts = {.items = loader_get(loader, (count + 1) * sizeof(*texts.items))};
@@ -282,7 +302,8 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes at most %u values",
                           key->name, (unsigned)key->most);
     if (count < key->least)
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s cannot be empty", key->name);
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                          "%s cannot be empty; write a value or remove the key", key->name);
     *to = texts;
 }
 

@@ -35,11 +35,12 @@ static const struct schema_alias *alias_find(const struct loader *loader, const 
     return NULL;
 }
 
-const char *section_hint(const struct loader *loader, const struct schema *schema, const struct node *value)
+const char *value_hint(const struct loader *loader, const char *name, struct span value)
 {
-    const struct schema_alias *alias =
-        value->kind == NODE_SCALAR ? alias_find(loader, schema, value->as.text) : NULL;
-    return alias != NULL ? alias->hint : NULL;
+    for (const struct schema_alias *alias = loader->aliases; alias != NULL && alias->theirs != NULL; alias++)
+        if (alias->hint != NULL && value_alias_is_of(alias, name) && span_is(value, alias->theirs))
+            return alias->hint;
+    return NULL;
 }
 
 static const struct schema_key *key_find(const struct schema *schema, const char *name)
@@ -94,44 +95,96 @@ static const struct schema *schema_elsewhere(const struct loader *loader, const 
     return found != NULL ? found : schema_with(loader->root, name, seen, &count);
 }
 
-const struct schema_key *unknown_key_tell(struct loader *loader, const struct context *context,
-                                          const struct node *node)
+bool key_is_explained(const struct loader *loader, const struct schema *schema, struct span word)
 {
-    const struct schema *schema = context->schema, *elsewhere = NULL;
-    struct span word = node->as.text;
-    const struct schema_alias *alias = alias_find(loader, schema, word);
-    const struct schema_key *meant =
-        alias != NULL && alias->ours != NULL ? key_find(schema, alias->ours) : NULL;
-    bool known = alias != NULL && alias->hint != NULL; /* better than a guess */
-    if (meant == NULL && !known)
-        meant = key_near(schema, word, word.length > 3 ? 1 : 0);
-    if (meant == NULL)
-        elsewhere = schema_elsewhere(loader, schema, word.at);
-    if (meant == NULL && elsewhere == NULL && !known)
-        meant = key_near(schema, word, word.length < 4 ? 1 : word.length < 8 ? 2 : 3);
-    if (meant == NULL && elsewhere == NULL && alias != NULL && alias->ours != NULL)
-        elsewhere = schema_elsewhere(loader, schema, alias->ours);
+    return alias_find(loader, schema, word) != NULL ||
+           key_near(schema, word, word.length > 3 ? 1 : 0) != NULL;
+}
+
+struct guess {
+    const struct schema_alias *alias;
+    const struct schema_key *meant; /* of this section */
+    const struct schema *elsewhere; /* has a key of that name, or of ours for it */
+    const char *name;               /* of that key */
+};
+
+/* What another product calls so is known for certain; then comes what is nearly the same, then what stands in
+ * another section, and last what is a little like it. */
+static struct guess key_guess(const struct loader *loader, const struct schema *schema, struct span word)
+{
+    struct guess guess = {.alias = alias_find(loader, schema, word), .name = word.at};
+    const char *ours = guess.alias != NULL ? guess.alias->ours : NULL;
+    if (ours != NULL)
+        guess.meant = key_find(schema, ours);
+    if (guess.meant != NULL || (guess.alias != NULL && ours == NULL))
+        return guess;
+    if (ours != NULL)
+        guess.name = ours;
+    else
+        guess.meant = key_near(schema, word, word.length > 3 ? 1 : 0);
+    if (guess.meant == NULL)
+        guess.elsewhere = schema_elsewhere(loader, schema, guess.name);
+    if (guess.meant == NULL && guess.elsewhere == NULL)
+        guess.meant = key_near(schema, word, word.length < 6 ? 1 : word.length < 9 ? 2 : 3);
+    return guess;
+}
+
+static void guess_print(const struct loader *loader, const struct guess *guess, struct text *to)
+{
+    const struct schema_alias *alias = guess->alias;
+    bool known = alias != NULL && strcmp(alias->whose, "others") != 0;
+    if (alias != NULL && alias->absent != NULL)
+        text_print(to, "; %s%sweir has nothing like it: see %s under NOT IN WEIR in weir.yaml(5)",
+                   known ? alias->whose : "", known ? " has that, and " : "", alias->absent);
+    else if (alias != NULL && alias->hint != NULL)
+        text_print(to, "; %s", alias->hint);
+    else if (guess->meant != NULL)
+        text_print(to, "; did you mean \"%s\"?", guess->meant->name);
+    else if (guess->elsewhere != NULL && guess->elsewhere != loader->root)
+        text_print(to, "; \"%s\" is a key of %s", guess->name, guess->elsewhere->noun);
+    else if (guess->elsewhere != NULL)
+        text_print(to, "; \"%s\" stands at the top of the file", guess->name);
+}
+
+/* What a section takes, where nothing better can be said. */
+static void keys_print(const struct schema *schema, struct text *to)
+{
+    size_t count = 0;
+    while (schema->keys[count].name != NULL)
+        count++;
+    if (count > 12) {
+        text_print(to, "; see weir.yaml(5) for the keys of %s %s",
+                   strcmp(schema->noun, "file") == 0 ? "the" : "a", schema->noun);
+        return;
+    }
+    text_print(to, "; its keys are ");
+    for (const struct schema_key *key = schema->keys; key->name != NULL; key++)
+        text_print(to, "%s%s", key == schema->keys ? "" : key[1].name == NULL ? " and " : ", ", key->name);
+}
+
+const struct schema_key *unknown_key_tell(struct loader *loader, const struct context *context,
+                                          const struct node *node, const char **told)
+{
+    struct guess guess = key_guess(loader, context->schema, node->as.text);
+    const char *hint = guess.alias != NULL ? guess.alias->hint : NULL;
+    if (hint != NULL && *told != NULL && strcmp(hint, *told) == 0)
+        return guess.meant;
+    if (hint != NULL)
+        *told = hint;
     struct text where = text_growing(), tail = text_growing();
     if (context->up != NULL)
         text_print(&where, " in ");
     if (context->up != NULL)
         context_print(context, &where);
-    if (meant != NULL)
-        text_print(&tail, "; did you mean \"%s\"?", meant->name);
-    else if (known)
-        text_print(&tail, "; %s", alias->hint);
-    else if (elsewhere != NULL && elsewhere != loader->root)
-        text_print(&tail, "; \"%s\" is a key of %s",
-                   alias != NULL && alias->ours != NULL ? alias->ours : word.at, elsewhere->noun);
-    else if (elsewhere != NULL)
-        text_print(&tail, "; \"%s\" stands at the top of the file",
-                   alias != NULL && alias->ours != NULL ? alias->ours : word.at);
-    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "unknown key \"%s\"%.*s%.*s", word.at,
-                      (int)where.length, where.length != 0 ? where.at : "", (int)tail.length,
-                      tail.length != 0 ? tail.at : "");
+    guess_print(loader, &guess, &tail);
+    if (tail.length == 0)
+        keys_print(context->schema, &tail);
+    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "unknown key \"%s\"%.*s%.*s",
+                      node->as.text.at, (int)where.length, where.length != 0 ? where.at : "",
+                      (int)tail.length, tail.at);
     text_free(&where);
     text_free(&tail);
-    return meant;
+    return guess.meant;
 }
 
 static const char *entry_name(const struct schema_key *key, const void *root, size_t at)
@@ -163,12 +216,21 @@ static void reference_tell(struct loader *loader, const struct schema_key *names
             best = distance != 0 ? distance - 1 : 0;
         }
     }
+    static const char named[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
+    bool is_name = strspn(reference->name, named) == strlen(reference->name);
+    const char *hint = is_name ? NULL : value_hint(loader, reference->key->name, SPAN("{}"));
+    if (hint == NULL && !is_name)
+        hint = value_hint(loader, noun, SPAN("{}"));
     if (found != NULL)
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(reference->node),
                           "there is no %s \"%s\"; did you mean \"%s\"?", noun, reference->name, found);
+    else if (hint != NULL)
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(reference->node),
+                          "\"%s\" is not the name of a %s; %s", reference->name, noun, hint);
     else
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(reference->node),
-                          "there is no %s \"%s\" under %s", noun, reference->name, names->name);
+                          "there is no %s \"%s\"; write it under %s, or name one that is there", noun,
+                          reference->name, names->name);
 }
 
 /* All references to one map of the root. */

@@ -185,7 +185,7 @@ static bool unit_read(const struct notation *notation, struct span value, uint64
         return error_set(error, "\"%.*s\" is not %s; write a number and %s, such as %s", shown(value),
                          value.at, notation->noun, notation->units_said, notation->example);
     if (!text_to_number(span_first(value, digits), INT64_MAX, number))
-        return error_set(error, "\"%.*s\" is too large", shown(value), value.at);
+        *number = UINT64_MAX;
     return true;
 }
 
@@ -242,14 +242,20 @@ bool value_choice(const char *const *choices, struct span value, unsigned *which
     return false;
 }
 
+bool value_alias_is_of(const struct schema_alias *alias, const char *key)
+{
+    size_t length = strlen(key);
+    return alias->section != NULL && strncmp(alias->section, key, length) == 0 &&
+           strcmp(alias->section + length, ":") == 0;
+}
+
 const char *value_suggest(const char *const *choices, struct span value, const struct schema_alias *aliases,
                           const char *section)
 {
     unsigned which, best = value.length < 4 ? 2 : value.length < 8 ? 3 : 4;
     const char *found = NULL;
     for (; aliases != NULL && aliases->theirs != NULL; aliases++) {
-        bool here = aliases->section == NULL || strcmp(aliases->section, section) == 0;
-        if (here && aliases->ours != NULL && span_is(value, aliases->theirs) &&
+        if (value_alias_is_of(aliases, section) && aliases->ours != NULL && span_is(value, aliases->theirs) &&
             value_choice(choices, span_of(aliases->ours), &which))
             return choices[which];
     }

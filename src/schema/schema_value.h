@@ -16,6 +16,8 @@ bool value_read(const struct schema_key *key, struct span value, const struct sc
                 struct error *error) MUST_CHECK;
 /* Stored as a uint64_t: whole numbers, sizes, durations and percents. */
 bool value_is_number(const struct schema_key *key);
+/* The word is a value of the key of that name. */
+bool value_alias_is_of(const struct schema_alias *alias, const char *key);
 /* The key may be left out and has no default of its own: what holds then is not a value of the row. */
 bool value_may_lack(const struct schema_key *key);
 /* Writes what is stored at `from` as it would be written in the file, without quotes; types of text are not

@@ -25,6 +25,9 @@ struct tls_tickets *tls_tickets_new(void);
 void tls_tickets_free(struct tls_tickets *tickets);
 void tls_tickets_configure(struct tls_tickets *tickets, uint64_t lifetime_ms);
 
+/* Whether OpenSSL knows each cipher of the list, of TLS 1.3 or of those before; else the error names the
+ * first. */
+bool tls_ciphers_check(const char *ciphers, bool of_1_3, struct error *error) MUST_CHECK;
 /* Loads and checks certificates and keys (each with its file and reason in the error). protocol_bits: enum
  * protocol_bit, for ALPN. */
 struct tls_store *tls_store_new(const struct tls_config *config, unsigned protocol_bits,

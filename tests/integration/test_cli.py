@@ -97,7 +97,7 @@ def test_check_reads_certificates(t):
     one, other = t.cert('a'), t.cert('b')
     cert, key = re.search(r'cert: ([^,]*), key: ([^}]*?) ?}', one).groups()
     other_key = re.search(r'key: ([^}]*?) ?}', other).group(1)
-    wrong = t.file('wrong.pem', 'this is no certificate')
+    wrong = t.file('wrong.pem', '-----BEGIN CERTIFICATE-----\nbm9uZQ==\n-----END CERTIFICATE-----\n')     # what only using it shows
     listeners = '''listeners:
   - {{ name: a, address: ":1", tls: {{ certificates: [{{ cert: {}, key: {} }}] }} }}
   - {{ name: b, address: ":2", tls: {{ certificates: [{{ cert: {}, key: {} }}] }} }}

@@ -38,8 +38,8 @@ pools: {{ p: {{ servers: ["{origin.address}"], retry: {{ attempts: 0 }} }} }}
             return 0
     equal([status(target, 1000) for target in ('/none', '/response', '/whole', '/idle')], [200, 504, 504, 0])
     equal([status(target, 2000) for target in ('/none', '/response')], [200, 413])
-    equal([weir.access_line(path=path)['failure'] for path in ('/response', '/whole', '/idle')],
-          ['response_timeout', 'request_timeout', 'response_stalled'])
+    for path, failure in (('/response', 'response_timeout'), ('/whole', 'request_timeout'), ('/idle', 'response_stalled')):
+        weir.access_line(path=path, failure=failure)
 
 
 def test_a_try_has_its_end_though_an_answer_has_none(t):

@@ -135,6 +135,52 @@ static void a_key_replaces_the_default_whole(void **state)
     config_free(config);
 }
 
+static size_t lines_of(const char *file, size_t *errors, struct text *printed)
+{
+    struct schema_report *report = schema_report_new();
+    size_t lines = 0;
+    *printed = text_growing();
+    assert_null(config_load_text("many.yaml", file, strlen(file), report));
+    schema_report_print(report, printed, false);
+    *errors = schema_report_errors(report);
+    schema_report_free(report);
+    for (size_t i = 0; i < printed->length; i++)
+        lines += printed->at[i] == '\n';
+    return lines;
+}
+
+/* One mistake at 10,000 places, 10,000 mistakes, and one at a place that 10,000 aliases stand for. */
+static void many_mistakes_are_told_in_few_lines(void **state)
+{
+    (void)state;
+    for (unsigned kind = 0; kind < 3; kind++) {
+        struct text file = text_growing(), printed;
+        size_t errors;
+        text_print(&file, "listeners: \":80\"\npools: { a: { servers: \"10.0.0.1:80\" } }\nroutes:\n%s",
+                   kind == 2 ? "- &one { timeout: 5, pool: a }\n" : "");
+        for (size_t i = 0; i < 10000; i++)
+            switch (kind) {
+            case 0:
+                text_print(&file, "- { match: { path: /%zu }, pool: nobody }\n", i);
+                break;
+            case 1:
+                text_print(&file, "- { match: { path: /%zu }, pool: nobody%zu }\n", i, i);
+                break;
+            default:
+                text_print(&file, "- *one\n");
+            }
+        size_t lines = lines_of(file.at, &errors, &printed);
+        assert_int_equal(errors, kind == 2 ? 1 : 10000);
+        assert_true(lines <= 152);
+        if (kind == 0)
+            assert_non_null(strstr(printed.at, "note: the same stands at 9997 other places\n"));
+        if (kind == 1)
+            assert_non_null(strstr(printed.at, "... and 9950 more errors; mend these first\n"));
+        text_free(&file);
+        text_free(&printed);
+    }
+}
+
 static bool hook_refuse(const char *text, struct error *error)
 {
     return strstr(text, "bad") == NULL || error_set(error, "not this: %s", text);
@@ -158,10 +204,18 @@ static void what_rooms_above_refuse_is_told_at_its_place(void **state)
         "test.yaml:2:34: not this: bad");
     assert_refused("listeners: [{ address: \":80\" }]\nroutes: [{ respond: { body: \"${bad}\" } }]\n",
                    "test.yaml:2:29: not this: ${bad}");
-    assert_refused(
-        "listeners: [{ address: \":80\", tls: { certificates: { cert: /etc/passwd, key: /etc/passwd, names: n } } }]\n"
+    static const char pem[] = "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n";
+    char name[] = "/tmp/weir-check-XXXXXX", text[400];
+    int file = mkstemp(name);
+    assert_int_equal(write(file, pem, sizeof(pem) - 1), sizeof(pem) - 1);
+    close(file);
+    (void)snprintf(
+        text, sizeof(text),
+        "listeners: [{ address: \":80\", tls: { certificates: { cert: %s, key: %s, names: n } } }]\n"
         "routes: [{ respond: 204 }]\n",
-        "test.yaml:1:60: no key fits n");
+        name, name);
+    assert_refused(text, "test.yaml:1:60: no key fits n");
+    unlink(name);
     config_hooks = (struct config_hooks){.regex = NULL};
 }
 
@@ -212,6 +266,7 @@ int main(void)
         cmocka_unit_test(the_smallest_file_has_every_default),
         cmocka_unit_test(keys_and_retries_are_taken_apart),
         cmocka_unit_test(a_key_replaces_the_default_whole),
+        cmocka_unit_test(many_mistakes_are_told_in_few_lines),
         cmocka_unit_test(what_rooms_above_refuse_is_told_at_its_place),
         cmocka_unit_test(a_file_that_is_not_there_is_an_error),
         cmocka_unit_test(many_routes_take_time_in_proportion),

@@ -118,7 +118,7 @@ static void tls_files_make(const char *text)
         assert_true(length < sizeof(name));
         memcpy(name, at, length);
         name[length] = '\0';
-        file_write(name, SPAN("stand-in\n"));
+        file_write(name, SPAN("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n"));
     }
 }
 

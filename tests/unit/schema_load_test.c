@@ -249,17 +249,18 @@ static void the_source_line_stands_below_the_message(void **state)
     struct text told = text_growing();
     schema_report_print(loaded.report, &told, false);
     schema_report_sum(loaded.report, &told);
-    assert_string_equal(told.at,
-                        "/folder/tree.yaml:1:16: error: \"5\" has no unit; write ms, s, m or h, such as 2s\n"
-                        "    1 | inner: { wait: 5 }\n"
-                        "      |                ^\n"
-                        "/folder/tree.yaml:2:7: error: \"on\" is not a boolean; flag takes true or false\n"
-                        "    2 | flag: on\n"
-                        "      |       ^~\n"
-                        "/folder/tree.yaml:3:1: error: unknown key \"nope\"\n"
-                        "    3 | nope: 1\n"
-                        "      | ^~~~\n"
-                        "3 errors");
+    assert_string_equal(
+        told.at,
+        "/folder/tree.yaml:1:16: error: \"5\" has no unit; write ms, s, m or h, such as 2s\n"
+        "    1 | inner: { wait: 5 }\n"
+        "      |                ^\n"
+        "/folder/tree.yaml:2:7: error: \"on\" is not a boolean; flag takes true or false\n"
+        "    2 | flag: on\n"
+        "      |       ^~\n"
+        "/folder/tree.yaml:3:1: error: unknown key \"nope\"; its keys are defaults, leaves, list, inner, maybe, present, pairs, template, path, uses, text and flag\n"
+        "    3 | nope: 1\n"
+        "      | ^~~~\n"
+        "3 errors");
     text_free(&told);
     unload(&loaded);
 }

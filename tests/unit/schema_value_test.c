@@ -88,7 +88,8 @@ static void what_is_no_value_is_refused_and_nothing_is_stored(void **state)
         {&duration_key, "s", "\"s\" is not a duration; write a number and ms, s, m or h, such as 2s"},
         {&duration_key, "3601s", "\"3601s\" is out of range; wait takes 0s to 1h"},
         {&duration_key, "99999999999999999h", "\"99999999999999999h\" is out of range; wait takes 0s to 1h"},
-        {&duration_key, "99999999999999999999h", "\"99999999999999999999h\" is too large"},
+        {&duration_key, "99999999999999999999h",
+         "\"99999999999999999999h\" is out of range; wait takes 0s to 1h"},
         {&some_key, "0", "\"0\" is out of range; some takes 10ms to 1h"},
         {&none_key, "0", "\"0\" could mean several things; patience takes none or 1ms to 1h"},
         {&none_key, "0s", "\"0s\" could mean several things; patience takes none or 1ms to 1h"},
@@ -114,8 +115,8 @@ static void what_is_no_value_is_refused_and_nothing_is_stored(void **state)
         {&choice_key, "blau",
          "\"blau\" is not known; did you mean \"green_blue\"? colour takes red, green_blue or yellow"},
     };
-    static const struct schema_alias aliases[] = {{"colour", "blau", "green_blue", NULL},
-                                                  {NULL, NULL, NULL, NULL}};
+    static const struct schema_alias aliases[] = {
+        {.section = "colour:", .whose = "others", .theirs = "blau", .ours = "green_blue"}, {.theirs = NULL}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         uint64_t number = 77;

@@ -1,0 +1,145 @@
+/*
+ * What looks right and is read as something else: characters that word processors and web pages make of
+ * blanks, quotes and dashes, and addresses in brackets, which YAML takes for lists.
+ */
+#include <string.h>
+
+#include "base/text.h"
+#include "schema/schema_document.h"
+
+static const struct {
+    const char *bytes, *name, *ours;
+    bool is_quote;
+} lookalikes[] = {
+    {"\xC2\xA0", "a no-break space (U+00A0)", "a plain blank", false},
+    {"\xE2\x80\x87", "a figure space (U+2007)", "a plain blank", false},
+    {"\xE2\x80\xAF", "a narrow no-break space (U+202F)", "a plain blank", false},
+    {"\xE2\x80\x89", "a thin space (U+2009)", "a plain blank", false},
+    {"\xE2\x80\x83", "an em space (U+2003)", "a plain blank", false},
+    {"\xE2\x80\x82", "an en space (U+2002)", "a plain blank", false},
+    {"\xE3\x80\x80", "an ideographic space (U+3000)", "a plain blank", false},
+    {"\xE2\x80\x8B", "a zero-width space (U+200B)", "nothing in its place", false},
+    {"\xEF\xBB\xBF", "a byte order mark (U+FEFF)", "nothing in its place", false},
+    {"\xC2\xAD", "a soft hyphen (U+00AD)", "nothing in its place", false},
+    {"\xE2\x80\x9C", "a curly quote (U+201C)", "\"", true},
+    {"\xE2\x80\x9D", "a curly quote (U+201D)", "\"", true},
+    {"\xE2\x80\x9E", "a curly quote (U+201E)", "\"", true},
+    {"\xE2\x80\x9F", "a curly quote (U+201F)", "\"", true},
+    {"\xE2\x80\x98", "a curly quote (U+2018)", "'", true},
+    {"\xE2\x80\x99", "a curly quote (U+2019)", "'", true},
+    {"\xE2\x80\x9A", "a curly quote (U+201A)", "'", true},
+    {"\xE2\x80\x93", "a dash (U+2013)", "-", false},
+    {"\xE2\x80\x94", "a dash (U+2014)", "-", false},
+    {"\xE2\x88\x92", "a minus sign (U+2212)", "-", false},
+    {"\xEF\xBC\x9A", "a wide colon (U+FF1A)", ":", false},
+};
+
+static bool lookalike_at(struct span text, size_t at, struct lookalike *found)
+{
+    struct span rest = span_skip(text, at);
+    for (size_t i = 0; (unsigned char)text.at[at] >= 0x80 && i < COUNT_OF(lookalikes); i++) {
+        struct span bytes = span_of(lookalikes[i].bytes);
+        if (!span_starts(rest, bytes))
+            continue;
+        *found = (struct lookalike){at, bytes.length, lookalikes[i].name, lookalikes[i].ours,
+                                    lookalikes[i].is_quote};
+        return true;
+    }
+    return false;
+}
+
+bool lookalike_find(struct span text, struct lookalike *found)
+{
+    for (size_t at = 0; at < text.length; at++)
+        if (lookalike_at(text, at, found))
+            return true;
+    return false;
+}
+
+bool lookalike_at_edge(struct span text, struct lookalike *found)
+{
+    if (text.length == 0)
+        return false;
+    if (lookalike_at(text, 0, found))
+        return true;
+    for (size_t length = 2; length <= 3 && length < text.length; length++)
+        if (lookalike_at(text, text.length - length, found) && found->length == length && !found->is_quote)
+            return true;
+    return false;
+}
+
+/* The last in a line that is neither in a comment nor between plain quotes. */
+static bool lookalike_of_line(struct span line, struct lookalike *found)
+{
+    bool any = false;
+    char quote = '\0';
+    struct lookalike here;
+    for (size_t at = 0; at < line.length; at++) {
+        char c = line.at[at];
+        if (quote == '\0' && c == '#' && (at == 0 || line.at[at - 1] == ' '))
+            break;
+        if (quote == '\0' && (c == '"' || c == '\''))
+            quote = c;
+        else if (c == quote)
+            quote = '\0';
+        else if (quote == '\0' && lookalike_at(line, at, &here)) {
+            *found = here;
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* An address such as [::1]:80 or [fe80::1] that no quotes keep from being a list. */
+static bool address_of_line(struct span line, size_t *from, size_t *length)
+{
+    for (size_t at = 0; at < line.length; at++) {
+        size_t inside = 0, colons = 0;
+        bool free = line.at[at] == '[' && (at == 0 || strchr("\"'/", line.at[at - 1]) == NULL);
+        while (free && at + 1 + inside < line.length &&
+               strchr("0123456789abcdefABCDEF:.", line.at[at + 1 + inside]) != NULL)
+            colons += line.at[at + 1 + inside++] == ':';
+        if (!free || colons < 2 || at + 1 + inside >= line.length || line.at[at + 1 + inside] != ']')
+            continue;
+        size_t end = at + inside + 2;
+        if (end < line.length && line.at[end] == ':')
+            end++;
+        while (end < line.length && line.at[end] >= '0' && line.at[end] <= '9')
+            end++;
+        *from = at;
+        *length = end - at;
+        return true;
+    }
+    return false;
+}
+
+static uint32_t column_of(struct span line, size_t at)
+{
+    uint32_t column = 1;
+    for (size_t i = 0; i < at; i++)
+        column += ((unsigned char)line.at[i] & 0xc0) != 0x80;
+    return column;
+}
+
+bool mistake_tell(struct schema_report *report, struct schema_place place)
+{
+    size_t from, length;
+    struct lookalike found;
+    for (uint32_t line = place.line; line > 0 && line + 1 >= place.line; line--) {
+        struct span text = schema_source_line(place.source, line);
+        if (lookalike_of_line(text, &found)) {
+            schema_report_add(report, SCHEMA_ERROR,
+                              (struct schema_place){place.source, line, column_of(text, found.at), 1},
+                              LOOKALIKE_SENTENCE, found.name, "here", found.ours);
+            return true;
+        }
+        if (line != place.line || !address_of_line(text, &from, &length))
+            continue;
+        schema_report_add(report, SCHEMA_ERROR,
+                          (struct schema_place){place.source, line, column_of(text, from), (uint32_t)length},
+                          "\"[\" begins a list here; an address in brackets needs quotes: \"%.*s\"",
+                          (int)length, text.at + from);
+        return true;
+    }
+    return false;
+}
