@@ -75,5 +75,6 @@ const struct filter_kind filter_access = {
     .prepare = access_prepare,
     .dispose = access_dispose,
     .request = access_request,
+    .pure = true,
     .explain = access_explain,
 };

@@ -203,5 +203,6 @@ const struct filter_kind filter_rewrite = {
     .prepare = rewrite_prepare,
     .dispose = rewrite_dispose,
     .request = rewrite_request,
+    .pure = true,
     .explain = rewrite_explain,
 };

@@ -190,6 +190,23 @@ bool names_resolve(struct names *names, uint64_t milliseconds, const _Atomic boo
     return found;
 }
 
+void names_leave_unasked(struct names *names)
+{
+    struct job *job = names->job;
+    for (size_t i = 0; i < job->count; i++) {
+        struct name *name = &job->names[i];
+        const char *colon = strrchr(name->text, ':');
+        struct sockaddr_in *nowhere = &name->addresses[0].socket.v4;
+        name->addresses[0].length = sizeof *nowhere;
+        nowhere->sin_family = AF_INET;
+        nowhere->sin_port = htons(colon != NULL ? (uint16_t)strtoul(colon + 1, NULL, 10) : 0);
+        nowhere->sin_addr.s_addr =
+            htonl(0xf0000000u + (uint32_t)i); /* 240.0.0.0/4 is nobody's (RFC 1112 4) */
+        name->answered = true;
+        name->count = 1;
+    }
+}
+
 size_t names_find(const struct names *names, struct address *addresses, size_t most, const char *text,
                   struct error *error)
 {

@@ -28,6 +28,9 @@ void names_want(struct names *names, const char *text);
  * is set. False when any was not found: the error tells which, and how many more. */
 bool names_resolve(struct names *names, uint64_t milliseconds, const _Atomic bool *given_up,
                    struct error *error) MUST_CHECK;
+/* Asks for none of those that are wanted: each gets an address of its own that leads nowhere. For who wants
+ * to know what a file means, and not to reach anybody. */
+void names_leave_unasked(struct names *names);
 /* What was found, as address_resolve() gives it; with names of NULL the answer is that function's. */
 size_t names_find(const struct names *names, struct address *addresses, size_t most, const char *text,
                   struct error *error) MUST_CHECK;

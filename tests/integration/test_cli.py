@@ -285,10 +285,62 @@ def test_explain(t):
     contains(done.stdout, 'health')
     contains(done.stdout, 'host')
     equal(t.run('explain', '-c', good, 'GET', 'http://other.test/none').returncode, 1)
-    contains(t.run('explain', '-c', good, 'GET', '/v1/x').stdout, 'names no host')
     told = t.run('explain', '-c', good, '--json', 'GET', 'http://api.test/v1/x')
     equal(told.returncode, 0)
-    json.loads(told.stdout)
+    told = json.loads(told.stdout)
+    equal((told['served'], told['route'], told['pools'][0]['pool'], told['pools'][0]['servers'][0]['address'], told['timeouts']['response_ms'], told['timeouts']['whole_ms']),
+          (True, 'api', 'app', '10.0.0.1:80', 60000, None), 'values, not prose')
+
+
+def test_explain_wrong_usage(t):
+    good = t.file('good.yaml', GOOD)
+    for arguments, part in ((('GET', '/v1/x'), 'names no host'), (('GET', 'ftp://a/'), 'neither http nor https'), (('http://api.test/',), 'METHOD and a URL'), (('GET', 'http://a/', 'more'), 'unexpected argument'),
+                            (('-H', 'foo', 'GET', 'http://a/'), "'Name: value'"), (('-H', ': x', 'GET', 'http://a/'), "'Name: value'"), (('--from', 'here', 'GET', 'http://a/'), 'no IP address'),
+                            (sum((('-H', f'x-{i}: y') for i in range(33)), ()) + ('GET', 'http://a/'), 'at most 32 headers')):
+        done = t.run('explain', '-c', good, *arguments)
+        equal((done.returncode, done.stdout), (2, ''), str(arguments))
+        contains(done.stderr, part)
+
+
+def test_explain_refusals(t):
+    """0 says that a request is served; who is refused, for whatever reason, is told so."""
+    path = t.file('refusing.yaml', '''listeners: ":80"
+routes:
+  - { name: guarded, match: { path: /admin/ }, access: { allow: 192.0.2.0/24 }, pool: p }
+  - { name: small, match: { path: /small }, body_limit: 10B, pool: p }
+  - { name: rest, pool: p }
+pools: { p: { servers: ["name.that.nobody.has.test:80"] } }
+''')
+    done = t.run('explain', '-c', path, '--from', '198.51.100.1', 'GET', 'http://a/admin/x')
+    equal(done.returncode, 1)
+    contains(done.stdout, '403, address is not allowed (access_denied)')
+    ok('pool ' not in done.stdout, done.stdout)
+    done = t.run('explain', '-c', path, '--from', '192.0.2.1', 'GET', 'http://a/admin/x')
+    equal(done.returncode, 0, done.stdout + done.stderr)
+    contains(done.stdout, 'name.that.nobody.has.test:80')
+    done = t.run('explain', '-c', path, '-H', 'Content-Length: 11', 'POST', 'http://a/small', '--json')
+    equal(done.returncode, 1)
+    told = json.loads(done.stdout)
+    equal((told['served'], told['status'], told['failure'], told['body_limit_bytes']), (False, 413, 'body_too_large', 10))
+
+
+def test_explain_chooses_the_listener_of_the_url(t):
+    """A port that nobody listens on has no answer; where the URL names none, the only listener of its scheme has."""
+    path = t.file('ports.yaml', '''listeners:
+  - { name: one, address: "127.0.0.1:8080", routes: [ { name: first, respond: {} } ] }
+  - { name: two, address: ":8081", routes: [ { name: second, respond: {} } ] }
+  - { name: local, address: "unix:/run/weir-8082:8082", routes: [ { name: third, respond: {} } ] }
+''')
+    for url, listener in (('http://a:8080/', 'one'), ('http://a:8081/', 'two')):
+        equal(json.loads(t.run('explain', '-c', path, '--json', 'GET', url).stdout)['listener'], listener)
+    for url in ('http://a:8082/', 'http://a/', 'https://a/', 'https://a:8080/'):
+        done = t.run('explain', '-c', path, 'GET', url)
+        equal(done.returncode, 1, url)
+        for part in ('no listener takes', '--listener names one of one, two, local'):
+            contains(done.stdout, part)
+    contains(t.run('explain', '-c', path, '--listener', 'local', 'GET', 'http://a/').stdout, 'third')
+    contains(t.run('explain', '-c', path, '--listener', 'none', 'GET', 'http://a/').stdout, 'no listener has that name')
+    equal(t.run('explain', '-c', t.file('good.yaml', GOOD), 'GET', 'http://api.test/v1/x').returncode, 0, 'the only one')
 
 
 def test_explain_versions(t):
@@ -322,8 +374,11 @@ pools:
 ''')
     told = json.loads(t.run('explain', '-c', path, '--json', 'GET', 'http://x.test/').stdout)
     pool = told['pools'][0]
-    equal((told['priority'], pool['at_once'], pool['hash']), ('high', '50', 'by path, header:x-user; at most 125% of its share to a server'))
-    equal(pool['servers'], ['10.0.0.1:80, weight 1, no limit, of another zone', '10.0.0.2:80, weight 1, at once auto, backup'])
+    equal((told['priority'], pool['max_connections'], pool['hash']), ('high', 50, 'by path, header:x-user; at most 125% of its share to a server'))
+    equal(pool['servers'], [{'address': '10.0.0.1:80', 'weight': 1, 'max_connections': None, 'backup': False, 'other_zone': True},
+                            {'address': '10.0.0.2:80', 'weight': 1, 'max_connections': 'auto', 'backup': True, 'other_zone': False}])
+    for part in ('10.0.0.1:80, weight 1, no limit, of another zone', '10.0.0.2:80, weight 1, at once auto, backup'):
+        contains(t.run('explain', '-c', path, 'GET', 'http://x.test/').stdout, part)
 
 
 def test_version_tells_the_libraries(t):

@@ -322,7 +322,7 @@ pools: { p: { servers: ["127.0.0.1:1"] } }
         contains(text, part)
     ok(done.returncode != 0)
     shown = json.loads(t.run('explain', '--json', '-c', file, 'GET', 'http://a.test:8080/a%2Fb').stdout)
-    equal((shown['readings'], shown['route']), (['/a%2Fb: rest', '/a/b: rest'], 'rest'))
+    equal((shown['readings'], shown['route']), ([{'path': '/a%2Fb', 'route': 'rest'}, {'path': '/a/b', 'route': 'rest'}], 'rest'))
     ok('reading' not in t.run('explain', '-c', file, 'GET', 'http://a.test:8080/a/b').stdout)
 
 
