@@ -128,6 +128,7 @@ void h1_received(struct h1_conn *conn, struct buf *bytes);
 void h1_peer_ended(struct h1_conn *conn);
 void h1_refuse(struct h1_conn *conn, enum failure why); /* server role */
 void h1_drop_fill(struct h1_conn *conn);
+bool h1_gather_anew(struct h1_conn *conn) MUST_CHECK;
 /* h1_send.c */
 void h1_report_sent(struct h1_conn *conn);
 void h1_probe(struct h1_conn *conn);

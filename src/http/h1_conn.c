@@ -303,7 +303,7 @@ static void server_message_over(struct h1_conn *conn)
 {
     bool whole = conn->receiving == RECEIVE_NOTHING;
     /* where the next request would begin is not known */
-    bool lost = conn->receiving == RECEIVE_DISCARD || conn->gathered != NULL;
+    bool lost = conn->receiving == RECEIVE_DISCARD || !h1_gather_anew(conn);
     h1_end_stream(conn, FAILURE_NONE);
     if (conn->closing)
         return;

@@ -130,6 +130,21 @@ static bool gather(struct h1_conn *conn, size_t most, struct span *bytes)
     return true;
 }
 
+/* Its arena goes away in the middle of it: it is gathered anew. False: no memory. */
+bool h1_gather_anew(struct h1_conn *conn)
+{
+    struct buf gathered = {0};
+    if (conn->gathered == NULL)
+        return true;
+    if (!buf_add(&gathered, conn->gathered, conn->gathered_length))
+        return false;
+    buf_prepend(&conn->in, &gathered);
+    conn->gathered = NULL;
+    conn->gathered_length = 0;
+    conn->scan = (struct h1_scan){.in_trailers = conn->receiving == RECEIVE_TRAILERS};
+    return true;
+}
+
 /* What a look for the end of a head has found. */
 struct head_look {
     struct span bytes; /* that were looked at, from the head's first on */
@@ -503,6 +518,22 @@ static bool receive_chunked(struct h1_conn *conn)
     return conn->in.length != before || step == H1_DONE;
 }
 
+/* Those of a request that was answered before. */
+static bool skip_trailers(struct h1_conn *conn, struct head_look *look)
+{
+    if (conn->gathered == NULL) {
+        buf_skip(&conn->in, look->length);
+    } else if (!take_head_bytes(conn, &look->bytes, look->length)) {
+        h1_fail(conn, FAILURE_OVERLOADED);
+        return false;
+    }
+    arena_free(conn->stream.arena); /* nobody's: the next request has its own */
+    conn->stream.arena = NULL;
+    conn->scan = (struct h1_scan){0};
+    message_ended(conn);
+    return true;
+}
+
 /* No trailers is by far the most frequent: then the body just ends. */
 static bool receive_trailers(struct h1_conn *conn)
 {
@@ -529,12 +560,8 @@ static bool receive_trailers(struct h1_conn *conn)
     }
     if (look.step == H1_MORE && look.bytes.length <= most)
         return false;
-    if (conn->leftover && conn->gathered == NULL && look.step == H1_DONE && look.length <= most) {
-        buf_skip(&conn->in, look.length);
-        conn->scan = (struct h1_scan){0};
-        message_ended(conn);
-        return true;
-    }
+    if (conn->leftover && look.step == H1_DONE && look.length <= most)
+        return skip_trailers(conn, &look);
     bool bad = conn->leftover || look.step != H1_DONE || look.length > most ||
                !take_head_bytes(conn, &look.bytes, look.length) ||
                h1_parse_trailers(look.bytes, request, limits, conn->stream.arena, &trailers) != FAILURE_NONE;

@@ -497,6 +497,32 @@ static void tls_on_a_plain_port_is_closed(void **state)
 
 /* ---- the order of things ---- */
 
+/* The answer comes in the middle of the request, and the rest of that in two pieces, whatever is in the
+ * middle of either. */
+static void early_answers_at_every_split(void)
+{
+    static const char rest[] = "llo\r\n3\r\nabc\r\n0\r\nX: y\r\nZ: z\r\n\r\n";
+    size_t length = sizeof rest - 1;
+    for (size_t before = 0; before < length; before++) {
+        for (size_t split = before; split < length; split++) {
+            peer_sends(&bench, CHUNKED "5\r\nhe");
+            peer_sends_bytes(&bench, rest, before / 2);
+            peer_sends_bytes(&bench, rest + before / 2, before - before / 2);
+            answer_ok();
+            expect_output(&bench, OK2);
+            peer_sends_bytes(&bench, rest + before, split - before);
+            peer_sends_bytes(&bench, rest + split, length - split);
+            peer_sends(&bench, GET);
+            answer_ok();
+            expect_output(&bench, OK2);
+            struct span told = text_span(&bench.log);
+            assert_non_null(
+                memmem(told.at, told.length, "opened head:GET:/a:last sent:2 closed:none idle", 47));
+            bench.log.length = bench.body_bytes = 0;
+        }
+    }
+}
+
 /* The answer comes before the request is whole: the rest is thrown away, and the connection kept where that
  * is little. */
 static void early_answers(void **state)
@@ -525,6 +551,7 @@ static void early_answers(void **state)
         &bench,
         "opened head:POST:/p body:he sent:2 closed:none idle opened head:GET:/a:last sent:2 closed:none idle");
     expect_output(&bench, OK2);
+    early_answers_at_every_split();
     /* Malformed in what is thrown away: closed. */
     peer_sends(&bench, CHUNKED "5\r\nhe");
     answer_ok();
