@@ -173,7 +173,8 @@ void h2_tell_over(struct h2_conn *conn)
             h2_arm(conn, conn->settings->timeouts->request_head);
         return;
     }
-    if (conn->conn.events->room != NULL)
+    /* Before its SETTINGS nobody knows how many streams a server takes. */
+    if (conn->conn.events->room != NULL && conn->peer_settings)
         conn->conn.events->room(&conn->conn);
     if (conn->streams_count == 0 && !conn->closing)
         connection_idle(conn);

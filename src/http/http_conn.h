@@ -47,7 +47,8 @@ struct http_conn_events {
     void (*idle)(struct http_conn *conn);
     /* Client role, HTTP/2 only; may be NULL: how many streams may be opened has changed (http_conn_room()):
      * one of several has ended, or the peer has set or lowered its limit, or will take no more (GOAWAY).
-     * idle() comes besides when none is left. */
+     * idle() comes besides when none is left. Streams that end before the peer's limit is known are not told
+     * here. */
     void (*room)(struct http_conn *conn);
     /* once, and last; streams have had their closed() */
     void (*closed)(struct http_conn *conn, enum failure why);

@@ -481,6 +481,11 @@ static void conn_idle(struct http_conn *http)
     struct upstream_conn *conn = http->owner;
     if (conn->state != CONN_BUSY)
         return;
+    /* The first has ended before the server's SETTINGS: the next is the first now. */
+    if (conn->waiters_count != 0 && conn_may_serve(conn)) {
+        conn_serve(conn, conn_next_waiter(conn), false);
+        return;
+    }
     uint32_t milliseconds = idle_time(conn);
     bool used_up = conn->max_requests != 0 && conn->requests >= conn->max_requests;
     if (conn->upstreams->closing || !conn->entry->kept || used_up || conn->last || milliseconds == 0 ||

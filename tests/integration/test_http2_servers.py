@@ -147,6 +147,59 @@ def test_the_servers_limit_is_not_passed(t):
     between(len(server.connections), 5, 8, 'connections are kept')
 
 
+class LateServer:
+    """Counts the requests on one connection, and says its SETTINGS when it is told to."""
+    def __init__(self, t):
+        self.listener = socket.create_server(('127.0.0.1', 0))
+        self.address = f'127.0.0.1:{self.listener.getsockname()[1]}'
+        self.heads, self.resets, self.most, self.sock = 0, 0, 0, None
+        t.later(self.close)
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        self.sock, _ = self.listener.accept()
+        reader = Reader(self.sock)
+        try:
+            reader.exactly(len(b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'))
+            while True:
+                head = reader.exactly(9)
+                reader.exactly(int.from_bytes(head[:3], 'big'))
+                self.heads += head[3] == 1
+                self.resets += head[3] == 3
+                self.most = max(self.most, self.heads - self.resets)
+        except (Closed, OSError):
+            pass
+
+    def settings(self, streams):
+        self.sock.sendall(struct.pack('>HBBBIHI', 0, 6, 4, 0, 0, 3, streams))
+
+    def close(self):
+        self.listener.close()
+        if self.sock:
+            self.sock.close()
+
+
+def test_a_request_given_up_before_the_settings_lets_one_other_go(t):
+    """The others go on waiting for the number of streams that the server takes."""
+    server = LateServer(t)
+    weir, port = t.simple(server, pool='protocol: h2c, connect_timeout: 10s', more='workers: 1')
+    clients = [t.client(port) for _ in range(6)]
+    clients[0].request(target='/0')
+    eventually(lambda: server.heads == 1)
+    for i, client in enumerate(clients[1:], 1):
+        client.request(target=f'/{i}')
+    time.sleep(0.2)
+    equal(server.heads, 1)
+    clients[0].reset()
+    eventually(lambda: (server.heads, server.resets) == (2, 1))
+    time.sleep(0.2)
+    equal((server.heads, server.most), (2, 1))
+    server.settings(3)
+    eventually(lambda: server.heads == 4)
+    time.sleep(0.2)
+    equal(server.most, 3)
+
+
 def test_goaway_fails_no_request(t):
     server = H2Server(t, goaway=40, delay=0.005)
     weir, port = t.simple(server, pool='protocol: h2c', more='workers: 1')
