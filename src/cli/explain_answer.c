@@ -263,15 +263,26 @@ static void tell_grpc(struct answer_text *out, const struct plan *plan, const st
     explain_tell(out, "deadline", line);
 }
 
+static void tell_upgrades(struct answer_text *out, const struct texts *upgrades,
+                          const struct timeouts_config *timeouts)
+{
+    struct text line = text_growing();
+    for (size_t i = 0; i < upgrades->count; i++)
+        text_print(&line, "%s%s", i == 0 ? "" : ", ", upgrades->items[i]);
+    if (strcmp(line.at, "none") == 0)
+        text_print(&line, ": an upgrade goes on as a plain request");
+    else
+        text_print(&line, ": pass, and end after %llu ms without a byte",
+                   (unsigned long long)timeouts->tunnel_idle);
+    explain_tell(out, "upgrades", line.at);
+    text_free(&line);
+}
+
 /* What the route lets pass, or makes of it, beside plain requests. */
 static void tell_kinds(struct answer_text *out, const struct plan *plan, const struct exchange *x,
                        const struct timeouts_config *timeouts)
 {
-    char line[80];
-    snprintf(line, sizeof line, "passes, and ends after %llu ms without a byte",
-             (unsigned long long)timeouts->tunnel_idle);
-    explain_tell(out, "websocket",
-                 plan->websocket ? line : "is not passed: an upgrade goes on as a plain request");
+    tell_upgrades(out, &plan->config->upgrades, timeouts);
     if (plan->grpc_web)
         explain_tell(out, "grpc_web", "goes to the pool as gRPC");
     tell_grpc(out, plan, x);

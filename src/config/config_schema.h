@@ -42,6 +42,7 @@ bool syntax_network(struct span value, struct error *error);
 bool syntax_token(struct span value, struct error *error);
 bool syntax_field_name(struct span value, struct error *error);
 bool syntax_set_name(struct span value, struct error *error);
+bool syntax_upgrade(struct span value, struct error *error);
 bool syntax_method(struct span value, struct error *error);
 bool syntax_host_pattern(struct span value, struct error *error);
 bool syntax_host(struct span value, struct error *error);

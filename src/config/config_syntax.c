@@ -206,6 +206,23 @@ bool syntax_method(struct span value, struct error *error)
     return is_token(value) || error_set(error, "\"%s\" is not a method", value.at);
 }
 
+/* A protocol with or without its version (RFC 9110 7.8). A tunnel of HTTP/2 would pass by all rules. */
+bool syntax_upgrade(struct span value, struct error *error)
+{
+    size_t slash = span_find(value, '/');
+    struct span name = span_first(value, slash);
+    if (!is_token(name) || (slash != value.length && !is_token(span_skip(value, slash + 1))))
+        return error_set(error, "\"%s\" is not a protocol; write one such as websocket or \"SPDY/3.1\"",
+                         value.at);
+    if (span_equal_nocase(name, SPAN("h2c")) || span_equal_nocase(name, SPAN("h2")) ||
+        span_equal_nocase(name, SPAN("HTTP")) || span_equal_nocase(name, SPAN("TLS")))
+        return error_set(error,
+                         "\"%s\" does not pass as an upgrade; listeners and pools speak HTTP/2 and TLS by "
+                         "themselves (protocols, tls)",
+                         value.at);
+    return true;
+}
+
 bool syntax_host(struct span value, struct error *error)
 {
     struct span inside =

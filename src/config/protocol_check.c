@@ -4,6 +4,7 @@
  * because of what servers are told. What one section says by itself is in config_check.c.
  */
 #include <string.h>
+#include <strings.h>
 
 #include "base/map.h"
 #include "config/config.h"
@@ -63,11 +64,35 @@ static void forwarding_check(struct protocols *check, const struct route_config 
     }
 }
 
+/* Only a WebSocket can be asked for over HTTP/2 (RFC 8441 is no way for what begins with another method). */
+static void upgrades_check(struct protocols *check, const struct route_config *route)
+{
+    const struct route_config *defaults = check->config->defaults.route;
+    const struct texts *upgrades = &route->upgrades;
+    if (!is_own(check, upgrades, defaults != NULL ? &defaults->upgrades : NULL))
+        return;
+    for (size_t i = 0; i < upgrades->count; i++) {
+        const char *const *name = &upgrades->items[i];
+        if (strcasecmp(*name, "websocket") == 0 || strcasecmp(*name, "none") == 0)
+            continue;
+        for (size_t j = 0; j < route->pool_count; j++) {
+            const struct pool_config *pool = pool_find(check, route->pool[j].name);
+            if (pool != NULL && (pool->protocol == POOL_H2 || pool->protocol == POOL_H2C))
+                schema_report_add(
+                    check->report, SCHEMA_WARNING, schema_place(check->document, name),
+                    "pool \"%s\" is spoken to in HTTP/2, over which only websocket can be asked "
+                    "for; give it protocol: http/1.1",
+                    pool->name);
+        }
+    }
+}
+
 static void route_check(struct protocols *check, const struct route_config *route)
 {
     if (check->own_forwarding)
         forwarding_check(check, route);
     const struct route_config *defaults = check->config->defaults.route;
+    upgrades_check(check, route);
     if (!route->grpc_web || !is_own(check, &route->grpc_web, defaults != NULL ? &defaults->grpc_web : NULL))
         return;
     struct schema_place place = schema_place_key(check->document, &route->grpc_web);

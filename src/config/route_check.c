@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/arena.h"
@@ -276,9 +277,19 @@ static void pools_split_check(const struct routes *routes, struct route_config *
                           "split has no effect on a route without several pools");
 }
 
+static void upgrades_check(const struct routes *routes, const struct route_config *route)
+{
+    const struct texts *upgrades = &route->upgrades;
+    for (size_t i = 0; upgrades->count > 1 && i < upgrades->count; i++)
+        if (strcasecmp(upgrades->items[i], "none") == 0)
+            schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &upgrades->items[i]),
+                              "none stands alone: no upgrade passes then");
+}
+
 static void route_check(struct routes *routes, struct route_config *route)
 {
     actions_check(routes, route);
+    upgrades_check(routes, route);
     weights_check(routes, route);
     if (route->rewrite != NULL)
         rewrite_check(routes, route->rewrite);

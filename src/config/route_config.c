@@ -218,7 +218,10 @@ static const struct schema_key route_keys[] = {
     KEY_SECTION(ROUTE, response, MESSAGE, response_schema, "What is changed in the response."),
     KEY_SIZE(ROUTE, body_limit, NULL, 1, INT64_MAX, "Largest request body; by default as limits.body says.",
              .words = none),
-    KEY_BOOL(ROUTE, websocket, "true", "Lets WebSocket upgrades pass."),
+    KEY_TEXTS(
+        SCHEMA_STRING, ROUTE, upgrades, "[websocket]",
+        "Protocols that a request may upgrade to and tunnel: websocket, tcp, \"SPDY/3.1\"; none: not any.",
+        .check = syntax_upgrade, .least = 1, .most = 16),
     KEY_CHOICE(ROUTE, priority, "normal", priorities,
                "Who is served first, and shed last, of those that wait for a server."),
     KEY_BOOL(ROUTE, grpc_web, "false", "Translates gRPC-Web, which browsers speak, to gRPC."),

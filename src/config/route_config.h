@@ -97,7 +97,7 @@ struct route_config {
     struct message_config request;
     struct message_config response;
     uint64_t body_limit;       /* bytes; 0: limits.body; ROUTE_NONE */
-    bool websocket;            /* true: Upgrade: websocket may pass */
+    struct texts upgrades;     /* protocols that may tunnel; "none" alone: no upgrade passes */
     enum priority priority;    /* normal; beside others that wait for a server of the same pool */
     bool grpc_web;             /* false: gRPC-Web goes on as it is; true: to the pool as gRPC */
     uint64_t timeout;          /* ms; the whole request; 0: timeouts.request; ROUTE_NONE */

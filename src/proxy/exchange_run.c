@@ -28,7 +28,7 @@
 #include "proxy/hedge.h"
 #include "proxy/mirror.h"
 #include "proxy/snapshot.h"
-#include "proxy/websocket.h"
+#include "proxy/upgrade.h"
 #include "proxy/worker.h"
 #include "route/choice.h"
 #include "route/router.h"
@@ -345,7 +345,7 @@ static void exchange_filter(struct exchange_run *run)
     struct exchange *x = &run->exchange;
     exchange_enter(run, EXCHANGE_FILTERING);
     x->body_limit = run->plan->body_limit;
-    enum failure why = websocket_check(run);
+    enum failure why = upgrade_check(run);
     if (why == FAILURE_NONE && run->grpc && run->plan->grpc_web)
         why = grpc_bridge_begin(run);
     if (why == FAILURE_NONE && !forwarded_add(x, run->plan->forwarding))
@@ -369,7 +369,7 @@ static enum failure prepare_target(struct exchange_run *run)
     struct exchange *x = &run->exchange;
     const struct head *request = &x->request;
     enum failure why =
-        request->line.request.method == METHOD_CONNECT ? websocket_take_connect(run) : FAILURE_NONE;
+        request->line.request.method == METHOD_CONNECT ? upgrade_take_connect(run) : FAILURE_NONE;
     if (why != FAILURE_NONE)
         return why;
     return target_prepare(&x->target, request->line.request.authority, request->line.request.path,

@@ -79,7 +79,7 @@ struct exchange_run {
     bool head_sent;     /* the final response head went to the client */
     bool continue_sent; /* a 100 went to the client */
     bool client_closed;
-    bool upgrading; /* Upgrade: websocket is asked and allowed */
+    bool upgrading; /* an upgrade is asked for and allowed: request.upgrade */
     /* and asked for as HTTP/2 does (RFC 8441): to this client a 2xx would be the tunnel */
     bool extended_connect;
     bool logs_in;      /* it has credentials that its server may take for the connection's */

@@ -22,7 +22,7 @@
 #include "proxy/mirror.h"
 #include "proxy/retry.h"
 #include "proxy/snapshot.h"
-#include "proxy/websocket.h"
+#include "proxy/upgrade.h"
 #include "proxy/worker.h"
 #include "upstream/pool.h"
 #include "upstream/server.h"
@@ -110,7 +110,7 @@ static struct attempt *attempt_of(struct stream *stream)
 static void forward_upgrade(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
-    enum failure why = websocket_switch(run);
+    enum failure why = upgrade_switch(run);
     if (why == FAILURE_NONE && run->pool->sticky != NULL && !sticky_end(run))
         why = FAILURE_OVERLOADED;
     if (why != FAILURE_NONE) {
@@ -596,6 +596,7 @@ void forward_begin(struct exchange_run *run, const struct pool *pool)
     run->hash = pool->config->balance == BALANCE_HASH ? balance_key(&pool->config->hash, &run->exchange) : 0;
     if (pool->sticky != NULL)
         sticky_begin(run);
+    upgrade_fit_pool(run, pool);
     run->logs_in = auth_is_of_connection(&run->exchange.request);
     if (run->plan->mirrors)
         mirror_begin(run);

@@ -136,7 +136,6 @@ static bool plan_build(struct building *building, struct plan *plan, const struc
     plan->timeout = (uint32_t)own_or(route->timeout, timeouts->request);
     plan->response_timeout = (uint32_t)own_or(route->response_timeout, timeouts->response);
     plan->idle_timeout = (uint32_t)own_or(route->idle_timeout, timeouts->response_idle);
-    plan->websocket = route->websocket;
     plan->grpc_web = route->grpc_web;
     plan->hedges = route->hedge != NULL;
     plan->priority = (uint8_t)route->priority;

@@ -42,7 +42,7 @@ struct plan {
     uint8_t priority;                                 /* enum priority */
     uint8_t forwarding;                               /* what servers are told, bits of enum forwarding */
     bool single : 1;                                  /* pool */
-    bool mirrors : 1, websocket : 1, grpc_web : 1, hedges : 1;
+    bool mirrors : 1, grpc_web : 1, hedges : 1;
     /* the other line */
     const struct route_config *config;
     uint32_t *weights; /* of several pools */

@@ -14,7 +14,7 @@ BAD = GOOD.replace('name: api', 'nmae: api').replace('10/s', '10') + 'tiemouts: 
 GRPC = '''listeners:
   - { address: "127.0.0.1:8080", protocols: [h2c, http/1.1] }
 routes:
-  - { match: { path: /s.S/ }, pool: app, websocket: false, grpc_web: true }
+  - { match: { path: /s.S/ }, pool: app, upgrades: none, grpc_web: true }
   - { match: { path: /x/ }, pool: app }
 pools: { app: { servers: ["10.0.0.1:443"], protocol: h2, tls: {} } }
 '''

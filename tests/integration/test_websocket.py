@@ -142,7 +142,7 @@ def test_refused_by_the_server(t):
 
 def test_route_that_does_not_allow_it(t):
     origin = t.origin()
-    weir, port = t.simple(origin, route='websocket: false')
+    weir, port = t.simple(origin, route='upgrades: none')
     ws = t.websocket(port)
     equal(ws.upgrade().status, 200)
     ok('upgrade' not in origin.last().fields and 'sec-websocket-accept' not in origin.last().fields, origin.last().fields)

@@ -255,7 +255,7 @@ def test_server_that_knows_no_extended_connect(t):
 
 
 def test_what_is_refused(t):
-    x, = crossings(t, pairs=(('h2c', 'h1'),), route='websocket: false')
+    x, = crossings(t, pairs=(('h2c', 'h1'),), route='upgrades: none')
     c = x.connect()
     equal(ask(x, client=c)[0].status, 405)
     equal(ask(x, client=c, protocol='connect-udp')[0].status, 501)

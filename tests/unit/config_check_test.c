@@ -54,7 +54,7 @@ static void the_smallest_file_has_every_default(void **state)
     assert_int_equal(listener->protocols.count, 1);
     assert_int_equal(listener->backlog, 4096);
     assert_string_equal(config->routes[0].name, "route 1");
-    assert_true(config->routes[0].websocket);
+    assert_string_equal(config->routes[0].upgrades.items[0], "websocket");
     assert_string_equal(config->routes[0].pool[0].name, "a");
     assert_int_equal(config->routes[0].pool[0].weight, 1);
     assert_ptr_equal(pool, &config->pools[0]);
@@ -105,9 +105,9 @@ static void a_key_replaces_the_default_whole(void **state)
         "listeners: [{ address: \":80\" }, { address: \":81\", backlog: 7 }]\n"
         "defaults:\n"
         "  listener: { backlog: 9 }\n"
-        "  route: { timeout: 7s, websocket: false }\n"
+        "  route: { timeout: 7s, upgrades: none }\n"
         "  pool: { health: { path: /h, interval: 500ms, rise: 9 }, retry: { attempts: 3 }, connect_timeout: 7ms }\n"
-        "routes: [{ pool: [a, b, c] }, { match: { path: /x }, websocket: true, respond: 204 }]\n"
+        "routes: [{ pool: [a, b, c] }, { match: { path: /x }, upgrades: websocket, respond: 204 }]\n"
         "pools:\n"
         "  a: { servers: \"h:1\", retry: { budget: 5% } }\n"
         "  b: { servers: \"h:1\", health: { fall: 7 }, tls: {} }\n"
@@ -117,7 +117,8 @@ static void a_key_replaces_the_default_whole(void **state)
     assert_int_equal(config->listeners[0].backlog, 9);
     assert_int_equal(config->listeners[1].backlog, 7);
     assert_int_equal(config->routes[1].timeout, 7000);
-    assert_true(config->routes[1].websocket && !config->routes[0].websocket);
+    assert_string_equal(config->routes[1].upgrades.items[0], "websocket");
+    assert_string_equal(config->routes[0].upgrades.items[0], "none");
     assert_int_equal(pools[0].connect_timeout, 7);
     assert_int_equal(pools[0].retry.attempts, 1); /* not 3: its retry is its own */
     assert_int_equal(pools[0].retry.budget, 5);

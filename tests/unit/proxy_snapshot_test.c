@@ -42,7 +42,7 @@ static const char two_listeners[] = "listeners:\n"
                                     "    timeout: 1s\n"
                                     "    pool: [ { name: blue, weight: 9 }, green ]\n"
                                     "  - pool: green\n"
-                                    "    websocket: false\n"
+                                    "    upgrades: none\n"
                                     "pools:\n"
                                     "  blue: { servers: [127.0.0.1:21110] }\n"
                                     "  green: { servers: [127.0.0.1:21111, 127.0.0.1:21112] }\n";
@@ -73,7 +73,8 @@ static void sites_and_plans(void **state)
     assert_int_equal(split->weights_total, 10);
     assert_int_equal(split->body_limit, 2048);
     assert_int_equal(split->timeout, 1000);
-    assert_true(split->websocket && !all->websocket);
+    assert_string_equal(split->config->upgrades.items[0], "websocket");
+    assert_string_equal(all->config->upgrades.items[0], "none");
     assert_ptr_equal(all->pools[0], split->pools[1]);
     assert_int_equal(all->body_limit, 1048576);
     assert_int_equal(all->timeout, 9000);

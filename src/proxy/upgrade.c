@@ -1,9 +1,11 @@
 /*
- * The handshake of a WebSocket between any two versions (RFC 6455 4, RFC 8441). Inside weir it has HTTP/1's
- * form, a GET with Upgrade: an extended CONNECT is made one at the client's border, with a key of weir's own,
- * and the codecs leave key and accept out on HTTP/2. The tunnel that follows is two relays, as everywhere.
+ * Which upgrades may pass, and the handshake of a WebSocket between any two versions (RFC 6455 4, RFC 8441).
+ * Inside weir it has HTTP/1's form, a GET with Upgrade: an extended CONNECT is made one at the client's
+ * border, with a key of weir's own, and the codecs leave key and accept out on HTTP/2. Other protocols are
+ * asked for over HTTP/1.1 on both sides, some with a POST that has a body (docker exec): that is sent as any
+ * other, and the tunnel begins behind it. The tunnel is two relays, as everywhere.
  */
-#include "proxy/websocket.h"
+#include "proxy/upgrade.h"
 
 #include <string.h>
 
@@ -16,6 +18,7 @@
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
 #include "tls/websocket_key.h"
+#include "upstream/pool.h"
 
 #define KEY_BYTES 16
 
@@ -39,7 +42,7 @@ static bool add_handshake(struct exchange_run *run)
             add_field(x, fields, FIELD_SEC_WEBSOCKET_VERSION, SPAN("13")));
 }
 
-enum failure websocket_take_connect(struct exchange_run *run)
+enum failure upgrade_take_connect(struct exchange_run *run)
 {
     struct head *request = &run->exchange.request;
     if (request->upgrade.length == 0)
@@ -52,17 +55,31 @@ enum failure websocket_take_connect(struct exchange_run *run)
     return FAILURE_NONE;
 }
 
-/* The route takes no WebSocket. An answer of its own with 2xx would open a tunnel to nowhere. */
-static bool is_refused(const struct exchange_run *run)
+static bool is_websocket(struct span protocol)
+{
+    return span_equal_nocase(protocol, SPAN("websocket"));
+}
+
+static bool route_lets_pass(const struct exchange_run *run, struct span protocol)
+{
+    const struct texts *upgrades = &run->plan->config->upgrades;
+    for (size_t i = 0; i < upgrades->count; i++)
+        if (span_equal_nocase(protocol, span_of(upgrades->items[i])))
+            return !span_equal_nocase(protocol, SPAN("none")); /* a word of the file */
+    return false;
+}
+
+/* An answer of its own with 2xx would open a tunnel to nowhere. */
+static bool connect_is_refused(const struct exchange_run *run)
 {
     const struct respond_config *respond = run->plan->config->respond;
-    return !run->plan->websocket || (respond != NULL && respond->status < 300);
+    return !route_lets_pass(run, SPAN("websocket")) || (respond != NULL && respond->status < 300);
 }
 
 static enum failure check_connect(struct exchange_run *run)
 {
     struct head *request = &run->exchange.request;
-    if (is_refused(run)) {
+    if (connect_is_refused(run)) {
         request->line.request.method = METHOD_CONNECT;
         request->line.request.method_name = SPAN("CONNECT");
         request->upgrade = SPAN_NONE;
@@ -73,35 +90,55 @@ static enum failure check_connect(struct exchange_run *run)
     return add_handshake(run) ? FAILURE_NONE : FAILURE_OVERLOADED;
 }
 
-enum failure websocket_check(struct exchange_run *run)
+static bool websocket_is_right(const struct head *request)
+{
+    const struct field *key = fields_find(&request->fields, FIELD_SEC_WEBSOCKET_KEY);
+    char accept[WEBSOCKET_ACCEPT_LENGTH];
+    return request->line.request.method == METHOD_GET && request->body_length == BODY_NONE && key != NULL &&
+           websocket_accept(key->value, accept);
+}
+
+enum failure upgrade_check(struct exchange_run *run)
 {
     struct head *request = &run->exchange.request;
     if (run->extended_connect)
         return check_connect(run);
-    bool websocket = run->plan->websocket && span_equal_nocase(request->upgrade, SPAN("websocket"));
+    struct span list = request->upgrade, protocol = SPAN_NONE;
     request->upgrade = SPAN_NONE;
-    if (!websocket)
+    if (list.length == 0)
         return FAILURE_NONE;
-    const struct field *key = fields_find(&request->fields, FIELD_SEC_WEBSOCKET_KEY);
-    char accept[WEBSOCKET_ACCEPT_LENGTH];
-    if (request->line.request.method != METHOD_GET || request->body_length != BODY_NONE || key == NULL ||
-        !websocket_accept(key->value, accept))
+    bool passes = false;
+    while (!passes && span_next_element(&list, &protocol))
+        passes = protocol.length != 0 && route_lets_pass(run, protocol);
+    if (!passes)
+        return FAILURE_NONE;
+    bool right =
+        is_websocket(protocol) ? websocket_is_right(request) : request->body_length != BODY_OF_UNKNOWN_LENGTH;
+    if (!right)
         return FAILURE_UPGRADE_REFUSED;
-    request->upgrade = SPAN("websocket");
+    request->upgrade = is_websocket(protocol) ? SPAN("websocket") : protocol;
     run->upgrading = true;
     return FAILURE_NONE;
 }
 
-enum failure websocket_switch(struct exchange_run *run)
+void upgrade_fit_pool(struct exchange_run *run, const struct pool *pool)
+{
+    struct head *request = &run->exchange.request;
+    bool only_http_2 = pool->protocol == POOL_H2 || pool->protocol == POOL_H2C;
+    if (!run->upgrading || !only_http_2 || is_websocket(request->upgrade))
+        return;
+    request->upgrade = SPAN_NONE;
+    run->upgrading = false;
+}
+
+static enum failure websocket_switch(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
     struct head *response = &x->response;
     const struct field *key = fields_find(&x->request.fields, FIELD_SEC_WEBSOCKET_KEY);
     char expected[WEBSOCKET_ACCEPT_LENGTH];
-    if (!run->upgrading || key == NULL || !websocket_accept(key->value, expected) ||
-        !span_equal_nocase(response->upgrade, SPAN("websocket")))
+    if (key == NULL || !websocket_accept(key->value, expected))
         return FAILURE_UPGRADE_INVALID;
-    response->upgrade = SPAN("websocket");
     if (x->upstream->http2) {
         fields_remove(&response->fields, FIELD_SEC_WEBSOCKET_ACCEPT);
         return add_field(x, &response->fields, FIELD_SEC_WEBSOCKET_ACCEPT,
@@ -113,4 +150,14 @@ enum failure websocket_switch(struct exchange_run *run)
     return accept != NULL && span_equal(accept->value, span_make(expected, sizeof expected))
                ? FAILURE_NONE
                : FAILURE_UPGRADE_INVALID;
+}
+
+enum failure upgrade_switch(struct exchange_run *run)
+{
+    struct exchange *x = &run->exchange;
+    struct span asked = x->request.upgrade;
+    if (!run->upgrading || !run->up.ended || !span_equal_nocase(x->response.upgrade, asked))
+        return FAILURE_UPGRADE_INVALID;
+    x->response.upgrade = asked;
+    return is_websocket(asked) ? websocket_switch(run) : FAILURE_NONE;
 }
