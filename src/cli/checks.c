@@ -8,6 +8,7 @@
 #include "http/regex.h"
 #include "http/template.h"
 #include "route/router.h"
+#include "route/shadow.h"
 #include "tls/tls.h"
 
 static bool template_check(const char *text, struct error *error)
@@ -23,6 +24,7 @@ void checks_install(void)
                                          .groups = regex_groups,
                                          .regex_sound = regex_is_sound,
                                          .ciphers = tls_ciphers_check,
+                                         .shadowed = routes_shadowed,
                                          .template = template_check,
                                          .path = router_path_check};
 }

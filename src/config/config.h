@@ -110,6 +110,8 @@ struct config_hooks {
     /* of one that is taken: whether nothing is to be said against it */
     bool (*regex_sound)(const char *pattern, struct error *error);
     bool (*ciphers)(const char *ciphers, bool of_1_3, struct error *error);
+    /* by[i]: the place of a route that takes all that the i-th does and stands before it, or SIZE_MAX */
+    void (*shadowed)(const struct route_config *const *routes, size_t count, size_t *by);
     bool (*template)(const char *text, struct error *error);
     bool (*path)(const char *pattern, struct error *error);
     bool (*certificate)(const struct certificate_config *certificate, struct error *error);

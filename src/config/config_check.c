@@ -381,6 +381,19 @@ static void unused_tell(const struct check *check)
     map_free(limits);
 }
 
+/* A listener with routes of its own does not serve those of the file. */
+static void unserved_check(const struct check *check)
+{
+    const struct config *config = check->config;
+    for (size_t i = 0; i < config->listeners_count; i++)
+        if (config->listeners[i].routes_count == 0 ||
+            schema_is_broken(check->document, &config->listeners[i]))
+            return;
+    if (config->routes_count != 0 && config->listeners_count != 0)
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE_SECTION(check, &config->routes[0]),
+                          "no listener serves the routes of the file, since each has routes of its own");
+}
+
 void config_check(struct config *config, struct schema_document *document)
 {
     struct check check = {config, document, schema_document_report(document)};
@@ -389,6 +402,7 @@ void config_check(struct config *config, struct schema_document *document)
         listener_check(&check, &config->listeners[i], addresses);
     map_free(addresses);
     routes_check(config->routes, config->routes_count, document, config->arena, check.report);
+    unserved_check(&check);
     for (size_t i = 0; i < config->pools_count; i++)
         pool_check(&check, &config->pools[i]);
     for (size_t i = 0; i < config->rate_limits_count; i++)

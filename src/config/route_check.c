@@ -19,10 +19,8 @@ struct routes {
     const struct schema_document *document;
     struct arena *arena;
     struct schema_report *report;
-    const struct route_config *everything; /* the first that matches all requests */
-    size_t left;                           /* routes from here on */
-    struct map *matches;                   /* the text of a match to its first route */
-    struct map *patterns;                  /* regular expressions that were looked at */
+    struct map *names;    /* to the first route of each */
+    struct map *patterns; /* regular expressions that were looked at */
 };
 
 #define PLACE(routes_, field_) schema_place((routes_)->document, (field_))
@@ -159,28 +157,6 @@ static void access_check(const struct routes *routes, const struct access_config
                           "access has neither allow nor deny and refuses nobody");
 }
 
-static void line_add(struct text *to, const char *line)
-{
-    text_add(to, span_of(line));
-    text_char(to, '\n');
-}
-
-static void texts_add(struct text *to, const struct texts *texts)
-{
-    for (size_t i = 0; i < texts->count; i++)
-        line_add(to, texts->items[i]);
-    text_char(to, '\1');
-}
-
-static void pairs_add(struct text *to, const struct name_values *pairs)
-{
-    for (size_t i = 0; i < pairs->count; i++) {
-        line_add(to, pairs->items[i].name);
-        line_add(to, pairs->items[i].value);
-    }
-    text_char(to, '\1');
-}
-
 static bool match_is_empty(const struct match_config *match)
 {
     return match->host.count + match->path.count + match->methods.count + match->client.count +
@@ -188,13 +164,13 @@ static bool match_is_empty(const struct match_config *match)
            0;
 }
 
-/* The routes below one that takes everything are told of once, not one by one. */
-static void shadow_tell(const struct routes *routes, const struct route_config *route)
+/* The routes below one that takes everything are told of once, not one by one; `left` counts it too. */
+static void shadow_tell(const struct routes *routes, const struct route_config *route, size_t left)
 {
-    if (routes->left == 2)
+    if (left == 2)
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
                           "this route is never reached; the one above it matches every request");
-    else if (routes->left == 3)
+    else if (left == 3)
         schema_report_add(
             routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
             "this route and the one below it are never reached; the one above matches every request");
@@ -202,40 +178,95 @@ static void shadow_tell(const struct routes *routes, const struct route_config *
         schema_report_add(
             routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route + 1),
             "this route and the %zu below it are never reached; the one above matches every request",
-            routes->left - 2);
+            left - 2);
     schema_report_add(routes->report, SCHEMA_NOTE, PLACE_SECTION(routes, route), "it is this one");
 }
 
-/* Told: what follows a route that takes everything, and what repeats a match word by word. */
-static void reach_check(struct routes *routes, const struct route_config *route)
+/* Of the routes that one route shadows so many are told one by one; those behind them are counted. */
+#define SHADOWED_TOLD 8u
+
+/* "route 3", or 'route "api"'. */
+static const char *route_title(const struct routes *routes, const struct route_config *route)
 {
-    const struct match_config *match = &route->match;
-    if (schema_is_broken(routes->document, route))
-        return;
-    if (routes->everything != NULL)
-        return;
-    if (match_is_empty(match)) {
-        routes->everything = route;
-        if (routes->left > 1)
-            shadow_tell(routes, route);
-        return;
-    }
-    struct text text = text_growing();
-    texts_add(&text, &match->host);
-    texts_add(&text, &match->path);
-    texts_add(&text, &match->methods);
-    texts_add(&text, &match->client);
-    pairs_add(&text, &match->header);
-    pairs_add(&text, &match->query);
-    struct route_config *first = map_get(routes->matches, text_span(&text));
-    if (first == NULL) {
-        map_set(routes->matches, text_span(&text), (void *)(uintptr_t)route);
-    } else {
+    bool named = strncmp(route->name, "route ", 6) != 0;
+    struct span title = arena_print(routes->arena, named ? "route \"%s\"" : "%s", route->name);
+    return title.at != NULL ? title.at : route->name;
+}
+
+static void shadowed_tell(const struct routes *routes, const struct route_config *route, size_t others,
+                          const struct route_config *by)
+{
+    const char *title = route_title(routes, route), *above = route_title(routes, by);
+    if (others == 0)
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route),
-                          "this route is never reached; one above it matches the same");
-        schema_report_add(routes->report, SCHEMA_NOTE, PLACE_SECTION(routes, first), "it is this one");
+                          "%s is never reached; %s above it matches all that it does", title, above);
+    else
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, route),
+                          "%s and %zu more below it are never reached; %s above matches all that they do",
+                          title, others, above);
+    schema_report_add(routes->report, SCHEMA_NOTE, PLACE_SECTION(routes, by), "it is this one");
+}
+
+/* Routes with errors may not say yet what they will match. */
+static size_t routes_to_look_at(const struct routes *routes, const struct route_config *list, size_t count,
+                                const struct route_config **found)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!schema_is_broken(routes->document, &list[i]))
+            found[kept++] = &list[i];
+    return kept;
+}
+
+/* Up to the first route that takes everything. */
+static void shadows_check(const struct routes *routes, const struct route_config *list, size_t count)
+{
+    if (config_hooks.shadowed == NULL || count < 2)
+        return;
+    const struct route_config **looked = xcalloc(count, sizeof(struct route_config *));
+    size_t kept = routes_to_look_at(routes, list, count, looked);
+    size_t *by = xcalloc(kept + 1, sizeof *by), *all = xcalloc(kept + 1, sizeof *all),
+           *told = xcalloc(kept + 1, sizeof *told);
+    config_hooks.shadowed(looked, kept, by);
+    for (size_t i = 0; i < kept; i++)
+        if (by[i] != SIZE_MAX)
+            all[by[i]]++;
+    for (size_t i = 0; i < kept; i++) {
+        if (by[i] == SIZE_MAX || told[by[i]] == SHADOWED_TOLD)
+            continue;
+        bool last = ++told[by[i]] == SHADOWED_TOLD;
+        shadowed_tell(routes, looked[i], last ? all[by[i]] - SHADOWED_TOLD : 0, looked[by[i]]);
     }
-    text_free(&text);
+    free(told);
+    free(all);
+    free(by);
+    free(looked);
+}
+
+static void reach_check(const struct routes *routes, const struct route_config *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!match_is_empty(&list[i].match) || schema_is_broken(routes->document, &list[i]))
+            continue;
+        shadows_check(routes, list, i);
+        if (i + 1 < count)
+            shadow_tell(routes, &list[i], count - i);
+        return;
+    }
+    shadows_check(routes, list, count);
+}
+
+/* Logs and explain tell routes by their names. */
+static void name_check(const struct routes *routes, const struct route_config *route)
+{
+    struct route_config *first = map_get(routes->names, span_of(route->name));
+    if (first == NULL) {
+        map_set(routes->names, span_of(route->name), (void *)(uintptr_t)route);
+        return;
+    }
+    schema_report_add(routes->report, SCHEMA_WARNING, PLACE(routes, &route->name),
+                      "another route has the name \"%s\" too, so the log can't tell them apart", route->name);
+    schema_report_add(routes->report, SCHEMA_NOTE, PLACE(routes, &first->name), "it is here");
 }
 
 /* Each pattern is told of once, at the first of its places. */
@@ -312,23 +343,24 @@ static void route_check(struct routes *routes, struct route_config *route)
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_KEY(routes, &route->mirror),
                           "only requests that go to a pool are mirrored; this has no effect here");
     patterns_check(routes, route);
-    reach_check(routes, route);
 }
 
 void routes_check(struct route_config *list, size_t count, const struct schema_document *document,
                   struct arena *arena, struct schema_report *report)
 {
     struct routes routes = {
-        .document = document, .arena = arena, .report = report, .matches = map_new(), .patterns = map_new()};
+        .document = document, .arena = arena, .report = report, .names = map_new(), .patterns = map_new()};
     for (size_t i = 0; i < count; i++) {
-        if (list[i].name == NULL) {
+        if (list[i].name != NULL) {
+            name_check(&routes, &list[i]);
+        } else {
             struct span name = arena_print(arena, "route %zu", i + 1);
             assert(name.at != NULL);
             list[i].name = name.at;
         }
-        routes.left = count - i;
         route_check(&routes, &list[i]);
     }
-    map_free(routes.matches);
+    reach_check(&routes, list, count);
+    map_free(routes.names);
     map_free(routes.patterns);
 }

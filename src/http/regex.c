@@ -143,7 +143,7 @@ unsigned regex_groups(const char *pattern)
     return count;
 }
 
-static struct regex *regex_make(const char *pattern, struct error *error)
+struct regex *regex_new_plain(const char *pattern, struct error *error)
 {
     pcre2_code *code = pattern_compile(pattern, error);
     if (code == NULL)
@@ -158,7 +158,7 @@ static struct regex *regex_make(const char *pattern, struct error *error)
 
 struct regex *regex_new(const char *pattern, struct error *error)
 {
-    struct regex *regex = regex_make(pattern, error);
+    struct regex *regex = regex_new_plain(pattern, error);
     /* where memory may not be made executable it is interpreted */
     if (regex != NULL && !regex->cost.endless)
         (void)pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE);
@@ -167,7 +167,7 @@ struct regex *regex_new(const char *pattern, struct error *error)
 
 bool regex_is_sound(const char *pattern, struct error *error)
 {
-    struct regex *regex = regex_make(pattern, NULL);
+    struct regex *regex = regex_new_plain(pattern, NULL);
     if (regex == NULL)
         return true; /* which is regex_check()'s to tell */
     bool bounded =

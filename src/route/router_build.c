@@ -263,8 +263,8 @@ static void router_size(struct router *router, const struct route_config *routes
 
 /* ---- long lists ---- */
 
-#define LIST_LONG 8u      /* routes from which on a list is looked up by values */
-#define SELECTORS_MOST 4u /* names of a list: each is one more thing to look up for every request */
+#define LIST_LONG 8u       /* routes from which on a list is looked up by values */
+#define SELECTORS_MOST 16u /* names of a list: each is one more thing to look up for every request */
 
 /* What an entry of a long list is picked by. */
 struct choice {

@@ -27,7 +27,7 @@ static bool host_fits(const struct texts *patterns, struct span host)
 
 static bool regex_fits(const char *pattern, struct span path)
 {
-    struct regex *regex = regex_new(pattern, NULL);
+    struct regex *regex = regex_new_plain(pattern, NULL);
     bool fits = regex != NULL && regex_match(regex, path) != MATCH_NO;
     regex_free(regex);
     return fits;

@@ -172,6 +172,23 @@ def test_timeouts_of_a_route(t):
     equal([c.get(p).status for p in ('/fast', '/a', '/b', '/fast')], [200, 504, 504, 200])
 
 
+DEAD = ' above it matches all that it does'
+
+
+def test_check_and_load_tell_of_dead_routes(t):
+    for first, second, dead in (('path: /', 'path: /api/', True), ('host: "*.x.test"', 'host: a.x.test', True), ('path: /v1/', 'path: /v1/users/', True),
+                                ('client: 10.0.0.0/8', 'client: 10.1.0.0/16', True), ('path: "~^/"', 'path: /z', True), ('header: { x-a: "*" }', 'header: { X-A: "1" }, methods: [GET]', True),
+                                ('methods: [GET, POST], path: /', 'methods: POST, path: /x', True), ('path: /a/', 'path: /ab', False), ('path: /a', 'path: /a/', False),
+                                ('methods: GET, path: /', 'path: /x', False), ('query: { q: "1" }', 'query: { q: "2" }', False), ('path: /', 'host: h.test', False)):
+        file = t.file('weir.yaml', f'listeners: ["127.0.0.1:8080"]\nroutes: [ {{ match: {{ {first} }}, respond: 200 }}, {{ match: {{ {second} }}, respond: 201 }} ]\n')
+        equal(DEAD in t.run('check', '-c', file).stderr, dead, f'{first} before {second}')
+    weir, port = routes(t, '  - { name: twice, match: { path: /a/ }, respond: 200 }\n  - { name: twice, match: { path: /a/b }, respond: 201 }')
+    contains(weir.stderr(), DEAD)
+    contains(weir.stderr(), 'another route has the name "twice" too')
+    done = t.run('check', '-c', t.file('weir.yaml', 'listeners: [ { address: "127.0.0.1:8080", routes: [ { respond: 200 } ] } ]\nroutes: [ { respond: 201 } ]\n'))
+    contains(done.stderr, 'no listener serves the routes of the file')
+
+
 def test_ten_thousand_routes_by_a_value(t):
     """Of a header and of a query parameter, with other conditions and before and behind other routes: the first of the file that matches serves."""
     text = '  - { match: { header: { x-tenant: t7 }, methods: [POST] }, respond: { body: post } }\n'
