@@ -57,7 +57,8 @@ struct regex {
     pcre2_code *parallel;
     struct pattern_cost cost;
     unsigned starts; /* 1: a match may begin anywhere, which is one degree more */
-    size_t size;     /* bytes, compiled: what one way through it may cost */
+    uint32_t groups;
+    size_t size; /* bytes, compiled: what one way through it may cost */
 };
 /* What matching needs beside the pattern: one a thread, made at the first match, kept to the thread's end. */
 static _Thread_local struct {
@@ -151,6 +152,7 @@ struct regex *regex_new_plain(const char *pattern, struct error *error)
     struct regex *regex = xmalloc(sizeof *regex);
     *regex = (struct regex){.code = code, .cost = pattern_cost(pattern), .starts = !is_anchored(code)};
     (void)pcre2_pattern_info(code, PCRE2_INFO_SIZE, &regex->size);
+    (void)pcre2_pattern_info(code, PCRE2_INFO_CAPTURECOUNT, &regex->groups);
     if (pattern_steps(&regex->cost, regex->starts, SUBJECT_MOST) > FEW_WAYS && is_regular(code, pattern))
         regex->parallel = parallel_compile(pattern, code);
     return regex;
@@ -320,8 +322,8 @@ enum match regex_find(const struct regex *regex, struct span subject, struct spa
     if (match != MATCH_YES)
         return match;
     const PCRE2_SIZE *vector = pcre2_get_ovector_pointer(scratch.data);
-    uint32_t count = pcre2_get_ovector_count(scratch.data);
-    *given = count < most ? count : most;
+    uint32_t count = regex->groups + 1 < CAPTURES_MOST ? regex->groups + 1 : CAPTURES_MOST;
+    *given = count < most ? count : most; /* what lies behind the pattern's own is not written */
     for (unsigned i = 0; i < *given; i++)
         captures[i] = vector[2 * i] == PCRE2_UNSET
                           ? SPAN_NONE

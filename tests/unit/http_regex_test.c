@@ -81,10 +81,10 @@ static void what_cannot_be_told_is_no_no(void **state)
     /* captures of a match that is known to be one, but not found */
     struct error error = {.text = ""};
     struct regex *regex = regex_new("^/(.*/)*internal/(.*)$", &error);
-    struct span captures[3];
+    struct span captures[10];
     unsigned given = 0;
     assert_non_null(regex);
-    assert_int_equal(regex_find(regex, span_of("/a/internal/b"), captures, 3, &given), MATCH_YES);
+    assert_int_equal(regex_find(regex, span_of("/a/internal/b"), captures, 10, &given), MATCH_YES);
     assert_int_equal(given, 3);
     assert_span(captures[1], "a/");
     assert_span(captures[2], "b");
