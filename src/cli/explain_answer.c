@@ -191,7 +191,10 @@ static void tell_server(struct answer_text *out, const struct pool_server *membe
         explain_tell(out, "address", server->address);
         explain_note(out, "weight", server->weight);
         note_most(out, "max_connections", server->max_connections);
-        explain_note_bool(out, "backup", server->backup);
+        if (server->backup == BACKUP_STANDBY)
+            explain_note_text(out, "backup", "standby");
+        else
+            explain_note_bool(out, "backup", server->backup == BACKUP_SHARES);
         explain_note_bool(out, "other_zone", member->far);
         json_end_object(&out->json);
         return;
@@ -202,8 +205,8 @@ static void tell_server(struct answer_text *out, const struct pool_server *membe
     print_most(&text, ", at once ", server->max_connections);
     if (member->far)
         text_print(&text, ", of another zone");
-    if (server->backup)
-        text_print(&text, ", backup");
+    if (server->backup != BACKUP_NOT)
+        text_print(&text, server->backup == BACKUP_STANDBY ? ", standby" : ", backup");
     explain_tell(out, "server", line);
 }
 

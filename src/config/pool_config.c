@@ -7,7 +7,8 @@ static const char *const balances[] = {"adaptive", "least_conn", "round_robin", 
                                        "first",    "hash",       NULL};
 static const char *const protocols[] = {"http/1.1", "h2", "h2c", "auto", NULL};
 static const char *const disciplines[] = {"adaptive", "codel", "fifo", NULL};
-static const char *const automatic[] = {"auto", NULL};      /* SLOW_START_AUTO */
+static const char *const automatic[] = {"auto", NULL}; /* SLOW_START_AUTO */
+static const char *const backups[] = {"false", "true", "standby", NULL};
 static const char *const limits[] = {"auto", "none", NULL}; /* CONNECTIONS_AUTO, CONNECTIONS_NONE */
 static const char *const probes[] = {"http", "https", "tcp", "grpc", NULL};
 
@@ -17,9 +18,10 @@ static const struct schema_key server_keys[] = {
                .flags = SCHEMA_REQUIRED, .check = syntax_server_address),
     KEY_STRING(SERVER, name, NULL, "Name in logs and commands; by default the address."),
     KEY_INT(SERVER, weight, "1", 0, 1000, "Share of requests beside the other servers; 0: no new ones."),
-    KEY_BOOL(
-        SERVER, backup, "false",
-        "Used while under 1/1.4 of the weight of the others is up, for what they lack, and alone when none is."),
+    KEY_CHOICE(
+        SERVER, backup, "false", backups,
+        "true: used while under 1/1.4 of the weight of the others is up, for what they lack, and alone when none is; "
+        "standby: one at a time, when all others are down."),
     KEY_INT(SERVER, max_connections, NULL, 1, 1000000, "Requests at once; by default as the pool says.",
             .words = limits),
     KEY_STRING(SERVER, zone, NULL, "Where the server stands; compared with the pool's zone.",

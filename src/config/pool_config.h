@@ -23,11 +23,13 @@ enum pool_protocol { POOL_HTTP_1, POOL_H2, POOL_H2C, POOL_AUTO }; /* http/1.1, h
 #define CONNECTIONS_NONE (UINT64_MAX - 1)
 #define SLOW_START_AUTO UINT64_MAX
 
+/* false; true: takes what the others lack; standby: used when all others are down, one at a time */
+enum backup_kind { BACKUP_NOT, BACKUP_SHARES, BACKUP_STANDBY };
 struct server_config {
     const char *address;      /* "ip:port", "name:port", "unix:/path"; required; scalar shorthand */
     const char *name;         /* in logs; default: the address */
     uint64_t weight;          /* 1; 0: no new requests; 0..1000 */
-    bool backup;              /* false; used only when no other is up */
+    enum backup_kind backup;  /* false */
     uint64_t max_connections; /* 0: the pool's; CONNECTIONS_AUTO, CONNECTIONS_NONE */
     const char *zone;         /* where it stands; NULL: not told */
 };

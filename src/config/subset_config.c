@@ -62,7 +62,7 @@ static void size_check(const struct check *check)
     const struct subset_config *subset = check->pool->subset;
     unsigned long long servers = 0, size = subset->size, of = subset->of;
     for (size_t i = 0; i < check->pool->servers_count; i++)
-        servers += check->pool->servers[i].backup ? 0 : 1;
+        servers += check->pool->servers[i].backup == BACKUP_NOT ? 1 : 0;
     if (size > servers)
         schema_report_add(check->report, SCHEMA_WARNING, place_of(check, &subset->size),
                           "pool \"%s\" has %llu servers; a subset of %llu is all of them", check->pool->name,

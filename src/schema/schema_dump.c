@@ -134,6 +134,15 @@ static bool is_unset(const struct schema_key *key, const void *field)
     return number == key->unset;
 }
 
+/* A choice that is a boolean stands as one; what only looks like something else is quoted. */
+static void choice_dump(const char *choice, struct text *to)
+{
+    if (strcmp(choice, "true") == 0 || strcmp(choice, "false") == 0)
+        text_print(to, "%s", choice);
+    else
+        string_dump(choice, true, to);
+}
+
 static void value_dump(const struct schema_key *key, const void *field, struct text *to, int indent)
 {
     if (is_unset(key, field))
@@ -143,7 +152,7 @@ static void value_dump(const struct schema_key *key, const void *field, struct t
     unsigned which;
     if (key->type == SCHEMA_CHOICE) {
         memcpy(&which, field, sizeof(which));
-        string_dump(key->choices[which], true, to);
+        choice_dump(key->choices[which], to);
     } else {
         value_print(key, field, to);
     }

@@ -148,14 +148,17 @@ static void scaled_members(struct json *json, const struct schema_key *key, cons
     number_pattern(json, key, units);
 }
 
-/* YAML readers take a bare 1.2 for a number. */
+/* YAML readers take a bare 1.2 for a number, and true and false for themselves. */
 static void choice_write(struct json *json, const char *choice)
 {
     char *end = NULL;
     double number = strtod(choice, &end);
+    bool yes = strcmp(choice, "true") == 0;
     json_string(json, span_of(choice));
     if (*end == '\0')
         json_decimal(json, number);
+    if (yes || strcmp(choice, "false") == 0)
+        json_bool(json, yes);
 }
 
 static void choice_members(struct json *json, const struct schema_key *key)

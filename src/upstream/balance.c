@@ -24,7 +24,7 @@ void tiers_fill(struct tier tiers[TIER_COUNT], const struct pool *pool)
     }
     for (size_t i = 0; i < pool->servers_count; i++) {
         struct tier *tier = &tiers[pool->servers[i].backup ? TIER_BACKUPS : TIER_SERVERS];
-        if (pool->servers[i].weight > 0)
+        if (pool->servers[i].weight > 0 && !pool->servers[i].standby)
             tier->members[tier->count++] = (uint32_t)i;
     }
 }
@@ -56,12 +56,44 @@ unsigned tiers_kept(const struct pool *pool, const struct choice *choice)
     uint64_t up = 0, all = 0;
     for (size_t i = 0; i < pool->servers_count; i++) {
         const struct pool_server *member = &pool->servers[i];
-        if (member->backup)
+        if (member->backup || member->standby)
             continue;
         all += member->weight;
         up += server_is_eligible(member->server, choice) ? member->weight : 0;
     }
     return up * 14 >= all * 10 ? 1000 : (unsigned)(1400 * up / all);
+}
+
+/* Down, or connections to it have just failed: where nothing probes, only that shows. */
+static bool is_away(const struct server *server, const struct choice *choice)
+{
+    bool unreached = atomic_load_explicit(&server->unreached_in_a_row, memory_order_relaxed) != 0;
+    return !server_is_up(server) || (unreached && server_turns_away(server, choice->now_us));
+}
+
+int standby_of(const struct pool *pool, const struct choice *choice)
+{
+    int first = -1;
+    for (size_t i = 0; i < pool->servers_count; i++) {
+        const struct pool_server *member = &pool->servers[i];
+        if (member->weight == 0 || is_away(member->server, choice))
+            continue;
+        if (!member->standby)
+            return -1;
+        first = first < 0 ? (int)i : first;
+    }
+    return first;
+}
+
+/* Two standbys never serve at once: whoever can't have the one has none. */
+static int standby_choose(const struct pool *pool, struct choice *choice)
+{
+    int index = standby_of(pool, choice);
+    bool any_up = false;
+    if (index < 0 || member_is_free(pool, (uint32_t)index, choice, &any_up))
+        return index;
+    *choice->all_full = any_up;
+    return -1;
 }
 
 int tiers_choose(const struct pool *pool, const void *plan, struct choice *choice, struct tier_picker picker)
@@ -84,5 +116,5 @@ int tiers_choose(const struct pool *pool, const void *plan, struct choice *choic
             return -1;
         }
     }
-    return -1;
+    return pool->has_standbys ? standby_choose(pool, choice) : -1;
 }

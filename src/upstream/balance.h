@@ -33,7 +33,7 @@ struct balancer {
     const char *name; /* as in the file */
     bool (*prepare)(const struct pool *pool, void **plan, struct error *error);
     /* Index into pool->servers, or -1: nobody. Only servers that are up, weight > 0, not tried, under their
-     * limit; backups only when no other is up and untried. */
+     * limit; backups for what the others lack, a standby when all others are down. */
     int (*choose)(const struct pool *pool, const void *plan, struct choice *choice);
     void (*dispose)(void *plan);
 };

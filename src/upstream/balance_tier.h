@@ -1,5 +1,5 @@
-/* What the balancers share: the two tiers of a pool (its servers, its backups), and who of them may be
- * chosen. */
+/* What the balancers share: the two tiers of a pool (its servers, its backups), the standbys behind them, and
+ * who of them may be chosen. */
 #ifndef WEIR_UPSTREAM_BALANCE_TIER_H
 #define WEIR_UPSTREAM_BALANCE_TIER_H
 
@@ -24,6 +24,9 @@ void tiers_fill(struct tier tiers[TIER_COUNT], const struct pool *pool);
 void tiers_clear(struct tier tiers[TIER_COUNT]);
 /* The greatest number that divides all its weights; 0: it has no members. */
 uint32_t tier_divisor(const struct tier *tier, const struct pool *pool);
+/* The one standby whose turn it is: the first of the file that is not away, while all others are; -1: none.
+ */
+int standby_of(const struct pool *pool, const struct choice *choice);
 /* Of a thousand requests, those that the first tier keeps; the others are for the backups. */
 unsigned tiers_kept(const struct pool *pool, const struct choice *choice);
 

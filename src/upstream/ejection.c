@@ -32,6 +32,8 @@ static struct census census_of(const struct pool *pool, uint64_t now_us)
     struct census census = {0};
     for (size_t i = 0; i < pool->servers_count; i++) {
         const struct pool_server *member = &pool->servers[i];
+        if (member->standby)
+            continue; /* serves when others are down, not when they are ejected */
         bool out = is_out(member->server, now_us);
         census.all += member->weight;
         census.out += out ? member->weight : 0;

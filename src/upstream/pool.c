@@ -40,10 +40,12 @@ static bool pool_add_server(struct pool *pool, const struct server_config *confi
         .config = config,
         .weight = (uint32_t)config->weight,
         .max_connections = server_limit(pool->config, config),
-        .backup = config->backup,
+        .backup = config->backup == BACKUP_SHARES,
+        .standby = config->backup == BACKUP_STANDBY,
         .far = is_far(pool->config, config),
     };
-    pool->has_backups = pool->has_backups || config->backup;
+    pool->has_backups = pool->has_backups || config->backup == BACKUP_SHARES;
+    pool->has_standbys = pool->has_standbys || config->backup == BACKUP_STANDBY;
     pool->limited = pool->limited || server_limit(pool->config, config) != 0;
     pool->adapts = pool->adapts || server_limit(pool->config, config) == SERVER_ADAPTS;
     return true;

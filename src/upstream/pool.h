@@ -21,8 +21,8 @@ struct pool_server {
     const struct server_config *config;
     uint32_t weight;
     uint32_t max_connections; /* 0: no limit; SERVER_ADAPTS */
-    bool backup;
-    bool far; /* in another zone than this weir */
+    bool backup, standby;     /* at most one of them */
+    bool far;                 /* in another zone than this weir */
 };
 struct pool {
     const struct pool_config *config;
@@ -41,7 +41,7 @@ struct pool {
     uint32_t slow_start_ms; /* 0: none */
     bool limited;           /* any server has a limit */
     bool adapts;            /* any server has one that adapts */
-    bool has_backups;
+    bool has_backups, has_standbys;
     bool hedges_trials; /* requests to a server that is known to be slow are hedged: hedge.h */
 };
 /* Takes servers, loads certificates; names: resolved before, NULL: resolved here, which blocks. NULL with

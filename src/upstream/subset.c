@@ -81,7 +81,7 @@ void subset_choose(const struct pool_config *config, bool *used)
     struct candidate *candidates = xcalloc(config->servers_count + 1, sizeof *candidates);
     size_t count = 0, first = 0, size = (size_t)subset->size;
     for (size_t i = 0; i < config->servers_count; i++) {
-        used[i] = config->servers[i].backup;
+        used[i] = config->servers[i].backup != BACKUP_NOT;
         if (!used[i])
             candidates[count++] = (struct candidate){.server = &config->servers[i], .at = i};
     }

@@ -154,7 +154,8 @@ static bool choose_preferred(struct upstream_waiter *waiter, const struct choice
         return false;
     for (uint32_t i = 0; i < waiter->pool->servers_count; i++) {
         const struct pool_server *member = &waiter->pool->servers[i];
-        if (member->server != server || choice_excludes(choice, i, server))
+        if (member->server != server || choice_excludes(choice, i, server) ||
+            (member->standby && (int)i != standby_of(waiter->pool, choice)))
             continue;
         if (waiter_take(waiter, member, choice->now_us))
             return true;
@@ -170,7 +171,7 @@ _Static_assert(COUNTER_picks_hash - COUNTER_picks_adaptive == BALANCE_HASH - BAL
 static void pick_count(const struct pool *pool, const struct pool_server *member, bool panic)
 {
     counter_add((enum counter_id)(COUNTER_picks_adaptive + (int)pool->config->balance), 1);
-    if (member->backup)
+    if (member->backup || member->standby)
         counter_add(COUNTER_picks_backup, 1);
     if (panic)
         counter_add(COUNTER_picks_panic, 1);
@@ -560,6 +561,7 @@ bool upstream_has_other(const struct upstreams *upstreams, const struct other_se
     for (uint32_t i = 0; i < pool->servers_count; i++) {
         bool up = false;
         if (pool->servers[i].weight != 0 &&
+            (!pool->servers[i].standby || (int)i == standby_of(pool, &choice)) &&
             (member_is_free(pool, i, &choice, &up) || (up && !wanted->free_now)))
             return true;
     }

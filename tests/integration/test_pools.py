@@ -394,3 +394,51 @@ workers: 1
             c.send(end)
             equal(c.response().status, 200)
         between(slow.count() - before, 0, 10, f'requests to the slow one of 50 that end {end!r}')
+
+
+def test_a_standby_serves_when_all_others_are_down(t):
+    """And one of them at a time, be it checks that tell who is down or refused connections; who comes back serves again."""
+    def healthy(link, request):
+        link.answer(200, link.origin.name)
+    for balance, health in (('adaptive', 'health: { interval: 100ms, fast_interval: 100ms }'), ('round_robin', ''), ('hash', 'health: { interval: 100ms, fast_interval: 100ms }')):
+        ports = {name: t.port() for name in ('a', 'b', 's1', 's2')}
+        origins = {name: t.origin(healthy, name=name, port=p) for name, p in ports.items()}
+        servers = ', '.join(f'{{ address: "127.0.0.1:{p}"{", backup: standby" if name[0] == "s" else ""} }}' for name, p in ports.items())
+        weir, port = pooled(t, f'''    balance: {balance}
+    servers: [{servers}]
+    outlier: false
+    {health}''', 'workers: 1')
+
+        def served(count=24):
+            c = t.client(port)
+            return {r.body.decode() if r.status == 200 else r.status for r in (c.get() for _ in range(count))}
+        ok(served() <= {'a', 'b'}, balance)
+        origins['a'].close()
+        eventually(lambda: served() == {'b'}, 10)
+        origins['b'].close()
+        eventually(lambda: served() == {'s1'}, 10)
+        equal(served(200), {'s1'}, balance)
+        origins['s1'].close()
+        eventually(lambda: served() == {'s2'}, 10)
+        origins['s1'] = t.origin(healthy, name='s1', port=ports['s1'])
+        eventually(lambda: served() == {'s1'}, 10)
+        origins['b'] = t.origin(healthy, name='b', port=ports['b'])
+        eventually(lambda: served() == {'b'}, 10)
+        weir.stop()
+        for origin in origins.values():
+            origin.close()
+
+
+def test_a_standby_keeps_no_sessions(t):
+    """A cookie that names it does not make two serve at once."""
+    port = t.port()
+    first = t.origin(name='first', port=port)
+    standby = t.origin(name='standby')
+    weir, at = pooled(t, f'''    servers: ["{first.address}", {{ address: "{standby.address}", backup: standby }}]
+    sticky: {{ secrets: "not too short a secret" }}''', 'workers: 1')
+    first.close()
+    c = t.client(at)
+    cookie = eventually(lambda: c.get().fields.get('set-cookie')).split(';')[0]
+    equal(c.get('/', [('Cookie', cookie)]).json()['origin'], 'standby')
+    t.origin(name='first', port=port)
+    eventually(lambda: c.get('/', [('Cookie', cookie)]).json()['origin'] == 'first', 10)

@@ -541,6 +541,52 @@ static void random_compares_what_adaptive_does(void **state)
     bench_end(&bench);
 }
 
+/* One at a time, in the order of the file, and only when nobody else is there. */
+static void standbys_for_all(enum balance_kind kind)
+{
+    struct bench bench;
+    bench_begin(&bench, kind, (const uint32_t[]){1, 1, 1, 1, 1}, 5);
+    bench.members[2].backup = bench.pool.has_backups = true;
+    bench.members[1].standby = bench.members[3].standby = bench.pool.has_standbys = true;
+    bool seen[5] = {false};
+    for (unsigned i = 0; i < 100; i++)
+        seen[bench_choose(&bench)] = true;
+    assert_true(!seen[1] && !seen[2] && !seen[3]);
+    bench.servers[0].health = SERVER_DOWN;
+    bench.servers[4].health = SERVER_DOWN;
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(bench_choose(&bench), 2);
+    /* Only down is down. */
+    bench.choice.excludes = true;
+    bench.choice.except = &bench.servers[2];
+    assert_int_equal(bench_choose(&bench), -1);
+    bench.choice.excludes = false;
+    server_set_ejected(&bench.servers[2], 0, 10);
+    assert_int_equal(bench_choose(&bench), -1);
+    bench.servers[2].ejected_until_ms = 0;
+    /* This request was refused there. */
+    bench.choice.excludes = true;
+    assert_false(server_was_unreached(&bench.servers[2]));
+    server_turned_away(&bench.servers[2], bench.choice.now_us = 1);
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(bench_choose(&bench), 1);
+    bench.members[1].max_connections = 1;
+    bench.servers[1].in_flight = 1;
+    assert_int_equal(bench_choose(&bench), -1);
+    assert_true(bench.all_full); /* it is waited for */
+    bench.servers[1].health = SERVER_DOWN;
+    for (unsigned i = 0; i < 50; i++)
+        assert_int_equal(bench_choose(&bench), 3);
+    bench.members[3].weight = 0;
+    assert_int_equal(bench_choose(&bench), -1);
+    bench.members[3].weight = 1;
+    server_was_reached(&bench.servers[2]);
+    assert_int_equal(bench_choose(&bench), -1);
+    bench.choice.excludes = false;
+    assert_int_equal(bench_choose(&bench), 2);
+    bench_end(&bench);
+}
+
 static void rules_for_all(enum balance_kind kind)
 {
     struct bench bench;
@@ -647,6 +693,13 @@ static void who_comes_back_starts_slowly(void **state)
     bench_end(&bench);
 }
 
+static void standbys_serve_one_at_a_time(void **state)
+{
+    (void)state;
+    for (unsigned kind = BALANCE_ADAPTIVE; kind <= BALANCE_HASH; kind++)
+        standbys_for_all((enum balance_kind)kind);
+}
+
 static void every_balancer_obeys_the_rules(void **state)
 {
     (void)state;
@@ -680,6 +733,7 @@ int main(void)
         cmocka_unit_test(random_follows_weights_and_avoids_load),
         cmocka_unit_test(random_compares_what_adaptive_does),
         cmocka_unit_test(who_comes_back_starts_slowly),
+        cmocka_unit_test(standbys_serve_one_at_a_time),
         cmocka_unit_test(every_balancer_obeys_the_rules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
