@@ -65,8 +65,10 @@ static const struct schema headers_schema = {.noun = "headers",
 
 #define MESSAGE struct message_config
 static const struct schema_key message_keys[] = {
-    KEY_SECTION(MESSAGE, headers, HEADERS, headers_schema,
-                "Edits of headers, in the order remove, set, add."),
+    KEY_SECTION(
+        MESSAGE, headers, HEADERS, headers_schema,
+        "Edits of headers, in the order remove, set, add; those of defaults hold too, but for names given here.",
+        .flags = SCHEMA_ADDS_UP),
     KEY_END};
 static const struct schema request_schema = {.noun = "request",
                                              .size = sizeof(MESSAGE),

@@ -166,6 +166,8 @@ enum failure action_answer(const struct action *action, struct exchange *exchang
     answer->body = action->file.at != NULL ? action->file : template_fill(action->body, exchange);
     for (size_t i = 0; i < action->headers_count; i++) {
         struct span value = template_fill(action->headers[i], exchange);
+        if (value.at != NULL && value.length == 0)
+            continue; /* no value, no field */
         if (value.at == NULL || !fields_add(&answer->fields, exchange->arena, span_of(action->names[i].name),
                                             value, field_id(span_of(action->names[i].name))))
             return FAILURE_OVERLOADED;

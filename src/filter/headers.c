@@ -100,16 +100,24 @@ static bool response_prepare(struct filter *filter, const struct route_config *r
     return headers_prepare(filter, &route->response.headers, error);
 }
 
-/* False: the exchange's arena is used up. */
-static bool headers_apply(const struct headers *headers, struct exchange *exchange, struct fields *fields)
+/*
+ * A value that is empty is no field: nobody shall take for weir's word that it has nothing to say. What a
+ * client brought under that name goes too, whichever edit it was; what a server brought stays where something
+ * was to be added to it. False: the exchange's arena is used up.
+ */
+static bool headers_apply(const struct headers *headers, struct exchange *exchange, struct fields *fields,
+                          bool of_client)
 {
     for (size_t i = 0; i < headers->removes_count; i++)
         fields_remove_name(fields, headers->removes[i]);
     for (size_t i = 0; i < headers->edits_count; i++) {
         const struct edit *edit = &headers->edits[i];
         struct span value = template_fill(edit->value, exchange);
-        if (edit->set)
+        bool empty = value.at != NULL && value.length == 0;
+        if (edit->set || (empty && of_client))
             fields_remove_name(fields, edit->name);
+        if (empty)
+            continue;
         if (value.at == NULL || !fields_add(fields, exchange->arena, edit->name, value, field_id(edit->name)))
             return false;
     }
@@ -130,7 +138,7 @@ static enum verdict request_edit(const struct filter *filter, struct exchange *e
 {
     const struct headers *headers = filter->prepared;
     exchange->request.has_credentials = exchange->request.has_credentials || headers->edits_credentials;
-    if (headers_apply(headers, exchange, &exchange->request.fields))
+    if (headers_apply(headers, exchange, &exchange->request.fields, true))
         return VERDICT_NEXT;
     exchange->answer = (struct answer){.status = 503, .failure = FAILURE_OVERLOADED};
     return VERDICT_ANSWERED;
@@ -138,7 +146,7 @@ static enum verdict request_edit(const struct filter *filter, struct exchange *e
 
 static bool response_edit(const struct filter *filter, struct exchange *exchange)
 {
-    return headers_apply(filter->prepared, exchange, &exchange->response.fields);
+    return headers_apply(filter->prepared, exchange, &exchange->response.fields, false);
 }
 
 static void headers_explain(const struct filter *filter, const struct exchange *exchange, char *line,

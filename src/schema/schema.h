@@ -51,6 +51,8 @@ enum schema_flag {
     SCHEMA_PARTIAL = 16,
     SCHEMA_SEEN = 32,   /* its keys are those of another place: lists and manual don't repeat them */
     SCHEMA_MERGED = 64, /* its effect is in other sections: not part of the effective configuration */
+    /* a section of names: those of a section of defaults and its own add up, its own winning by name */
+    SCHEMA_ADDS_UP = 256,
     SCHEMA_SECRET = 128 /* its texts are not printed with the effective configuration */
 };
 

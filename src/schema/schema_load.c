@@ -178,6 +178,20 @@ static void value_load(struct loader *loader, const struct schema_key *key, cons
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s", error.text);
 }
 
+/* `field` holds what a section of defaults gave. */
+static void inner_load(struct loader *loader, const struct schema_key *key, const struct node_entry *entry,
+                       void *field, const struct context *up)
+{
+    void *outer = NULL;
+    if (section_adds_up(key->section)) {
+        outer = loader_get(loader, key->section->size);
+        memcpy(outer, field, key->section->size);
+    }
+    section_load(loader, entry->key, entry->value, field, &(struct context){key->section, NULL, up}, false);
+    if (outer != NULL)
+        section_add_up(loader, key->section, outer, field);
+}
+
 static void key_load(struct loader *loader, const struct schema_key *key, const struct node_entry *entry,
                      char *section, const struct context *context)
 {
@@ -209,7 +223,7 @@ static void key_load(struct loader *loader, const struct schema_key *key, const 
         pairs_load(loader, key, node, field);
         break;
     case SCHEMA_SECTION:
-        section_load(loader, entry->key, node, field, &(struct context){key->section, NULL, context}, false);
+        inner_load(loader, key, entry, field, context);
         break;
     case SCHEMA_OPTIONAL:
         optional_load(loader, key, entry, field, context);

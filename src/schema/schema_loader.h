@@ -38,6 +38,9 @@ struct context {
 void *loader_get(struct loader *loader, size_t size);
 /* schema_prototype.c */
 struct prototype *prototype_of(struct loader *loader, const struct schema *schema);
+/* schema_add_up.c: whether some key of the section adds to what an outer section says, and that */
+bool section_adds_up(const struct schema *schema) MUST_CHECK;
+void section_add_up(struct loader *loader, const struct schema *schema, const void *outer, void *section);
 /* schema_text.c: a scalar as text with its variables filled in; false: the report says why. */
 bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node,
              enum schema_type type, struct span *value) MUST_CHECK;

@@ -133,3 +133,75 @@ routes:{IMPOSSIBLE.format()}
 pools: {{ p: {{ servers: ["10.0.0.1:80"] }} }}
 ''')
     contains(t.run('explain', '-c', path, 'GET', 'http://a.test/path').stdout, '500')
+
+
+def test_headers_of_defaults_add_up(t):
+    """What a route says of a name holds for it, whatever the edit; all else of the defaults holds too."""
+    def handler(link, request):
+        link.answer(200, json.dumps(list(request.fields)), [('Server', 'secret/1.0'), ('X-Old', 'a'), ('X-Own', 'origin')])
+    port, other, origin = t.port(), t.port(), t.origin(handler)
+    text = f'''
+listeners:
+  - {{ address: "127.0.0.1:{port}", protocols: [h2c, http/1.1] }}
+  - {{ address: "127.0.0.1:{other}", routes: [ {{ response: {{ headers: {{ set: {{ X-Frame-Options: SAMEORIGIN }} }} }}, pool: p }} ] }}
+defaults:
+  route:
+    timeout: 10s
+    request: {{ headers: {{ set: {{ X-Who: weir, X-Both: outer }}, remove: [Cookie, X-Gone] }} }}
+    response: {{ headers: {{ set: {{ X-Frame-Options: DENY, X-Content-Type-Options: nosniff }}, add: {{ X-More: outer }}, remove: [Server, X-Old] }} }}
+routes:
+  - match: {{ path: /own }}
+    request: {{ headers: {{ set: {{ x-both: inner, X-Gone: back }} }} }}
+    response: {{ headers: {{ set: {{ x-frame-options: SAMEORIGIN }}, add: {{ X-MORE: inner, X-Extra: e }}, remove: [x-content-type-options] }} }}
+    pool: p
+  - {{ match: {{ path: /empty }}, response: {{}}, request: {{ headers: {{}} }}, pool: p }}
+  - {{ match: {{ path: /one }}, response: {{ headers: {{ set: {{ X-Old: kept }} }} }}, pool: p }}
+  - {{ pool: p }}
+pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+'''
+    t.weir(text)
+    outer = {'x-frame-options': ['DENY'], 'x-content-type-options': ['nosniff'], 'x-more': ['outer'], 'server': [], 'x-old': [], 'x-extra': []}
+    wanted = {'/': outer, '/empty': outer, '/one': dict(outer, **{'x-old': ['kept']}),
+              '/own': {'x-frame-options': ['SAMEORIGIN'], 'x-content-type-options': [], 'x-more': ['inner'], 'server': [], 'x-old': [], 'x-extra': ['e']}}
+    for client in (t.client(port), h2_client(t, port)):
+        for path, fields in wanted.items():
+            answer = client.get(path, [('cookie', 'a=b'), ('x-gone', '1')])
+            equal({name: answer.fields.all(name) for name in fields}, fields, path)
+            sent = Fields(answer.json())
+            equal((sent.all('x-who'), sent.all('x-both'), sent.all('cookie'), sent.all('x-gone')),
+                  (['weir'], ['inner' if path == '/own' else 'outer'], [], ['back'] if path == '/own' else []), path)
+    equal(t.client(other).get('/').fields.all('x-frame-options'), ['SAMEORIGIN'])
+    equal(t.client(other).get('/').fields.all('x-content-type-options'), ['nosniff'])
+    printed = t.run('config', '-c', t.file('add.yaml', text))
+    again = t.run('config', '-c', t.file('again.yaml', printed.stdout))
+    equal((again.returncode, again.stdout), (0, printed.stdout), again.stderr)
+
+
+def test_an_empty_value_is_no_field(t):
+    """Neither weir's nor what the client sent under that name; in both versions and both directions."""
+    def handler(link, request):
+        link.answer(200, json.dumps(list(request.fields)), [('X-User', 'origin'), ('X-Added', 'origin')])
+    port, origin = t.port(), t.origin(handler)
+    t.weir(f'''
+listeners: [ {{ address: "127.0.0.1:{port}", protocols: [h2c, http/1.1] }} ]
+routes:
+  - match: {{ path: /fixed }}
+    respond: {{ body: x, headers: {{ X-User: "${{request.header.x-who}}", X-Is: "a${{request.header.x-who}}" }} }}
+  - request: {{ headers: {{ set: {{ X-User: "${{request.header.x-who}}", X-Sni: "${{tls.sni}}", X-None: "" }}, add: {{ X-Added: "${{request.header.x-who}}" }} }} }}
+    response: {{ headers: {{ set: {{ X-User: "${{request.header.x-who}}" }}, add: {{ X-Added: "${{request.header.x-who}}" }} }} }}
+    pool: p
+pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+''')
+    forged = [('x-user', 'forged'), ('x-sni', 'forged'), ('x-none', 'forged'), ('x-added', 'forged')]
+    for client in (t.client(port), h2_client(t, port)):
+        answer = client.get('/', forged)
+        sent = Fields(answer.json())
+        equal([sent.all(name) for name in ('x-user', 'x-sni', 'x-none', 'x-added')], [[], [], [], []])
+        equal((answer.fields.all('x-user'), answer.fields.all('x-added')), ([], ['origin']))
+        answer = client.get('/', forged + [('x-who', 'me')])
+        sent = Fields(answer.json())
+        equal([sent.all(name) for name in ('x-user', 'x-sni', 'x-none', 'x-added')], [['me'], [], [], ['forged', 'me']])
+        equal((answer.fields.all('x-user'), answer.fields.all('x-added')), (['me'], ['origin', 'me']))
+        answer = client.get('/fixed')
+        equal((answer.fields.all('x-user'), answer.fields.all('x-is')), ([], ['a']))
+        equal(client.get('/fixed', [('x-who', 'me')]).fields.all('x-user'), ['me'])
