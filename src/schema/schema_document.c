@@ -322,8 +322,10 @@ static bool key_is_good(const struct reader *reader, const struct node *key)
         schema_report_add(report, SCHEMA_ERROR, node_place(key), LOOKALIKE_SENTENCE, found.name,
                           "in this key", found.ours);
     else if (key->plain && span_is(key->as.text, "<<"))
-        schema_report_add(report, SCHEMA_ERROR, node_place(key),
-                          "merge keys (<<) are not supported; write the keys out or use defaults");
+        schema_report_add(
+            report, SCHEMA_ERROR, node_place(key),
+            "merge keys (<<) are not supported, since an alias stands for a whole value; write the keys out or "
+            "use defaults");
     else
         return true;
     return false;
@@ -413,6 +415,16 @@ static struct node *stream_read(struct reader *reader)
     return root;
 }
 
+/* Keys of the root that begin with x- hold what only aliases use. */
+static void anchors_place_drop(struct node *root)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; root->kind == NODE_MAP && i < root->count; i++)
+        if (!span_starts(root->as.entries[i].key->as.text, SPAN("x-")))
+            root->as.entries[kept++] = root->as.entries[i];
+    root->count = root->kind == NODE_MAP ? kept : root->count;
+}
+
 /* Refuses bytes that are not text, at their place: libyaml would only give an offset. */
 static bool bytes_check(struct schema_document *document, struct schema_source *source)
 {
@@ -493,6 +505,7 @@ static struct node *source_parse(struct schema_document *document, struct schema
     yaml_parser_set_input_string(&reader.parser, (const unsigned char *)source->bytes.at,
                                  source->bytes.length);
     struct node *root = stream_read(&reader);
+    anchors_place_drop(root);
     yaml_event_delete(&reader.event);
     yaml_parser_delete(&reader.parser);
     map_free(reader.anchors);

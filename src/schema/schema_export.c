@@ -395,6 +395,11 @@ void schema_export_json(const struct schema *root, const char *title, struct tex
     member(&export.json, "$schema", "https://json-schema.org/draft/2020-12/schema");
     member(&export.json, "title", title);
     section_members(&export, root, false);
+    json_key(&export.json, "patternProperties"); /* a place for anchors */
+    json_object(&export.json);
+    json_key(&export.json, "^x-");
+    json_bool(&export.json, true);
+    json_end_object(&export.json);
     json_key(&export.json, "$defs");
     json_object(&export.json);
     for (size_t i = 1; i < export.count; i++) {

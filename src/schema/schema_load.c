@@ -112,6 +112,7 @@ static void many_store(const struct schema_key *key, char *section, void *items,
 static void sections_load(struct loader *loader, const struct schema_key *key, const struct node *node,
                           char *section, const struct context *up)
 {
+    node = list_expand(loader, key, node);
     bool is_list = node->kind == NODE_LIST;
     if (node->refused || node_is_null(node) || (!is_list && (key->flags & SCHEMA_SINGLE) == 0)) {
         if (node_is_null(node))

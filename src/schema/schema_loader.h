@@ -44,6 +44,12 @@ void section_add_up(struct loader *loader, const struct schema *schema, const vo
 /* schema_text.c: a scalar as text with its variables filled in; false: the report says why. */
 bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node,
              enum schema_type type, struct span *value) MUST_CHECK;
+/*
+ * The values of a list with what variables stand for: where one item is nothing but a variable of the
+ * environment, and what that holds cannot be a single value, it is the values between its commas and blanks.
+ * The node itself when there is none.
+ */
+const struct node *list_expand(struct loader *loader, const struct schema_key *key, const struct node *node);
 /* What was refused has a character in it that only looks plain; true: that is told instead. */
 bool lookalike_tell(struct loader *loader, const struct node *node, struct span value) MUST_CHECK;
 /* The same, checked and stored as the row says: paths made absolute, references noted. NULL: the report says

@@ -113,6 +113,24 @@ static bool address_of_line(struct span line, size_t *from, size_t *length)
     return false;
 }
 
+/* One such as ::1, which begins with what stands behind a key. */
+static bool colons_of_line(struct span line, size_t *from, size_t *length)
+{
+    for (size_t at = 0; at + 1 < line.length; at++) {
+        bool free = line.at[at] == ':' && line.at[at + 1] == ':' &&
+                    (at == 0 || strchr(" ,[", line.at[at - 1]) != NULL);
+        size_t end = at + 2;
+        while (free && end < line.length && strchr("0123456789abcdefABCDEF:./", line.at[end]) != NULL)
+            end++;
+        if (!free)
+            continue;
+        *from = at;
+        *length = end - at;
+        return true;
+    }
+    return false;
+}
+
 static uint32_t column_of(struct span line, size_t at)
 {
     uint32_t column = 1;
@@ -133,11 +151,13 @@ bool mistake_tell(struct schema_report *report, struct schema_place place)
                               LOOKALIKE_SENTENCE, found.name, "here", found.ours);
             return true;
         }
-        if (line != place.line || !address_of_line(text, &from, &length))
+        bool list = line == place.line && address_of_line(text, &from, &length);
+        if (!list && (line != place.line || !colons_of_line(text, &from, &length)))
             continue;
         schema_report_add(report, SCHEMA_ERROR,
                           (struct schema_place){place.source, line, column_of(text, from), (uint32_t)length},
-                          "\"[\" begins a list here; an address in brackets needs quotes: \"%.*s\"",
+                          list ? "\"[\" begins a list here; an address in brackets needs quotes: \"%.*s\""
+                               : "\":\" cannot begin a value; the address needs quotes: \"%.*s\"",
                           (int)length, text.at + from);
         return true;
     }

@@ -280,6 +280,7 @@ const char *text_load(struct loader *loader, const struct schema_key *key, const
 void texts_load(struct loader *loader, const struct schema_key *key, const struct node *node,
                 struct texts *to)
 {
+    node = list_expand(loader, key, node);
     bool is_list = node->kind == NODE_LIST;
     uint32_t count = is_list ? node->count : 1;
     if (node->kind == NODE_MAP) {

@@ -504,3 +504,71 @@ def test_user(t):
     equal(status['Uid'].split(), ['65534'] * 4)
     ok('0' not in status['Groups'].split(), status['Groups'])
     equal(t.client(port).get().status, 204)
+
+
+def valid(value, schema, root):
+    """As much of JSON Schema as weir's uses."""
+    if schema is True or schema == {}:
+        return True
+    if '$ref' in schema:
+        return valid(value, root['$defs'][schema['$ref'].rsplit('/', 1)[1]], root)
+    kinds = {'string': str, 'boolean': bool, 'object': dict, 'array': list}
+    if 'type' in schema:
+        types = schema['type'] if isinstance(schema['type'], list) else [schema['type']]
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not any(number and (name == 'number' or isinstance(value, int)) if name in ('integer', 'number') else isinstance(value, kinds[name]) for name in types):
+            return False
+    if isinstance(value, str) and 'pattern' in schema and not re.search(schema['pattern'], value):
+        return False
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and not schema.get('minimum', value) <= value <= schema.get('maximum', value):
+        return False
+    if 'enum' in schema and not any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in schema['enum']):
+        return False
+    if 'const' in schema and (value != schema['const'] or isinstance(value, bool) != isinstance(schema['const'], bool)):
+        return False
+    if 'anyOf' in schema and not any(valid(value, one, root) for one in schema['anyOf']):
+        return False
+    if isinstance(value, list):
+        return len(value) >= schema.get('minItems', 0) and all(valid(item, schema.get('items', True), root) for item in value)
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            rules = [schema['properties'][name]] if name in schema.get('properties', {}) else \
+                [rule for pattern, rule in schema.get('patternProperties', {}).items() if re.search(pattern, name)] or [schema.get('additionalProperties', True)]
+            if not all(rule is not False and valid(inner, rule, root) for rule in rules):
+                return False
+        return all(name in value for name in schema.get('required', []))
+    return True
+
+
+def test_json_schema_says_what_weir_does(t):
+    """Values as a reader of YAML hands them to an editor, judged by the schema and by weir."""
+    schema = json.loads(t.run('schema').stdout)
+
+    def both(text, value):
+        path = t.file('one.yaml', text)
+        return valid(value, schema, schema), t.run('check', '--file-only', '-c', path).returncode == 0
+
+    def route(key, text, value):
+        return both(f'listeners: ":80"\nroutes: [ {{ {key}: {text}, respond: 204 }} ]\n', {'listeners': ':80', 'routes': [{key: value, 'respond': 204}]})
+
+    def top(section, key, text, value):
+        return both(f'listeners: ":80"\nroutes: [ {{ respond: 204 }} ]\n{section}: {{ {key}: {text} }}\n',
+                    {'listeners': ':80', 'routes': [{'respond': 204}], section: {key: value}})
+
+    def tls(key, text, value):
+        files = {'cert': 'a.crt', 'key': 'a.key'}
+        return both(f'listeners: {{ address: ":80", tls: {{ certificates: {{ cert: a.crt, key: a.key }}, {key}: {text} }} }}\nroutes: [ {{ respond: 204 }} ]\n',
+                    {'listeners': {'address': ':80', 'tls': {'certificates': files, key: value}}, 'routes': [{'respond': 204}]})
+    for wanted, said in ((True, tls('min_version', '1.2', 1.2)), (True, tls('min_version', '"1.2"', '1.2')), (False, tls('min_version', '1.1', 1.1)),
+                         (False, tls('min_version', '2', 2)), (True, route('timeout', '5s', '5s')), (True, route('timeout', 'none', 'none')),
+                         (False, route('timeout', '5', 5)), (False, route('timeout', '"5"', '5')), (False, route('timeout', '0', 0)), (False, route('timeout', '0s', '0s')),
+                         (False, route('timeout', 'off', 'off')), (False, route('body_limit', '1000', 1000)), (False, route('body_limit', '0B', '0B')),
+                         (True, route('body_limit', '1KiB', '1KiB')), (True, top('timeouts', 'linger', '0', 0)), (True, top('timeouts', 'linger', '0s', '0s')),
+                         (False, top('timeouts', 'linger', '3', 3)), (False, top('timeouts', 'request', '0', 0)), (True, top('timeouts', 'request', 'none', 'none')),
+                         (False, top('limits', 'body', '5', 5)), (True, top('limits', 'keep_alive_requests', '5', 5)), (False, top('limits', 'keep_alive_requests', '0', 0)),
+                         (True, top('limits', 'keep_alive_requests', 'none', 'none')), (False, top('limits', 'fields', 'many', 'many')), (False, top('limits', 'fields', '2.5', 2.5)),
+                         (True, both('x-a: { b: 1 }\nlisteners: ":80"\nroutes: [ { respond: 204 } ]\n', {'x-a': {'b': 1}, 'listeners': ':80', 'routes': [{'respond': 204}]})),
+                         (False, both('y-a: { b: 1 }\nlisteners: ":80"\nroutes: [ { respond: 204 } ]\n', {'y-a': {'b': 1}, 'listeners': ':80', 'routes': [{'respond': 204}]})),
+                         (False, both('listeners: ":80"\nroutes: [ { respond: 204 } ]\nrate_limits: { r: { rate: 5 } }\n',
+                                      {'listeners': ':80', 'routes': [{'respond': 204}], 'rate_limits': {'r': {'rate': 5}}}))):
+        equal(said, (wanted, wanted), 'by the schema, and by weir')

@@ -182,6 +182,62 @@ static void many_mistakes_are_told_in_few_lines(void **state)
     }
 }
 
+static void a_variable_may_hold_a_list(void **state)
+{
+    (void)state;
+    setenv("NETWORKS", "10.0.0.0/8, 192.168.0.0/16\t2001:db8::/32,", 1);
+    setenv("SERVERS", "10.0.0.1:80,10.0.0.2:80", 1);
+    setenv("SECRET", "one secret, with a comma and a ${env.NETWORKS}", 1);
+    setenv("POOLS", "a,b", 1);
+    setenv("REGEX", "~^/a{1,2}$", 1);
+    setenv("STATUSES", "502 503", 1);
+    struct config *config = load(
+        "listeners: \":80\"\n"
+        "trusted_proxies: ${env.NETWORKS}\n"
+        "routes:\n"
+        "  - { match: { path: \"${env.REGEX}\", client: [ 127.0.0.1, \"${env.NETWORKS}\", \"::1\" ] }, pool: a }\n"
+        "  - { access: { deny: \"${env.NO_SUCH:-}\" }, pool: [ \"${env.POOLS}\" ] }\n"
+        "pools:\n"
+        "  a: { servers: \"${env.SERVERS}\", sticky: \"${env.SECRET}\", retry: { on: [ never_sent, \"${env.STATUSES}\" ] } }\n"
+        "  b: { servers: [ { address: \"10.0.0.3:80\" }, \"${env.SERVERS}\" ] }\n");
+    assert_int_equal(config->trusted_proxies.count, 3);
+    assert_string_equal(config->trusted_proxies.items[2], "2001:db8::/32");
+    assert_int_equal(config->routes[0].match.client.count, 5);
+    assert_string_equal(config->routes[0].match.client.items[1], "10.0.0.0/8");
+    assert_string_equal(config->routes[0].match.client.items[4], "::1");
+    assert_int_equal(config->routes[0].match.path.count, 1);
+    assert_int_equal(config->routes[1].access->deny.count, 0);
+    assert_int_equal(config->routes[1].pool_count, 2);
+    assert_string_equal(config->routes[1].pool[1].name, "b");
+    assert_int_equal(config->pools[0].servers_count, 2);
+    assert_string_equal(config->pools[0].servers[1].address, "10.0.0.2:80");
+    assert_int_equal(config->pools[0].sticky->secrets.count, 1);
+    assert_string_equal(config->pools[0].sticky->secrets.items[0], getenv("SECRET"));
+    assert_int_equal(config->pools[0].retry.statuses.count, 2);
+    assert_int_equal(config->pools[1].servers_count, 3);
+    config_free(config);
+    setenv("SERVERS", "10.0.0.1:80,10.0.0.2", 1);
+    assert_refused(
+        "listeners: \":80\"\nroutes: [ { pool: a } ]\npools: { a: { servers: \"${env.SERVERS}\" } }\n",
+        "test.yaml:3:24: \"10.0.0.2\" has no port; an address is host:port, such as 10.0.0.1:8080");
+}
+
+static void anchors_have_a_place_of_their_own(void **state)
+{
+    (void)state;
+    struct config *config = load(
+        "x-slow: &slow 7s\nx-anything: { of: [ any, kind ] }\nx-: 1\n"
+        "listeners: \":80\"\nroutes: [ { timeout: *slow, pool: a } ]\npools: { a: { servers: \"10.0.0.1:80\" } }\n");
+    assert_int_equal(config->routes[0].timeout, 7000);
+    config_free(config);
+    assert_refused(
+        "listeners: \":80\"\nroutes: [ { x-note: a, respond: 204 } ]\n",
+        "test.yaml:2:13: unknown key \"x-note\" in route; see weir.yaml(5) for the keys of a route");
+    assert_refused(
+        "x-base: &base { timeout: 5s }\nlisteners: \":80\"\nroutes: [ { <<: *base, respond: 204 } ]\n",
+        "test.yaml:3:13: merge keys (<<) are not supported, since an alias stands for a whole value; write the keys out or use defaults");
+}
+
 static bool hook_refuse(const char *text, struct error *error)
 {
     return strstr(text, "bad") == NULL || error_set(error, "not this: %s", text);
@@ -268,6 +324,8 @@ int main(void)
         cmocka_unit_test(keys_and_retries_are_taken_apart),
         cmocka_unit_test(a_key_replaces_the_default_whole),
         cmocka_unit_test(many_mistakes_are_told_in_few_lines),
+        cmocka_unit_test(a_variable_may_hold_a_list),
+        cmocka_unit_test(anchors_have_a_place_of_their_own),
         cmocka_unit_test(what_rooms_above_refuse_is_told_at_its_place),
         cmocka_unit_test(a_file_that_is_not_there_is_an_error),
         cmocka_unit_test(many_routes_take_time_in_proportion),
