@@ -98,6 +98,10 @@ static void rewrite_check(const struct routes *routes, const struct rewrite_conf
             "a rewrite gives one of path, regex, or strip_prefix and add_prefix; the others would have no effect");
     if (schema_is_broken(routes->document, rewrite))
         return;
+    if (rewrite->strip_prefix != NULL && config_hooks.path != NULL &&
+        !config_hooks.path(rewrite->strip_prefix, &error))
+        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &rewrite->strip_prefix), "%s",
+                          error.text);
     if ((rewrite->regex == NULL) != (rewrite->replacement == NULL))
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, rewrite),
                           "regex and replacement are given together or not at all");

@@ -18,6 +18,7 @@ struct action {
     uint16_t status;
     bool redirects;
     bool needs_host; /* the new place is of the host that the request names */
+    bool names_host; /* `to` begins with "//": the file names another host */
     /* redirect */
     struct span scheme;
     uint16_t port;
@@ -55,6 +56,7 @@ static bool redirect_new(struct action *action, const struct redirect_config *co
     action->redirects = true;
     action->status = (uint16_t)config->status;
     action->scheme = span_of(config->scheme);
+    action->names_host = span_starts(span_of(config->to), SPAN("//"));
     action->port = (uint16_t)config->port;
     if (!template_maybe(&action->to, config->to, error) ||
         !template_maybe(&action->host, config->host, error) ||
@@ -106,10 +108,20 @@ static struct span fill_or(const struct template *template, struct exchange *exc
     return template != NULL ? template_fill(template, exchange) : otherwise;
 }
 
+/* A location that begins with "//" goes to another host, which the file may want and a client's path must not
+ * name: "/." before it keeps it a path (RFC 3986 5.2.4). */
+static struct span location_given(const struct action *action, struct exchange *x)
+{
+    struct span to = template_fill(action->to, x);
+    if (to.at == NULL || action->names_host || !span_starts(to, SPAN("//")))
+        return to;
+    return arena_print(x->arena, "/.%.*s", (int)to.length, to.at);
+}
+
 static struct span location_of(const struct action *action, struct exchange *x)
 {
     if (action->to != NULL)
-        return template_fill(action->to, x);
+        return location_given(action, x);
     struct span scheme = action->scheme.at != NULL ? action->scheme : x->https ? SPAN("https") : SPAN("http");
     struct span host = fill_or(action->host, x, x->target.host), query = x->request.line.request.query;
     struct span path = fill_or(action->path, x, x->request.line.request.path);

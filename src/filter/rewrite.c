@@ -18,7 +18,8 @@
 
 struct rewrite {
     struct template *path, *host;
-    struct span strip, add, replacement;
+    struct span strip, strip_decoded; /* as in a route's path: both forms in which it is matched; owned */
+    struct span add, replacement;
     struct regex *regex;
     const struct paths_config *paths; /* of the route */
 };
@@ -29,7 +30,31 @@ static void rewrite_dispose(struct filter *filter)
     template_free(rewrite->path);
     template_free(rewrite->host);
     regex_free(rewrite->regex);
+    free((void *)(uintptr_t)rewrite->strip.at);
+    free((void *)(uintptr_t)rewrite->strip_decoded.at);
     free(rewrite);
+}
+
+/* Without slashes at its end. */
+static struct span prefix_copy(struct span prefix)
+{
+    while (prefix.length > 0 && prefix.at[prefix.length - 1] == '/')
+        prefix.length--;
+    char *copy = xmalloc(prefix.length + 1);
+    memcpy(copy, prefix.at, prefix.length);
+    return span_make(copy, prefix.length);
+}
+
+static bool strip_prepare(struct rewrite *rewrite, const char *text, struct error *error)
+{
+    struct arena *arena = arena_new_malloc();
+    struct span normal = path_of_file(text, arena);
+    if (normal.at != NULL) {
+        rewrite->strip = prefix_copy(normal);
+        rewrite->strip_decoded = prefix_copy(path_decoded(normal, arena));
+    }
+    arena_free(arena);
+    return normal.at != NULL || error_set(error, "no request has a path that begins with \"%s\"", text);
 }
 
 static bool rewrite_prepare(struct filter *filter, const struct route_config *route,
@@ -49,9 +74,8 @@ static bool rewrite_prepare(struct filter *filter, const struct route_config *ro
         return false;
     if (settings->regex != NULL && (rewrite->regex = regex_new(settings->regex, error)) == NULL)
         return false;
-    rewrite->strip = span_of(settings->strip_prefix);
-    while (rewrite->strip.length > 0 && rewrite->strip.at[rewrite->strip.length - 1] == '/')
-        rewrite->strip.length--;
+    if (settings->strip_prefix != NULL && !strip_prepare(rewrite, settings->strip_prefix, error))
+        return false;
     rewrite->add = span_of(settings->add_prefix);
     rewrite->replacement = span_of(settings->replacement != NULL ? settings->replacement : "");
     return true;
@@ -97,9 +121,17 @@ static bool has_prefix(struct span path, struct span prefix)
     return span_starts(path, prefix) && (path.length == prefix.length || path.at[prefix.length] == '/');
 }
 
+/* Bytes to take off the path; 0: it does not begin with the prefix. */
+static size_t strip_length(const struct rewrite *rewrite, struct span path)
+{
+    if (has_prefix(path, rewrite->strip))
+        return rewrite->strip.length;
+    return has_prefix(path, rewrite->strip_decoded) ? rewrite->strip_decoded.length : 0;
+}
+
 static struct span strip_and_add(const struct rewrite *rewrite, struct exchange *exchange, struct span path)
 {
-    struct span rest = has_prefix(path, rewrite->strip) ? span_skip(path, rewrite->strip.length) : path;
+    struct span rest = span_skip(path, strip_length(rewrite, path));
     struct span add = rewrite->add;
     if (rest.length == 0)
         rest = SPAN("/");
@@ -151,7 +183,7 @@ static enum failure rewrite_path(const struct rewrite *rewrite, struct exchange 
     } else if (rewrite->regex != NULL) {
         why = replace_found(rewrite, exchange, path);
     } else if (rewrite->strip.at != NULL || rewrite->add.at != NULL) {
-        bool as_read = !has_prefix(came, rewrite->strip) && has_prefix(read, rewrite->strip);
+        bool as_read = strip_length(rewrite, came) == 0 && strip_length(rewrite, read) != 0;
         *path = strip_and_add(rewrite, exchange, as_read ? read : came);
     }
     if (why != FAILURE_NONE || path->at == came.at)

@@ -348,11 +348,49 @@ struct span path_read(struct span path, const struct paths_config *paths, char *
     return text.length != 0 ? text : path;
 }
 
-struct span path_decode_pattern(struct span path, char *room)
+/* ---- paths of the file ---- */
+
+/* Usually there is nothing to escape: then the text of the configuration serves. */
+static struct span escape_others(const char *text, struct arena *arena)
 {
-    memcpy(room, path.at, path.length);
-    return span_make(room, decode_printable(room, path.length, false, false));
+    static const char digits[] = "0123456789ABCDEF";
+    size_t length = 0;
+    while (is_printable((unsigned char)text[length]))
+        length++;
+    if (text[length] == '\0')
+        return span_make(text, length);
+    char *escaped = arena_get_bytes(arena, strlen(text) * 3 + 1);
+    for (length = 0; escaped != NULL && *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        bool plain = is_printable(c);
+        escaped[length++] = plain ? *text : '%';
+        if (!plain) {
+            escaped[length++] = digits[c >> 4];
+            escaped[length++] = digits[c & 15];
+        }
+    }
+    return span_make(escaped, length);
 }
+
+struct span path_of_file(const char *text, struct arena *arena)
+{
+    struct span escaped = escape_others(text, arena), normal;
+    unsigned marks;
+    if (escaped.at == NULL || path_prepare(escaped, arena, &normal, &marks) != FAILURE_NONE)
+        return SPAN_NONE;
+    return normal;
+}
+
+struct span path_decoded(struct span normal, struct arena *arena)
+{
+    char *room = memchr(normal.at, '%', normal.length) != NULL ? arena_get_bytes(arena, normal.length) : NULL;
+    if (room == NULL)
+        return normal;
+    memcpy(room, normal.at, normal.length);
+    return span_make(room, decode_printable(room, normal.length, false, false));
+}
+
+/* ---- paths that weir makes ---- */
 
 enum failure path_check(struct span path, const struct paths_config *paths, struct arena *arena)
 {

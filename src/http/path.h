@@ -62,9 +62,12 @@ void path_readings_begin(struct path_readings *readings, struct span path, unsig
 enum path_step path_readings_next(struct path_readings *readings, struct span *text) MUST_CHECK;
 /* The one reading that is as near to the path as `paths` allows, in room. */
 struct span path_read(struct span path, const struct paths_config *paths, char *room);
-/* A pattern of the file with its escapes taken for what they stand for, but for "%2F"; in room (path.length).
- */
-struct span path_decode_pattern(struct span path, char *room);
+/* The normal form of a path of the file, in which characters that can't stand in a request are taken for
+ * their escapes. at == NULL: no request has such a path. */
+struct span path_of_file(const char *text, struct arena *arena);
+/* What servers that decode read where that stands as it was written, but for "%2F"; the same when it has no
+ * escapes. */
+struct span path_decoded(struct span normal, struct arena *arena);
 /* Whether a path that weir made up may go to servers: it is well formed, none of its segments is a dot
  * segment, and no reading climbs above the root. OVERLOADED: the arena's cap. */
 enum failure path_check(struct span path, const struct paths_config *paths, struct arena *arena) MUST_CHECK;

@@ -38,55 +38,10 @@ struct span host_normal(const char *text, char room[HOST_ROOM])
     return host;
 }
 
-static bool is_plain(char c)
-{
-    return c > ' ' && c < 0x7f;
-}
-
-/* Characters that can't stand in a request are taken for their escapes. Usually there are none: then the text
- * of the configuration serves. */
-static struct span path_escaped(const char *text, struct arena *arena)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    size_t length = 0;
-    while (is_plain(text[length]))
-        length++;
-    if (text[length] == '\0')
-        return span_make(text, length);
-    char *escaped = arena_get_bytes(arena, strlen(text) * 3 + 1);
-    for (length = 0; escaped != NULL && *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
-        escaped[length++] = is_plain(*text) ? *text : '%';
-        if (!is_plain(*text)) {
-            escaped[length++] = digits[c >> 4];
-            escaped[length++] = digits[c & 15];
-        }
-    }
-    return span_make(escaped, length);
-}
-
-/* at == NULL: no request has such a path. */
-struct span path_normal(const char *text, struct arena *arena)
-{
-    struct span escaped = path_escaped(text, arena), normal;
-    unsigned marks;
-    if (escaped.at == NULL || path_prepare(escaped, arena, &normal, &marks) != FAILURE_NONE)
-        return SPAN_NONE;
-    return normal;
-}
-
-/* What servers that decode read where the pattern stands as it was written; the same when it has no escapes.
- */
-struct span path_decoded(struct span normal, struct arena *arena)
-{
-    char *room = memchr(normal.at, '%', normal.length) != NULL ? arena_get_bytes(arena, normal.length) : NULL;
-    return room != NULL ? path_decode_pattern(normal, room) : normal;
-}
-
 bool router_path_check(const char *pattern, struct error *error)
 {
     struct arena *arena = arena_new_malloc();
-    bool fine = path_normal(pattern, arena).at != NULL;
+    bool fine = path_of_file(pattern, arena).at != NULL;
     arena_free(arena);
     return fine ||
            error_set(error, "no request has the path \"%s\"; it is not one, or climbs above \"/\"", pattern);
@@ -191,7 +146,7 @@ static bool path_add(struct building *building, uint32_t host, const char *path,
     struct router *router = building->router;
     struct host *at = &router->hosts[host];
     if (path != NULL && path[0] != '~') {
-        struct span normal = path_normal(path, router->arena);
+        struct span normal = path_of_file(path, router->arena);
         if (normal.at == NULL)
             return router_path_check(path, building->error);
         struct span decoded = path_decoded(normal, router->arena);

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "http/exchange.h"
+#include "http/path.h"
 #include "http/regex.h"
 #include "route/condition.h"
 #include "route/router_tables.h"
@@ -48,7 +49,7 @@ static bool path_fits(const struct texts *patterns, struct span path, struct are
                 return true;
             continue;
         }
-        struct span normal = path_normal(patterns->items[i], arena);
+        struct span normal = path_of_file(patterns->items[i], arena);
         if (text_fits(normal, path) || text_fits(path_decoded(normal, arena), path))
             return true;
     }

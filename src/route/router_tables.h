@@ -100,11 +100,6 @@ struct router {
 
 /* Lower case, without brackets and final dot; in `room`. */
 struct span host_normal(const char *text, char room[HOST_ROOM]);
-/* at == NULL: no request has such a path. */
-struct span path_normal(const char *text, struct arena *arena);
-/* What servers that decode read where the pattern stands as it was written; the same when it has no escapes.
- */
-struct span path_decoded(struct span normal, struct arena *arena);
 
 /* ---- places ---- */
 

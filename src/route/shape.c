@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/map.h"
 #include "config/route_config.h"
+#include "http/path.h"
 #include "http/regex.h"
 #include "route/request_values.h"
 #include "route/router_tables.h"
@@ -93,7 +94,7 @@ static bool paths_shape(struct shaping *shaping, struct shape *shape)
             regex_shape(path, text + 1);
             continue;
         }
-        path->text = path_normal(text, shaping->arena);
+        path->text = path_of_file(text, shaping->arena);
         if (path->text.at == NULL)
             return false;
         path->decoded = path_decoded(path->text, shaping->arena);

@@ -299,6 +299,23 @@ rate_limits: { each: { rate: 1/h, burst: 2, key: path } }''')
     equal(one(t, port, '/x/../t').fields.get('location'), 'https://b.test/t')
 
 
+def test_prefixes_are_stripped_in_each_spelling(t):
+    weir, port, _ = paths_weir(t, '''  - { match: { path: "/caf%c3%a9/" }, rewrite: { strip_prefix: "/caf%c3%a9" }, pool: p }
+  - { match: { path: "/%40org/" }, rewrite: { strip_prefix: "/%40org/", add_prefix: /o }, pool: p }
+  - { match: { path: "/%61pi/" }, rewrite: { strip_prefix: "/%61pi" }, pool: p }''')
+    for target, wanted in (('/caf%C3%A9/x', '/x'), ('/caf%c3%a9', '/'), ('/%40org/a', '/o/a'), ('/@org/a', '/o/a'), ('/@org', '/o/'), ('/api/y', '/y'), ('/%61pi/y', '/y')):
+        equal(one(t, port, target).json()['target'], wanted, target)
+    done = t.run('check', '-c', t.file('weir.yaml', 'listeners: ["127.0.0.1:8080"]\nroutes: [ { rewrite: { strip_prefix: "/a%zz" }, pool: p } ]\npools: { p: { servers: ["127.0.0.1:1"] } }\n'))
+    contains(done.stderr, 'weir.yaml:2:38: error: no request has the path "/a%zz"')
+
+
+def test_a_path_names_no_other_host_in_a_redirect(t):
+    weir, port, _ = paths_weir(t, '''  - { match: { path: /away/ }, redirect: "//other.test${request.path}" }
+  - { redirect: "${request.path}/" }''')
+    for target, wanted in (('//evil.test', '/.//evil.test/'), ('/.//evil.test/%2e%2e', '/.///'), ('///evil.test', '/.///evil.test/'), ('/a', '/a/'), ('/away/x', '//other.test/away/x')):
+        equal(one(t, port, target).fields.get('location'), wanted, target)
+
+
 def test_rewrites_make_no_dot_segments(t):
     weir, port, _ = paths_weir(t, '''  - { match: { path: "~^/files" }, rewrite: { regex: "^/files(.*)$", replacement: "/data/$1" }, pool: p }
   - { match: { path: /in/ }, rewrite: { path: "/data/${request.header.x-name}" }, pool: p }
