@@ -57,8 +57,8 @@ static bool take_authorities(EVP_MD_CTX *digest, struct tls_store *store)
 
 static bool take_rule(EVP_MD_CTX *digest, struct tls_store *store, const struct tls_config *config)
 {
-    const int numbers[] = {config->client_auth, config->min_version, config->max_version, config->strict_sni,
-                           config->authority};
+    const unsigned numbers[] = {config->client_auth, config->min_version, config->max_version,
+                                config->strict_sni, config->authority};
     return take_authorities(digest, store) && EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 &&
            EVP_DigestUpdate(digest, numbers, sizeof numbers) == 1 && add_text(digest, config->ciphers) &&
            add_text(digest, config->ciphersuites) &&
