@@ -49,8 +49,11 @@ static const struct schema_key timeouts_keys[] = {
     KEY_DURATION(TIMEOUTS, half_closed, "30s", 10, HOURS(168),
                  "Longest time for a tunnel of which one side has ended."),
     KEY_END};
-const struct schema timeouts_schema = {
-    .noun = "timeouts", .size = sizeof(TIMEOUTS), .keys = timeouts_keys, .text = "Every wait has an end."};
+const struct schema timeouts_schema = {.noun = "timeouts",
+                                       .size = sizeof(TIMEOUTS),
+                                       .bare = "write timeouts: { request: ... }",
+                                       .keys = timeouts_keys,
+                                       .text = "Every wait has an end."};
 
 static const char *const no_limit[] = {"none", NULL}; /* HANDSHAKES_NONE */
 
@@ -154,7 +157,8 @@ static const struct schema_key config_keys[] = {
     KEY_MAP(CONFIG, rate_limits, struct limiter_config, limiter_schema, "Rate limits, by name."),
     KEY_INT(CONFIG, workers, "auto", 1, 256,
             "Threads that serve; auto: one for each core that the process may use.", .word = "auto"),
-    KEY_STRING(CONFIG, user, NULL, "User, or user:group, to become once all addresses are open."),
+    KEY_STRING(CONFIG, user, NULL, "User, or user:group, to become once all addresses are open.",
+               .check = syntax_user),
     KEY_TEXTS(SCHEMA_STRING, CONFIG, trusted_proxies, NULL,
               "Networks whose forwarding headers are believed; unix: peers on unix sockets.",
               .check = syntax_network),

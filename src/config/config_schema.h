@@ -68,6 +68,9 @@ bool syntax_grpc_service(struct span value, struct error *error);
 bool syntax_expected_status(struct span value, struct error *error);
 bool syntax_retry_class(struct span value, struct error *error);
 bool syntax_zone(struct span value, struct error *error);
+bool syntax_line(struct span value, struct error *error);
+bool syntax_user(struct span value, struct error *error);
+bool syntax_probe_host(struct span value, struct error *error);
 bool syntax_mode(struct span value, struct error *error);
 bool syntax_log_target(struct span value, struct error *error);
 

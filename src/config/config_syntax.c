@@ -90,7 +90,11 @@ static bool address_split(struct span value, const char *example, struct span *h
     if (!syntax_environment(value, error))
         return false;
     if (scheme != NULL)
-        return error_set(error, "\"%s\" has a scheme; an address is host:port, such as %s", value.at,
+        return error_set(error, "\"%s\" has a scheme; an address is host:port, such as %s%s", value.at,
+                         example,
+                         span_starts(value, SPAN("https:")) ? ", and tls: {} speaks TLS to servers" : "");
+    if (strpbrk(value.at, " \t") != NULL)
+        return error_set(error, "\"%s\" has a blank; an address is host:port alone, such as %s", value.at,
                          example);
     if (!host_port(value, host, &port, in_brackets) || port.length == 0)
         return error_set(error, "\"%s\" has no port; an address is host:port, such as %s", value.at, example);
@@ -142,12 +146,23 @@ bool syntax_server_address(struct span value, struct error *error)
 
 bool syntax_network(struct span value, struct error *error)
 {
+    static const struct {
+        const char *word, *ours;
+    } words[] = {{"all", "[0.0.0.0/0, \"::/0\"]; where there is allow, all others may not anyway"},
+                 {"any", "[0.0.0.0/0, \"::/0\"], or leave the key out"},
+                 {"*", "[0.0.0.0/0, \"::/0\"], or leave the key out"},
+                 {"localhost", "[127.0.0.0/8, \"::1\"]"},
+                 {"private", "[10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, \"fc00::/7\"]"},
+                 {"private_ranges", "[10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, \"fc00::/7\"]"}};
     size_t slash = span_find(value, '/');
     struct span address = span_first(value, slash);
     uint64_t bits = 0;
     if (span_is(value, "unix"))
         return true;
     bool v4 = is_ip(AF_INET, address), v6 = is_ip(AF_INET6, address);
+    for (size_t i = 0; !v4 && !v6 && i < COUNT_OF(words); i++)
+        if (span_equal_nocase(value, span_of(words[i].word)))
+            return error_set(error, "\"%s\" is not a network; write %s", value.at, words[i].ours);
     if (!v4 && !v6)
         return error_set(error, "\"%s\" is not a network; write an address, or a network such as 10.0.0.0/8",
                          value.at);
@@ -197,13 +212,16 @@ bool syntax_set_name(struct span value, struct error *error)
 
 bool syntax_method(struct span value, struct error *error)
 {
+    if (span_is(value, "*") || span_equal_nocase(value, SPAN("any")) || span_equal_nocase(value, SPAN("all")))
+        return error_set(error, "\"%s\" is not a method; leave methods out for all of them", value.at);
     static const char *const known[] = {"GET",     "HEAD",    "POST",  "PUT",  "DELETE",
                                         "CONNECT", "OPTIONS", "PATCH", "TRACE"};
     for (size_t i = 0; i < COUNT_OF(known); i++)
         if (span_equal_nocase(value, span_of(known[i])) && !span_is(value, known[i]))
             return error_set(error, "\"%s\" is not a method; methods are in capitals: %s", value.at,
                              known[i]);
-    return is_token(value) || error_set(error, "\"%s\" is not a method", value.at);
+    return is_token(value) ||
+           error_set(error, "\"%s\" is not a method; write one such as GET, and several as a list", value.at);
 }
 
 /* A protocol with or without its version (RFC 9110 7.8). A tunnel of HTTP/2 would pass by all rules. */
@@ -452,6 +470,33 @@ bool syntax_zone(struct span value, struct error *error)
                error,
                "\"%s\" is not a zone, which is one word for where servers stand; memory need not be set aside",
                value.at);
+}
+
+/* What goes into a line of a head as it is. */
+bool syntax_line(struct span value, struct error *error)
+{
+    for (size_t i = 0; i < value.length; i++)
+        if ((unsigned char)value.at[i] < ' ' || value.at[i] == 0x7f)
+            return error_set(error,
+                             "this goes into one line and has more, or a control character; write it in one");
+    return value.length != 0 || error_set(error, "this cannot be empty; write a value or remove the key");
+}
+
+bool syntax_user(struct span value, struct error *error)
+{
+    size_t colon = span_find(value, ':');
+    bool good = colon != 0 && colon + 1 != value.length && strpbrk(value.at, " \t/") == NULL;
+    return good || error_set(error, "\"%s\" is not a user; write a name, or name:group", value.at);
+}
+
+bool syntax_probe_host(struct span value, struct error *error)
+{
+    size_t colon = span_find(value, ':');
+    uint64_t port;
+    bool has_port = colon < value.length && value.at[0] != '[' &&
+                    text_to_number(span_skip(value, colon + 1), 65535, &port);
+    struct span host = has_port ? span_first(value, colon) : value;
+    return (has_port && is_host_name(host)) || syntax_host(value, error);
 }
 
 bool syntax_mode(struct span value, struct error *error)

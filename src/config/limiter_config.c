@@ -27,6 +27,7 @@ static const struct schema_key limiter_keys[] = {
     KEY_END};
 const struct schema limiter_schema = {.noun = "rate limit",
                                       .size = sizeof(LIMITER),
+                                      .bare = "write NAME: { rate: ... }",
                                       .keys = limiter_keys,
                                       .name_offset = offsetof(LIMITER, name),
                                       .text = "A rate limit, shared exactly by all workers."};

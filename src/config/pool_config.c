@@ -43,7 +43,8 @@ static const struct schema_key health_keys[] = {
         "pool has tls."),
     KEY_STRING(HEALTH, path, "/", "Path that a probe asks for.", .check = syntax_path),
     KEY_STRING(HEALTH, method, "GET", "Method of a probe.", .check = syntax_method),
-    KEY_STRING(HEALTH, host, NULL, "Host that a probe names; by default the server's address."),
+    KEY_STRING(HEALTH, host, NULL, "Host that a probe names; by default the server's address.",
+               .check = syntax_probe_host),
     KEY_TEXTS(SCHEMA_STRING, HEALTH, expect_status, "[2xx, 3xx]",
               "Statuses of a server that is well: 200, 2xx or 200-399.", .check = syntax_expected_status,
               .least = 1),
@@ -64,8 +65,11 @@ static const struct schema_key health_keys[] = {
         HEALTH, trust_traffic, "true",
         "Good answers to requests spare probes, and outweigh failed ones unless the server itself says that it is out of service."),
     KEY_END};
-static const struct schema health_schema = {
-    .noun = "health", .size = sizeof(HEALTH), .keys = health_keys, .text = "Active health checks of a pool."};
+static const struct schema health_schema = {.noun = "health",
+                                            .size = sizeof(HEALTH),
+                                            .bare = "write health: { path: ... }",
+                                            .keys = health_keys,
+                                            .text = "Active health checks of a pool."};
 
 #define QUEUE struct queue_config
 static const struct schema_key queue_keys[] = {
@@ -80,6 +84,7 @@ static const struct schema_key queue_keys[] = {
 static const struct schema queue_schema = {
     .noun = "queue",
     .size = sizeof(QUEUE),
+    .bare = "write queue: { size: ... }",
     .keys = queue_keys,
     .text = "Where requests wait while all servers are at max_connections."};
 _Static_assert(CONNECTIONS_AUTO == SCHEMA_WORD(0) && CONNECTIONS_NONE == SCHEMA_WORD(1) &&
@@ -101,8 +106,11 @@ static const struct schema_key retry_keys[] = {
                  "Longest time for one attempt until the head of its answer; none: none of its own.",
                  .word = "none"),
     KEY_END};
-static const struct schema retry_schema = {
-    .noun = "retry", .size = sizeof(RETRY), .keys = retry_keys, .text = "When a request is sent again."};
+static const struct schema retry_schema = {.noun = "retry",
+                                           .size = sizeof(RETRY),
+                                           .bare = "write retry: { attempts: ... }",
+                                           .keys = retry_keys,
+                                           .text = "When a request is sent again."};
 
 #define OUTLIER struct outlier_config
 static const struct schema_key outlier_keys[] = {
@@ -116,6 +124,7 @@ static const struct schema_key outlier_keys[] = {
     KEY_END};
 static const struct schema outlier_schema = {.noun = "outlier",
                                              .size = sizeof(OUTLIER),
+                                             .bare = "write outlier: { errors: ... }",
                                              .keys = outlier_keys,
                                              .text = "When a server is left out because its traffic fails."};
 

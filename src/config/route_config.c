@@ -37,6 +37,7 @@ static const struct schema_key match_keys[] = {
 static const struct schema match_schema = {
     .noun = "match",
     .size = sizeof(MATCH),
+    .bare = "write match: { path: ... }",
     .keys = match_keys,
     .text = "What must hold for the route to serve a request; nothing given: everything."};
 
@@ -47,8 +48,11 @@ static const struct schema_key access_keys[] = {
     KEY_TEXTS(SCHEMA_STRING, ACCESS, deny, NULL, "Networks that may not; looked at first.",
               .check = syntax_network),
     KEY_INT(ACCESS, status, "403", 400, 599, "Status of the answer to a refused request."), KEY_END};
-static const struct schema access_schema = {
-    .noun = "access", .size = sizeof(ACCESS), .keys = access_keys, .text = "Who may, by client address."};
+static const struct schema access_schema = {.noun = "access",
+                                            .size = sizeof(ACCESS),
+                                            .bare = "write access: { allow: ... }",
+                                            .keys = access_keys,
+                                            .text = "Who may, by client address."};
 
 #define HEADERS struct headers_config
 static const struct schema_key headers_keys[] = {
@@ -58,10 +62,12 @@ static const struct schema_key headers_keys[] = {
               .check_name = syntax_set_name, .check = syntax_template),
     KEY_TEXTS(SCHEMA_STRING, HEADERS, remove, NULL, "Headers that are removed.", .check = syntax_set_name),
     KEY_END};
-static const struct schema headers_schema = {.noun = "headers",
-                                             .size = sizeof(HEADERS),
-                                             .keys = headers_keys,
-                                             .text = "Edits of headers, in the order remove, set, add."};
+static const struct schema headers_schema = {
+    .noun = "headers",
+    .size = sizeof(HEADERS),
+    .strangers = "write headers: { set: { NAME: value } }, or add: or remove:",
+    .keys = headers_keys,
+    .text = "Edits of headers, in the order remove, set, add."};
 
 #define MESSAGE struct message_config
 static const struct schema_key message_keys[] = {
@@ -72,10 +78,12 @@ static const struct schema_key message_keys[] = {
     KEY_END};
 static const struct schema request_schema = {.noun = "request",
                                              .size = sizeof(MESSAGE),
+                                             .bare = "write headers: { set: { NAME: value } } in it",
                                              .keys = message_keys,
                                              .text = "What is changed in the request."};
 static const struct schema response_schema = {.noun = "response",
                                               .size = sizeof(MESSAGE),
+                                              .bare = "write headers: { set: { NAME: value } } in it",
                                               .keys = message_keys,
                                               .text = "What is changed in the response."};
 
@@ -96,6 +104,7 @@ static const struct schema_key rewrite_keys[] = {
 static const struct schema rewrite_schema = {
     .noun = "rewrite",
     .size = sizeof(REWRITE),
+    .bare = "write rewrite: { path: ... } or rewrite: { strip_prefix: ... }",
     .keys = rewrite_keys,
     .text = "What the server is sent instead of the path and host that came."};
 
@@ -124,7 +133,7 @@ static const struct schema_key respond_keys[] = {
     KEY_TEMPLATE(RESPOND, body, "", "Body of the answer.", .check = syntax_body),
     KEY_PATH(RESPOND, file, NULL, "File with the body, read when the file is loaded; at most 1 MiB.",
              .check = syntax_environment),
-    KEY_STRING(RESPOND, content_type, "text/plain; charset=utf-8", "Type of the body."),
+    KEY_STRING(RESPOND, content_type, "text/plain; charset=utf-8", "Type of the body.", .check = syntax_line),
     KEY_PAIRS(SCHEMA_TEMPLATE, RESPOND, headers, "Headers of the answer.", .check_name = syntax_set_name,
               .check = syntax_template),
     KEY_END};

@@ -53,8 +53,11 @@ static const struct schema_key tls_keys[] = {
         "What hosts requests may name on a connection: any, or those that the certificate shown covers, and 421 "
         "for others."),
     KEY_END};
-const struct schema tls_schema = {
-    .noun = "tls", .size = sizeof(TLS), .keys = tls_keys, .text = "TLS towards clients."};
+const struct schema tls_schema = {.noun = "tls",
+                                  .size = sizeof(TLS),
+                                  .bare = "write tls: { certificates: { cert: ..., key: ... } }",
+                                  .keys = tls_keys,
+                                  .text = "TLS towards clients."};
 
 #define UPSTREAM_TLS struct upstream_tls_config
 static const struct schema_key upstream_tls_keys[] = {

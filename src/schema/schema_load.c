@@ -174,8 +174,9 @@ static void value_load(struct loader *loader, const struct schema_key *key, cons
 {
     struct span value;
     struct error error = {""};
-    if (text_of(loader, key, node, key->type, &value) &&
-        !value_read(key, value, loader->aliases, field, &error) && !lookalike_tell(loader, node, value))
+    if (!text_of(loader, key, node, key->type, &value) || hint_tell(loader, key, node, value))
+        return;
+    if (!value_read(key, value, loader->aliases, field, &error) && !lookalike_tell(loader, node, value))
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s", error.text);
 }
 
@@ -314,6 +315,8 @@ static void kind_refuse(struct loader *loader, const struct node *node, const st
     struct text what = text_growing();
     const char *hint =
         value_hint(loader, context->schema->noun, node->kind == NODE_SCALAR ? node->as.text : SPAN("[]"));
+    if (hint == NULL)
+        hint = context->schema->bare;
     context_print(context, &what);
     if (node_is_null(node))
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
@@ -393,7 +396,8 @@ static void section_load(struct loader *loader, const struct node *key, const st
         given = UINT64_MAX;
     }
     rows_load(loader, rows, to, context, partial);
-    if (node->kind == NODE_SCALAR && schema->bare != NULL && schema_report_errors(loader->report) != errors)
+    if (node->kind == NODE_SCALAR && schema->shorthand != NULL && schema->bare != NULL &&
+        schema_report_errors(loader->report) != errors)
         schema_report_add(loader->report, SCHEMA_NOTE, node_place(node), "%s", schema->bare);
     struct schema_place place = node_place(key != NULL ? key : node);
     if (context->up == NULL)

@@ -50,6 +50,9 @@ bool text_of(struct loader *loader, const struct schema_key *key, const struct n
  * The node itself when there is none.
  */
 const struct node *list_expand(struct loader *loader, const struct schema_key *key, const struct node *node);
+/* True: the value is a word of another product, and what to write instead is told. */
+bool hint_tell(struct loader *loader, const struct schema_key *key, const struct node *node,
+               struct span value) MUST_CHECK;
 /* What was refused has a character in it that only looks plain; true: that is told instead. */
 bool lookalike_tell(struct loader *loader, const struct node *node, struct span value) MUST_CHECK;
 /* The same, checked and stored as the row says: paths made absolute, references noted. NULL: the report says

@@ -210,6 +210,16 @@ bool lookalike_tell(struct loader *loader, const struct node *node, struct span 
     return true;
 }
 
+bool hint_tell(struct loader *loader, const struct schema_key *key, const struct node *node,
+               struct span value)
+{
+    const char *hint = value_hint(loader, key->name, value);
+    if (hint != NULL)
+        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "\"%s\" cannot stand here; %s",
+                          value.at, hint);
+    return hint != NULL;
+}
+
 static void reference_note(struct loader *loader, const struct schema_key *key, const char *name,
                            const struct node *node)
 {
@@ -254,17 +264,12 @@ const char *text_load(struct loader *loader, const struct schema_key *key, const
 {
     struct span value;
     struct error error = {""};
-    if (!text_of(loader, key, node, type, &value) || !choice_check(loader, key, node, value))
+    if (!text_of(loader, key, node, type, &value) || hint_tell(loader, key, node, value) ||
+        !choice_check(loader, key, node, value))
         return NULL;
     if (value.length == 0 && (type == SCHEMA_PATH || type == SCHEMA_REFERENCE)) {
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
                           "%s cannot be empty; write a value or remove the key", key->name);
-        return NULL;
-    }
-    const char *hint = value_hint(loader, key->name, value);
-    if (hint != NULL) {
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "\"%s\" cannot stand here; %s",
-                          value.at, hint);
         return NULL;
     }
     if (key->check != NULL && !key->check(value, &error)) {
