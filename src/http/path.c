@@ -30,12 +30,6 @@ static int escape_value(const char *path, size_t length, size_t i)
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-bool path_is_unreserved(unsigned c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '.' || c == '_' || c == '~';
-}
-
 /* Those that can't stand in a path as they are, are escapes to everybody. */
 static bool is_printable(int value)
 {

@@ -28,7 +28,10 @@ enum path_mark {
 };
 
 /* RFC 3986 2.3 */
-bool path_is_unreserved(unsigned c);
+static inline bool path_is_unreserved(unsigned c)
+{
+    return (c | 0x20u) - 'a' < 26 || c - '0' < 10 || c == '.' || c == '-' || c == '_' || c == '~';
+}
 /* True when the path is its own normal form and there is one way to read it: most are. */
 bool path_is_plain(struct span path);
 /* Writes the normal form of a path that begins with '/', and its marks. BAD_TARGET: a malformed escape, an
