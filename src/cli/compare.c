@@ -105,7 +105,7 @@ static bool item_name(const struct schema *schema, const void *item, struct text
     if (schema != &route_schema)
         return false;
     const struct route_config *route = item;
-    if (route->name != NULL && strncmp(route->name, "route ", 6) != 0) {
+    if (route->named) {
         text_add(to, span_of(route->name));
         return true;
     }
@@ -195,23 +195,12 @@ static void tell_json(struct json *json, const char *kind, const char *path, con
     json_end_object(json);
 }
 
-/* The name of a route that has none of its own says where it stands, which changes with every route before
- * it. */
-static bool is_derived_name(const struct schema_difference *difference)
-{
-    const char *dot = strrchr(difference->path, '.');
-    return !difference->is_item && dot != NULL && strcmp(dot, ".name") == 0 &&
-           strncmp(difference->before, "\"route ", 7) == 0 && strncmp(difference->after, "\"route ", 7) == 0;
-}
-
 static void tell(void *owner, const struct schema_difference *difference)
 {
     static const struct {
         const char *kind, *mark;
     } kinds[] = {[ADDED] = {"added", "+"}, [REMOVED] = {"removed", "-"}, [CHANGED] = {"changed", "~"}};
     struct teller *teller = owner;
-    if (is_derived_name(difference))
-        return;
     enum change change = change_of(difference);
     const char *cost = cost_of(difference->path, change), *before = difference->before,
                *after = difference->after;
@@ -249,9 +238,47 @@ static void order_tell(struct teller *teller, const char *path, const struct rou
     text_free(&what);
 }
 
+/* The name of a route that has none of its own says where it stands, which changes with every route before
+ * it.
+ */
+static struct route_config *routes_as_written(const struct route_config *routes, size_t count)
+{
+    struct route_config *copy = xcalloc(count + 1, sizeof *copy);
+    memcpy(copy, routes, count * sizeof *copy);
+    for (size_t i = 0; i < count; i++)
+        copy[i].name = copy[i].named ? copy[i].name : NULL;
+    return copy;
+}
+
+/* A shallow copy with the names alone that the file gives. */
+static void written_begin(struct config *written, const struct config *config)
+{
+    *written = *config;
+    written->routes = routes_as_written(config->routes, config->routes_count);
+    written->listeners = xcalloc(config->listeners_count + 1, sizeof *config->listeners);
+    memcpy(written->listeners, config->listeners, config->listeners_count * sizeof *config->listeners);
+    for (size_t i = 0; i < config->listeners_count; i++) {
+        struct listener_config *listener = &written->listeners[i];
+        listener->routes = routes_as_written(listener->routes, listener->routes_count);
+    }
+}
+
+static void written_end(struct config *written)
+{
+    for (size_t i = 0; i < written->listeners_count; i++)
+        free(written->listeners[i].routes);
+    free(written->listeners);
+    free(written->routes);
+}
+
 static void compare_all(const struct config *before, const struct config *after, struct teller *teller)
 {
-    schema_compare(&config_schema, before, after, item_name, tell, teller);
+    struct config was_written, is_written;
+    written_begin(&was_written, before);
+    written_begin(&is_written, after);
+    schema_compare(&config_schema, &was_written, &is_written, item_name, tell, teller);
+    written_end(&was_written);
+    written_end(&is_written);
     order_tell(teller, "routes", before->routes, before->routes_count, after->routes, after->routes_count);
     for (size_t i = 0; i < after->listeners_count; i++)
         for (size_t j = 0; j < before->listeners_count; j++) {

@@ -331,10 +331,8 @@ uint16_t demo_backends_port(const struct demo_backends *backends, unsigned numbe
 
 bool demo_backends_start(struct demo_backends *backends, const struct config *config, struct error *error)
 {
-    backends->settings = (struct http_settings){.limits = &config->limits,
-                                                .timeouts = &config->timeouts,
-                                                .scheme_default = "http",
-                                                .stream_room = sizeof(struct demo_request)};
+    backends->settings = (struct http_settings){
+        .limits = &config->limits, .timeouts = &config->timeouts, .stream_room = sizeof(struct demo_request)};
     backends->loop = loop_new();
     backends->mailbox = mailbox_new(backends->loop, backends);
     int number = pthread_create(&backends->thread, NULL, demo_thread, backends);

@@ -266,13 +266,14 @@ static void tell_grpc(struct answer_text *out, const struct plan *plan, const st
     explain_tell(out, "deadline", line);
 }
 
-static void tell_upgrades(struct answer_text *out, const struct texts *upgrades,
+static void tell_upgrades(struct answer_text *out, const struct route_config *route,
                           const struct timeouts_config *timeouts)
 {
+    const struct texts *upgrades = &route->upgrades;
     struct text line = text_growing();
     for (size_t i = 0; i < upgrades->count; i++)
         text_print(&line, "%s%s", i == 0 ? "" : ", ", upgrades->items[i]);
-    if (strcmp(line.at, "none") == 0)
+    if (route->no_upgrades)
         text_print(&line, ": an upgrade goes on as a plain request");
     else
         text_print(&line, ": pass, and end after %llu ms without a byte",
@@ -285,7 +286,7 @@ static void tell_upgrades(struct answer_text *out, const struct texts *upgrades,
 static void tell_kinds(struct answer_text *out, const struct plan *plan, const struct exchange *x,
                        const struct timeouts_config *timeouts)
 {
-    tell_upgrades(out, &plan->config->upgrades, timeouts);
+    tell_upgrades(out, plan->config, timeouts);
     if (plan->grpc_web)
         explain_tell(out, "grpc_web", "goes to the pool as gRPC");
     tell_grpc(out, plan, x);

@@ -39,10 +39,12 @@ bool file_check(const char *const *field, const struct schema_document *document
     if (*field == NULL || config_text_only)
         return false;
     struct error error;
+    struct stat status;
     bool good = file_is_readable(*field, &error);
+    bool is_told = stat(*field, &status) == 0 && !S_ISREG(status.st_mode); /* what is wanted instead */
     if (!good)
         schema_report_add(report, SCHEMA_ERROR, schema_place(document, field), "%s%s", error.text,
-                          strstr(error.text, "wanted") != NULL ? "" : "; name a file that weir can read");
+                          is_told ? "" : "; name a file that weir can read");
     return good;
 }
 

@@ -48,7 +48,7 @@ static struct pem pem_of(const char *const *field, const struct schema_document 
     return pem;
 }
 
-static void format_tell(const char *const *field, const struct pem *pem, const char *what,
+static void format_tell(const char *const *field, const struct pem *pem, const char *what, const char *mark,
                         const char *command, const struct schema_document *document,
                         struct schema_report *report)
 {
@@ -61,7 +61,7 @@ static void format_tell(const char *const *field, const struct pem *pem, const c
     else
         schema_report_add(report, SCHEMA_ERROR, place,
                           "%s holds no %s in PEM; that begins with a line such as -----BEGIN %s-----", *field,
-                          what, strcmp(what, "certificate") == 0 ? "CERTIFICATE" : "PRIVATE KEY");
+                          what, mark);
 }
 
 static void certificate_tell(const char *const *field, const struct pem *pem,
@@ -74,7 +74,7 @@ static void certificate_tell(const char *const *field, const struct pem *pem,
                           "%s holds a private key and no certificate; name the certificate's file here",
                           *field);
     else
-        format_tell(field, pem, "certificate", "x509", document, report);
+        format_tell(field, pem, "certificate", "CERTIFICATE", "x509", document, report);
 }
 
 static void key_tell(const char *const *field, const struct pem *pem, const struct schema_document *document,
@@ -90,7 +90,7 @@ static void key_tell(const char *const *field, const struct pem *pem, const stru
         schema_report_add(report, SCHEMA_ERROR, schema_place(document, field),
                           "%s holds a certificate and no private key; name the key's file here", *field);
     else if (pem->read && !pem->key && pem->whole)
-        format_tell(field, pem, "private key", "pkey", document, report);
+        format_tell(field, pem, "private key", "PRIVATE KEY", "pkey", document, report);
 }
 
 void pem_pair_check(const char *const *cert, const char *const *key, const struct schema_document *document,

@@ -65,7 +65,7 @@ static void actions_check(const struct routes *routes, const struct route_config
     if (given == 0) {
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, route),
                           "%s%s has no action; give it pool, redirect or respond",
-                          strncmp(route->name, "route ", 6) == 0 ? "" : "route ", route->name);
+                          route->named ? "route " : "", route->name);
         return;
     }
     const struct schema_place pool = PLACE_KEY(routes, &route->pool),
@@ -192,8 +192,7 @@ static void shadow_tell(const struct routes *routes, const struct route_config *
 /* "route 3", or 'route "api"'. */
 static const char *route_title(const struct routes *routes, const struct route_config *route)
 {
-    bool named = strncmp(route->name, "route ", 6) != 0;
-    struct span title = arena_print(routes->arena, named ? "route \"%s\"" : "%s", route->name);
+    struct span title = arena_print(routes->arena, route->named ? "route \"%s\"" : "%s", route->name);
     return title.at != NULL ? title.at : route->name;
 }
 
@@ -312,9 +311,10 @@ static void pools_split_check(const struct routes *routes, struct route_config *
                           "split has no effect on a route without several pools");
 }
 
-static void upgrades_check(const struct routes *routes, const struct route_config *route)
+static void upgrades_check(const struct routes *routes, struct route_config *route)
 {
     const struct texts *upgrades = &route->upgrades;
+    route->no_upgrades = upgrades->count == 1 && strcasecmp(upgrades->items[0], "none") == 0;
     for (size_t i = 0; upgrades->count > 1 && i < upgrades->count; i++)
         if (strcasecmp(upgrades->items[i], "none") == 0)
             schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &upgrades->items[i]),
@@ -355,7 +355,8 @@ void routes_check(struct route_config *list, size_t count, const struct schema_d
     struct routes routes = {
         .document = document, .arena = arena, .report = report, .names = map_new(), .patterns = map_new()};
     for (size_t i = 0; i < count; i++) {
-        if (list[i].name != NULL) {
+        list[i].named = list[i].name != NULL;
+        if (list[i].named) {
             name_check(&routes, &list[i]);
         } else {
             struct span name = arena_print(arena, "route %zu", i + 1);

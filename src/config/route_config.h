@@ -89,6 +89,7 @@ struct hedge_config {
 #define ROUTE_NONE UINT64_MAX /* no limit, whatever holds for the other routes */
 struct route_config {
     const char *name; /* default: "route N", counted from 1 */
+    bool named;       /* not a key: the file gives the name */
     struct match_config match;
     struct access_config *access; /* allow and deny by address; NULL: none */
     struct texts rate_limit;      /* references to rate_limits; single or list */
@@ -98,6 +99,7 @@ struct route_config {
     struct message_config response;
     uint64_t body_limit;       /* bytes; 0: limits.body; ROUTE_NONE */
     struct texts upgrades;     /* protocols that may tunnel; "none" alone: no upgrade passes */
+    bool no_upgrades;          /* not a key: so it is */
     enum priority priority;    /* normal; beside others that wait for a server of the same pool */
     bool grpc_web;             /* false: gRPC-Web goes on as it is; true: to the pool as gRPC */
     uint64_t timeout;          /* ms; the whole request; 0: timeouts.request; ROUTE_NONE */

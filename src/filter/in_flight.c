@@ -53,8 +53,7 @@ static uint64_t whose_counts(const struct route_config *route)
     const struct match_config *match = &route->match;
     const struct in_flight_config *config = route->in_flight;
     hash_init();
-    bool named = route->name != NULL && strncmp(route->name, "route ", 6) != 0;
-    uint64_t hash = named ? hash_keyed(span_of(route->name)) : 0;
+    uint64_t hash = route->named ? hash_keyed(span_of(route->name)) : 0;
     hash = hash_texts(hash, &match->host);
     hash = hash_texts(hash, &match->path);
     hash = hash_texts(hash, &match->methods);

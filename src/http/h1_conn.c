@@ -291,8 +291,7 @@ static void throw_rest_away(struct h1_conn *conn)
  * body, it has to be said properly. */
 static void close_politely(struct h1_conn *conn)
 {
-    bool tls = conn->settings->scheme_default != NULL && strcmp(conn->settings->scheme_default, "https") == 0;
-    if (conn->in.length == 0 && !tls && conn->framing != H1_FRAMING_CLOSE)
+    if (conn->in.length == 0 && !conn->transport->kind->tls && conn->framing != H1_FRAMING_CLOSE)
         close_quietly(conn);
     else
         h1_linger(conn);

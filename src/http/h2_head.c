@@ -363,7 +363,7 @@ bool h2_submit_request(struct h2_stream *stream, const struct head *head, bool l
     char digits[NUMBER_ROOM];
     struct span path = whole_path(stream, head);
     bool upgrade = head->upgrade.length != 0;
-    bool tls = strcmp(conn->transport->kind->name, "tls") == 0;
+    bool tls = conn->transport->kind->tls;
     if (path.at == NULL || !names_begin(&names, head->fields.count + NAMES_FIXED))
         return false;
     names_put(&names, SPAN(":method"), upgrade ? SPAN("CONNECT") : head->line.request.method_name);

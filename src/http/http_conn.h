@@ -31,7 +31,6 @@ enum http_role { HTTP_SERVER, HTTP_CLIENT };
 struct http_settings {
     const struct limits_config *limits;
     const struct timeouts_config *timeouts;
-    const char *scheme_default; /* of requests in origin form on this listener: "http" or "https" */
     /* server role: bytes of a new stream's arena that are set aside for its owner (stream.room), at most
      * HTTP_STREAM_ROOM_MOST */
     size_t stream_room;

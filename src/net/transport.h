@@ -46,6 +46,7 @@ enum transport_step {
 /* How bytes reach the socket. */
 struct transport_kind {
     const char *name;
+    bool tls;
     /* connect or handshake, called again when ready */
     enum transport_step (*open)(struct transport *transport);
     /* Into the vectors; *got bytes. DONE with fewer than asked means a short read: nothing more is there now.

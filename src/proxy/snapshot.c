@@ -181,7 +181,6 @@ static bool site_build(struct building *building, struct site *site, const struc
     site->http.limits = &config->limits;
     site->http.timeouts = &config->timeouts;
     site->http.stream_room = sizeof(struct exchange_run);
-    site->http.scheme_default = listener->tls != NULL ? "https" : "http";
     site->own_routes = listener->routes_count != 0;
     if (!site->own_routes) {
         site->plans = building->snapshot->plans;
@@ -222,7 +221,6 @@ static bool build_all(struct building *building)
     const struct config *config = building->config;
     snapshot->upstream_http.limits = &config->limits;
     snapshot->upstream_http.timeouts = &config->timeouts;
-    snapshot->upstream_http.scheme_default = "http";
     if (config->access_log != NULL)
         snapshot->access_log = access_log_new(config->access_log);
     return build_trusted(building) && build_pools(building) && build_common_routes(building) &&

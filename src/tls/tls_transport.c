@@ -303,6 +303,7 @@ static size_t tls_ahead(const struct transport *transport)
 
 static const struct transport_kind tls_kind = {
     .name = "tls",
+    .tls = true,
     .open = tls_open,
     .read = tls_read,
     .write = tls_write,

@@ -147,25 +147,18 @@ static void check_passed(struct check *check)
         log_write(&server->up_site, LOG_LEVEL_INFO, "health", "server is up", pairs);
 }
 
-/* An answer by which a server says that it is not well, or takes itself out before it stops. Others may come
- * from a check that asks the wrong question, or too much. */
-static bool is_own_word(const char *why)
-{
-    return strncmp(why, "status 5", 8) == 0 || strncmp(why, "service is ", 11) == 0 ||
-           strcmp(why, "answer lacks the expected text") == 0;
-}
-
 static bool traffic_is_good(struct check *check)
 {
     struct score_view view = score_view(check->server, loop_now_us(check->health->loop));
     return view.answers >= KNOWN_ANSWERS && view.errors * GOOD_SHARE <= view.answers;
 }
 
-/* What requests get is what matters. Told once, until a check passes again. */
-static bool check_is_outweighed(struct check *check, const char *why)
+/* What requests get is what matters, but where the server itself says that it is not well; other failures may
+ * come from a check that asks the wrong question, or too much. Told once, until a check passes again. */
+static bool check_is_outweighed(struct check *check, enum probe_verdict verdict, const char *why)
 {
     struct server *server = check->server;
-    if (!config_of(check)->trust_traffic || is_own_word(why) || !traffic_is_good(check))
+    if (!config_of(check)->trust_traffic || verdict == PROBE_SICK || !traffic_is_good(check))
         return false;
     const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
                                      KV("why", why), KV_NUMBER("after", check->failed), KV_NONE};
@@ -177,7 +170,7 @@ static bool check_is_outweighed(struct check *check, const char *why)
     return true;
 }
 
-static void check_failed(struct check *check, const char *why)
+static void check_failed(struct check *check, enum probe_verdict verdict, const char *why)
 {
     struct server *server = check->server;
     counter_add(COUNTER_probes_failed, 1);
@@ -185,7 +178,7 @@ static void check_failed(struct check *check, const char *why)
     check->failed++;
     if (server_is_ejected(server, loop_now_us(check->health->loop)))
         check->failed_ejected = true;
-    if (check->down || check->failed < config_of(check)->fall || check_is_outweighed(check, why))
+    if (check->down || check->failed < config_of(check)->fall || check_is_outweighed(check, verdict, why))
         return;
     server_becomes(check, SERVER_DOWN);
     const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
@@ -207,15 +200,15 @@ static void check_notice(struct check *check)
         check_again(check);
 }
 
-static void check_done(void *owner, const char *why)
+static void check_done(void *owner, enum probe_verdict verdict, const char *why)
 {
     struct check *check = owner;
     check->probe = NULL;
     check_notice(check);
-    if (why == NULL)
+    if (verdict == PROBE_PASSED)
         check_passed(check);
-    else if (why != health_probe_not_made)
-        check_failed(check, why);
+    else if (verdict != PROBE_NOT_MADE)
+        check_failed(check, verdict, why);
     else
         log_warn("health", "servers cannot be asked for now: weir is out of descriptors or memory",
                  KV("pool", check->server->pool_name), KV("server", check->server->name));

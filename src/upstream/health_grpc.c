@@ -31,8 +31,8 @@ static const char *const status_texts[] = {
 };
 /* HealthCheckResponse.ServingStatus. */
 enum { SERVING = 1 };
-static const char *const serving_texts[] = {"service is UNKNOWN", NULL, "service is NOT_SERVING",
-                                            "service is SERVICE_UNKNOWN"};
+static const char *const serving_texts[] = {"service is UNKNOWN", "service is SERVING",
+                                            "service is NOT_SERVING", "service is SERVICE_UNKNOWN"};
 
 /* Protobuf's wire types. */
 enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
@@ -117,21 +117,28 @@ static bool read_answer(struct span message, uint64_t *serving)
     return true;
 }
 
-const char *health_grpc_judge(struct span body, struct span status)
+/* How the call went; NULL: well. */
+static const char *judge_call(struct span status)
 {
-    uint64_t code, serving, length = 0;
+    uint64_t code;
     if (status.at == NULL || !text_to_number(status, UINT32_MAX, &code))
         return "answer has no grpc-status";
-    if (code != 0)
-        return code < sizeof status_texts / sizeof status_texts[0] ? status_texts[code]
-                                                                   : "grpc status is not known";
+    return code < COUNT_OF(status_texts) ? status_texts[code] : "grpc status is not known";
+}
+
+enum probe_verdict health_grpc_judge(struct span body, struct span status, const char **why)
+{
+    uint64_t serving, length = 0;
+    *why = judge_call(status);
+    if (*why != NULL)
+        return PROBE_FAILED;
     for (unsigned i = 1; i < PREFIX && body.length >= PREFIX; i++)
         length = length << 8 | (unsigned char)body.at[i];
     if (body.length < PREFIX || body.at[0] != 0 || length != body.length - PREFIX ||
-        !read_answer(span_skip(body, PREFIX), &serving))
-        return "answer is not a message of grpc.health.v1";
-    if (serving == SERVING)
-        return NULL;
-    return serving < sizeof serving_texts / sizeof serving_texts[0] ? serving_texts[serving]
-                                                                    : serving_texts[0];
+        !read_answer(span_skip(body, PREFIX), &serving)) {
+        *why = "answer is not a message of grpc.health.v1";
+        return PROBE_FAILED;
+    }
+    *why = serving_texts[serving < COUNT_OF(serving_texts) ? serving : 0];
+    return serving == SERVING ? PROBE_PASSED : PROBE_SICK;
 }

@@ -9,6 +9,7 @@
 
 #include "base/attributes.h"
 #include "base/span.h"
+#include "upstream/health_probe.h"
 
 struct buf;
 
@@ -17,8 +18,8 @@ struct buf;
 
 /* false: no memory. */
 bool health_grpc_ask(struct buf *bytes, struct span service) MUST_CHECK;
-/* body: all of it; status: of grpc-status, wherever it stood; at == NULL: there was none. NULL when the
- * service is well, else why it is not, as a static text. */
-const char *health_grpc_judge(struct span body, struct span status);
+/* body: all of it; status: of grpc-status, wherever it stood; at == NULL: there was none. PASSED, FAILED, or
+ * SICK: the server answers with another word than SERVING. why: for people, a static text. */
+enum probe_verdict health_grpc_judge(struct span body, struct span status, const char **why);
 
 #endif

@@ -30,7 +30,7 @@
 #define ARENA_MOST 131072u /* of the response head */
 #define WHY_SIZE 160
 
-const char health_probe_not_made[] = "weir could not ask";
+static const char not_made[] = "weir could not ask";
 
 struct health_probe {
     struct loop *loop;
@@ -38,7 +38,7 @@ struct health_probe {
     const struct server *server;
     struct tls_client *tls; /* a reference; NULL: plain */
     enum pool_protocol protocol;
-    void (*done)(void *owner, const char *why);
+    void (*done)(void *owner, enum probe_verdict verdict, const char *why);
     void *owner;
     struct transport *transport; /* until the codec takes it over */
     struct http_conn *http;
@@ -79,8 +79,7 @@ static const struct timeouts_config probe_timeouts = {
     .response = 60000,
     .response_idle = 60000,
 };
-static const struct http_settings probe_settings = {
-    .limits = &probe_limits, .timeouts = &probe_timeouts, .scheme_default = "http"};
+static const struct http_settings probe_settings = {.limits = &probe_limits, .timeouts = &probe_timeouts};
 
 static const struct transport_events probe_transport_events;
 static const struct http_conn_events probe_http_events;
@@ -121,26 +120,43 @@ static void probe_close(struct health_probe *probe)
         probe_end(probe);
 }
 
-static void probe_tell(struct health_probe *probe, const char *why)
+static void probe_tell(struct health_probe *probe, enum probe_verdict verdict, const char *why)
 {
     if (probe->told)
         return;
     probe->told = true;
     probe->config = NULL;
-    probe->done(probe->owner, why);
+    probe->done(probe->owner, verdict, why);
+}
+
+static void probe_ends(struct health_probe *probe, enum probe_verdict verdict, const char *why)
+{
+    probe_close(probe);
+    probe_tell(probe, verdict, why);
 }
 
 static void probe_fails(struct health_probe *probe, const char *why)
 {
-    probe_close(probe);
-    probe_tell(probe, why);
+    probe_ends(probe, PROBE_FAILED, why);
+}
+
+/* Of an answer whose status is not the one wanted. */
+static void probe_fails_by_status(struct health_probe *probe, unsigned status)
+{
+    snprintf(probe->why, sizeof probe->why, "status %u", status);
+    probe_ends(probe, status >= 500 && status < 600 ? PROBE_SICK : PROBE_FAILED, probe->why);
+}
+
+static void probe_lacks_text(struct health_probe *probe)
+{
+    probe_ends(probe, PROBE_SICK, "answer lacks the expected text");
 }
 
 static void probe_passes(struct health_probe *probe, bool over)
 {
     if (over)
         probe_close(probe);
-    probe_tell(probe, NULL);
+    probe_tell(probe, PROBE_PASSED, "");
 }
 
 static void probe_took_too_long(struct deadline *deadline)
@@ -179,19 +195,16 @@ static void probe_note_status(struct health_probe *probe, const struct fields *f
 
 static void probe_judge_grpc(struct health_probe *probe)
 {
-    const char *why = health_grpc_judge(text_span(&probe->body), probe->grpc_status);
-    if (why != NULL)
-        probe_fails(probe, why);
-    else
-        probe_passes(probe, true);
+    const char *why;
+    enum probe_verdict verdict = health_grpc_judge(text_span(&probe->body), probe->grpc_status, &why);
+    probe_ends(probe, verdict, why);
 }
 
 static void grpc_head(struct health_probe *probe, const struct head *head, bool last)
 {
     unsigned status = head->line.response.status;
     if (status != 200) {
-        snprintf(probe->why, sizeof probe->why, "status %u", status);
-        probe_fails(probe, probe->why);
+        probe_fails_by_status(probe, status);
         return;
     }
     probe_note_status(probe, &head->fields); /* an answer without a message has it here */
@@ -220,12 +233,11 @@ static void stream_head(struct stream *stream, struct head *head, bool last)
         return;
     }
     if (!health_status_matches(&probe->config->expect_status, status)) {
-        snprintf(probe->why, sizeof probe->why, "status %u", status);
-        probe_fails(probe, probe->why);
+        probe_fails_by_status(probe, status);
     } else if (probe->config->expect_body == NULL) {
         probe_passes(probe, last);
     } else if (last) {
-        probe_fails(probe, "answer has no body");
+        probe_ends(probe, PROBE_SICK, "answer has no body");
     }
 }
 
@@ -241,7 +253,7 @@ static void probe_search(struct health_probe *probe, const struct buf *bytes, bo
     if (body.length > from && memmem(body.at + from, body.length - from, wanted.at, wanted.length) != NULL)
         probe_passes(probe, last);
     else if (last || body.length >= BODY_MOST)
-        probe_fails(probe, "answer lacks the expected text");
+        probe_lacks_text(probe);
 }
 
 static void stream_body(struct stream *stream, struct buf *bytes, bool last)
@@ -267,7 +279,7 @@ static void stream_trailers(struct stream *stream, struct fields *trailers)
         probe_note_status(probe, trailers);
         probe_judge_grpc(probe);
     } else if (!probe->told)
-        probe_fails(probe, "answer lacks the expected text");
+        probe_lacks_text(probe);
     probe_close(probe);
 }
 
@@ -350,7 +362,7 @@ static void probe_ask(struct health_probe *probe)
     if (probe->arena == NULL || !probe_add_fields(probe, &head.fields) ||
         (grpc && !health_grpc_ask(&message, span_of(probe->config->service)))) {
         buf_clear(&message);
-        probe_fails(probe, health_probe_not_made);
+        probe_ends(probe, PROBE_NOT_MADE, not_made);
         return;
     }
     probe->stream->ops->send_head(probe->stream, &head, !grpc);
@@ -374,7 +386,7 @@ static void conn_closed(struct http_conn *http, enum failure why)
 {
     struct health_probe *probe = http->owner;
     probe->closing = true;
-    probe_tell(probe, failure_info[why].text);
+    probe_tell(probe, PROBE_FAILED, failure_info[why].text);
     probe_end(probe);
 }
 
@@ -466,7 +478,7 @@ static void transport_opened(struct transport *transport)
     probe->http =
         http_conn_new(version, HTTP_CLIENT, transport, &probe_settings, NULL, &probe_http_events, probe);
     if (probe->http == NULL) {
-        probe_fails(probe, "weir has no memory for the probe");
+        probe_ends(probe, PROBE_NOT_MADE, not_made);
         return;
     }
     probe->transport = NULL;
@@ -499,7 +511,7 @@ static void transport_closed(struct transport *transport, int error)
     if (!probe->closing && !tls && probe_connect(probe))
         return;
     probe->closing = true;
-    probe_tell(probe, probe->why);
+    probe_tell(probe, PROBE_FAILED, probe->why);
     probe_end(probe);
 }
 
@@ -514,7 +526,8 @@ static const struct transport_events probe_transport_events = {
 static void probe_cannot_begin(struct task *task)
 {
     struct health_probe *probe = CONTAINER_OF(task, struct health_probe, fail);
-    probe_fails(probe, probe->not_made ? health_probe_not_made : probe->why);
+    probe_ends(probe, probe->not_made ? PROBE_NOT_MADE : PROBE_FAILED,
+               probe->not_made ? not_made : probe->why);
 }
 
 static uint64_t probe_time(const struct health_config *config)
@@ -522,10 +535,10 @@ static uint64_t probe_time(const struct health_config *config)
     return config->timeout < config->interval ? config->timeout : config->interval;
 }
 
-struct health_probe *health_probe_start(struct loop *loop, const struct health_config *config,
-                                        const struct server *server, enum pool_protocol protocol,
-                                        struct tls_client *tls, void (*done)(void *owner, const char *why),
-                                        void *owner)
+struct health_probe *
+health_probe_start(struct loop *loop, const struct health_config *config, const struct server *server,
+                   enum pool_protocol protocol, struct tls_client *tls,
+                   void (*done)(void *owner, enum probe_verdict verdict, const char *why), void *owner)
 {
     struct health_probe *probe = xcalloc(1, sizeof *probe);
     probe->loop = loop;

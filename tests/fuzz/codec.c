@@ -60,8 +60,7 @@ static struct timeouts_config timeouts = {.request_head = 10000,
                                           .half_closed = 30000,
                                           .ping = 15000,
                                           .ping_answer = 5000};
-static const struct http_settings settings = {
-    .limits = &limits, .timeouts = &timeouts, .scheme_default = "http"};
+static const struct http_settings settings = {.limits = &limits, .timeouts = &timeouts};
 static volatile unsigned char looked_at;
 
 static unsigned choose(unsigned most)

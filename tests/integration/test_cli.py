@@ -193,6 +193,10 @@ pools: { app: { servers: ["10.0.0.1:1", "10.0.0.2:1"], sticky: { secrets: [an-ol
     for part in ('secret-of-length', 'route 1', 'routes[b]'):
         ok(part not in done.stdout, part)
     equal(t.run('check', '-c', new, '--against', new, '-q').stdout, 'nothing would change\n')
+    one, other = (t.file(f'{n}.yaml', f'''listeners: ":8080"
+routes: [ {{ name: "route {n}", match: {{ path: /{n} }}, respond: 204 }} ]
+''') for n in (66, 77))
+    contains(t.run('check', '-c', one, '--against', other).stdout, 'routes[route 66]')
     changes = json.loads(t.run('check', '-c', new, '--against', old, '--json').stdout)['changes']
     equal(sorted(c['kind'] for c in changes), ['added'] * 3 + ['changed'] * 3 + ['removed'] * 3 + ['reordered'])
     contains(json.dumps(changes), '"path": "rate_limits[few].rate", "before": "1/s", "after": "2/s"')

@@ -217,6 +217,19 @@ def test_traffic_outweighs_a_check_that_asks_the_wrong_question(t):
     load.stop()
 
 
+def test_traffic_does_not_outweigh_an_answer_that_lacks_its_text(t):
+    """Be it by another body or by none: by these a server says that it is not well."""
+    for body in ('on its way out', ''):
+        a = Patient(t, 'a')
+        weir, port = probed(t, [a.address], f'path: /healthz, expect_body: fine, {FAST}')
+        load = t.load(port, rate=200, threads=4)
+        eventually(lambda: a.other > 100, 10)
+        a.body = body
+        weir.log_line('server is down', seconds=20)
+        load.stop()
+        weir.stop()
+
+
 def test_traffic_spares_probes(t):
     a, b = Patient(t, 'a'), Patient(t, 'b')
     weir, port = probed(t, [a.address], f'path: /healthz, {FAST}', more=f'''  q:

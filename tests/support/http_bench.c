@@ -224,8 +224,7 @@ void http_bench_begin_as(struct http_bench *bench, enum http_role role, enum htt
                                                .write = 30000,
                                                .linger = 2000,
                                                .half_closed = 30000};
-    bench->settings = (struct http_settings){
-        .limits = &bench->limits, .timeouts = &bench->timeouts, .scheme_default = "http"};
+    bench->settings = (struct http_settings){.limits = &bench->limits, .timeouts = &bench->timeouts};
     bench->loop = loop_new();
     bench->turns_fd = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
     bench->turns = watch_new(bench->loop, bench->turns_fd, WATCH_READ, turn_over, bench);

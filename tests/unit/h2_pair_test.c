@@ -69,8 +69,7 @@ static struct limits_config limits = {.header_list = 16384,
                                       .connection_window = 4 << 20};
 static struct timeouts_config timeouts = {
     .request_head = 60000, .keep_alive = 60000, .request_idle = 60000, .write = 60000, .linger = 60000};
-static const struct http_settings settings = {
-    .limits = &limits, .timeouts = &timeouts, .scheme_default = "http"};
+static const struct http_settings settings = {.limits = &limits, .timeouts = &timeouts};
 
 static unsigned choose(unsigned most)
 {

@@ -63,7 +63,6 @@ static void sites_and_plans(void **state)
     assert_true(own->own_routes && !common->own_routes);
     assert_int_equal(own->plans_count, 1);
     assert_non_null(own->plans[0].action);
-    assert_string_equal(common->http.scheme_default, "http");
 
     const struct plan *split = &common->plans[0], *all = &common->plans[1];
     assert_null(split->action);

@@ -26,8 +26,7 @@ static const struct limits_config limits = {.request_head = 16384,
                                             .window = 65536,
                                             .interim_responses = 8};
 static const struct timeouts_config timeouts = {.keep_alive = 60000, .write = 30000, .linger = 2000};
-static const struct http_settings settings = {
-    .limits = &limits, .timeouts = &timeouts, .scheme_default = "http"};
+static const struct http_settings settings = {.limits = &limits, .timeouts = &timeouts};
 
 struct bench {
     struct loop *loop;

@@ -37,6 +37,7 @@ struct bench {
     unsigned told;
     bool passed;
     char why[200];
+    enum probe_verdict verdict;
 };
 
 static void send_all(int fd, const char *bytes, size_t length)
@@ -117,12 +118,13 @@ static void bench_stop(struct deadline *deadline)
     loop_stop(CONTAINER_OF(deadline, struct bench, stop)->loop);
 }
 
-static void probe_done(void *owner, const char *why)
+static void probe_done(void *owner, enum probe_verdict verdict, const char *why)
 {
     struct bench *bench = owner;
     bench->told++;
-    bench->passed = why == NULL;
-    snprintf(bench->why, sizeof bench->why, "%s", why != NULL ? why : "");
+    bench->passed = verdict == PROBE_PASSED;
+    bench->verdict = verdict;
+    snprintf(bench->why, sizeof bench->why, "%s", why);
     deadline_set(&bench->stop, bench->loop, 20); /* time for the end of the connection */
 }
 
@@ -171,11 +173,16 @@ static void status_decides(void **state)
                                               .rest = "HTTP/1.0 200 OK\r\n\r\nuntil the end"}));
     assert_string_equal(
         probe(&bench, (struct script){.head = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"}), "status 503");
+    assert_int_equal(bench.verdict, PROBE_SICK);
+    assert_string_equal(
+        probe(&bench, (struct script){.head = "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"}), "status 404");
+    assert_int_equal(bench.verdict, PROBE_FAILED); /* it may be asked the wrong question */
     const char *only[] = {"503"};
     bench.config.expect_status = (struct texts){1, only};
     assert_null(probe(&bench, (struct script){.head = "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"}));
     assert_string_equal(
         probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}), "status 200");
+    assert_int_equal(bench.verdict, PROBE_FAILED);
     bench_end(&bench);
 }
 
@@ -198,10 +205,12 @@ static void the_body_is_searched(void **state)
     assert_string_equal(
         probe(&bench, (struct script){.head = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}),
         "answer has no body");
+    assert_int_equal(bench.verdict, PROBE_SICK);
     assert_string_equal(
         probe(&bench,
               (struct script){.head = "HTTP/1.1 200 OK\r\n\r\n", .filling = 81920, .rest = "all systems go"}),
         "answer lacks the expected text");
+    assert_int_equal(bench.verdict, PROBE_SICK);
     bench_end(&bench);
 }
 
@@ -216,6 +225,7 @@ static void servers_that_do_not_answer_fail(void **state)
                         failure_info[FAILURE_RESPONSE_INVALID].text);
     bench.config.timeout = 60;
     assert_string_equal(probe(&bench, (struct script){.head = NULL}), "no answer in time");
+    assert_int_equal(bench.verdict, PROBE_FAILED);
     bench_end(&bench);
 }
 
