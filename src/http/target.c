@@ -7,16 +7,28 @@
 #include "base/arena.h"
 #include "http/path.h"
 
-/* reg-name or IPv4 (RFC 3986 3.2.2), but for what two readers may take for two hosts: ',' lists them and '%'
- * hides them. */
+/* Of a reg-name or IPv4 (RFC 3986 3.2.2), but for what two readers may take for two hosts: ',' lists them and
+ * '%' hides them. */
+static const bool host_bytes[256] = {
+    ['!'] = true, ['$'] = true, ['&'] = true, ['\''] = true, ['('] = true, [')'] = true, ['*'] = true,
+    ['+'] = true, ['-'] = true, ['.'] = true, [';'] = true,  ['='] = true, ['_'] = true, ['~'] = true,
+    ['0'] = true, ['1'] = true, ['2'] = true, ['3'] = true,  ['4'] = true, ['5'] = true, ['6'] = true,
+    ['7'] = true, ['8'] = true, ['9'] = true, ['A'] = true,  ['B'] = true, ['C'] = true, ['D'] = true,
+    ['E'] = true, ['F'] = true, ['G'] = true, ['H'] = true,  ['I'] = true, ['J'] = true, ['K'] = true,
+    ['L'] = true, ['M'] = true, ['N'] = true, ['O'] = true,  ['P'] = true, ['Q'] = true, ['R'] = true,
+    ['S'] = true, ['T'] = true, ['U'] = true, ['V'] = true,  ['W'] = true, ['X'] = true, ['Y'] = true,
+    ['Z'] = true, ['a'] = true, ['b'] = true, ['c'] = true,  ['d'] = true, ['e'] = true, ['f'] = true,
+    ['g'] = true, ['h'] = true, ['i'] = true, ['j'] = true,  ['k'] = true, ['l'] = true, ['m'] = true,
+    ['n'] = true, ['o'] = true, ['p'] = true, ['q'] = true,  ['r'] = true, ['s'] = true, ['t'] = true,
+    ['u'] = true, ['v'] = true, ['w'] = true, ['x'] = true,  ['y'] = true, ['z'] = true,
+};
+
 static bool host_is_name(struct span host)
 {
-    for (size_t i = 0; i < host.length; i++) {
-        unsigned char c = (unsigned char)host.at[i];
-        if (!path_is_unreserved(c) && (c == 0 || strchr("!$&'()*+;=", c) == NULL))
-            return false;
-    }
-    return host.length != 0;
+    size_t i = 0;
+    while (i < host.length && host_bytes[(unsigned char)host.at[i]])
+        i++;
+    return i == host.length && i != 0;
 }
 
 static bool host_is_v6(struct span host)
