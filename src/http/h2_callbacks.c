@@ -32,15 +32,32 @@ static void forget_head(struct h2_stream *stream)
     stream->fresh = NULL;
 }
 
-/* The library will reset the stream: nothing of it goes out to a server until the RST_STREAM has left. */
+/* What a head is at fault for that the library has not let pass. */
+static enum failure ill_head(const struct h2_stream *stream)
+{
+    const struct h2_reading *reading = stream->reading;
+    bool nameless = reading->authority.at == NULL && reading->check.host_count == 0;
+    return nameless && reading->path.at != NULL ? FAILURE_BAD_HOST : FAILURE_BAD_REQUEST;
+}
+
+/* The library will reset the stream: nothing of it goes out to a server until the RST_STREAM has left. A
+ * request that could not begin leaves a line in the log all the same, unless there are too many. */
 static void end_ill_stream(nghttp2_session *session, int32_t id)
 {
     struct h2_stream *stream = id != 0 ? stream_of(session, id) : NULL;
     if (stream == NULL || stream->leftover || !is_server(stream->conn))
         return;
+    struct h2_conn *conn = stream->conn;
+    enum failure why = FAILURE_CLIENT_CLOSED;
     (void)nghttp2_session_set_stream_user_data(session, id, NULL);
     stream->reset_here = true;
-    h2_over(stream, FAILURE_CLIENT_CLOSED);
+    if (!stream->announced && !stream->over && stream->reading != NULL && !stream->reading->trailers &&
+        !conn->finishing && conn->guard.levels[H2_GUARD_errors] < REFUSALS_ANSWERED) {
+        why = ill_head(stream);
+        stream->announced = true;
+        conn->conn.events->opened(&conn->conn, &stream->stream);
+    }
+    h2_over(stream, why);
     if (!stream->announced)
         forget_head(stream);
 }

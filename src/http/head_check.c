@@ -60,18 +60,20 @@ static bool is_token(struct span text)
     return text.length != 0;
 }
 
-/* Exactly `chunked`, once; everything else is told apart as unknown (501) or malformed (400). */
+/* Exactly `chunked`, once, without parameters and as the last; everything else is told apart as unknown (501)
+ * or malformed (400). */
 static void note_coding(struct head_check *check, struct span list)
 {
     struct span element;
     check->has_coding = true;
     while (span_next_element(&list, &element)) {
-        if (!is_token(element) || (check->chunked && span_equal_nocase(element, SPAN("chunked"))))
+        size_t end = span_find(element, ';');
+        struct span name = span_trim(span_first(element, end));
+        bool chunked = span_equal_nocase(name, SPAN("chunked"));
+        if (!is_token(name) || check->chunked || (chunked && end != element.length))
             check->bad_coding = true;
-        else if (span_equal_nocase(element, SPAN("chunked")))
+        else if (chunked)
             check->chunked = true;
-        else if (check->chunked)
-            check->bad_coding = true; /* chunked must be the last */
         else
             check->other_coding = true;
     }

@@ -319,6 +319,25 @@ def test_malformed_heads(t):
     equal([r.path for r in origin.requests], ['/good'])
 
 
+def test_malformed_heads_leave_a_line(t):
+    """What HTTP/1 answers with 400 is reset, and told in the log by the same words; of many on one connection a few are."""
+    weir, port = in_clear(t)
+    upper = [(':method', 'GET'), (':scheme', 'http'), (':path', '/'), (':authority', 'test'), ('X-Upper', '1')]
+    for failure, head in ('bad_host', HEADS['no authority']), ('bad_request', upper):
+        c = t.h2_client(port)
+        for _ in range(20):
+            with c.changed:
+                s = c.streams[c.next] = H2Stream(c, c.next)
+                c.next += 2
+            s.headers(head, True)
+            s.wait(s.dead)
+        equal(c.get('/good').status, 200)
+        line = weir.access_line(failure=failure)
+        equal((line['failure_of'], line.get('status'), line['client']), ('client', None, '127.0.0.1'))
+    eventually(lambda: sum(line.get('status') == 200 for line in weir.access()) == 2)
+    between(len(weir.access()), 4, 12)
+
+
 def test_good_heads(t):
     origin = t.origin()
     weir, port = in_clear(t, origin)

@@ -263,6 +263,9 @@ static void framing_of_requests(void **state)
         POST "Transfer-Encoding: chunked, chunked\r\n\r\n",
         POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
         POST "Transfer-Encoding: chunked, gzip\r\n\r\n",
+        POST "Transfer-Encoding: chunked;q=1\r\n\r\n",
+        POST "Transfer-Encoding: gzip, chunked ; q=1\r\n\r\n",
+        POST "Transfer-Encoding: g zip;q=1, chunked\r\n\r\n",
         POST "Transfer-Encoding: ,chunked\r\n\r\n",
         POST "Transfer-Encoding: chunked,\r\n\r\n",
         POST "Transfer-Encoding:\r\n\r\n",
@@ -276,6 +279,7 @@ static void framing_of_requests(void **state)
     static const char *const unknown[] = {
         POST "Transfer-Encoding: xchunked\r\n\r\n",
         POST "Transfer-Encoding: gzip, chunked\r\n\r\n",
+        POST "Transfer-Encoding: gzip;q=1 , chunked\r\n\r\n",
         POST "Transfer-Encoding: identity\r\n\r\n",
         POST "Transfer-Encoding: 'chunked'\r\n\r\n",
         POST "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n",
