@@ -109,3 +109,15 @@ void clock_print_http(char text[30], uint64_t wall_us)
     to = clock_put_time(to, &date);
     memcpy(to, " GMT", 5);
 }
+
+struct span clock_http_now(uint64_t monotonic_us)
+{
+    static _Thread_local char text[30];
+    static _Thread_local uint64_t good_until_us;
+    if (monotonic_us >= good_until_us) {
+        uint64_t now_us = clock_wall_us();
+        clock_print_http(text, now_us);
+        good_until_us = monotonic_us + 1000000u - now_us % 1000000u;
+    }
+    return span_make(text, sizeof text - 1);
+}

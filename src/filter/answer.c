@@ -141,17 +141,25 @@ static struct span location_of(const struct action *action, struct exchange *x)
                        query.at != NULL ? "?" : "", (int)query.length, query.at != NULL ? query.at : "");
 }
 
+/* TRACE would send back what a proxy before has added, cookies of others among it. */
+enum failure answer_for_itself(struct exchange *exchange)
+{
+    struct answer *answer = &exchange->answer;
+    bool allowed = exchange->request.line.request.method == METHOD_OPTIONS;
+    *answer = (struct answer){.status = allowed ? 204 : 405,
+                              .failure = allowed ? FAILURE_NONE : FAILURE_METHOD_REFUSED,
+                              .body = allowed ? SPAN("") : SPAN_NONE};
+    bool fits =
+        fields_add(&answer->fields, exchange->arena, SPAN("Allow"), SPAN("GET, HEAD, OPTIONS"), FIELD_OTHER);
+    return fits ? FAILURE_NONE : FAILURE_OVERLOADED;
+}
+
 /* A request without a host has no other place to go to. But one with OPTIONS asks about this server, as
  * balancers do before it ("OPTIONS / HTTP/1.0"), who would take anything but an answer for its being down. */
 static enum failure no_host_answer(struct exchange *exchange)
 {
-    struct answer *answer = &exchange->answer;
-    if (exchange->request.line.request.method != METHOD_OPTIONS)
-        return FAILURE_BAD_HOST;
-    *answer = (struct answer){.status = 204, .body = SPAN("")};
-    bool fits =
-        fields_add(&answer->fields, exchange->arena, SPAN("Allow"), SPAN("GET, HEAD, OPTIONS"), FIELD_OTHER);
-    return fits ? FAILURE_NONE : FAILURE_OVERLOADED;
+    return exchange->request.line.request.method == METHOD_OPTIONS ? answer_for_itself(exchange)
+                                                                   : FAILURE_BAD_HOST;
 }
 
 static enum failure redirect_answer(const struct action *action, struct exchange *exchange)

@@ -18,6 +18,9 @@ bool action_new(struct action **action, const struct route_config *route, struct
 void action_free(struct action *action);
 /* Fills exchange->answer, or says why there is none. */
 enum failure action_answer(const struct action *action, struct exchange *exchange) MUST_CHECK;
+/* Fills exchange->answer for a request that is about this server and no other: one with OPTIONS, or what may
+ * go no further. */
+enum failure answer_for_itself(struct exchange *exchange) MUST_CHECK;
 void action_explain(const struct action *action, const struct exchange *exchange, char *line, size_t room);
 
 #endif

@@ -34,7 +34,7 @@ enum grpc_status {
     X(TLS_ON_PLAIN, tls_on_plain, 0, GRPC_CANCELLED, RETRY_NEVER, 'C', "TLS was sent to a plain port")                                                        \
     X(ACCESS_DENIED, access_denied, 403, GRPC_PERMISSION_DENIED, RETRY_NEVER, 'C', "address is not allowed")                                                  \
     X(NO_ROUTE, no_route, 404, GRPC_UNIMPLEMENTED, RETRY_NEVER, 'C', "no route matches")                                                                      \
-    X(METHOD_REFUSED, method_refused, 405, GRPC_UNIMPLEMENTED, RETRY_NEVER, 'C', "method CONNECT is not allowed")                                             \
+    X(METHOD_REFUSED, method_refused, 405, GRPC_UNIMPLEMENTED, RETRY_NEVER, 'C', "method is not allowed here")                                                \
     X(HEAD_TIMEOUT, head_timeout, 408, GRPC_DEADLINE_EXCEEDED, RETRY_NEVER, 'C', "request head did not come in time")                                         \
     X(BODY_TIMEOUT, body_timeout, 408, GRPC_DEADLINE_EXCEEDED, RETRY_NEVER, 'C', "request body came too slowly")                                              \
     X(BODY_TOO_LARGE, body_too_large, 413, GRPC_RESOURCE_EXHAUSTED, RETRY_NEVER, 'C', "request body is over the limit")                                       \

@@ -81,7 +81,7 @@ struct h1_conn {
     bool draining : 1;
     bool closing : 1;
     bool lingering : 1;
-    bool skipped_line : 1; /* the one empty line before a request */
+    bool skipped_line : 1; /* the one empty line before a head */
     bool head_told : 1;    /* client role: the final head was told */
     bool raw_ended : 1;    /* the peer's side of the tunnel */
     bool end_told : 1;     /* the peer's end was acted upon */

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 
 #define DIGITS_MOST 16u
+#define BLANKS_MOST 16u /* of one size, where they are borne with */
 #define EXTENSIONS_MOST                                                                 \
     16384u /* bytes in all chunks of a body together: nothing that is in use comes near \
             */
@@ -26,15 +27,30 @@ static int hex_value(unsigned char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Blanks are borne with before an extension and nowhere else (BWS, RFC 9112 7.1.1). */
+static bool is_blank(unsigned char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* A server's padding: the length of a size means the same with it and without. */
+static enum h1_step read_padding(struct h1_chunked *chunked)
+{
+    return ++chunked->blanks > BLANKS_MOST ? H1_FAILED : H1_MORE;
+}
+
+/* Blanks are borne with before an extension and, of clients, nowhere else (BWS, RFC 9112 7.1.1). */
 static enum h1_step read_blank(struct h1_chunked *chunked, unsigned char c)
 {
     if (c == ';')
         chunked->state = CHUNK_EXTENSION;
-    else if (c == ' ' || c == '\t')
+    else if (is_blank(c))
         chunked->state = CHUNK_BLANK;
+    else if (c == '\r' && chunked->padded)
+        chunked->state = CHUNK_SIZE_LF;
     else
         return H1_FAILED;
+    if (chunked->padded && is_blank(c))
+        return read_padding(chunked);
     return ++chunked->extensions > EXTENSIONS_MOST ? H1_FAILED : H1_MORE;
 }
 
@@ -48,7 +64,7 @@ static enum h1_step read_size(struct h1_chunked *chunked, unsigned char c)
         return H1_MORE;
     }
     if (chunked->digits == 0)
-        return H1_FAILED;
+        return chunked->padded && is_blank(c) ? read_padding(chunked) : H1_FAILED;
     if (c == '\r') {
         chunked->state = CHUNK_SIZE_LF;
         return H1_MORE;
@@ -92,7 +108,7 @@ static enum h1_step read_framing(struct h1_chunked *chunked, unsigned char c)
         if (c != '\n')
             return H1_FAILED;
         chunked->state = CHUNK_SIZE;
-        chunked->digits = 0;
+        chunked->digits = chunked->blanks = 0;
         return H1_MORE;
     }
     return H1_FAILED;

@@ -3,6 +3,7 @@
 #ifndef WEIR_HTTP_H1_CHUNKED_H
 #define WEIR_HTTP_H1_CHUNKED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,6 +18,8 @@ struct h1_chunked {
     uint32_t extensions; /* bytes of extensions so far */
     uint8_t state;
     uint8_t digits;
+    uint8_t blanks; /* around the digits of this size */
+    bool padded;    /* of a server: some fill a size up with blanks, as old Apache does */
 };
 /* Moves up to `most` body bytes from `in` to `out`. DONE: the last chunk's line has been taken, a section of
  * trailers follows. FAILED: malformed, or more extensions than anybody needs. MORE: `in` is used up, or

@@ -169,17 +169,29 @@ static inline struct span cut_line(struct span *rest)
     return line;
 }
 
-/* A name with ':' at once after it, then a value: no blank before the colon, no folding (RFC 9112 5). */
-static inline bool parse_field(struct span line, struct field *field, bool *plain)
+/* Where the colon behind a name stands: at once, or, in what servers send, behind blanks, which are removed
+ * (RFC 9112 5.1). Clients that send them mean to be read in two ways. 0: there is none. */
+static size_t colon_after(struct span line, size_t name, bool request)
+{
+    size_t at = name;
+    while (!request && at < line.length && (line.at[at] == ' ' || line.at[at] == '\t'))
+        at++;
+    return at < line.length && line.at[at] == ':' ? at : 0;
+}
+
+/* A name with ':' after it, then a value: no folding (RFC 9112 5). */
+static inline bool parse_field(struct span line, bool request, struct field *field, bool *plain)
 {
     unsigned marks = IN_TOKEN | IN_PLAIN;
-    size_t name = short_name(line);
-    if (name == 0)
+    size_t name = short_name(line), colon = name;
+    if (name == 0) {
         name = token_length(line, &marks);
-    if (name == 0 || line.at[name] != ':')
+        colon = name != 0 ? colon_after(line, name, request) : 0;
+    }
+    if (colon == 0)
         return false;
     field->name = span_first(line, name);
-    field->value = span_trim(span_skip(line, name + 1));
+    field->value = span_trim(span_skip(line, colon + 1));
     field->id = field_id(field->name);
     *plain = (marks & IN_PLAIN) != 0;
     return true;
@@ -207,7 +219,7 @@ static enum failure parse_fields(struct section *section, struct span rest)
         bool plain;
         if (line.length == 0)
             return FAILURE_NONE;
-        if (!parse_field(line, &field, &plain))
+        if (!parse_field(line, section->request, &field, &plain))
             return bad;
         if (left-- == 0)
             return large;

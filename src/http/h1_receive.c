@@ -86,7 +86,7 @@ static void begin_body(struct h1_conn *conn, const struct head *head)
     if (head->body_length > 0)
         conn->body_left = head->body_length;
     else
-        conn->chunked = (struct h1_chunked){0};
+        conn->chunked = (struct h1_chunked){.padded = conn->conn.role == HTTP_CLIENT};
     conn->rate_bytes = 0;
     conn->rate_since = loop_now(h1_loop(conn));
     conn->like_last = whole_message(head->body_length);
@@ -244,14 +244,15 @@ static enum failure head_too_long(const struct h1_conn *conn, size_t length)
     return length > limits->request_head ? FAILURE_FIELDS_TOO_LARGE : FAILURE_NONE;
 }
 
-/* One empty line before a request is let pass (RFC 9112 2.2). False: more bytes are needed to see. */
+/* One empty line before a request is let pass (RFC 9112 2.2), and before a response: some servers end a body
+ * with one. False: more bytes are needed to see. */
 static bool skip_empty_line(struct h1_conn *conn)
 {
     char start[2];
-    if (conn->scan.at != 0 || conn->gathered != NULL || buf_peek(&conn->in, start, 2) == 0 ||
-        start[0] != '\r')
+    if (conn->scan.at != 0 || conn->gathered != NULL || conn->in.length == 0 ||
+        buf_front(&conn->in).at[0] != '\r')
         return true;
-    if (conn->in.length < 2)
+    if (buf_peek(&conn->in, start, 2) < 2)
         return false;
     if (start[1] == '\n' && !conn->skipped_line) {
         conn->skipped_line = true;
@@ -386,11 +387,13 @@ static bool receive_response(struct h1_conn *conn)
 {
     struct head_look look;
     size_t most = conn->settings->limits->response_head;
+    conn->stream.any_received = 1;
+    if (!skip_empty_line(conn))
+        return false;
     if (!look_for_end(conn, most, &look)) {
         h1_fail(conn, FAILURE_OVERLOADED);
         return false;
     }
-    conn->stream.any_received = 1;
     if (is_http_2(look.bytes)) {
         h1_fail(conn, FAILURE_RESPONSE_VERSION);
         return false;
@@ -404,6 +407,7 @@ static bool receive_response(struct h1_conn *conn)
     struct head head;
     struct head_check check;
     conn->scan = (struct h1_scan){0};
+    conn->skipped_line = false;
     enum failure why = FAILURE_OVERLOADED;
     if (take_head_bytes(conn, &look.bytes, look.length))
         why = h1_parse_response(look.bytes, conn->settings->limits, conn->stream.arena, &head, &check);

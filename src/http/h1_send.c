@@ -44,8 +44,7 @@ static enum failure send_interim(struct h1_conn *conn, const struct head *head)
     bool upgrade = head->line.response.status == 101;
     if (upgrade && conn->receiving != RECEIVE_NOTHING)
         return FAILURE_INTERNAL; /* the rest of the request would be taken for the tunnel's bytes */
-    bool fits = h1_write_response(&conn->transport->out, head, H1_FRAMING_NONE,
-                                  upgrade ? H1_CONNECTION_UPGRADE : H1_CONNECTION_NONE);
+    bool fits = h1_write_response(&conn->transport->out, head, H1_FRAMING_NONE, H1_CONNECTION_NONE);
     if (upgrade) {
         conn->sending = SEND_RAW;
         conn->receiving = RECEIVE_RAW;

@@ -183,12 +183,12 @@ bool h1_write_response(struct buf *out, const struct head *head, enum h1_framing
     case H1_CONNECTION_KEEP_ALIVE:
         PUT(&writer, "Connection: keep-alive\r\n");
         break;
-    case H1_CONNECTION_UPGRADE:
-        PUT(&writer, "Connection: upgrade\r\n");
-        put_field(&writer, SPAN("Upgrade"), head->upgrade);
-        break;
     case H1_CONNECTION_NONE:
         break;
+    }
+    if (head->upgrade.length != 0) { /* of a 101, or what a 426 asks for (RFC 9110 7.8) */
+        PUT(&writer, "Connection: upgrade\r\n");
+        put_field(&writer, SPAN("Upgrade"), head->upgrade);
     }
     PUT(&writer, "\r\n");
     return writer_end(&writer);

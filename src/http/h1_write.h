@@ -13,12 +13,7 @@ struct fields;
 struct head;
 
 enum h1_framing { H1_FRAMING_NONE, H1_FRAMING_LENGTH, H1_FRAMING_CHUNKED, H1_FRAMING_CLOSE };
-enum h1_connection {
-    H1_CONNECTION_NONE,
-    H1_CONNECTION_CLOSE,
-    H1_CONNECTION_KEEP_ALIVE,
-    H1_CONNECTION_UPGRADE
-};
+enum h1_connection { H1_CONNECTION_NONE, H1_CONNECTION_CLOSE, H1_CONNECTION_KEEP_ALIVE };
 /* Into one block where it fits. False: no block. */
 bool h1_write_request(struct buf *out, const struct head *head, enum h1_framing framing) MUST_CHECK;
 bool h1_write_response(struct buf *out, const struct head *head, enum h1_framing framing,

@@ -217,7 +217,7 @@ enum failure h2_reading_request(struct h2_stream *stream, bool ended) MUST_CHECK
 enum failure h2_reading_response(struct h2_stream *stream, bool ended) MUST_CHECK;
 /* The Content-Length that goes out with a head; -1: none. */
 int64_t h2_length_of_request(const struct head *head, bool last);
-int64_t h2_length_of_response(const struct h2_stream *stream, const struct head *head, bool last);
+int64_t h2_length_of_response(const struct h2_stream *stream, const struct head *head);
 /* Submits a head; false: no memory. */
 bool h2_submit_request(struct h2_stream *stream, const struct head *head, bool last) MUST_CHECK;
 bool h2_submit_response(struct h2_stream *stream, const struct head *head, bool last) MUST_CHECK;

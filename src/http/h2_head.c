@@ -341,13 +341,14 @@ int64_t h2_length_of_request(const struct head *head, bool last)
     return head->length_given || (last && usual_body) ? 0 : -1;
 }
 
-int64_t h2_length_of_response(const struct h2_stream *stream, const struct head *head, bool last)
+int64_t h2_length_of_response(const struct h2_stream *stream, const struct head *head)
 {
     unsigned status = head->line.response.status;
     int64_t length = head->body_length > 0 ? head->body_length : 0;
     if (stream->head_request || status == 304)
         return head->length_given ? length : -1;
-    return (head->body_length >= 0 || last) && status != 101 && status != 204 ? length : -1;
+    /* END_STREAM says as much as a length of nothing, and trailers of gRPC are no place for one */
+    return (head->body_length > 0 || head->length_given) && status != 101 && status != 204 ? length : -1;
 }
 
 static void put_length(struct names *names, char digits[NUMBER_ROOM], int64_t length)
@@ -401,7 +402,7 @@ bool h2_submit_response(struct h2_stream *stream, const struct head *head, bool 
         return false;
     put_status(&names, status_text, upgrade ? 200 : status);
     names_put_fields(&names, &head->fields, upgrade);
-    put_length(&names, digits, h2_length_of_response(stream, head, last));
+    put_length(&names, digits, h2_length_of_response(stream, head));
     nghttp2_data_provider body = {.source.ptr = stream, .read_callback = h2_read_body};
     int result = nghttp2_submit_response(stream->conn->session, stream->id, names.items, names.count,
                                          last ? NULL : &body);

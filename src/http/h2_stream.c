@@ -210,7 +210,7 @@ static void send_response(struct h2_stream *stream, const struct head *head, boo
     bool bodiless = stream->head_request || status == 204 || status == 304;
     stream->head_sent = true;
     stream->out_last = last || (bodiless && status != 101);
-    stream->send_left = bodiless ? 0 : h2_length_of_response(stream, head, last);
+    stream->send_left = bodiless ? 0 : h2_length_of_response(stream, head);
     if (length_is_wrong(stream, 0, stream->out_last)) {
         h2_reset(stream, NGHTTP2_INTERNAL_ERROR, FAILURE_INTERNAL);
         return;

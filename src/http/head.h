@@ -72,6 +72,7 @@ struct head {
     /* request with Expect: 100-continue (HTTP/1.1 and up; the field stays among the fields) */
     bool expect_continue;
     bool accepts_trailers; /* request with TE: trailers (TE itself is hop by hop) */
+    bool has_date;         /* response */
     /* request: Authorization came, or a filter may have set it: only then is it looked for */
     bool has_credentials;
     uint8_t minor_version; /* of HTTP/1: 0 or 1; received heads only */

@@ -123,6 +123,9 @@ bool head_check_note(struct head_check *check, const struct field *field, struct
     case FIELD_TE:
         head->accepts_trailers = head->accepts_trailers || lists_trailers(field->value);
         return true;
+    case FIELD_DATE:
+        head->has_date = true;
+        return true;
     case FIELD_AUTHORIZATION:
         head->has_credentials = true;
         return true;

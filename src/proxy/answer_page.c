@@ -63,13 +63,11 @@ static bool response_add_all(struct exchange *x, const struct fields *fields)
 
 static bool response_begin(struct exchange *x, unsigned status)
 {
-    char date[30];
-    clock_print_http(date, clock_wall_us());
-    struct span now = arena_copy(x->arena, span_make(date, 29));
     x->response = (struct head){0};
     x->response.line.response.status = (uint16_t)status;
     x->response.line.response.reason = status_reason(status);
-    return now.at != NULL && response_add(x, FIELD_DATE, now);
+    return response_add(x, FIELD_DATE,
+                        clock_http_now(loop_now_us(x->loop))); /* written before the clock is asked again */
 }
 
 /*

@@ -322,22 +322,32 @@ static const struct pool *pool_of(struct exchange_run *run)
     return plan->pools[i];
 }
 
-static void exchange_act(struct exchange_run *run)
+static void exchange_answer(struct exchange_run *run, enum failure why)
 {
-    struct exchange *x = &run->exchange;
-    if (run->plan->action == NULL) {
-        const struct pool *pool = pool_of(run);
-        if (pool != NULL)
-            forward_begin(run, pool);
-        else
-            exchange_fail(run, FAILURE_OVERLOADED);
-        return;
-    }
-    enum failure why = action_answer(run->plan->action, x);
     if (why == FAILURE_NONE)
         answer_filtered(run);
     else
         exchange_fail(run, why);
+}
+
+static void exchange_act(struct exchange_run *run)
+{
+    struct exchange *x = &run->exchange;
+    if (run->plan->action != NULL) {
+        exchange_answer(run, action_answer(run->plan->action, x));
+        return;
+    }
+    bool here;
+    enum failure why = forwarded_count(x, &here);
+    if (why != FAILURE_NONE || here) {
+        exchange_answer(run, why != FAILURE_NONE ? why : answer_for_itself(x));
+        return;
+    }
+    const struct pool *pool = pool_of(run);
+    if (pool != NULL)
+        forward_begin(run, pool);
+    else
+        exchange_fail(run, FAILURE_OVERLOADED);
 }
 
 static void exchange_filter(struct exchange_run *run)

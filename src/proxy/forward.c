@@ -143,6 +143,18 @@ static void forward_interim(struct exchange_run *run)
     x->client_stream->ops->send_head(x->client_stream, &x->response, false);
 }
 
+/* Of gRPC, a head that is all there is stands for trailers (PROTOCOL-HTTP2.md), which are the server's. */
+static bool is_trailers_only(const struct exchange_run *run, bool last)
+{
+    return run->grpc && last && run->bridge == NULL &&
+           fields_find(&run->exchange.response.fields, FIELD_GRPC_STATUS) != NULL;
+}
+
+static bool add_own_fields(struct exchange_run *run)
+{
+    return forwarded_add_response(&run->exchange, (run->plan->forwarding & FORWARDING_VIA) != 0);
+}
+
 static void forward_final(struct exchange_run *run, bool last)
 {
     struct exchange *x = &run->exchange;
@@ -151,8 +163,7 @@ static void forward_final(struct exchange_run *run, bool last)
     replay_drop(&run->replay);
     struct buf bytes = {0}; /* that the head alone becomes */
     enum failure why = run->bridge != NULL ? grpc_bridge_head(run, last, &bytes) : FAILURE_NONE;
-    bool fits = why == FAILURE_NONE &&
-                ((run->plan->forwarding & FORWARDING_VIA) == 0 || forwarded_add_response(x)) &&
+    bool fits = why == FAILURE_NONE && (is_trailers_only(run, last) || add_own_fields(run)) &&
                 (run->pool->sticky == NULL || sticky_end(run));
     if (run->plan != NULL)
         fits = filters_response(&run->plan->filters, x) && fits;
@@ -241,6 +252,7 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
         return;
     run->progress = loop_now(run->exchange.loop);
     run->exchange.response = *head;
+    struct span offered = status == 426 ? upgrade_offered(head) : SPAN_NONE;
     enum failure why = forwarded_strip(&run->exchange.response, run->exchange.arena);
     if (why != FAILURE_NONE) {
         exchange_fail(run, why == FAILURE_OVERLOADED ? why : FAILURE_RESPONSE_INVALID);
@@ -251,7 +263,7 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
         forward_upgrade(run);
         return;
     }
-    run->exchange.response.upgrade = SPAN_NONE;
+    run->exchange.response.upgrade = offered;
     if (status < 200) {
         forward_interim(run);
         return;

@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/text.h"
 #include "config/config.h"
 #include "http/exchange.h"
 #include "http/head.h"
 #include "http/stream.h"
 #include "net/address.h"
+#include "net/loop.h"
 #include "proxy/client_chain.h"
 
 #define NAMED_MOST 32 /* names that a Connection field may list */
@@ -364,8 +366,40 @@ bool forwarded_add(struct exchange *exchange, unsigned what)
            ((what & FORWARDING_REAL_IP) == 0 || tell_real_ip(exchange));
 }
 
-bool forwarded_add_response(struct exchange *exchange)
+bool forwarded_add_response(struct exchange *exchange, bool via)
 {
-    return fields_add(&exchange->response.fields, exchange->arena, field_names[FIELD_VIA],
-                      via_entry(exchange->upstream->http2), FIELD_VIA);
+    struct head *response = &exchange->response;
+    struct arena *arena = exchange->arena;
+    /* what is written at once need not outlive it */
+    return (response->has_date || fields_add(&response->fields, arena, field_names[FIELD_DATE],
+                                             clock_http_now(loop_now_us(exchange->loop)), FIELD_DATE)) &&
+           (!via || fields_add(&response->fields, arena, field_names[FIELD_VIA],
+                               via_entry(exchange->upstream->http2), FIELD_VIA));
+}
+
+#define FORWARDS_MOST 100000000u /* a larger number is cut, which the next proxy may do too */
+
+enum failure forwarded_count(struct exchange *exchange, bool *here)
+{
+    enum method method = exchange->request.line.request.method;
+    struct field *field = method == METHOD_OPTIONS || method == METHOD_TRACE
+                              ? fields_find_name(&exchange->request.fields, SPAN("Max-Forwards"))
+                              : NULL;
+    *here = false;
+    if (field == NULL)
+        return FAILURE_NONE;
+    unsigned number = 0;
+    for (size_t i = 0; i < field->value.length; i++) {
+        if (field->value.at[i] < '0' || field->value.at[i] > '9')
+            return FAILURE_BAD_REQUEST;
+        if (number < FORWARDS_MOST)
+            number = number * 10 + (unsigned)(field->value.at[i] - '0');
+    }
+    if (field->value.length == 0 || fields_next(&exchange->request.fields, field) != NULL)
+        return FAILURE_BAD_REQUEST;
+    *here = number == 0;
+    if (*here)
+        return FAILURE_NONE;
+    field->value = arena_print(exchange->arena, "%u", number - 1);
+    return field->value.at != NULL ? FAILURE_NONE : FAILURE_OVERLOADED;
 }

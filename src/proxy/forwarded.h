@@ -27,6 +27,11 @@ void forwarded_strip_trailers(struct fields *trailers, const struct field_names 
 bool forwarded_add(struct exchange *exchange, unsigned what) MUST_CHECK;
 /* A field that tells which attempt a request is: ours, or Envoy's. */
 bool forwarded_is_attempt(struct span name);
-bool forwarded_add_response(struct exchange *exchange) MUST_CHECK;
+/* The server's response gets a Date where it has none (RFC 9110 6.6.1) and, if asked for, a Via. False: arena
+ * cap. */
+bool forwarded_add_response(struct exchange *exchange, bool via) MUST_CHECK;
+/* Max-Forwards of OPTIONS and TRACE (RFC 9110 7.6.2): NONE, and *here when nobody behind weir is asked, else
+ * counted down. BAD_REQUEST: it is no number. */
+enum failure forwarded_count(struct exchange *exchange, bool *here) MUST_CHECK;
 
 #endif

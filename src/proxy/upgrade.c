@@ -161,3 +161,9 @@ enum failure upgrade_switch(struct exchange_run *run)
     x->response.upgrade = asked;
     return is_websocket(asked) ? websocket_switch(run) : FAILURE_NONE;
 }
+
+struct span upgrade_offered(const struct head *response)
+{
+    const struct field *field = fields_find(&response->fields, FIELD_UPGRADE);
+    return field != NULL ? field->value : SPAN_NONE;
+}

@@ -3,9 +3,11 @@
 #define WEIR_PROXY_UPGRADE_H
 
 #include "base/attributes.h"
+#include "base/span.h"
 #include "http/failure.h"
 
 struct exchange_run;
+struct head;
 struct pool;
 
 /* A CONNECT, before its route is known: an extended one for a WebSocket becomes the GET that it would be in
@@ -23,5 +25,9 @@ void upgrade_fit_pool(struct exchange_run *run, const struct pool *pool);
  * protocol can be mistaken for a WebSocket server. One of HTTP/2 gives none, and the client gets ours.
  */
 enum failure upgrade_switch(struct exchange_run *run) MUST_CHECK;
+
+/* Of a 426: what the server would speak instead; it is told to clients of HTTP/1, though a tunnel to it needs
+ * the route's leave. */
+struct span upgrade_offered(const struct head *response);
 
 #endif

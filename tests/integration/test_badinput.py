@@ -246,7 +246,7 @@ def bad_response(t, text, failure='response_invalid', status=502, close=True):
 
 def test_bad_responses(t):
     for text in ('garbage\r\n\r\n', 'HTTP/1.1 2x0 OK\r\n\r\n', 'HTTP/1.1 99 Low\r\n\r\n', 'HTTP/2 200\r\n\r\n', 'HTTP/1.1 200 OK\nX: y\n\n',
-                 'HTTP/1.1 200 OK\r\nX : y\r\nContent-Length: 0\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx',
+                 'HTTP/1.1 200 OK\r\nX y: z\r\nContent-Length: 0\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx',
                  'HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n',
                  'HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n', 'HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n'):
         bad_response(t, text)

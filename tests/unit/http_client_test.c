@@ -104,6 +104,13 @@ static void responses_at_every_split(void **state)
         {"GET", CHUNKS "0\r\nX-T: v\r\nContent-Length: 3\r\n\r\n", 0, "trailers:X-T:v closed:none idle"},
         {"GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" OK5, 5,
          ":last closed:none idle"},
+        /* what old servers do, and harms nobody: an empty line, padded sizes, a blank before the colon */
+        {"GET", "\r\n" OK5, 5, ":last closed:none idle"},
+        {"GET", "\r\nHTTP/1.1 103 Early Hints\r\n\r\n\r\n" OK5, 5, ":last closed:none idle"},
+        {"GET", CHUNKS "5  \r\nhello\r\n  3\t;x\r\nabc\r\n 0   \r\n\r\n", 8, ":last closed:none idle"},
+        {"GET", "HTTP/1.1 200 OK\r\nContent-Length \t: 5\r\nX :y\r\n\r\nhello", 5, ":last closed:none idle"},
+        {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\n\r\n0\r\nX-T : v\r\n\r\n", 0,
+         "trailers:X-T:v closed:none idle"},
         {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n", 0, "head:200:last closed:none idle"},
         {"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0,
          "head:200:last closed:none idle"},
@@ -194,8 +201,15 @@ static void invalid_responses(void **state)
         "HTTP/1.1 20 OK\r\n\r\n",
         "HTTP/2.0 200 OK\r\n\r\n",
         "GARBAGE\r\n\r\n",
-        "\r\nHTTP/1.1 200 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nX : y\r\n\r\n",
+        "\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", /* one empty line is borne with */
+        "\nHTTP/1.1 200 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\n\r\n",
+        "HTTP/1.1 200 OK\nX: y\n\n",
+        "HTTP/1.1 200 OK\r\nX y: z\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n X: z\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX \r\n\r\n",
+        "HTTP/1.1 200 OK\r\n : z\r\n\r\n",
         "HTTP/1.1 200 OK\r\nX: y\n\r\n",
         "HTTP/1.1 200 OK\r\nX: y\r\n z\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -215,8 +229,9 @@ static void invalid_responses(void **state)
     expect_events(&bench, "closed:upgrade_invalid end");
     again();
     /* In the middle of a body: cut. */
-    static const char *const bodies[] = {"5\r\nhelloXX", "zz\r\n", "8000000000000000\r\n", "5\nhello",
-                                         "0\r\nX : y\r\n\r\n"};
+    static const char *const bodies[] = {
+        "5\r\nhelloXX",        "zz\r\n",       "8000000000000000\r\n",        "5\nhello",
+        "0\r\nX y: z\r\n\r\n", "5 5\r\nhello", "                 5\r\nhello", "\r\n5\r\nhello"};
     for (size_t i = 0; i < COUNT_OF(bodies); i++) {
         ask("GET");
         peer_sends(&bench, CHUNKS "3\r\nabc\r\n");

@@ -477,7 +477,6 @@ static void responses(void **state)
         OK "X: a\rb\r\n\r\n",
         OK "X: a\r\n b\r\n\r\n",
         OK "X: a\nY: b\r\n\r\n",
-        OK "X : a\r\n\r\n",
         OK ": a\r\n\r\n",
         OK "Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
         OK "Content-Length: -5\r\n\r\n",

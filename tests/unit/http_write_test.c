@@ -101,9 +101,16 @@ static void responses(void **state)
     struct buf out = {.first = NULL};
     head.line.response.status = 101;
     head.line.response.reason = status_reason(101);
-    assert_true(h1_write_response(&out, &head, H1_FRAMING_NONE, H1_CONNECTION_UPGRADE));
+    assert_true(h1_write_response(&out, &head, H1_FRAMING_NONE, H1_CONNECTION_NONE));
     check_written(
         &out, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n", arena);
+    head.line.response.status = 426;
+    head.line.response.reason = SPAN("");
+    assert_true(h1_write_response(&out, &head, H1_FRAMING_NONE, H1_CONNECTION_CLOSE));
+    check_written(&out,
+                  "HTTP/1.1 426 \r\nConnection: close\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+                  arena);
+    head.upgrade = SPAN_NONE;
     head.line.response.status = 599;
     head.line.response.reason = status_reason(599);
     assert_true(fields_add(&head.fields, arena, SPAN("A"), SPAN(""), FIELD_OTHER));
