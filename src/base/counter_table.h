@@ -25,8 +25,6 @@
     X(bytes_from_clients, COUNTER, "body bytes received from clients")                                       \
     X(bytes_to_clients, COUNTER, "body bytes sent to clients")                                               \
     X(h2_connections, GAUGE, "client connections open that speak HTTP/2")                                    \
-    X(h2_streams_refused, COUNTER,                                                                           \
-      "HTTP/2 streams refused because too many of the connection were still running")                        \
     X(h2_flood_resets, COUNTER, "HTTP/2 connections closed: too many requests reset")                        \
     X(h2_flood_errors, COUNTER, "HTTP/2 connections closed: too many stream errors or malformed requests")   \
     X(h2_flood_oversize, COUNTER, "HTTP/2 connections closed: too many request heads over a limit")          \

@@ -23,6 +23,7 @@
 #include "control/privileges.h"
 #include "control/service_notify.h"
 #include "control/signals.h"
+#include "http/failure.h"
 #include "net/mailbox.h"
 #include "proxy/shared_state.h"
 #include "proxy/snapshot.h"
@@ -115,6 +116,22 @@ static void control_tell_counters(void)
         log_write(&site, LOG_LEVEL_INFO, "control", "counted so far", pairs);
 }
 
+/* Requests that failed since the start, by the words that the access log has for it. */
+static void control_tell_failures(void)
+{
+    static struct log_site site;
+    struct log_pair pairs[FAILURE_COUNT + 1];
+    size_t count = 0;
+    for (unsigned failure = 0; failure < FAILURE_COUNT; failure++) {
+        int64_t sum = counter_failure_sum(failure);
+        if (sum != 0)
+            pairs[count++] = (struct log_pair)KV_NUMBER(failure_info[failure].word, sum);
+    }
+    pairs[count] = (struct log_pair)KV_NONE;
+    if (LOG_LEVEL_INFO >= log_level)
+        log_write(&site, LOG_LEVEL_INFO, "control", "failed so far", pairs);
+}
+
 /* While it starts, nothing is there to drain or reopen. */
 static void control_signal_early(struct control *control, int number)
 {
@@ -135,6 +152,7 @@ static void control_signal_came(void *owner, int number)
         control_reopen_logs();
     } else if (number == SIGUSR2) {
         control_tell_counters();
+        control_tell_failures();
     } else if (number == SIGHUP) {
         if (!control->draining)
             reload_ask(control);

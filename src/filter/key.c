@@ -84,7 +84,7 @@ bool key_hash_fixed(const struct key_part *parts, size_t count, unsigned ipv6_pr
     for (size_t i = 0; i < count; i++) {
         struct ip_address ip;
         struct span part = part_value(&parts[i], ipv6_prefix, exchange, &ip);
-        if (part.at == NULL)
+        if (part.length == 0)
             return false;
         key[1] = hash_sip13(key, part);
     }

@@ -16,7 +16,8 @@ struct key_part;
 bool key_hash(const struct key_part *parts, size_t count, unsigned ipv6_prefix,
               const struct exchange *exchange, uint64_t *hash) MUST_CHECK;
 
-/* The same with a hash that is equal in every process, for choosing a server. */
+/* The same with a hash that is equal in every process, for choosing a server. What is empty is no key either:
+ * else all who send it so would be one. */
 bool key_hash_fixed(const struct key_part *parts, size_t count, unsigned ipv6_prefix,
                     const struct exchange *exchange, uint64_t *hash) MUST_CHECK;
 

@@ -158,6 +158,11 @@ def test_what_was_counted_is_told(t):
     counted = json.loads(weir.log_line('counted so far'))
     equal((counted['requests'], counted['picks_round_robin'], counted['responses_2xx']), (7, 7, 7))
     ok('retries' not in counted, counted)
+    equal(c.get('/..').status, 400)
+    eventually(lambda: len(weir.access()) == 8)
+    weir.signal(signal.SIGUSR2)
+    equal(eventually(lambda: json.loads(weir.log_line('failed so far')).get('bad_target')), 1)
+    c = t.client(port)
     c.get('/')      # and weir serves on
 
 

@@ -114,6 +114,7 @@ def test_hash_keeps_a_key_at_its_server(t):
     weir, port = pooled(t, pool, 'workers: 1')
     equal(homes(port), first)
     ok(len(spread(t, port, 40)) > 1, 'without the key any server will do')
+    ok(len({t.client(port).get('/?user=').json()['origin'] for _ in range(40)}) > 1, 'and with an empty one')
 
 
 def test_a_failing_server_is_ejected(t):
