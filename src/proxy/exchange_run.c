@@ -501,6 +501,8 @@ static void client_trailers(struct stream *stream, struct fields *trailers)
 static void client_sent(struct stream *stream, size_t bytes)
 {
     struct exchange_run *run = stream->owner;
+    if (run->wait == WAIT_TUNNEL) /* a client that takes its bytes slowly is not idle */
+        run->progress = loop_now(run->exchange.loop);
     relay_sent(&run->down, bytes);
 }
 

@@ -156,6 +156,28 @@ def test_half_closed_for_too_long(t):
         ok(time.monotonic() - began < 3)
 
 
+def test_a_slow_client_is_not_idle(t):
+    """After the server's end the client takes what is left at its own pace, and not only for timeouts.half_closed."""
+    sent = bytes(range(256)) * 200
+
+    def handler(link, request):
+        tunnel = take(link, request)
+        tunnel.send(sent)
+        tunnel.finish()
+        tunnel.gone(20)
+    for x in crossings(t, handler, settings=CAN, pairs=[p for p in FOUR if p[0] in ('h2', 'h2c')], more='timeouts: { half_closed: 1s }'):
+        client = x.connect(settings={INITIAL_WINDOW_SIZE: 2000})
+        client.wait(lambda: client.peer.get(ENABLE_CONNECT_PROTOCOL) == 1)
+        stream = client.request('CONNECT', '/ws?a=b', [('sec-websocket-version', '13')], host=x.host, open=True, hold=True, pseudo=[(':protocol', 'websocket')])
+        equal(stream.head().status, 200, x.name)
+        while len(stream.body) < len(sent) and not stream.dead():
+            before = len(stream.body)
+            client.credit(stream.number, 2000)
+            stream.wait(lambda: len(stream.body) > before or stream.dead())
+            time.sleep(0.12)
+        equal((len(stream.body), stream.reset), (len(sent), None), x.name)
+
+
 def test_idle(t):
     def handler(link, request):
         take(link, request).gone(10)
