@@ -189,7 +189,7 @@ static const struct h2_events h2_events = {
 /* Windows from small to large; what a client leaves under 256 bytes is served one at a time. */
 static void send_settings(struct client_h2 *client)
 {
-    static const uint32_t windows[] = {65535, 65535, 300, 4096, 16384, 200000, 1 << 20};
+    static const uint32_t windows[] = {65535, 65535, 2000, 4096, 16384, 200000, 1 << 20};
     uint32_t window = windows[draw_below(&client->draw, 7)];
     nghttp2_settings_entry entries[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},

@@ -12,10 +12,12 @@
 /* Exchanges are remembered for as long as this many have begun after them: what comes late is still known. */
 #define REMEMBERED 16384u
 
+#define GOAWAY_TICKS 10u
 #define SUSPICION_TICKS (uint64_t)(5 * settings.slow)
 
 uint64_t exchange_goaways[2];
 uint64_t exchange_ticks;
+static uint64_t goaways_then[2][GOAWAY_TICKS]; /* at the last ticks */
 static struct exchange *slots[REMEMBERED];
 static struct exchange in_progress; /* a ring; its members are newest first */
 static uint64_t begun, begun_by[2];
@@ -57,12 +59,19 @@ struct exchange *exchange_new(bool http2_in, bool tls_in)
     x->plan.http2_out = settings.out != 0 ? settings.out == 2 : draw_below(&draw, 2) == 1;
     x->plan.tls_out = settings.tls && draw_permille(&draw, 300);
     plan_draw(&x->plan, settings.seed, id);
-    x->goaways = exchange_goaways[x->plan.tls_out];
+    x->goaways_before = goaways_then[x->plan.tls_out][(exchange_ticks + 1) % GOAWAY_TICKS];
     x->forbidden = x->plan.kind == KIND_CONNECT || x->plan.kind == KIND_BAD_HEAD;
     ring_add(x);
     x->began = exchange_ticks;
     exchange_touch(x);
     return x;
+}
+
+void exchange_tick(void)
+{
+    exchange_ticks++;
+    for (unsigned i = 0; i < 2; i++)
+        goaways_then[i][exchange_ticks % GOAWAY_TICKS] = exchange_goaways[i];
 }
 
 struct exchange *exchange_find(uint64_t id)

@@ -61,8 +61,8 @@ struct exchange {
 
     unsigned attempts_count, attempts_open;
     struct attempt attempts[ATTEMPTS_MOST];
-    uint64_t goaways; /* before it began */
-    bool stale;       /* it met a connection that the server had ended: weir may have to give it up */
+    uint64_t goaways_before; /* a second before it began: weir may learn of them late */
+    bool stale;              /* it met a connection that the server had ended: weir may have to give it up */
     bool was_early, was_reset, was_pipelined;
     bool failed, done;
     char *suspicion;       /* a fault that is not sure yet; NULL: none */
@@ -93,5 +93,6 @@ bool exchange_all_done(void);
  * they have not seen, and it may have to give that up. */
 extern uint64_t exchange_goaways[2];
 extern uint64_t exchange_ticks; /* how often the loop has looked at its clock, each 100 ms */
+void exchange_tick(void);
 
 #endif

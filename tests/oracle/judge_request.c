@@ -191,7 +191,8 @@ bool judge_request_end(struct attempt *a, const struct message *trailers)
     struct exchange *x = a->exchange;
     exchange_touch(x);
     a->whole = true;
-    bool ended = x->ended || x->plan.kind == KIND_UPGRADE;
+    /* Over HTTP/2 an end may come behind the last byte of a length, which is an end itself. */
+    bool ended = x->ended || x->plan.kind == KIND_UPGRADE || x->plan.body.framing == FRAMING_LENGTH;
     if (x->plan.kind == KIND_BAD_BODY && malformed_may_look_whole(&x->plan))
         return true;
     if (x->plan.kind == KIND_BAD_BODY || !ended || a->body_seen != x->plan.body.length) {

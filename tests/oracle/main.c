@@ -110,7 +110,7 @@ static void on_tick(evutil_socket_t fd, short what, void *owner)
     (void)fd;
     (void)what;
     (void)owner;
-    exchange_ticks++;
+    exchange_tick();
     exchange_look_around((uint64_t)(HANG_TICKS * settings.slow));
     clients_wake();
     if (!subject_look() || (settings.stop_at_fault && report_faults() != 0))
