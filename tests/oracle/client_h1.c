@@ -46,7 +46,7 @@ static void abandon(struct client_h1 *client, const char *how)
     for (unsigned i = 0; i < count; i++) {
         if (i == 0 && how != NULL)
             judge_client_gone(all[i], how);
-        else if (!all[i]->whole)
+        else if (!all[i]->whole || !all[i]->ended)
             all[i]->gave_up = true; /* it came after one whose connection had to end */
         exchange_client_over(all[i]);
     }

@@ -49,7 +49,7 @@ void client_h2_abandon(struct client_h2 *client, const char *how)
         x->give_up = NULL;
         if (how != NULL)
             judge_client_gone(x, how);
-        x->gave_up = x->gave_up || !x->whole;
+        x->gave_up = x->gave_up || !x->whole || !x->ended;
         exchange_client_over(x);
     }
 }

@@ -79,7 +79,7 @@ static void draw_request(struct draw *draw, struct plan *plan)
         return;
     plan->piece = draw_write_piece(draw, plan->body.length);
     plan->absolute = draw_permille(draw, 40);
-    plan->old = plan->body.framing != FRAMING_CHUNKED && draw_permille(draw, 60);
+    plan->old = plan->body.framing != FRAMING_CHUNKED && draw_permille(draw, 120);
     plan->says_keep_alive = plan->old && draw_permille(draw, 600);
     plan->says_close = !plan->says_keep_alive && draw_permille(draw, 25);
     plan->half_closes = draw_permille(draw, 8);
@@ -141,7 +141,8 @@ static void fit_answer(const struct plan *plan, struct answer_plan *answer)
         answer->bad = 0;
     if (answer->body.framing == FRAMING_CLOSE) {
         answer->end = END_CLOSE;
-        answer->cut.reset = true; /* its end would else be that of the body */
+        /* In the clear its end would be that of the body. */
+        answer->cut.reset = answer->cut.reset || !plan->tls_out;
     }
     if (answer->begin != BEGIN_WHOLE && answer->leaves)
         answer->end = END_CLOSE;
@@ -163,6 +164,7 @@ static void draw_answer_cut(struct draw *draw, const struct plan *plan, struct a
     struct cut *cut = &answer->cut;
     uint32_t pick = draw_below(draw, 100);
     cut->reset = draw_permille(draw, plan->http2_out ? 60 : 500);
+    cut->late = draw_permille(draw, 500);
     if (pick < 25 && plan->http2_out) {
         cut->where = CUT_REFUSED;
     } else if (pick < 55) {
@@ -265,13 +267,13 @@ void plan_draw(struct plan *plan, uint64_t seed, uint64_t number)
         draw_answer(&draw, plan, &plan->answers[i]);
     if (plan->kind == KIND_UPGRADE)
         draw_tunnel(&draw, plan);
-    if (plan->kind == KIND_PLAIN && draw_permille(&draw, 150))
+    if (plan->kind == KIND_PLAIN && draw_permille(&draw, 180))
         make_early(&draw, plan);
     if (plan->kind == KIND_PLAIN)
         draw_expectation(&draw, plan);
     if ((plan->kind == KIND_PLAIN || plan->kind == KIND_UPGRADE) && draw_permille(&draw, 35))
         draw_client_cut(&draw, plan);
-    if (draw_permille(&draw, 40))
+    if (draw_permille(&draw, 50))
         draw_answer_cut(&draw, plan, &plan->answers[0]);
     else if (draw_permille(&draw, 12))
         plan->answers[0].bad = (uint8_t)draw_between(&draw, 1, 255);

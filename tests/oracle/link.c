@@ -104,7 +104,7 @@ static void wait_to_write(struct link *link, bool waits)
 static void end_side(struct link *link)
 {
     ERR_clear_error();
-    int said = link->ssl != NULL ? SSL_shutdown(link->ssl) : 0;
+    int said = link->ssl != NULL && !link->bare ? SSL_shutdown(link->ssl) : 0;
     if (said < 0 && SSL_get_error(link->ssl, said) == SSL_ERROR_WANT_WRITE) {
         wait_to_write(link, true);
         return;

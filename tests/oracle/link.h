@@ -35,6 +35,7 @@ struct link {
     int fd;
     bool open, dead;
     bool ending;   /* our side ends once `out` has left */
+    bool bare;     /* it ends without close_notify, as what is cut does */
     bool shut;     /* our side has ended */
     bool peer_end; /* `ended` was told */
     bool waits_to_write;

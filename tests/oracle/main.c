@@ -22,12 +22,12 @@
 #define TICK_MS 100
 #define HANG_TICKS 200 /* 20 s */
 
-struct settings settings = {.seed = 1, .exchanges = 2000, .slots = 48, .slow = 1, .tls = true};
+struct settings settings = {.seed = 1, .exchanges = 5000, .slots = 48, .slow = 1, .tls = true};
 
 static const char usage[] =
     "oracle [--weir PATH] [--exchanges N] [--seed N] [--crossing IN-OUT] [--clear] [--slots N] [--slow F] [--stop]\n"
     "  --weir PATH      the binary that is judged; default $WEIR, or ./weir\n"
-    "  --exchanges N    default 2000\n"
+    "  --exchanges N    default 5000\n"
     "  --seed N         what is drawn; 0: of the clock. It is printed\n"
     "  --crossing C     only h1-h1, h1-h2, h2-h1 or h2-h2\n"
     "  --clear          no TLS\n"

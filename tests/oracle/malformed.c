@@ -68,6 +68,8 @@ static const char *const bad_bodies_1[] = {
     POST1 "Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n%s",
     POST1 "Transfer-Encoding: chunked\r\n\r\n5\r\nhelloxx0\r\n\r\n%s",
     POST1 "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\n0\r\n\r\n%s",
+    POST1 "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\rX0\r\n\r\n%s",
+    POST1 "Transfer-Encoding: chunked\r\n\r\n5\rXhello\r\n0\r\n\r\n%s",
     POST1 "Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n%s",
     POST1 "Transfer-Encoding: chunked\r\n\r\n5;a\nb\r\nhello\r\n0\r\n\r\n%s",
     POST1 "Transfer-Encoding: chunked\r\n\r\n10000000000000005\r\nhello\r\n0\r\n\r\n%s",
@@ -151,6 +153,7 @@ static const struct bad_answer bad_answers_1[] = {
     {ANSWER1 "Transfer-Encoding: chunked\r\n\r\n5g\r\nhello\r\n0\r\n\r\n" POISON, true},
     {ANSWER1 "Transfer-Encoding: chunked\r\n\r\n5\r\nhelloxx0\r\n\r\n" POISON, true},
     {ANSWER1 "Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n" POISON, true},
+    {ANSWER1 "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\rX0\r\n\r\n" POISON, true},
     {ANSWER1 "Transfer-Encoding: chunked\r\n\r\n10000000000000005\r\nhello\r\n0\r\n\r\n" POISON, true},
     {ANSWER1 "Transfer-Encoding: chunked\r\n\r\n0\r\nbad trailer\r\n\r\n" POISON, true},
 };

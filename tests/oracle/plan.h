@@ -33,6 +33,7 @@ enum cut_where {
 /* Where a side gives up. */
 struct cut {
     uint8_t where;      /* enum cut_where */
+    bool late;          /* server: a moment after what came before it */
     bool reset;         /* HTTP/1: by RST instead of FIN; HTTP/2: the connection instead of the stream */
     uint32_t at;        /* bytes of the head or body before */
     uint32_t answer_at; /* client: bytes of the answer's body before; NEVER: its head is not waited for */

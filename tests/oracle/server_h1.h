@@ -22,7 +22,8 @@ struct server_h1 {
     unsigned pool;
     struct event delay;
     struct draw draw;
-    bool delayed;  /* the answer waits for `delay` */
+    bool delayed;  /* the answer, or its cut, waits for `delay` */
+    bool late;     /* the cut has waited */
     bool discards; /* what comes is thrown away */
     bool surplus;  /* bytes that nobody asked for were sent: it must not be used again */
     bool ended;    /* our side has ended without a word */

@@ -11,6 +11,7 @@
 #include "oracle/server_h1.h"
 
 #define PIECE_MOST 16384u
+#define CUT_LATE_MS 3
 
 /* ---- heads ---- */
 
@@ -92,8 +93,18 @@ static void cut(struct server_h1 *server)
         attempt_over(a);
         return;
     }
-    server->discards = true;
+    server->discards = server->link.bare = true;
     link_finish(&server->link);
+}
+
+static bool waits_with_cut(struct server_h1 *server)
+{
+    struct timeval wait = {.tv_usec = CUT_LATE_MS * 1000};
+    if (server->attempt->plan->cut.late && !server->late) {
+        server->late = server->delayed = true;
+        evtimer_add(&server->delay, &wait);
+    }
+    return server->delayed;
 }
 
 /* The answer is written whole. */
@@ -245,7 +256,7 @@ static bool send_step(struct server_h1 *server)
     case SERVER_BODY:
         return send_body(server);
     case SERVER_CUTS:
-        if (bytes_length(&server->link.out) == 0)
+        if (bytes_length(&server->link.out) == 0 && !waits_with_cut(server))
             cut(server);
         return false;
     case SERVER_TUNNEL:
@@ -264,7 +275,8 @@ void server_h1_pump(struct server_h1 *server)
         while (!link->dead && bytes_length(&link->out) < PIECE_MOST && (more = send_step(server)))
             ;
         link_flush(link);
-        more = !link->dead && bytes_length(&link->out) == 0 && (more || server->step == SERVER_CUTS);
+        more = !link->dead && bytes_length(&link->out) == 0 &&
+               (more || (server->step == SERVER_CUTS && !server->delayed));
     }
 }
 

@@ -19,7 +19,8 @@ struct h2_answer {
     struct bytes malformed; /* the text of a malformed answer, and where its DATA is */
     size_t malformed_at;
     bool begun;     /* the answer's head was submitted, or what comes instead */
-    bool delayed;   /* the answer waits for `delay` */
+    bool delayed;   /* the answer, or its cut, waits for `delay` */
+    bool late;      /* the cut has waited */
     bool deferred;  /* the library is to be told when there is more to send */
     bool cuts;      /* ends once what was written has left */
     bool up_ended;  /* of a tunnel: the request's side */

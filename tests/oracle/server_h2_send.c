@@ -8,6 +8,8 @@
 #include "oracle/report.h"
 #include "oracle/server_h2.h"
 
+#define CUT_LATE_MS 3
+
 static ssize_t defer(struct h2_answer *answer)
 {
     answer->deferred = true;
@@ -289,12 +291,22 @@ static void say_goaway(struct server_h2 *server, int32_t last)
     (void)nghttp2_submit_goaway(server->h2.session, 0, last, NGHTTP2_NO_ERROR, NULL, 0);
 }
 
+static bool waits_with_cut(struct h2_answer *answer)
+{
+    struct timeval wait = {.tv_usec = CUT_LATE_MS * 1000};
+    if (answer->attempt->failed && answer->attempt->plan->cut.late && !answer->late) {
+        answer->late = answer->delayed = true;
+        evtimer_add(&answer->delay, &wait);
+    }
+    return answer->delayed;
+}
+
 static bool cut_one(struct server_h2 *server)
 {
     for (unsigned i = 0; i < server->count; i++) {
         struct h2_answer *answer = server->streams[i];
         struct attempt *a = answer->attempt;
-        if (!answer->cuts)
+        if (!answer->cuts || waits_with_cut(answer))
             continue;
         answer->cuts = false;
         if (a->plan->cut.reset && a->failed && !a->unprocessed) {
