@@ -167,7 +167,7 @@ static enum failure prepare(struct exchange *x, const struct question *question,
     if (why != FAILURE_NONE)
         return why;
     client_chain_find(x, snapshot);
-    why = forwarded_strip(&x->request, x->arena);
+    why = forwarded_strip(&x->request, x->peer_trusted ? CLAIMS_KEPT : CLAIMS_DROPPED, x->arena);
     if (why != FAILURE_NONE)
         return why;
     return target_prepare(&x->target, x->request.line.request.authority, x->request.line.request.path,

@@ -26,6 +26,14 @@ int socket_error(int fd)
     return number;
 }
 
+/* What is no socket is somebody's file, or leads to one; connect() refuses it with the number of a dead
+ * socket. */
+static bool is_socket_file(const struct address *address)
+{
+    struct stat status;
+    return lstat(address->socket.local.sun_path, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
 /* A socket file that nobody answers on was left by a process that died. */
 static bool unix_socket_is_stale(const struct address *address)
 {
@@ -43,8 +51,9 @@ static bool bind_to(int fd, const struct address *address)
         return true;
     if (errno != EADDRINUSE || address->socket.any.sa_family != AF_UNIX)
         return false;
-    if (!unix_socket_is_stale(address)) {
-        errno = EADDRINUSE;
+    bool is_socket = is_socket_file(address);
+    if (!is_socket || !unix_socket_is_stale(address)) {
+        errno = is_socket ? EADDRINUSE : EEXIST;
         return false;
     }
     return unlink(address->socket.local.sun_path) == 0 &&

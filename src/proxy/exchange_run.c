@@ -421,7 +421,7 @@ static void client_head(struct stream *stream, struct head *head, bool last)
     run->up.ended = last;
     run->grpc = head->line.request.method == METHOD_POST && grpc_kind(&head->fields, NULL) != GRPC_NONE;
     client_chain_find(x, run->snapshot);
-    enum failure why = forwarded_strip(&x->request, x->arena);
+    enum failure why = forwarded_strip(&x->request, x->peer_trusted ? CLAIMS_KEPT : CLAIMS_DROPPED, x->arena);
     if (why == FAILURE_NONE)
         why = prepare_target(run);
     if (why == FAILURE_NONE && is_misdirected(run))

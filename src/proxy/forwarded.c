@@ -98,7 +98,7 @@ static bool keep_names(struct head *head, const struct span *names, unsigned cou
     return true;
 }
 
-enum failure forwarded_strip(struct head *head, struct arena *arena)
+enum failure forwarded_strip(struct head *head, enum claims claims, struct arena *arena)
 {
     struct span names[NAMED_MOST];
     struct fields *fields = &head->fields;
@@ -110,7 +110,8 @@ enum failure forwarded_strip(struct head *head, struct arena *arena)
     uint16_t kept = 0;
     for (uint16_t i = 0; i < fields->count; i++) {
         const struct field *field = &fields->items[i];
-        if (field_is_hop(field->id) || (named != 0 && name_is_among(field->name, head->named)))
+        if (field_is_hop(field->id) || (claims == CLAIMS_DROPPED && field_is_claim(field)) ||
+            (named != 0 && name_is_among(field->name, head->named)))
             continue;
         if (kept != i)
             fields->items[kept] = *field;
@@ -161,22 +162,6 @@ static bool add(struct exchange *exchange, uint16_t id, struct span value)
 {
     return value.at != NULL &&
            fields_add(&exchange->request.fields, exchange->arena, field_names[id], value, id);
-}
-
-/* An untrusted peer's word is dropped on who it speaks for (the known names and everything that begins with
- * X-Forwarded-), and on how often. */
-static void remove_claims(struct fields *fields)
-{
-    uint16_t kept = 0;
-    for (uint16_t i = 0; i < fields->count; i++) {
-        const struct field *field = &fields->items[i];
-        if (field_is_claim(field))
-            continue;
-        if (kept != i)
-            fields->items[kept] = *field;
-        kept++;
-    }
-    fields->count = kept;
 }
 
 static struct span scheme_of(const struct exchange *exchange)
@@ -358,9 +343,7 @@ bool forwarded_add(struct exchange *exchange, unsigned what)
     fields_remove(fields, FIELD_X_REQUEST_ID); /* a trusted peer's own is what exchange_request_id() gave */
     if (told.addresses.at == NULL || told.forwarded.at == NULL)
         return false;
-    if (!exchange->peer_trusted)
-        remove_claims(fields);
-    else if (!tell_trusted(exchange, &told))
+    if (exchange->peer_trusted && !tell_trusted(exchange, &told))
         return false;
     return tell(exchange, &told, what) && add(exchange, FIELD_X_REQUEST_ID, id) &&
            ((what & FORWARDING_REAL_IP) == 0 || tell_real_ip(exchange));

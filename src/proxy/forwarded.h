@@ -15,10 +15,14 @@ struct field_names;
 struct fields;
 struct head;
 
+/* What a peer says of who is behind it (X-Forwarded-*, Forwarded, X-Real-IP) and of how often it tried: of
+ * one that is not trusted it is dropped before anybody looks, so that conditions, keys and templates see what
+ * servers are told. */
+enum claims { CLAIMS_KEPT, CLAIMS_DROPPED };
 /* Removes what must not go on: all that Connection names (but never what weir asserts), which head->named
  * keeps for the trailers, and the hop-by-hop fields. Request or response. BAD_REQUEST: it names more than
  * anybody means; OVERLOADED: arena cap. */
-enum failure forwarded_strip(struct head *head, struct arena *arena) MUST_CHECK;
+enum failure forwarded_strip(struct head *head, enum claims claims, struct arena *arena) MUST_CHECK;
 /* From trailers the same, and all that only a head may say: framing, routing, credentials, who the client is.
  * named: of the message's head. */
 void forwarded_strip_trailers(struct fields *trailers, const struct field_names *named);

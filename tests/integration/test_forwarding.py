@@ -80,6 +80,38 @@ def test_strangers_are_not_believed(t):
     equal((got.all('x-forwarded-for'), got.all('x-forwarded-proto'), len(got.all('forwarded'))), (['127.0.0.1'], ['http'], 1))
 
 
+def test_conditions_see_what_servers_are_told(t):
+    """A route that asks for a forwarding field is not reached by a stranger who writes it, nor does a template or a limit see it."""
+    origin, port = t.origin(), t.port()
+    text = f'''listeners: ["127.0.0.1:{port}"]
+%s
+routes:
+  - {{ match: {{ header: {{ X-Real-IP: "~^10[.]" }} }}, respond: {{ body: inside }} }}
+  - {{ match: {{ header: {{ x-forwarded-proto: https }} }}, respond: {{ body: secure }} }}
+  - {{ match: {{ header: {{ Forwarded: "*" }} }}, respond: {{ body: told }} }}
+  - {{ respond: {{ body: "outside [${{request.header.x-forwarded-for}}]" }} }}
+'''
+    t.weir(text % '')
+    for field in (('X-Real-IP', '10.0.0.1'), ('X-Forwarded-Proto', 'https'), ('Forwarded', 'for=10.0.0.1'), ('X-Forwarded-For', '10.0.0.1')):
+        equal(t.client(port).get('/', [field]).body, b'outside [127.0.0.1]', field[0])
+    other = t.port()
+    t.weir((text % 'trusted_proxies: ["127.0.0.1"]').replace(str(port), str(other)))
+    equal(t.client(other).get('/', [('X-Real-IP', '10.0.0.1')]).body, b'inside', 'of a trusted proxy')
+
+
+def test_a_file_in_the_place_of_a_socket_stays(t):
+    """Only a socket that nobody answers on is taken away."""
+    path, link = os.path.join(t.work, 'precious'), os.path.join(t.work, 'link')
+    open(path, 'w').write('keep')
+    os.symlink(path, link)
+    for place in (path, link):
+        done = t.run('run', '-c', t.file('s.yaml', f'listeners: "unix:{place}"\nroutes: [ {{ respond: {{ body: ok }} }} ]\n'))
+        equal(done.returncode, 1)
+        contains(done.stderr, 'File exists')
+    equal(open(path).read(), 'keep')
+    ok(os.path.islink(link))
+
+
 def test_proxy_header_tells_of_tls(t):
     """PROXY v2 with PP2_TYPE_SSL: the client spoke TLS to who sent it."""
     weir, port = begin(t, more='', listener='proxy_protocol: required')
