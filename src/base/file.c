@@ -20,15 +20,11 @@ bool file_is_regular(const struct stat *status, const char *path, struct error *
     return error_set(error, "cannot read %s: it is %s; a regular file is wanted", path, kind);
 }
 
-bool file_is_readable(const char *path, struct error *error)
+bool file_exists(const char *path, struct error *error)
 {
     struct stat status;
-    if (stat(path, &status) != 0)
-        return error_set_errno(error, errno, "cannot read %s", path);
-    if (!file_is_regular(&status, path, error))
-        return false;
-    return faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0 ||
-           error_set_errno(error, errno, "cannot read %s", path);
+    return stat(path, &status) == 0 ? file_is_regular(&status, path, error)
+                                    : error_set_errno(error, errno, "cannot read %s", path);
 }
 
 /* `room`: what is expected; one byte more is asked for, so that the end is seen. */
@@ -74,19 +70,25 @@ bool file_read_all(int descriptor, const char *name, size_t most, struct span *b
     return read_bounded(descriptor, name, ROOM_FIRST, most, bytes, error);
 }
 
-bool file_read(const char *path, size_t most, struct span *bytes, struct error *error)
+bool file_read_status(const char *path, size_t most, struct span *bytes, struct stat *status,
+                      struct error *error)
 {
-    struct stat status;
     /* Non-blocking for the opening: of a pipe that nobody writes to, or a device. */
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (descriptor < 0) { /* a socket's error would not say that it is one */
         int number = errno;
-        return file_is_readable(path, error) && error_set_errno(error, number, "cannot read %s", path);
+        return file_exists(path, error) && error_set_errno(error, number, "cannot read %s", path);
     }
-    bool fine = fstat(descriptor, &status) == 0 || error_set_errno(error, errno, "cannot read %s", path);
-    fine = fine && file_is_regular(&status, path, error) &&
-           read_bounded(descriptor, path, status.st_size > 0 ? (size_t)status.st_size : ROOM_FIRST, most,
+    bool fine = fstat(descriptor, status) == 0 || error_set_errno(error, errno, "cannot read %s", path);
+    fine = fine && file_is_regular(status, path, error) &&
+           read_bounded(descriptor, path, status->st_size > 0 ? (size_t)status->st_size : ROOM_FIRST, most,
                         bytes, error);
     close(descriptor);
     return fine;
+}
+
+bool file_read(const char *path, size_t most, struct span *bytes, struct error *error)
+{
+    struct stat status;
+    return file_read_status(path, most, bytes, &status, error);
 }

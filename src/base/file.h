@@ -16,11 +16,14 @@ struct stat;
 
 /* All bytes and a NUL behind them, which is not counted; the caller frees bytes->at. */
 bool file_read(const char *path, size_t most, struct span *bytes, struct error *error) MUST_CHECK;
+/* And what the file was as it was opened. */
+bool file_read_status(const char *path, size_t most, struct span *bytes, struct stat *status,
+                      struct error *error) MUST_CHECK;
 /* The same of an open descriptor of any kind, which stays open: may block. `name` is for the error. */
 bool file_read_all(int descriptor, const char *name, size_t most, struct span *bytes,
                    struct error *error) MUST_CHECK;
-/* Whether file_read() could open it, without opening it. */
-bool file_is_readable(const char *path, struct error *error) MUST_CHECK;
+/* Whether it is there, without opening it; that it may be read is seen when it is. */
+bool file_exists(const char *path, struct error *error) MUST_CHECK;
 /* Whether it is a regular file: else the error says what it is. */
 bool file_is_regular(const struct stat *status, const char *path, struct error *error) MUST_CHECK;
 

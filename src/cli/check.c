@@ -12,6 +12,8 @@
 #include "config/listener_config.h"
 #include "config/pool_config.h"
 #include "control/control.h"
+#include "control/cores.h"
+#include "control/machine_check.h"
 #include "control/options.h"
 #include "schema/schema_report.h"
 #include "tls/tls.h"
@@ -48,51 +50,6 @@ static void check_print_json(struct schema_report *report, const struct config *
     json_end_object(&json);
     printf("%s\n", text.at);
     text_free(&text);
-}
-
-/* What the file names is read as a start would read it. */
-static void check_listeners(const struct config *config, struct tls_tickets *tickets,
-                            struct schema_report *report)
-{
-    for (size_t i = 0; i < config->listeners_count; i++) {
-        const struct listener_config *listener = &config->listeners[i];
-        struct error error;
-        if (listener->tls == NULL)
-            continue;
-        struct tls_store *store = tls_store_new(listener->tls, listener->protocol_bits, tickets, &error);
-        if (store == NULL)
-            schema_report_add(report, SCHEMA_ERROR, SCHEMA_NOWHERE, "listener \"%s\": %s", listener->name,
-                              error.text);
-        tls_store_release(store);
-    }
-}
-
-static void check_pools(const struct config *config, struct schema_report *report)
-{
-    for (size_t i = 0; i < config->pools_count; i++) {
-        const struct pool_config *pool = &config->pools[i];
-        struct error error;
-        if (pool->tls == NULL)
-            continue;
-        struct tls_client *client = tls_client_new(pool->tls, PROTOCOL_HTTP_1, &error);
-        if (client == NULL)
-            schema_report_add(report, SCHEMA_ERROR, SCHEMA_NOWHERE, "pool \"%s\": %s", pool->name,
-                              error.text);
-        tls_client_release(client);
-    }
-}
-
-static void check_certificates(const struct config *config, struct schema_report *report)
-{
-    struct error error;
-    if (!tls_begin(&error)) {
-        schema_report_add(report, SCHEMA_ERROR, SCHEMA_NOWHERE, "%s", error.text);
-        return;
-    }
-    struct tls_tickets *tickets = tls_tickets_new();
-    check_listeners(config, tickets, report);
-    check_pools(config, report);
-    tls_tickets_free(tickets);
 }
 
 /* What run would do on this machine besides. */
@@ -159,9 +116,12 @@ static int check_file(const struct check_wish *wish)
         return EXIT_FAILED;
     struct schema_report *report = schema_report_new();
     config_text_only = wish->file_only;
-    struct config *config = config_load(wish->path, report);
-    if (config != NULL && !wish->file_only)
-        check_certificates(config, report);
+    struct machine_check machine = {.files = tls_files_new(), .dates = true};
+    tls_files_begin(machine.files, cores_available(), true, NULL);
+    const struct config_late late = {.check = machine_check, .owner = &machine};
+    struct config *config = config_load_checked(&(struct config_source){.path = wish->path}, report,
+                                                wish->file_only ? NULL : &late);
+    tls_files_free(machine.files);
     if (config != NULL && wish->here)
         check_here(config, report);
     if (wish->strict)

@@ -198,7 +198,7 @@ static void names_map(struct loaded *loaded)
 }
 
 static struct config *config_make(struct schema_document *document, const char *path,
-                                  struct schema_report *report)
+                                  struct schema_report *report, const struct config_late *late)
 {
     struct arena *arena = arena_new_malloc();
     struct loaded *loaded = arena_get_zeroed(arena, sizeof(*loaded));
@@ -206,7 +206,11 @@ static struct config *config_make(struct schema_document *document, const char *
     struct config *made = schema_load(document, &config_schema, config_words, arena);
     made->arena = arena;
     made->path = arena_text(arena, path);
+    made->files_later = late != NULL && late->reads_files;
     config_check(made, document);
+    /* What follows from an error is told once that is mended. */
+    if (late != NULL && schema_report_errors(report) == 0)
+        late->check(late->owner, made, document, report);
     loaded->config = *made;
     if (schema_report_errors(report) != 0) {
         arena_free(arena);
@@ -216,25 +220,29 @@ static struct config *config_make(struct schema_document *document, const char *
     return &loaded->config;
 }
 
-struct config *config_load(const char *path, struct schema_report *report)
+struct config *config_load_checked(const struct config_source *source, struct schema_report *report,
+                                   const struct config_late *late)
 {
     struct schema_document *document = schema_document_new(report);
     struct config *config = NULL;
-    if (schema_document_read(document, path))
-        config = config_make(document, path, report);
+    if (source->text == NULL
+            ? schema_document_read(document, source->path)
+            : schema_document_read_text(document, source->path, source->text, source->length))
+        config = config_make(document, source->path, report, late);
     schema_document_free(document);
     return config;
+}
+
+struct config *config_load(const char *path, struct schema_report *report)
+{
+    return config_load_checked(&(struct config_source){.path = path}, report, NULL);
 }
 
 struct config *config_load_text(const char *name, const char *text, size_t length,
                                 struct schema_report *report)
 {
-    struct schema_document *document = schema_document_new(report);
-    struct config *config = NULL;
-    if (schema_document_read_text(document, name, text, length))
-        config = config_make(document, name, report);
-    schema_document_free(document);
-    return config;
+    return config_load_checked(&(struct config_source){.path = name, .text = text, .length = length}, report,
+                               NULL);
 }
 
 void config_free(struct config *config)

@@ -96,8 +96,10 @@ struct config {
     /* not keys: */
     struct arena *arena; /* owns every text and array here */
     const char *path;    /* of the main file */
+    bool files_later;    /* those of TLS are left to the late check, which reads them */
 };
 
+struct schema_document;
 struct schema_report;
 struct schema;
 /*
@@ -130,6 +132,20 @@ struct config *config_load(const char *path, struct schema_report *report) MUST_
 /* The same from memory; `name` stands for the file in messages, its folder for relative paths. */
 struct config *config_load_text(const char *name, const char *text, size_t length,
                                 struct schema_report *report) MUST_CHECK;
+/* The same, with a check by rooms above of what is good so far, while places in the file are known. */
+struct config_source {
+    const char *path; /* with text: the name */
+    const char *text; /* NULL: read from path */
+    size_t length;
+};
+struct config_late {
+    void (*check)(void *owner, const struct config *config, const struct schema_document *document,
+                  struct schema_report *report);
+    void *owner;
+    bool reads_files; /* of TLS; thousands are not read twice */
+};
+struct config *config_load_checked(const struct config_source *source, struct schema_report *report,
+                                   const struct config_late *late) MUST_CHECK;
 void config_free(struct config *config); /* NULL allowed */
 /* The pool or limiter of that name; the check made sure that references exist. */
 const struct pool_config *config_pool(const struct config *config, const char *name);

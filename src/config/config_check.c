@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "config/config.h"
 #include "config/config_schema.h"
+#include "config/pem_check.h"
 
 /* What this build can speak; the rest is left out with a warning. */
 static const unsigned protocols_built = PROTOCOL_HTTP_1 | (WITH_HTTP2 ? PROTOCOL_H2 | PROTOCOL_H2C : 0);
@@ -40,8 +41,8 @@ bool file_check(const char *const *field, const struct schema_document *document
         return false;
     struct error error;
     struct stat status;
-    bool good = file_is_readable(*field, &error);
-    bool is_told = stat(*field, &status) == 0 && !S_ISREG(status.st_mode); /* what is wanted instead */
+    bool good = file_exists(*field, &error);
+    bool is_told = !good && stat(*field, &status) == 0; /* what is wanted instead */
     if (!good)
         schema_report_add(report, SCHEMA_ERROR, schema_place(document, field), "%s%s", error.text,
                           is_told ? "" : "; name a file that weir can read");
@@ -106,7 +107,8 @@ static void certificate_check(const struct check *check, const struct certificat
 {
     struct error error = {""};
     size_t errors = schema_report_errors(check->report);
-    pem_pair_check(&certificate->cert, &certificate->key, check->document, check->report);
+    if (!check->config->files_later)
+        pem_pair_check(&certificate->cert, &certificate->key, check->document, check->report);
     bool whole = certificate->cert != NULL && certificate->key != NULL &&
                  schema_report_errors(check->report) == errors;
     if (whole && config_hooks.certificate != NULL && !config_hooks.certificate(certificate, &error))
@@ -133,7 +135,8 @@ static void tls_check(const struct check *check, const struct tls_config *tls)
     if (tls->client_auth == CLIENT_AUTH_OFF && tls->client_ca != NULL)
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->client_ca),
                           "client_ca has no effect while client_auth is off");
-    pem_authority_check(&tls->client_ca, check->document, check->report);
+    if (!check->config->files_later)
+        pem_authority_check(&tls->client_ca, check->document, check->report);
     ciphers_check(check, &tls->ciphers, false);
     ciphers_check(check, &tls->ciphersuites, true);
     for (size_t i = 0; i < tls->certificates_count; i++) {
@@ -285,6 +288,8 @@ static void upstream_tls_check(const struct check *check, const struct upstream_
     if (tls->verify == SERVER_VERIFY_NONE && tls->ca != NULL)
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->ca),
                           "ca has no effect while verify is none");
+    if (check->config->files_later)
+        return;
     pem_authority_check(&tls->ca, check->document, check->report);
     pem_pair_check(&tls->cert, &tls->key, check->document, check->report);
 }

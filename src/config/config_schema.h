@@ -100,12 +100,6 @@ struct pool_config;
 void subset_check(const struct pool_config *pool, bool own, const struct schema_document *document,
                   struct schema_report *report);
 /* It is read when the file is loaded, and can be; false: it is not, or the report says why it can't be. */
-/* pem_check.c: what the files of a certificate or an authority hold, as far as their first lines tell */
-struct certificate_config;
-void pem_pair_check(const char *const *cert, const char *const *key, const struct schema_document *document,
-                    struct schema_report *report);
-void pem_authority_check(const char *const *ca, const struct schema_document *document,
-                         struct schema_report *report);
 bool file_check(const char *const *field, const struct schema_document *document,
                 struct schema_report *report);
 

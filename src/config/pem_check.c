@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/pem_check.h"
+
 #include "config/config.h"
 #include "config/config_schema.h"
 #include "schema/schema.h"

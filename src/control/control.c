@@ -254,6 +254,7 @@ static void control_start(struct control *control, struct load *load)
     }
     watchdog_start(control);
     control_tell_ready(control);
+    expiry_look(control);
     if (control->options->ready != NULL)
         control->options->ready(control->options->argument);
 }
@@ -311,6 +312,7 @@ static void control_end(struct control *control)
 {
     patience_stop(control);
     watchdog_stop(control);
+    expiry_stop(control);
     control_end_workers(control);
     signals_free(control->signals);
     health_free(control->health);

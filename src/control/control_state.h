@@ -40,6 +40,7 @@ struct control {
     uint64_t drain_began; /* ms of the loop */
     struct deadline drain_timeout;
     struct deadline patience; /* of the service manager, during a start */
+    struct deadline expiry;   /* the next look at certificates' dates */
     struct deadline watchdog;
     uint64_t watchdog_period; /* ms */
     uint64_t *watchdog_turns; /* of each worker at the last look */
@@ -56,6 +57,10 @@ void reload_ask(struct control *control);
 /* All or nothing of what was loaded goes to the workers. The load stays the caller's, its snapshot does not.
  */
 void reload_finish(struct control *control, struct load *load);
+
+/* expiry.c: warns of certificates that have expired or soon will, now and once a day from now on. */
+void expiry_look(struct control *control);
+void expiry_stop(struct control *control);
 
 /* watchdog.c: tells the service manager that a start goes on, and then that all workers turn. */
 void patience_start(struct control *control);

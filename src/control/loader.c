@@ -17,6 +17,8 @@
 #include "base/text.h"
 #include "config/config.h"
 #include "control/control.h"
+#include "control/cores.h"
+#include "control/machine_check.h"
 #include "http/regex.h"
 #include "net/loop.h"
 #include "net/names.h"
@@ -42,7 +44,7 @@ struct loader {
     struct deadline trim;
     struct letter stop;
     _Atomic bool given_up;
-    bool started, has_loaded, goes_on, tls_begun;
+    bool started, has_loaded, goes_on;
 };
 
 /* Snapshots come home to it from all threads. */
@@ -66,35 +68,23 @@ static void loader_print_report(struct schema_report *report, const char *conseq
     text_free(&text);
 }
 
-static bool loader_wants_tls(const struct config *config)
+/* Decoding thousands of certificates side by side; the other half is for requests. Twins of a core would do
+ * the same work in the same time and twice the CPU. */
+static unsigned loader_threads(void)
 {
-    for (size_t i = 0; i < config->listeners_count; i++)
-        if (config->listeners[i].tls != NULL)
-            return true;
-    for (size_t i = 0; i < config->pools_count; i++) {
-        const struct health_config *health = config->pools[i].health;
-        if (config->pools[i].tls != NULL || (health != NULL && health->type == PROBE_HTTPS))
-            return true;
-    }
-    return false;
-}
-
-/* The library costs milliseconds to begin, so it begins when something needs it. */
-static bool loader_begin_tls(struct loader *loader, const struct config *config, struct error *error)
-{
-    if (loader->tls_begun || !loader_wants_tls(config))
-        return true;
-    loader->tls_begun = tls_begin(error);
-    return loader->tls_begun;
+    return (cores_available() + 1) / 2;
 }
 
 static struct config *loader_read(const struct loader *loader, struct error *error)
 {
     const struct control_options *options = loader->options;
+    const struct config_source source = {
+        .path = options->path, .text = options->text, .length = options->length};
+    struct machine_check machine = {.files = loader->shared->files};
+    const struct config_late late = {.check = machine_check, .owner = &machine, .reads_files = true};
     struct schema_report *report = schema_report_new();
-    struct config *config = options->text != NULL
-                                ? config_load_text(options->path, options->text, options->length, report)
-                                : config_load(options->path, report);
+    tls_files_begin(loader->shared->files, loader_threads(), false, &loader->given_up);
+    struct config *config = config_load_checked(&source, report, &late);
     loader_print_report(report, loader->has_loaded ? "; the running configuration is unchanged\n" : "\n");
     schema_report_free(report);
     if (config == NULL && loader->has_loaded) /* at a start the report is all that is said */
@@ -124,7 +114,7 @@ static struct snapshot *loader_build(struct loader *loader, struct error *error)
     if (config == NULL)
         return NULL;
     struct names *names = names_new();
-    if (loader_begin_tls(loader, config, error) && loader_find_names(loader, config, names, error))
+    if (loader_find_names(loader, config, names, error))
         snapshot = snapshot_new(config, loader->shared, names, error);
     names_free(names);
     if (snapshot == NULL) {

@@ -152,4 +152,5 @@ void reload_finish(struct control *control, struct load *load)
     log_info("control", "configuration loaded", KV("file", control->options->path),
              KV_NUMBER("took_us", clock_monotonic_us() - load->began_us));
     reload_log_subsets(control->snapshot);
+    expiry_look(control);
 }

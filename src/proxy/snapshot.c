@@ -65,11 +65,12 @@ static bool build_pools(struct building *building)
 {
     struct snapshot *snapshot = building->snapshot;
     const struct config *config = building->config;
+    const struct pool_sources sources = {
+        .servers = building->shared->servers, .files = building->shared->files, .names = building->names};
     snapshot->pools = snapshot_get(snapshot, config->pools_count, sizeof(struct pool *));
     for (size_t i = 0; i < config->pools_count; i++) {
         const struct pool_config *settings = &config->pools[i];
-        struct pool *pool =
-            pool_new(settings, (uint32_t)i, building->shared->servers, building->names, building->error);
+        struct pool *pool = pool_new(settings, (uint32_t)i, &sources, building->error);
         if (pool == NULL)
             return false; /* the error says which */
         snapshot->pools[snapshot->pools_count++] = pool;
@@ -194,7 +195,7 @@ static bool site_build(struct building *building, struct site *site, const struc
         return error_set(building->error, "none of its protocols is built in: this weir speaks http/1.1");
     if (listener->tls != NULL) {
         site->tls = tls_store_new(listener->tls, listener->protocol_bits & PROTOCOLS_BUILT,
-                                  building->shared->tickets, building->error);
+                                  building->shared->files, building->shared->tickets, building->error);
         if (site->tls == NULL)
             return false;
         site->checks_hosts = tls_store_checks_hosts(site->tls);

@@ -6,7 +6,9 @@
 #ifndef WEIR_TLS_TLS_H
 #define WEIR_TLS_TLS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/attributes.h"
@@ -16,6 +18,7 @@
 #include "net/transport.h"
 
 struct tls_store;   /* what a listener needs to be a TLS server: counted, thread-safe */
+struct tls_files;   /* certificates and keys as they were read; outlives reloads, of the thread that loads */
 struct tls_client;  /* what a pool needs to be a TLS client: counted, thread-safe */
 struct tls_tickets; /* ticket keys of the process, shared by all stores, rotated by age; outlives reloads */
 
@@ -28,10 +31,43 @@ void tls_tickets_configure(struct tls_tickets *tickets, uint64_t lifetime_ms);
 /* Whether OpenSSL knows each cipher of the list, of TLS 1.3 or of those before; else the error names the
  * first. */
 bool tls_ciphers_check(const char *ciphers, bool of_1_3, struct error *error) MUST_CHECK;
-/* Loads and checks certificates and keys (each with its file and reason in the error). protocol_bits: enum
- * protocol_bit, for ALPN. */
+
+struct tls_files *tls_files_new(void);
+void tls_files_free(struct tls_files *files);
+/* Of one loading: so many threads may read side by side; `given_up` (NULL: never) ends it with errors.
+ * thorough: each signature is verified, also of thousands. */
+void tls_files_begin(struct tls_files *files, unsigned threads, bool thorough, const _Atomic bool *given_up);
+void tls_files_sweep(struct tls_files *files); /* frees what no store and no client uses */
+
+/* What is wrong with files that a section names: errors, what clients may stumble over, and dates that are
+ * past or near. `field` is of the section, for its place. */
+enum tls_word { TLS_WORD_WARNING, TLS_WORD_DATE };
+struct tls_teller {
+    void (*tell)(void *owner, enum tls_word word, const char *const *field, const char *text);
+    /* cert cannot be used with its key, or as an authority (key NULL). of_key: the key is to blame */
+    void (*missing)(void *owner, const char *const *cert, const char *const *key, bool of_key,
+                    const char *text);
+    void *owner;
+};
+/* Reads the files, and tells. False: there was an error, and no store or client can be made. */
+bool tls_check_listener(struct tls_files *files, const struct tls_config *config,
+                        const struct tls_teller *teller) MUST_CHECK;
+bool tls_check_pool(struct tls_files *files, const struct upstream_tls_config *config,
+                    const struct tls_teller *teller) MUST_CHECK;
+
+/* Each error has its file and reason. protocol_bits: enum protocol_bit, for ALPN. */
 struct tls_store *tls_store_new(const struct tls_config *config, unsigned protocol_bits,
-                                struct tls_tickets *tickets, struct error *error) MUST_CHECK;
+                                struct tls_files *files, struct tls_tickets *tickets,
+                                struct error *error) MUST_CHECK;
+/* Tells which certificates have expired or soon will, by their place in the section; TLS_AUTHORITIES: all of
+ * client_ca, or of a pool's ca. `now`: seconds since 1970. */
+#define TLS_AUTHORITIES SIZE_MAX
+struct tls_date_teller {
+    void (*tell)(void *owner, size_t certificate, const char *words);
+    void *owner;
+};
+void tls_store_dates(const struct tls_store *store, int64_t now, const struct tls_date_teller *teller);
+void tls_client_dates(const struct tls_client *client, int64_t now, const struct tls_date_teller *teller);
 struct tls_store *tls_store_take(struct tls_store *store);
 void tls_store_release(struct tls_store *store); /* NULL allowed */
 /* Both ask the same of clients: who shows certificates, of which authorities, versions, ciphers, names. Our
@@ -42,7 +78,7 @@ bool tls_store_checks_hosts(const struct tls_store *store);
 
 /* protocol_bits: enum protocol_bit, what is offered by ALPN, h2 first. */
 struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsigned protocol_bits,
-                                  struct error *error) MUST_CHECK;
+                                  struct tls_files *files, struct error *error) MUST_CHECK;
 struct tls_client *tls_client_take(struct tls_client *client);
 void tls_client_release(struct tls_client *client);
 

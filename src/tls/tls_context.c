@@ -7,6 +7,7 @@
 
 #include "config/listener_config.h"
 #include "tls/tls_error.h"
+#include "tls/tls_files.h"
 #include "tls/tls_private.h"
 
 /* The names of all ciphers are for encrypted keys, which nobody could type a passphrase for; without them a
@@ -50,46 +51,44 @@ struct span tls_protocols(unsigned protocol_bits)
     return span_make(all + first, end - first);
 }
 
-/*
- * A certificate's extensions are decoded and kept when they are first asked for: here, and not by whichever
- * of the threads that share the context verifies a chain first.
- */
-static void decode_trusted(SSL_CTX *context)
+static bool client_trust(struct tls_client *client, const struct upstream_tls_config *config,
+                         struct tls_files *files, struct error *error)
 {
-    STACK_OF(X509_OBJECT) *trusted = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
-    for (int i = 0; i < sk_X509_OBJECT_num(trusted); i++) {
-        X509 *certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(trusted, i));
-        if (certificate != NULL)
-            (void)X509_check_purpose(certificate, -1, 0);
-    }
-}
-
-static bool client_trust(SSL_CTX *context, const struct upstream_tls_config *config, struct error *error)
-{
+    SSL_CTX *context = client->context;
+    client->authorities_end = INT64_MAX;
     if (config->verify == SERVER_VERIFY_NONE)
         return true;
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-    if (config->ca != NULL)
-        return SSL_CTX_load_verify_file(context, config->ca) == 1 ||
-               tls_error(error, "can't read certificates of %s", config->ca);
-    return SSL_CTX_set_default_verify_paths(context) == 1 ||
-           tls_error(error, "can't read the system's certificates");
+    const struct tls_authorities *authorities =
+        tls_files_authorities(files, config->ca, SSL_CTX_get_security_level(context), error);
+    if (authorities == NULL)
+        return false;
+    SSL_CTX_set1_cert_store(context, authorities->store);
+    client->authorities_end = authorities->ends;
+    return true;
 }
 
-static bool client_identity(SSL_CTX *context, const struct upstream_tls_config *config, struct error *error)
+static bool client_identity(struct tls_client *client, const struct upstream_tls_config *config,
+                            struct tls_files *files, struct error *error)
 {
     if (config->cert == NULL)
         return true;
-    if (SSL_CTX_use_certificate_chain_file(context, config->cert) != 1)
-        return tls_error(error, "can't read the certificate %s", config->cert);
-    if (SSL_CTX_use_PrivateKey_file(context, config->key, SSL_FILETYPE_PEM) != 1)
-        return tls_error(error, "can't read the key %s", config->key);
-    return SSL_CTX_check_private_key(context) == 1 ||
-           tls_error(error, "%s is not the key of %s", config->key, config->cert);
+    const struct identity_wish wish = tls_client_wish(config);
+    struct identity *identity;
+    struct identity_problem problem;
+    if (!tls_files_identities(files, &wish, 1, &identity, &problem)) {
+        *error = problem.error;
+        return false;
+    }
+    atomic_fetch_add_explicit(&identity->references, 1, memory_order_relaxed);
+    client->identity = identity;
+    return SSL_CTX_use_cert_and_key(client->context, identity->leaf, identity->key,
+                                    identity->chain->certificates, 1) == 1 ||
+           tls_error(error, "%s cannot be used", config->cert);
 }
 
 struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsigned protocol_bits,
-                                  struct error *error)
+                                  struct tls_files *files, struct error *error)
 {
     struct tls_client *client = xcalloc(1, sizeof *client);
     atomic_init(&client->references, 1);
@@ -100,15 +99,13 @@ struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsi
     bool fine = client->context != NULL &&
                 tls_context_prepare(client->context, config->min_version, TLS_VERSION_1_3, error) &&
                 SSL_CTX_set_ciphersuites(client->context, TLS_CIPHERSUITES) == 1 &&
-                client_trust(client->context, config, error) &&
-                client_identity(client->context, config, error) &&
+                client_trust(client, config, files, error) && client_identity(client, config, files, error) &&
                 SSL_CTX_set_alpn_protos(client->context, (const unsigned char *)protocols.at,
                                         (unsigned)protocols.length) == 0;
     if (!fine) {
         tls_client_release(client);
         return NULL;
     }
-    decode_trusted(client->context);
     SSL_CTX_set_session_cache_mode(client->context, SSL_SESS_CACHE_OFF);
     return client;
 }
@@ -126,6 +123,8 @@ void tls_client_release(struct tls_client *client)
     if (client == NULL || atomic_fetch_sub_explicit(&client->references, 1, memory_order_acq_rel) != 1)
         return;
     SSL_CTX_free(client->context);
+    if (client->identity != NULL) /* release: uses come before the sweep's freeing */
+        atomic_fetch_sub_explicit(&client->identity->references, 1, memory_order_release);
     free(client->server_name);
     free(client);
 }

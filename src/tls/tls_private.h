@@ -13,7 +13,7 @@
 #define TLS_KINDS_MOST 4u  /* kinds of keys that one name may have certificates of */
 
 struct tls_tickets;
-struct identity; /* a certificate with its chain and key */
+struct identity; /* a certificate with its chain and key (tls_files.h) */
 
 struct tls_store {
     _Atomic int32_t references;
@@ -22,20 +22,15 @@ struct tls_store {
     bool covered; /* hosts of requests have to be names of the certificate that was shown */
     enum client_auth client_auth;
     unsigned protocol_bits;
+    int64_t authorities_end;                    /* of client_ca; seconds since 1970, INT64_MAX: none */
     unsigned char rule[TLS_DIGEST_SIZE];        /* all that is asked of clients; not our own certificates */
     unsigned char authorities[TLS_DIGEST_SIZE]; /* what of it says who verifies clients */
     size_t names_count;
     struct tls_name *names; /* sorted by (wildcard, name) */
     size_t identities_count;
-    struct identity *identities;
+    struct identity **identities;
     size_t default_identity;
     const struct tls_name *default_name; /* one of its names that has other kinds too, or NULL */
-};
-struct identity {
-    X509 *leaf;
-    STACK_OF(X509) * chain;
-    EVP_PKEY *key;
-    unsigned char digest[TLS_DIGEST_SIZE]; /* of the leaf */
 };
 struct tls_name {
     char *name; /* lower case; what follows "*." when wildcard */
@@ -54,6 +49,8 @@ struct tls_client {
     SSL_CTX *context;
     char *server_name; /* from the config, or NULL */
     enum server_verify verify;
+    struct identity *identity; /* shown to servers; NULL: none */
+    int64_t authorities_end;   /* seconds since 1970; INT64_MAX: not known */
 };
 /* The entry for a name: exact, then wildcard; NULL: none. */
 const struct tls_name *tls_store_find(const struct tls_store *store, struct span name);
@@ -70,7 +67,6 @@ int tls_tickets_callback(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_C
                          EVP_MAC_CTX *mac, int encrypt);
 /* Takes the digest of a rule whose authorities are in the context; tickets open under this rule alone. */
 bool tls_rule_take(struct tls_store *store, const struct tls_config *config, struct error *error) MUST_CHECK;
-bool tls_identity_digest(struct identity *identity, struct error *error) MUST_CHECK;
 /* What the client was shown, now or in the handshake that its ticket is of; identities_count: not known. */
 size_t tls_identity_shown(SSL *ssl, const struct tls_store *store);
 /* Has the store look at each ticket before it opens. */

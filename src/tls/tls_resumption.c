@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "tls/tls_error.h"
+#include "tls/tls_files.h"
 #include "tls/tls_private.h"
 
 _Static_assert(TLS_DIGEST_SIZE <= SSL_MAX_SID_CTX_LENGTH, "the digest of a rule is a session id context");
@@ -80,12 +81,6 @@ bool tls_store_same_rule(const struct tls_store *a, const struct tls_store *b)
     return memcmp(a->rule, b->rule, sizeof a->rule) == 0;
 }
 
-bool tls_identity_digest(struct identity *identity, struct error *error)
-{
-    return X509_digest(identity->leaf, EVP_sha256(), identity->digest, NULL) == 1 ||
-           tls_error(error, "can't make a digest of a certificate");
-}
-
 /* ---- what goes into a ticket ---- */
 
 static bool seconds_of(const ASN1_TIME *time, int64_t *seconds)
@@ -137,7 +132,7 @@ size_t tls_identity_shown(SSL *ssl, const struct tls_store *store)
         (resumed && !data_of(SSL_get_session(ssl), &data)))
         return store->identities_count;
     for (unsigned i = 0; i < choice.count; i++) {
-        const struct identity *identity = &store->identities[choice.identities[i]];
+        const struct identity *identity = store->identities[choice.identities[i]];
         if (resumed ? memcmp(identity->digest, data.shown, sizeof data.shown) == 0 : identity->leaf == shown)
             return choice.identities[i];
     }
@@ -149,7 +144,7 @@ static bool shown_digest(SSL *ssl, const struct tls_store *store, struct ticket_
     size_t shown = tls_identity_shown(ssl, store);
     if (shown == store->identities_count)
         return false;
-    memcpy(data->shown, store->identities[shown].digest, sizeof data->shown);
+    memcpy(data->shown, store->identities[shown]->digest, sizeof data->shown);
     return true;
 }
 
@@ -186,7 +181,7 @@ static bool may_be_shown(const struct tls_store *store, const char *name, const 
     if (!tls_store_choose(store, name, &choice))
         return false;
     for (unsigned i = 0; i < choice.count; i++)
-        if (memcmp(store->identities[choice.identities[i]].digest, data->shown, sizeof data->shown) == 0)
+        if (memcmp(store->identities[choice.identities[i]]->digest, data->shown, sizeof data->shown) == 0)
             return true;
     return false;
 }

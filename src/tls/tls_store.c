@@ -2,92 +2,41 @@
  * Certificates by name. One SSL_CTX a listener; the certificate callback puts the chosen certificate and key
  * into the connection's SSL, so thousands of names cost their certificates and not thousands of contexts.
  */
-#include <openssl/decoder.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
+#include "base/text.h"
 #include "config/listener_config.h"
 #include "tls/tls_error.h"
+#include "tls/tls_files.h"
 #include "tls/tls_private.h"
 
-/* ---- loading ---- */
-
-static bool load_chain(struct identity *identity, const char *path, struct error *error)
-{
-    BIO *file = BIO_new_file(path, "r");
-    if (file == NULL)
-        return tls_error(error, "can't open the certificate %s", path);
-    identity->leaf = PEM_read_bio_X509_AUX(file, NULL, NULL, NULL);
-    identity->chain = sk_X509_new_null();
-    X509 *next;
-    while (identity->leaf != NULL && (next = PEM_read_bio_X509(file, NULL, NULL, NULL)) != NULL)
-        sk_X509_push(identity->chain, next);
-    BIO_free(file);
-    if (identity->leaf == NULL)
-        return tls_error(error, "%s holds no certificate in PEM", path);
-    ERR_clear_error(); /* the end of the file */
-    return true;
-}
-
-/* A key of the certificate's kind: asked for all kinds, OpenSSL sets a decoder up for each it knows, which
- * takes three times as long. */
-static EVP_PKEY *read_key_of_kind(BIO *file, const X509 *leaf)
-{
-    EVP_PKEY *key = NULL;
-    const char *kind = EVP_PKEY_get0_type_name(X509_get0_pubkey(leaf));
-    OSSL_DECODER_CTX *decoder =
-        kind != NULL ? OSSL_DECODER_CTX_new_for_pkey(&key, "PEM", NULL, kind, EVP_PKEY_KEYPAIR, NULL, NULL)
-                     : NULL;
-    if (decoder != NULL && OSSL_DECODER_from_bio(decoder, file) != 1)
-        key = NULL;
-    OSSL_DECODER_CTX_free(decoder);
-    ERR_clear_error();
-    return key;
-}
-
-static bool load_key(struct identity *identity, const struct certificate_config *config, struct error *error)
-{
-    BIO *file = BIO_new_file(config->key, "r");
-    if (file == NULL)
-        return tls_error(error, "can't open the key %s", config->key);
-    identity->key = read_key_of_kind(file, identity->leaf);
-    if (identity->key == NULL &&
-        BIO_reset(file) == 0) /* of another kind, or none: what is wrong with it is told below */
-        identity->key = PEM_read_bio_PrivateKey(file, NULL, NULL, (void *)(uintptr_t) "");
-    BIO_free(file);
-    if (identity->key == NULL)
-        return tls_error(error, "%s holds no private key in PEM without a passphrase", config->key);
-    return X509_check_private_key(identity->leaf, identity->key) == 1 ||
-           tls_error(error, "%s is not the key of %s", config->key, config->cert);
-}
+/* ---- names ---- */
 
 static bool has_kind(const struct tls_store *store, const size_t *identities, unsigned count, size_t identity)
 {
-    int kind = EVP_PKEY_get_base_id(store->identities[identity].key);
+    int kind = EVP_PKEY_get_base_id(store->identities[identity]->key);
     for (unsigned i = 0; i < count; i++)
-        if (EVP_PKEY_get_base_id(store->identities[identities[i]].key) == kind)
+        if (EVP_PKEY_get_base_id(store->identities[identities[i]]->key) == kind)
             return true;
     return false;
 }
 
-static void name_add(struct tls_store *store, struct span text, size_t identity)
+static void name_add(struct tls_store *store, struct map *places, const char *text, size_t identity)
 {
-    bool wildcard = span_starts(text, SPAN("*."));
-    if (wildcard)
-        text = span_skip(text, 2);
-    if (text.length == 0 || text.length >= TLS_NAME_MOST)
+    char key[TLS_NAME_MOST + 2]; /* lower case; what tells a wildcard is its dot */
+    struct text lower = text_over(key, sizeof key);
+    for (; *text != '\0'; text++)
+        text_char(&lower, ascii_lower(*text));
+    bool wildcard = span_starts(text_span(&lower), SPAN("*."));
+    if (lower.length == (wildcard ? 2u : 0u) || lower.cut)
         return;
-    char lower[TLS_NAME_MOST];
-    for (size_t i = 0; i < text.length; i++)
-        lower[i] = ascii_lower(text.at[i]);
-    lower[text.length] = '\0';
-    for (size_t i = 0; i < store->names_count; i++) {
-        struct tls_name *name = &store->names[i];
-        if (name->wildcard != wildcard || strcmp(name->name, lower) != 0)
-            continue;
+    size_t at = (size_t)(uintptr_t)map_get(places, text_span(&lower));
+    if (at != 0) {
+        struct tls_name *name = &store->names[at - 1];
         if (name->count < TLS_KINDS_MOST && !has_kind(store, name->identities, name->count, identity))
             name->identities[name->count++] = identity;
         return;
@@ -95,47 +44,51 @@ static void name_add(struct tls_store *store, struct span text, size_t identity)
     if ((store->names_count & (store->names_count - 1)) == 0)
         store->names = xrealloc(store->names, (store->names_count == 0 ? 1 : store->names_count * 2) *
                                                   sizeof *store->names);
-    store->names[store->names_count++] =
-        (struct tls_name){.name = xstrdup(lower), .wildcard = wildcard, .identities = {identity}, .count = 1};
+    store->names[store->names_count++] = (struct tls_name){.name = xstrdup(lower.at + (wildcard ? 2 : 0)),
+                                                           .wildcard = wildcard,
+                                                           .identities = {identity},
+                                                           .count = 1};
+    map_set(places, text_span(&lower), (void *)(uintptr_t)store->names_count);
 }
 
-/* The names in the certificate: its SAN, or the common name when it has none (for home-made certificates). */
-static void add_own_names(struct tls_store *store, X509 *leaf, size_t identity)
+static void names_add(struct tls_store *store, const struct tls_config *config)
 {
-    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-    for (int i = 0; names != NULL && i < sk_GENERAL_NAME_num(names); i++) {
-        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
-        if (name->type == GEN_DNS)
-            name_add(store,
-                     span_make((const char *)ASN1_STRING_get0_data(name->d.dNSName),
-                               (size_t)ASN1_STRING_length(name->d.dNSName)),
-                     identity);
-    }
-    char common[TLS_NAME_MOST];
-    if (names == NULL &&
-        X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, common, sizeof common) > 0)
-        name_add(store, span_of(common), identity);
-    GENERAL_NAMES_free(names);
-}
-
-static bool load_identities(struct tls_store *store, const struct tls_config *config, struct error *error)
-{
-    store->identities = xcalloc(config->certificates_count, sizeof *store->identities);
-    for (size_t i = 0; i < config->certificates_count; i++) {
+    struct map *places = map_new(); /* number + 1 */
+    for (size_t i = 0; i < store->identities_count; i++) {
         const struct certificate_config *certificate = &config->certificates[i];
-        struct identity *identity = &store->identities[i];
-        store->identities_count = i + 1;
-        if (!load_chain(identity, certificate->cert, error) || !load_key(identity, certificate, error) ||
-            !tls_identity_digest(identity, error))
-            return false;
-        if (certificate->names.count == 0)
-            add_own_names(store, identity->leaf, i);
+        const struct identity *identity = store->identities[i];
+        for (size_t k = 0; certificate->names.count == 0 && k < identity->names_count; k++)
+            name_add(store, places, identity->names[k], i);
         for (size_t k = 0; k < certificate->names.count; k++)
-            name_add(store, span_of(certificate->names.items[k]), i);
+            name_add(store, places, certificate->names.items[k], i);
         if (certificate->is_default)
             store->default_identity = i;
     }
-    return true;
+    map_free(places);
+}
+
+static bool take_identities(struct tls_store *store, const struct tls_config *config, struct tls_files *files,
+                            struct error *error)
+{
+    size_t count = config->certificates_count;
+    struct identity_wish *wishes = tls_wishes(config);
+    struct identity_problem *problems = xcalloc(count + 1, sizeof *problems);
+    store->identities = xcalloc(count + 1, sizeof(struct identity *));
+    bool got = tls_files_identities(files, wishes, count, store->identities, problems);
+    for (size_t i = 0; got && i < count; i++)
+        atomic_fetch_add_explicit(&store->identities[i]->references, 1, memory_order_relaxed);
+    for (size_t i = 0; !got && i < count; i++) {
+        if (store->identities[i] != NULL)
+            continue;
+        *error = problems[i].error;
+        break;
+    }
+    store->identities_count = got ? count : 0;
+    free(problems);
+    free(wishes);
+    if (got)
+        names_add(store, config);
+    return got;
 }
 
 /* ---- choosing ---- */
@@ -208,7 +161,7 @@ const struct tls_name *tls_store_find(const struct tls_store *store, struct span
 
 static bool use_identity(SSL *ssl, const struct identity *identity)
 {
-    return SSL_use_cert_and_key(ssl, identity->leaf, identity->key, identity->chain, 1) == 1;
+    return SSL_use_cert_and_key(ssl, identity->leaf, identity->key, identity->chain->certificates, 1) == 1;
 }
 
 static void choice_add(const struct tls_store *store, struct tls_choice *choice, const struct tls_name *name)
@@ -253,7 +206,7 @@ static bool shares_cipher(SSL *ssl, const struct identity *identity)
  * about that, and most take more than they say. */
 static bool is_usable(SSL *ssl, const struct identity *identity)
 {
-    int fits = SSL_check_chain(ssl, identity->leaf, identity->key, identity->chain);
+    int fits = SSL_check_chain(ssl, identity->leaf, identity->key, identity->chain->certificates);
     if ((fits & CERT_PKEY_SIGN) == 0)
         return false;
     return SSL_version(ssl) >= TLS1_3_VERSION
@@ -264,7 +217,7 @@ static bool is_usable(SSL *ssl, const struct identity *identity)
 static bool any_usable(SSL *ssl, const struct tls_store *store, const size_t *identities, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        if (is_usable(ssl, &store->identities[identities[i]]))
+        if (is_usable(ssl, store->identities[identities[i]]))
             return true;
     return false;
 }
@@ -283,7 +236,7 @@ static int choose_certificate(SSL *ssl, void *argument)
         count = others_count;
     }
     for (unsigned i = 0; i < count; i++)
-        if (!use_identity(ssl, &store->identities[shown[i]]))
+        if (!use_identity(ssl, store->identities[shown[i]]))
             return 0;
     return 1;
 }
@@ -328,22 +281,26 @@ bool tls_store_checks_hosts(const struct tls_store *store)
 
 /* ---- the context ---- */
 
-static bool client_certificates(SSL_CTX *context, const struct tls_config *config, struct error *error)
+static bool client_certificates(struct tls_store *store, const struct tls_config *config,
+                                struct tls_files *files, struct error *error)
 {
+    SSL_CTX *context = store->context;
+    store->authorities_end = INT64_MAX;
     if (config->client_auth == CLIENT_AUTH_OFF)
         return true;
     SSL_CTX_set_verify(
         context,
         SSL_VERIFY_PEER | (config->client_auth == CLIENT_AUTH_REQUIRED ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
         NULL);
-    if (SSL_CTX_load_verify_file(context, config->client_ca) != 1)
-        return tls_error(error, "can't read certificates of %s", config->client_ca);
-    STACK_OF(X509_OBJECT) *trusted = X509_STORE_get0_objects(SSL_CTX_get_cert_store(context));
-    for (int i = 0; i < sk_X509_OBJECT_num(trusted); i++) {
-        X509 *certificate = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(trusted, i));
-        if (certificate != NULL && SSL_CTX_add_client_CA(context, certificate) != 1)
+    const struct tls_authorities *authorities =
+        tls_files_authorities(files, config->client_ca, SSL_CTX_get_security_level(context), error);
+    if (authorities == NULL)
+        return false;
+    SSL_CTX_set1_cert_store(context, authorities->store);
+    store->authorities_end = authorities->ends;
+    for (int i = 0; i < sk_X509_num(authorities->certificates); i++)
+        if (SSL_CTX_add_client_CA(context, sk_X509_value(authorities->certificates, i)) != 1)
             return tls_error(error, "can't read names of %s", config->client_ca);
-    }
     return true;
 }
 
@@ -359,7 +316,7 @@ static bool set_ciphers(SSL_CTX *context, const struct tls_config *config, struc
 }
 
 struct tls_store *tls_store_new(const struct tls_config *config, unsigned protocol_bits,
-                                struct tls_tickets *tickets, struct error *error)
+                                struct tls_files *files, struct tls_tickets *tickets, struct error *error)
 {
     struct tls_store *store = xcalloc(1, sizeof *store);
     atomic_init(&store->references, 1);
@@ -370,8 +327,8 @@ struct tls_store *tls_store_new(const struct tls_config *config, unsigned protoc
     store->context = SSL_CTX_new(TLS_server_method());
     bool fine = store->context != NULL &&
                 tls_context_prepare(store->context, config->min_version, config->max_version, error) &&
-                load_identities(store, config, error) && client_certificates(store->context, config, error) &&
-                set_ciphers(store->context, config, error) && tls_rule_take(store, config, error);
+                set_ciphers(store->context, config, error) && take_identities(store, config, files, error) &&
+                client_certificates(store, config, files, error) && tls_rule_take(store, config, error);
     if (!fine) {
         tls_store_release(store);
         return NULL;
@@ -400,11 +357,8 @@ void tls_store_release(struct tls_store *store)
     /* Acquire and release: all uses happen before the memory goes. */
     if (store == NULL || atomic_fetch_sub_explicit(&store->references, 1, memory_order_acq_rel) != 1)
         return;
-    for (size_t i = 0; i < store->identities_count; i++) {
-        X509_free(store->identities[i].leaf);
-        sk_X509_pop_free(store->identities[i].chain, X509_free);
-        EVP_PKEY_free(store->identities[i].key);
-    }
+    for (size_t i = 0; i < store->identities_count; i++) /* release: uses come before the sweep's freeing */
+        atomic_fetch_sub_explicit(&store->identities[i]->references, 1, memory_order_release);
     for (size_t i = 0; i < store->names_count; i++)
         free(store->names[i].name);
     free(store->names);

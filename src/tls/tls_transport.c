@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "net/socket.h"
 #include "tls/tls_error.h"
+#include "tls/tls_files.h"
 #include "tls/tls_private.h"
 #include "tls/tls_socket.h"
 
@@ -397,7 +398,7 @@ static bool covers(const struct tls_store *store, size_t shown, struct span host
     struct ip_address ip;
     if (host.length == 0 || shown == store->identities_count)
         return host.length == 0;
-    X509 *leaf = store->identities[shown].leaf;
+    X509 *leaf = store->identities[shown]->leaf;
     if (!ip_address_parse(&ip, host))
         return tls_store_is_named(store, shown, host) ||
                (host.at[0] != '.' && /* which would stand for any name below */

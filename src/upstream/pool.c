@@ -27,16 +27,16 @@ static bool is_far(const struct pool_config *pool, const struct server_config *s
     return pool->zone != NULL && server->zone != NULL && strcmp(pool->zone, server->zone) != 0;
 }
 
-static bool pool_add_server(struct pool *pool, const struct server_config *config, struct server_set *set,
-                            const struct names *names, struct error *error)
+static bool pool_add_server(struct pool *pool, const struct server_config *config,
+                            const struct pool_sources *sources, struct error *error)
 {
     struct address addresses[ADDRESSES_MOST];
-    size_t count = names_find(names, addresses, ADDRESSES_MOST, config->address, error);
+    size_t count = names_find(sources->names, addresses, ADDRESSES_MOST, config->address, error);
     if (count == 0)
         return error_wrap(error, "pool \"%s\"", pool->name);
     const char *name = config->name != NULL ? config->name : config->address;
     pool->servers[pool->servers_count++] = (struct pool_server){
-        .server = server_set_take(set, pool->shared, name, config->address, addresses, count),
+        .server = server_set_take(sources->servers, pool->shared, name, config->address, addresses, count),
         .config = config,
         .weight = (uint32_t)config->weight,
         .max_connections = server_limit(pool->config, config),
@@ -61,15 +61,14 @@ static bool *servers_used(const struct pool_config *config)
     return used;
 }
 
-static bool pool_add_servers(struct pool *pool, struct server_set *set, const struct names *names,
-                             struct error *error)
+static bool pool_add_servers(struct pool *pool, const struct pool_sources *sources, struct error *error)
 {
     const struct pool_config *config = pool->config;
     bool *used = servers_used(config);
     bool added = true;
     for (size_t i = 0; added && i < config->servers_count; i++)
         if (used == NULL || used[i])
-            added = pool_add_server(pool, &config->servers[i], set, names, error);
+            added = pool_add_server(pool, &config->servers[i], sources, error);
     free(used);
     return added;
 }
@@ -87,22 +86,22 @@ static const unsigned offers[] = {PROTOCOL_HTTP_1, PROTOCOL_H2, PROTOCOL_H2 | PR
 
 /* HTTPS probes use the pool's own TLS settings; without these, the defaults. gRPC is asked over TLS where the
  * pool has it, and then over HTTP/2 whatever its requests use. */
-static bool pool_add_tls(struct pool *pool, struct error *error)
+static bool pool_add_tls(struct pool *pool, struct tls_files *files, struct error *error)
 {
     const struct pool_config *config = pool->config;
     static const struct upstream_tls_config defaults = {.verify = SERVER_VERIFY_FULL,
                                                         .min_version = TLS_VERSION_1_2};
     unsigned offer = offers[pool->protocol];
-    if (config->tls != NULL && (pool->tls = tls_client_new(config->tls, offer, error)) == NULL)
+    if (config->tls != NULL && (pool->tls = tls_client_new(config->tls, offer, files, error)) == NULL)
         return error_wrap(error, "pool \"%s\"", pool->name);
     bool grpc = config->health != NULL && config->health->type == PROBE_GRPC;
     if (config->health == NULL || (grpc ? config->tls == NULL : config->health->type != PROBE_HTTPS))
         return true;
     if (grpc && pool->protocol == POOL_HTTP_1)
-        pool->probe_tls = tls_client_new(config->tls, PROTOCOL_H2, error);
+        pool->probe_tls = tls_client_new(config->tls, PROTOCOL_H2, files, error);
     else
         pool->probe_tls =
-            pool->tls != NULL ? tls_client_take(pool->tls) : tls_client_new(&defaults, offer, error);
+            pool->tls != NULL ? tls_client_take(pool->tls) : tls_client_new(&defaults, offer, files, error);
     return pool->probe_tls != NULL || error_wrap(error, "pool \"%s\": health", pool->name);
 }
 
@@ -134,19 +133,19 @@ void pool_want_names(const struct pool_config *config, struct names *names)
     free(used);
 }
 
-struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set,
-                      const struct names *names, struct error *error)
+struct pool *pool_new(const struct pool_config *config, uint32_t index, const struct pool_sources *sources,
+                      struct error *error)
 {
     struct pool *pool = xcalloc(1, sizeof *pool);
     pool->config = config;
     pool->name = config->name;
     pool->index = index;
-    pool->shared = server_set_take_pool(set, config->name);
+    pool->shared = server_set_take_pool(sources->servers, config->name);
     pool->servers = xcalloc(config->servers_count, sizeof *pool->servers);
     pool->protocol = protocol_spoken(config);
     pool->slow_start_ms = slow_start_ms(config);
     pool->hedges_trials = hedges_trials(pool);
-    bool built = pool_add_tls(pool, error) && pool_add_servers(pool, set, names, error);
+    bool built = pool_add_tls(pool, sources->files, error) && pool_add_servers(pool, sources, error);
     if (built && config->sticky != NULL)
         built = (pool->sticky = sticky_new(pool, error)) != NULL;
     if (built) {

@@ -15,6 +15,7 @@ struct names;
 struct server_set;
 struct sticky;
 struct tls_client;
+struct tls_files;
 
 struct pool_server {
     struct server *server;
@@ -44,10 +45,15 @@ struct pool {
     bool has_backups, has_standbys;
     bool hedges_trials; /* requests to a server that is known to be slow are hedged: hedge.h */
 };
-/* Takes servers, loads certificates; names: resolved before, NULL: resolved here, which blocks. NULL with
- * error. */
-struct pool *pool_new(const struct pool_config *config, uint32_t index, struct server_set *set,
-                      const struct names *names, struct error *error) MUST_CHECK;
+/* What pools are made of besides the file. */
+struct pool_sources {
+    struct server_set *servers;
+    struct tls_files *files;
+    const struct names *names; /* found before; NULL: asked for where they are met, which blocks */
+};
+/* NULL with error. */
+struct pool *pool_new(const struct pool_config *config, uint32_t index, const struct pool_sources *sources,
+                      struct error *error) MUST_CHECK;
 /* The names that pool_new() of this will look for. */
 void pool_want_names(const struct pool_config *config, struct names *names);
 void pool_free(struct pool *pool); /* any thread */

@@ -104,11 +104,12 @@ def test_check_reads_certificates(t):
 routes: [ {{ pool: p }} ]
 pools: {{ p: {{ servers: ["127.0.0.1:1"], tls: {{ ca: {} }} }} }}
 '''
-    done = t.run('check', '-c', t.file('c.yaml', listeners.format(cert, key, cert, key, cert)))
+    authority = cert.replace('a.crt', 'ca.crt')
+    done = t.run('check', '-c', t.file('c.yaml', listeners.format(cert, key, cert, key, authority)))
     equal(done.returncode, 0, done.stderr)
     done = t.run('check', '-c', t.file('w.yaml', listeners.format(cert, other_key, wrong, key, wrong)))
     equal(done.returncode, 1)
-    for part in ('listener "a": ', f'{other_key} is not the key of {cert}', 'listener "b": ', wrong, 'pool "p": ', '3 errors'):
+    for part in ('w.yaml:2:', f'{other_key} is not the key of {cert}', 'w.yaml:3:', wrong, 'w.yaml:5:', '3 errors'):
         contains(done.stderr, part)
     equal(done.stdout, '')
     equal(json.loads(t.run('check', '--json', '-c', t.work + '/w.yaml').stdout)['errors'], 3)

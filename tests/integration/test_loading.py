@@ -204,3 +204,12 @@ def test_files_have_a_bound(t):
     weir = t.weir(text_of(port, origin.address))
     weir.reload(text_of(port, origin.address, health=f', sticky: {{ secret_file: {work}/large }}'), good=False)
     contains(weir.stderr(), f'cannot read {work}/large: it has over 64 KiB')
+
+
+def test_certificates_are_kept(t):
+    """A short run of `loads`, which is a program of its own: what a reload costs beside a start when nothing has changed, or one certificate."""
+    if not os.path.exists(os.path.join(os.path.dirname(WEIR), 'Makefile')):
+        raise Skipped('its certificates are made by a program that is built beside the weir that was built')
+    done = subprocess.run([os.path.join(HERE, 'loads'), '--weir', WEIR, '--certificates', '600', '--only', 'p256', '--ratios'], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True)
+    equal(done.returncode, 0, done.stdout[-4000:])

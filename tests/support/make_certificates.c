@@ -76,7 +76,7 @@ static FILE *file_open(const char *folder, const char *name)
 
 static void leaf_write(const char *folder, long number, EVP_PKEY *key, X509 *between, EVP_PKEY *between_key)
 {
-    char name[64], common[64], path[64];
+    char name[80], common[64], path[64];
     snprintf(common, sizeof common, "n%ld.test", number);
     snprintf(name, sizeof name, "DNS:%s", common);
     X509 *leaf = certificate_new(number + 10, common, name, key, between, between_key);

@@ -43,9 +43,10 @@ const char *tls_transport_failure(const struct transport *transport)
 
 /* Something to hold on to; its bytes are never looked at. */
 struct tls_client *tls_client_new(const struct upstream_tls_config *config, unsigned protocol_bits,
-                                  struct error *error)
+                                  struct tls_files *files, struct error *error)
 {
     static char client;
+    (void)files;
     (void)config;
     (void)protocol_bits;
     (void)error;

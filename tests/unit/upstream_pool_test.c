@@ -23,7 +23,7 @@ static void pool_is_as_the_file_says(void **state)
     struct error error;
     struct server_set *set = server_set_new();
     struct pool_config config = config_of(3, 5);
-    struct pool *pool = pool_new(&config, 4, set, NULL, &error);
+    struct pool *pool = pool_new(&config, 4, &(struct pool_sources){.servers = set}, &error);
     assert_non_null(pool);
     assert_int_equal(pool->index, 4);
     assert_true(pool->limited);
@@ -48,9 +48,9 @@ static void servers_and_counts_are_shared_by_snapshots(void **state)
     struct server_set *set = server_set_new();
     struct pool_config config = config_of(1, 0), other = config_of(1, 0);
     other.name = "other";
-    struct pool *before = pool_new(&config, 0, set, NULL, &error),
-                *after = pool_new(&config, 1, set, NULL, &error),
-                *apart = pool_new(&other, 2, set, NULL, &error);
+    struct pool *before = pool_new(&config, 0, &(struct pool_sources){.servers = set}, &error),
+                *after = pool_new(&config, 1, &(struct pool_sources){.servers = set}, &error),
+                *apart = pool_new(&other, 2, &(struct pool_sources){.servers = set}, &error);
     assert_true(before != NULL && after != NULL && apart != NULL);
     assert_false(before->limited);
     assert_ptr_equal(before->servers[0].server, after->servers[0].server);
@@ -67,7 +67,7 @@ static void servers_and_counts_are_shared_by_snapshots(void **state)
     /* The last reference gone: swept, and a new one begins anew. */
     pool_free(after);
     server_set_sweep(set);
-    after = pool_new(&config, 0, set, NULL, &error);
+    after = pool_new(&config, 0, &(struct pool_sources){.servers = set}, &error);
     assert_non_null(after);
     assert_int_equal(after->servers[0].server->health, SERVER_UNKNOWN);
     assert_int_not_equal(after->servers[0].server->number, number);
@@ -84,7 +84,7 @@ static void probes_over_tls_have_settings(void **state)
     struct pool_config config = config_of(1, 0);
     struct health_config health = {.type = PROBE_HTTPS};
     config.health = &health;
-    struct pool *pool = pool_new(&config, 0, set, NULL, &error);
+    struct pool *pool = pool_new(&config, 0, &(struct pool_sources){.servers = set}, &error);
     assert_non_null(pool);
     assert_null(pool->tls);
     assert_non_null(pool->probe_tls);
@@ -100,7 +100,7 @@ static void errors_name_the_pool(void **state)
     struct server_config bad[] = {{.address = "127.0.0.1:8001", .weight = 1},
                                   {.address = "unix:", .weight = 1}};
     struct pool_config config = {.name = "api", .servers = bad, .servers_count = 2};
-    assert_null(pool_new(&config, 0, set, NULL, &error));
+    assert_null(pool_new(&config, 0, &(struct pool_sources){.servers = set}, &error));
     assert_non_null(strstr(error.text, "pool \"api\": "));
     server_set_free(set);
 }

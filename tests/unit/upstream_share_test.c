@@ -14,7 +14,7 @@ static void bench_begin_http2(struct bench *bench, enum pool_protocol protocol)
     fake_codec_streams = 100;
     bench->pool.protocol = protocol;
     if (protocol != POOL_H2C)
-        bench->pool.tls = tls_client_new(NULL, 0, NULL);
+        bench->pool.tls = tls_client_new(NULL, 0, NULL, NULL);
 }
 
 static void say(struct bench *bench, int fd, char what)

@@ -36,7 +36,7 @@ static void bench_begin(struct bench *bench, const char *name, size_t count, siz
                                            .secrets = {.items = secrets + first, .count = secrets_count}};
     bench->config = (struct pool_config){
         .name = name, .servers = servers, .servers_count = count, .sticky = &bench->sticky};
-    bench->pool = pool_new(&bench->config, 0, bench->set, NULL, &error);
+    bench->pool = pool_new(&bench->config, 0, &(struct pool_sources){.servers = bench->set}, &error);
     if (bench->pool == NULL)
         fail_msg("%s", error.text);
 }

@@ -185,7 +185,7 @@ static void a_pool_has_its_subset_and_all_backups(void **state)
     bool used[30];
     subset_choose(&config, used);
     assert_true(used[3] && used[17]);
-    struct pool *pool = pool_new(&config, 0, set, NULL, &error);
+    struct pool *pool = pool_new(&config, 0, &(struct pool_sources){.servers = set}, &error);
     assert_non_null(pool);
     assert_int_equal(pool->servers_count, 7);
     for (size_t i = 0, at = 0; i < 30; i++) {
