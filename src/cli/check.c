@@ -52,13 +52,6 @@ static void check_print_json(struct schema_report *report, const struct config *
     text_free(&text);
 }
 
-/* What run would do on this machine besides. */
-static void check_here(const struct config *config, struct schema_report *report)
-{
-    (void)config;
-    (void)report;
-}
-
 static const char *plural(size_t count)
 {
     return count == 1 ? "" : "s";
@@ -116,14 +109,12 @@ static int check_file(const struct check_wish *wish)
         return EXIT_FAILED;
     struct schema_report *report = schema_report_new();
     config_text_only = wish->file_only;
-    struct machine_check machine = {.files = tls_files_new(), .dates = true};
+    struct machine_check machine = {.files = tls_files_new(), .dates = true, .here = wish->here};
     tls_files_begin(machine.files, cores_available(), true, NULL);
     const struct config_late late = {.check = machine_check, .owner = &machine};
     struct config *config = config_load_checked(&(struct config_source){.path = wish->path}, report,
                                                 wish->file_only ? NULL : &late);
     tls_files_free(machine.files);
-    if (config != NULL && wish->here)
-        check_here(config, report);
     if (wish->strict)
         schema_report_strict(report);
     bool good = config != NULL && schema_report_errors(report) == 0;

@@ -506,8 +506,27 @@ bool syntax_mode(struct span value, struct error *error)
            error_set(error, "\"%s\" is not a mode; write permissions in octal, such as \"0660\"", value.at);
 }
 
+/* Words of formats, levels and other places that would make a file of that name. */
+static bool is_word_for_no_file(struct span value)
+{
+    static const char *const words[] = {"true",     "false",   "yes",      "no",     "on",      "json",
+                                        "logfmt",   "common",  "combined", "text",   "debug",   "info",
+                                        "warn",     "warning", "error",    "notice", "crit",    "syslog",
+                                        "journald", "journal", "stdlog",   "null",   "console", "file"};
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (span_equal_nocase(value, span_of(words[i])))
+            return true;
+    return false;
+}
+
 bool syntax_log_target(struct span value, struct error *error)
 {
+    if (is_word_for_no_file(value))
+        return error_set(
+            error,
+            "\"%s\" would be a file of that name; write to: ./%s for it, level: or format: for what it means elsewhere, "
+            "and to: stdout, stderr, a file or unix:/path for where",
+            value.at, value.at);
     if (!syntax_environment(value, error))
         return false;
     if (span_starts(value, SPAN("unix:")))

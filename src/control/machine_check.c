@@ -3,6 +3,7 @@
 
 #include "config/config.h"
 #include "config/pem_check.h"
+#include "control/here_check.h"
 #include "schema/schema.h"
 #include "schema/schema_report.h"
 #include "tls/tls.h"
@@ -66,6 +67,8 @@ void machine_check(void *owner, const struct config *config, const struct schema
 {
     struct checking checking = {.wish = owner, .document = document, .report = report};
     struct error error;
+    if (checking.wish->here)
+        here_check(config, document, report);
     /* The library costs milliseconds to begin, so it begins when something needs it. */
     if (!machine_wants_tls(config))
         return;

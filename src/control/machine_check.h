@@ -15,6 +15,7 @@ struct tls_files;
 struct machine_check {
     struct tls_files *files; /* begun */
     bool dates;              /* certificates that have expired or soon will are warned of */
+    bool here;               /* also what run would do on this machine (here_check.h) */
 };
 
 /* For config_load_checked(); owner: a machine_check. */

@@ -80,18 +80,29 @@ static void privileges_check_file(const char *path)
              KV("file", path), KV("why", strerrordesc_np(errno)));
 }
 
+static bool identity_is_ours(const struct identity *identity)
+{
+    return geteuid() == identity->user && getegid() == identity->group;
+}
+
+bool privileges_try(const char *user, struct error *error)
+{
+    struct identity identity;
+    if (!identity_find(&identity, user, error))
+        return false;
+    return identity_is_ours(&identity) || geteuid() == 0 ||
+           error_set(error, "only root can become user \"%s\"; start weir as root or leave `user` out", user);
+}
+
 bool privileges_drop(const char *user, struct error *error)
 {
     struct identity identity;
     if (user == NULL)
         return true;
-    if (!identity_find(&identity, user, error))
+    if (!privileges_try(user, error) || !identity_find(&identity, user, error))
         return error_wrap(error, "user");
-    if (geteuid() == identity.user && getegid() == identity.group)
+    if (identity_is_ours(&identity))
         return true;
-    if (geteuid() != 0)
-        return error_set(error, "only root can become user \"%s\"; start weir as root or leave `user` out",
-                         user);
     prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
     int result = identity.name[0] != '\0' ? initgroups(identity.name, identity.group) : setgroups(0, NULL);
     if (result != 0 || setgid(identity.group) != 0 || setuid(identity.user) != 0)

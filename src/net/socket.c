@@ -60,6 +60,22 @@ static bool bind_to(int fd, const struct address *address)
            bind(fd, &address->socket.any, address->length) == 0;
 }
 
+bool socket_try(const struct address *address, int *number)
+{
+    int family = address->socket.any.sa_family;
+    int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+        if (family == AF_INET6)
+            set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    }
+    bool done = fd >= 0 && bind(fd, &address->socket.any, address->length) == 0;
+    *number = done ? 0 : errno;
+    if (fd >= 0)
+        close(fd);
+    return done;
+}
+
 int socket_listen(const struct address *address, int backlog, unsigned unix_mode, struct error *error)
 {
     char text[ADDRESS_TEXT_MAX];

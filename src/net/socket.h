@@ -9,6 +9,9 @@
 #include "base/error.h"
 #include "net/address.h"
 
+/* Whether a listening socket could be had on a TCP address: it is bound, without SO_REUSEPORT, and closed.
+ * False: errno in *number. */
+bool socket_try(const struct address *address, int *number) MUST_CHECK;
 /* A listening socket (SO_REUSEPORT on TCP; a stale unix socket file is removed, a live one is an error). -1
  * and error. unix_mode: permissions of a unix socket. */
 int socket_listen(const struct address *address, int backlog, unsigned unix_mode,

@@ -147,6 +147,57 @@ pools: { p: { servers: ["127.0.0.1:1"], tls: { ca: none.ca }, sticky: { secret_f
     contains(done.stderr, 'give one of them')
 
 
+def test_check_here(t):
+    """As run will: names are resolved, and user, folders, ports and logs are tried; each with its place."""
+    taken = socket.create_server(('127.0.0.1', t.port()))
+    t.later(taken.close)
+    port, free = taken.getsockname()[1], t.port()
+    plain = t.file('plain', 'x')
+    path = t.file('here.yaml', f'''listeners:
+  - "127.0.0.1:{port}"
+  - "192.0.2.77:{free}"
+  - "unix:{plain}"
+  - "unix:{t.work}/none/x.sock"
+user: no-such-user-here
+log: {{ to: {t.work}/none/weir.log }}
+access_log: {{ to: {plain}/access.log }}
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["name.that.nobody.has.invalid:80", "127.0.0.1:80"] }} }}
+''')
+    equal(t.run('check', '-c', path).returncode, 0, 'these are of this machine')
+    done = t.run('check', '--here', '-c', path)
+    equal(done.returncode, 1)
+    for line, part in ((2, 'warning: somebody listens on'), (3, 'cannot listen on 192.0.2.77'), (4, 'is no socket'), (5, 'the folder'), (6, 'there is no user'), (7, 'the folder'), (8, 'Not a directory'),
+                       (10, 'name.that.nobody.has.invalid')):
+        ok(re.search(rf'here.yaml:{line}:\d+: (error: )?.*{part}', done.stderr), f'{part}: {done.stderr}')
+    equal(open(plain).read(), 'x')
+    good = t.file('good.yaml', f'''listeners: ["127.0.0.1:{free}", "unix:{t.work}/x.sock"]
+log: {{ to: {t.work}/weir.log }}
+access_log: {{ to: {t.work}/access.log }}
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["localhost:80"] }} }}
+''')
+    done = t.run('check', '--here', '--strict', '-c', good)
+    equal(done.returncode, 0, done.stderr)
+    ok(not os.path.exists(t.work + '/weir.log') and not os.path.exists(t.work + '/x.sock'), 'nothing is made')
+    if os.geteuid() == 0:
+        low = t.file('low.yaml', 'listeners: "127.0.0.1:81"\nroutes: [ { respond: {} } ]\n')
+        os.chmod(t.work, 0o755)
+        done = subprocess.run(['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--bounding-set=-all', '--inh-caps=-all', WEIR, 'check', '--here', '-c', '-'], stdin=open(low),
+                              capture_output=True, text=True)
+        if 'setpriv' not in done.stderr:
+            equal(done.returncode, 1, done.stderr)
+            contains(done.stderr, 'CAP_NET_BIND_SERVICE')
+
+
+def test_words_are_no_files(t):
+    for key in ('log', 'access_log'):
+        for word in ('debug', 'json', 'combined', 'syslog', 'journald', 'warn'):
+            done = t.run('check', '-c', '-', stdin=f'listeners: ":1"\n{key}: {word}\nroutes: [ {{ respond: {{}} }} ]\n')
+            equal(done.returncode, 1, f'{key}: {word}')
+            contains(done.stderr, 'would be a file of that name')
+
+
 def test_check_formats(t):
     """Errors for programs: JSON, annotations of GitHub, SARIF; strict makes errors of warnings."""
     warned = t.file('warned.yaml', GOOD.replace('pools: {', 'pools: { unused: { servers: ["10.0.0.9:80"] },'))

@@ -26,7 +26,7 @@ def tunnel(link, request):
     link.send(f'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\n')
 
 
-def door(t, handler=bulk, more=QUICK, pool='', route='websocket: true'):
+def door(t, handler=bulk, more=QUICK, pool='', route='upgrades: [websocket]'):
     """A weir with a plain and a TLS listener, each for both versions."""
     origin, plain, tls = t.origin(handler), t.port(), t.port()
     weir = t.weir(f'''listeners:
@@ -104,11 +104,12 @@ def test_who_dribbles_its_windows_holds_no_pool(t):
     for name in ('h2c', 'h2'):
         weir, ports, origin = door(t, pool='max_connections: 40, queue: { size: 0 }')
         c = t.h2_client(ports[name], tls=t.tls_client() if name == 'h2' else None, settings={INITIAL_WINDOW_SIZE: 300})
+        began = time.monotonic()
         streams = [c.request('GET', '/some', hold=True) for _ in range(40)]
         for s in streams:
             s.wait(lambda: len(s.body) == 300)
-        equal(t.client(ports['h1']).get('/').status, 503)
-        began = time.monotonic()
+        status = t.client(ports['h1']).get('/').status
+        ok(status == 503 or time.monotonic() - began > 0.9, f'{status}: the pool has a place, though none has been let go yet')
         while any(s.reset is None for s in streams):
             ok(time.monotonic() - began < 10 * SLOW, f'{sum(s.reset is None for s in streams)} are still held')
             for s in streams:
@@ -118,7 +119,7 @@ def test_who_dribbles_its_windows_holds_no_pool(t):
         ok(time.monotonic() - began > 0.9, 'not before the time is over')
         eventually(lambda: origin.in_progress == 0)
         equal(t.client(ports['h1']).get('/').status, 200)
-        equal(len([a for a in weir.access() if a['failure'] == 'client_stalled']), 40)
+        equal(len([a for a in weir.access() if a.get('failure') == 'client_stalled']), 40)
         weir.stop()
 
 
