@@ -244,7 +244,8 @@ static void order_tell(struct teller *teller, const char *path, const struct rou
 static struct route_config *routes_as_written(const struct route_config *routes, size_t count)
 {
     struct route_config *copy = xcalloc(count + 1, sizeof *copy);
-    memcpy(copy, routes, count * sizeof *copy);
+    if (count != 0)
+        memcpy(copy, routes, count * sizeof *copy);
     for (size_t i = 0; i < count; i++)
         copy[i].name = copy[i].named ? copy[i].name : NULL;
     return copy;
