@@ -127,13 +127,14 @@ static void on_received(struct link *link)
         link_pause(link, draw_between(&server->draw, 1, 12));
 }
 
-/* A tunnel is over once both sides have ended, and what was sent has left. */
+/* A tunnel is over once both sides have ended, and what was sent has left; cut or not. */
 static void look_at_tunnel(struct server_h1 *server)
 {
     struct link *link = &server->link;
-    if (link->dead || server->step != SERVER_TUNNEL || !link->peer_end)
+    const struct attempt *a = server->attempt;
+    if (link->dead || a == NULL || !a->tunnels || !link->peer_end)
         return;
-    if (!link->shut && !server->attempt->exchange->gave_up)
+    if (!link->shut && !a->exchange->gave_up)
         return;
     link_close(link);
     gone(server, "weir ended the tunnel");
@@ -186,6 +187,7 @@ static void on_delay(evutil_socket_t fd, short what, void *owner)
     (void)what;
     server->delayed = false;
     server_h1_pump(server);
+    look_at_tunnel(server);
 }
 
 void server_h1_accept(int fd, unsigned pool, bool tls, struct draw draw)
