@@ -242,7 +242,7 @@ void report_suspect(enum fault fault, struct exchange *x, const char *format, ..
     va_end(arguments);
     print_all(to, x, NULL);
     (void)fclose(to);
-    x->suspected = fault;
+    x->suspected = (uint8_t)fault;
     x->suspected_at = exchange_ticks;
 }
 
