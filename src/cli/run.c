@@ -16,7 +16,7 @@ int cli_run(int argc, char **argv)
         .rows = rows,
         .notes = "signals:\n"
                  "  SIGHUP    reload the file; a file with errors changes nothing\n"
-                 "  SIGTERM   drain and end; SIGINT and SIGQUIT likewise; the second ends at once\n"
+                 "  SIGTERM   drain and end; SIGINT and SIGQUIT likewise; a further one goes on at once\n"
                  "  SIGUSR1   reopen the logs\n"
                  "  SIGUSR2   write to the log what was counted",
     };

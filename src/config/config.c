@@ -173,6 +173,8 @@ static const struct schema_key config_keys[] = {
                  .flags = SCHEMA_PRESENT),
     KEY_DURATION(CONFIG, drain_timeout, "30s", 0, HOURS(24),
                  "How long requests in progress may take to end when weir stops."),
+    KEY_DURATION(CONFIG, drain_delay, "0s", 0, HOURS(1),
+                 "How long weir serves on when it is told to stop, before drain_timeout begins."),
     {.name = "include",
      .type = SCHEMA_INCLUDE,
      .text = "Other files, merged: lists grow, sections are joined. Patterns such as conf.d/*.yaml."},

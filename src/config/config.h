@@ -92,6 +92,7 @@ struct config {
     struct log_config log;
     struct access_log_config *access_log; /* NULL: `access_log: false` */
     uint64_t drain_timeout;               /* ms; 30s */
+    uint64_t drain_delay;                 /* ms; 0s */
     struct defaults_config defaults;
     /* not keys: */
     struct arena *arena; /* owns every text and array here */

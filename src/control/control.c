@@ -1,5 +1,5 @@
-/* The life of the process, on the main thread: start, signals, drain, end. How a file becomes a snapshot is
- * in loader.c, how that gets to the workers in reload.c. */
+/* The life of the process, on the main thread: start, signals, end. How a file becomes a snapshot is in
+ * loader.c, how that gets to the workers in reload.c, and how it comes to the end in drain.c. */
 #include "control/control.h"
 
 #include <malloc.h>
@@ -33,62 +33,15 @@
 
 #define LOG_RING_SIZE ((size_t)1 << 16) /* of the control thread */
 #define WORKERS_MOST 256
-#define SAME_WORD                                                                                           \
-    500 /* ms: timeout(1), shells and supervisors signal the process and then its group, which is no second \
-           word */
 
 /* ---- the end ---- */
 
-static void control_stop(struct control *control)
+void control_stop(struct control *control)
 {
     control->stopping = true;
     loader_give_up(control->loader);
-    deadline_clear(&control->drain_timeout);
+    drain_stop(control);
     loop_stop(control->loop);
-}
-
-static void drained_opened(struct letter *letter, void *reader)
-{
-    struct control *control = reader;
-    free(letter);
-    if (++control->workers_drained < control->workers_count || control->stopping)
-        return;
-    log_info("control", "drained", KV_NONE);
-    control_stop(control);
-}
-
-/* On the worker's thread. */
-static void control_worker_drained(struct worker *worker)
-{
-    struct control *control = worker->control;
-    struct letter *letter = xcalloc(1, sizeof *letter);
-    letter->open = drained_opened;
-    mailbox_post(control->mailbox, letter);
-}
-
-static void control_drain_timed_out(struct deadline *deadline)
-{
-    struct control *control = CONTAINER_OF(deadline, struct control, drain_timeout);
-    log_warn("control", "drain timeout; what is left is cut",
-             KV_NUMBER("connections", counter_sum(COUNTER_connections_open)),
-             KV_NUMBER("requests", counter_sum(COUNTER_requests_active)));
-    control_stop(control);
-}
-
-static void control_drain(struct control *control)
-{
-    uint64_t timeout = control->snapshot->config->drain_timeout;
-    control->draining = true;
-    loader_give_up(control->loader); /* what it loads would serve nobody */
-    control->drain_began = loop_now(control->loop);
-    service_notify_stopping();
-    log_info("control", "draining", KV_NUMBER("connections", counter_sum(COUNTER_connections_open)),
-             KV_NUMBER("timeout_ms", timeout));
-    control->drain_timeout.passed = control_drain_timed_out;
-    deadline_set(&control->drain_timeout, control->loop, timeout);
-    listeners_withdraw(control->listeners, control->workers, control->mailbox);
-    for (unsigned i = 0; i < control->workers_count; i++)
-        worker_post_drain(control->workers[i]);
 }
 
 static void control_reopen_logs(void)
@@ -154,14 +107,9 @@ static void control_signal_came(void *owner, int number)
         control_tell_counters();
         control_tell_failures();
     } else if (number == SIGHUP) {
-        if (!control->draining)
-            reload_ask(control);
-    } else if (!control->draining) {
-        control_drain(control);
-    } else if (!control->stopping && loop_now(control->loop) - control->drain_began >= SAME_WORD) {
-        log_warn("control", "told to end again; what is left is cut",
-                 KV_NUMBER("connections", counter_sum(COUNTER_connections_open)));
-        control_stop(control);
+        reload_ask(control);
+    } else {
+        drain_told(control);
     }
 }
 
@@ -181,7 +129,7 @@ static bool control_start_workers(struct control *control, struct error *error)
     for (unsigned i = 0; i < control->workers_count; i++) {
         control->workers[i] = worker_new(i, control->snapshot, blocks > 0 ? blocks : 1);
         control->workers[i]->control = control;
-        control->workers[i]->drained = control_worker_drained;
+        control->workers[i]->drained = drain_worker_done;
     }
     workers_introduce(control->workers, control->workers_count);
     listeners_commit(control->listeners, control->workers, control->mailbox);
@@ -245,7 +193,6 @@ static void control_start(struct control *control, struct load *load)
 {
     struct error error = {.text = ""};
     control->failed = !control_start_serving(control, load, &error);
-    patience_stop(control);
     if (control->failed) {
         if (error.text[0] != '\0')
             fprintf(stderr, "weir: %s\n", error.text);
@@ -263,7 +210,8 @@ static void control_loaded(void *reader, struct load *load)
 {
     struct control *control = reader;
     control->loading = false;
-    if (control->stopping || control->draining) {
+    patience_stop(control);
+    if (control->stopping || control->leaving) {
         if (load->snapshot != NULL)
             snapshot_release(load->snapshot);
     } else if (control->snapshot == NULL) {
@@ -272,7 +220,7 @@ static void control_loaded(void *reader, struct load *load)
         reload_finish(control, load);
     }
     free(load);
-    if (control->load_again && !control->stopping && !control->draining)
+    if (control->load_again && !control->stopping && !control->leaving)
         reload_ask(control);
 }
 

@@ -34,17 +34,25 @@ struct control {
     struct worker **workers;
     unsigned workers_count;
     unsigned workers_drained;
-    bool draining, stopping, failed;
-    bool loading, load_again; /* the loader was asked; once more after that */
+    bool leaving, draining, stopping, failed; /* told to end; takes no more connections; at once */
+    bool loading, load_again;                 /* the loader was asked; once more after that */
     uint64_t began_us;
-    uint64_t drain_began; /* ms of the loop */
-    struct deadline drain_timeout;
-    struct deadline patience; /* of the service manager, during a start */
-    struct deadline expiry;   /* the next look at certificates' dates */
+    uint64_t told_at;           /* ms of the loop: when it was last told to end */
+    struct deadline drain_step; /* the next one, of drain.c */
+    struct deadline patience;   /* of the service manager, while something is loaded */
+    struct deadline expiry;     /* the next look at certificates' dates */
     struct deadline watchdog;
     uint64_t watchdog_period; /* ms */
     uint64_t *watchdog_turns; /* of each worker at the last look */
 };
+
+/* control.c: the process ends now. */
+void control_stop(struct control *control);
+
+/* drain.c: told to end: the next step on the way there. */
+void drain_told(struct control *control);
+void drain_worker_done(struct worker *worker); /* worker.drained, on the worker's thread */
+void drain_stop(struct control *control);
 
 /* reload.c: what a load becomes. */
 
@@ -62,7 +70,7 @@ void reload_finish(struct control *control, struct load *load);
 void expiry_look(struct control *control);
 void expiry_stop(struct control *control);
 
-/* watchdog.c: tells the service manager that a start goes on, and then that all workers turn. */
+/* watchdog.c: tells the service manager that a load goes on, and then that all workers turn. */
 void patience_start(struct control *control);
 void patience_stop(struct control *control);
 void watchdog_start(struct control *control);

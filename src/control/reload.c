@@ -131,12 +131,17 @@ void reload_ask(struct control *control)
         log_warn("control", "there is no file to reload", KV_NONE);
         return;
     }
+    if (control->leaving) {
+        log_warn("control", "told to end, so the file is not loaded anew", KV_NONE);
+        return;
+    }
     /* The file may have changed since it was read: what is asked for while it loads is read afterwards. */
     control->load_again = control->loading;
     if (control->loading)
         return;
     control->loading = true;
     service_notify_reloading();
+    patience_start(control);
     loader_ask(control->loader);
 }
 

@@ -61,9 +61,12 @@ void service_notify_reloading(void)
     service_notify(message);
 }
 
-void service_notify_stopping(void)
+void service_notify_stopping(uint64_t milliseconds)
 {
-    service_notify("STOPPING=1");
+    char message[64];
+    snprintf(message, sizeof message, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
+             (unsigned long long)milliseconds * 1000u);
+    service_notify(message);
 }
 
 void service_notify_alive(void)

@@ -8,7 +8,8 @@
 void service_notify_open(void); /* once, at start, before privileges are dropped */
 void service_notify_ready(void);
 void service_notify_reloading(void);
-void service_notify_stopping(void);
+/* It ends, within so many milliseconds. */
+void service_notify_stopping(uint64_t milliseconds);
 void service_notify_alive(void); /* the watchdog's */
 /* What is under way goes on, and something more is told within so many milliseconds. */
 void service_notify_extend(uint64_t milliseconds);

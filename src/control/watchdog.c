@@ -1,5 +1,5 @@
-/* The service manager's watchdog: fed as long as each worker answers its ping between two looks. Before that,
- * the manager is told that a start goes on as long as control's loop turns. */
+/* The service manager's watchdog: fed as long as each worker answers its ping between two looks. While
+ * a file is loaded, at a start or a reload, it is told that this goes on. */
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -9,7 +9,7 @@
 #include "proxy/worker.h"
 
 /* ms */
-#define PATIENCE_FIRST 500 /* most starts are over by then */
+#define PATIENCE_FIRST 500 /* most loads are over by then */
 #define PATIENCE_EVERY 5000
 #define PATIENCE_FOR 20000
 

@@ -248,6 +248,8 @@ static void http_opened(struct http_conn *http, struct stream *stream)
         list_push_back(&conn->worker->clients, &conn->at);
         client_caps_publish(conn->worker);
     }
+    if (conn->worker->leaving)
+        client_conn_drain(conn);
     if (conn->exchanges < 2 * conn->lease->snapshot->config->limits.streams)
         exchange_begin(conn, stream);
     else

@@ -281,6 +281,21 @@ static void worker_check_drained(struct worker *worker)
         worker->drained(worker);
 }
 
+static void drain_busy(struct client_conn *conn)
+{
+    if (conn->exchanges != 0)
+        client_conn_drain(conn);
+}
+
+/* Who is quiet is told with the next answer: nobody's request meets a closed connection. */
+static void open_leave(struct letter *letter, void *reader)
+{
+    struct worker *worker = reader;
+    free(letter_of(letter));
+    worker->leaving = true;
+    each_client(worker, drain_busy);
+}
+
 static void open_drain(struct letter *letter, void *reader)
 {
     struct worker *worker = reader;
@@ -342,6 +357,11 @@ void worker_post_unlisten(struct worker *worker, int fd, void (*done)(void *), v
     letter->done = done;
     letter->argument = argument;
     mailbox_post(worker->mailbox, &letter->letter);
+}
+
+void worker_post_leave(struct worker *worker)
+{
+    mailbox_post(worker->mailbox, &letter_new(open_leave, "")->letter);
 }
 
 void worker_post_drain(struct worker *worker)

@@ -52,7 +52,8 @@ struct worker {
     uint64_t exchange_number;
     struct deadline trim;          /* gives warm memory back when no request comes */
     uint64_t exchange_number_seen; /* at the last look */
-    bool draining;
+    bool leaving;                  /* each connection ends with its next answer, and new ones are taken */
+    bool draining;                 /* and none is */
     void (*drained)(struct worker *worker); /* to control: told once, on the worker's thread, when it drains
                                                and has no client left */
     void *control;
@@ -90,6 +91,7 @@ void worker_post_listen(struct worker *worker, int fd, const char *address); /* 
 void worker_post_unlisten(struct worker *worker, int fd, void (*done)(void *),
                           /* done is called on the worker once it no longer accepts there */
                           void *argument);
+void worker_post_leave(struct worker *worker); /* go on accepting; the next answers say Connection: close */
 void worker_post_drain(struct worker *worker); /* stop accepting, Connection: close, then drained() */
 void worker_post_stop(struct worker *worker);  /* close all, end the loop */
 void worker_post_ping(struct worker *worker);  /* bumps turns */

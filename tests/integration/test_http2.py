@@ -374,6 +374,28 @@ def test_errors_of_connections(t):
 
 # ---- ends ----
 
+def test_delay_serves_on(t):
+    """drain_delay: a connection is sent GOAWAY with its next request, which is answered; quiet and new ones are left alone."""
+    weir, port = t.simple(listener='protocols: [h2c]', more='drain_delay: 10m')
+    quiet, kept = t.h2_client(port), t.h2_client(port)
+    equal(kept.request().response().status, 200)
+    quiet.ping()
+    weir.signal(TERM)
+    weir.wait_message('STOPPING=1')
+    weir.log_line('serves on')
+    fresh = t.h2_client(port)
+    for c in (quiet, kept, fresh):
+        c.ping()
+    time.sleep(1.5)     # longer than the second step of a drain takes
+    for c in (quiet, kept, fresh):
+        ok(not c.goaways and not c.over, f'{c.goaways}, over {c.over}')
+        equal(c.request().response().status, 200)
+        c.wait(lambda: c.over, 5, 'it does not end')
+        equal([last for last, _ in c.goaways], [0x7fffffff, max(c.streams)])
+    weir.signal(TERM)
+    equal(weir.process.wait(10 * SLOW), 0)
+
+
 def test_drain(t):
     """SIGTERM: GOAWAY with 2^31-1, then with the last stream; what runs is finished, what comes between is served, and weir ends with 0."""
     gate = threading.Event()

@@ -74,6 +74,7 @@ def test_slow_names_hold_nothing_at_a_reload(t):
     weir.messages.clear()
     probes = origin.count()
     eventually(lambda: sum('WATCHDOG=1' in m for m in weir.take_messages()) >= 4, 10, 'the watchdog is not fed')
+    weir.wait_message('EXTEND_TIMEOUT_USEC=')
     eventually(lambda: origin.count() >= probes + 4, 10, 'nothing is probed')
     weir.signal(signal.SIGUSR2)
     weir.log_line('counted so far')
@@ -105,6 +106,27 @@ def test_the_end_is_honoured_during_a_reload(t):
     weir.write(text_of(port, f'b.slow.test:{origin.port}', 'two'))
     weir.signal(signal.SIGHUP)
     weir.wait_message('RELOADING=1')
+    weir.signal(signal.SIGHUP)      # one more afterwards, which does not come either
+    weir.stop(seconds=8)
+    weir.log_line('the reload is given up')
+    ok('configuration loaded' not in weir.stderr(), weir.stderr())
+
+
+def test_a_delay_during_a_reload(t):
+    """What drain_delay still serves is the file that runs; the load is given up."""
+    env, late = slow_names(t)
+    origin, port = t.origin(), t.port()
+    weir = t.weir('drain_delay: 10m\n' + text_of(port, f'a.slow.test:{origin.port}'), env=env)
+    late(3600)
+    weir.write(text_of(port, f'b.slow.test:{origin.port}', 'two'))
+    weir.signal(signal.SIGHUP)
+    weir.wait_message('RELOADING=1')
+    weir.signal(signal.SIGTERM)
+    weir.wait_message('STOPPING=1')
+    weir.log_line('the reload is given up')
+    for _ in range(3):
+        equal(t.client(port).get('/version').body, b'one')
+    time.sleep(0.7)
     weir.stop(seconds=8)
 
 

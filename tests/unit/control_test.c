@@ -121,8 +121,8 @@ static void test_service_manager_is_told(void **state)
     receive(reader, "READY=1");
     service_notify_reloading();
     receive(reader, "RELOADING=1\nMONOTONIC_USEC=");
-    service_notify_stopping();
-    receive(reader, "STOPPING=1");
+    service_notify_stopping(2500);
+    receive(reader, "STOPPING=1\nEXTEND_TIMEOUT_USEC=2500000");
     close(reader);
     service_notify_ready(); /* nobody listens: no harm */
     unsetenv("NOTIFY_SOCKET");
