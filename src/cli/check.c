@@ -109,7 +109,8 @@ static int check_file(const struct check_wish *wish)
         return EXIT_FAILED;
     struct schema_report *report = schema_report_new();
     config_text_only = wish->file_only;
-    struct machine_check machine = {.files = tls_files_new(), .dates = true, .here = wish->here};
+    struct machine_check machine = {
+        .files = tls_files_new(), .dates = true, .root = true, .here = wish->here};
     tls_files_begin(machine.files, cores_available(), true, NULL);
     const struct config_late late = {.check = machine_check, .owner = &machine};
     struct config *config = config_load_checked(&(struct config_source){.path = wish->path}, report,

@@ -199,6 +199,17 @@ static void names_map(struct loaded *loaded)
         map_set(loaded->rate_limits, span_of(config->rate_limits[i].name), &config->rate_limits[i]);
 }
 
+static struct texts sources_of(const struct schema_document *document, struct arena *arena)
+{
+    struct texts sources = {.count = 0};
+    while (schema_document_file(document, sources.count) != NULL)
+        sources.count++;
+    sources.items = arena_get_zeroed(arena, (sources.count + 1) * sizeof *sources.items);
+    for (size_t i = 0; sources.items != NULL && i < sources.count; i++)
+        sources.items[i] = arena_text(arena, schema_document_file(document, i));
+    return sources;
+}
+
 static struct config *config_make(struct schema_document *document, const char *path,
                                   struct schema_report *report, const struct config_late *late)
 {
@@ -208,6 +219,7 @@ static struct config *config_make(struct schema_document *document, const char *
     struct config *made = schema_load(document, &config_schema, config_words, arena);
     made->arena = arena;
     made->path = arena_text(arena, path);
+    made->sources = sources_of(document, arena);
     made->files_later = late != NULL && late->reads_files;
     config_check(made, document);
     /* What follows from an error is told once that is mended. */

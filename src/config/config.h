@@ -95,9 +95,10 @@ struct config {
     uint64_t drain_delay;                 /* ms; 0s */
     struct defaults_config defaults;
     /* not keys: */
-    struct arena *arena; /* owns every text and array here */
-    const char *path;    /* of the main file */
-    bool files_later;    /* those of TLS are left to the late check, which reads them */
+    struct arena *arena;  /* owns every text and array here */
+    const char *path;     /* of the main file */
+    struct texts sources; /* files that were read: the main one and those that it includes */
+    bool files_later;     /* those of TLS are left to the late check, which reads them */
 };
 
 struct schema_document;

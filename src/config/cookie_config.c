@@ -100,8 +100,8 @@ static const struct schema_key sticky_keys[] = {
     KEY_TEXTS(SCHEMA_STRING, STICKY, secrets, NULL,
               "Secrets of at least 16 bytes: the first signs, all are accepted.", .check = secret_check,
               .flags = SCHEMA_SECRET),
-    KEY_PATH(STICKY, secret_file, NULL, "File with further secrets, one a line.",
-             .check = syntax_environment),
+    KEY_PATH(STICKY, secret_file, NULL, "File with further secrets, one a line.", .check = syntax_environment,
+             .flags = SCHEMA_SECRET_FILE),
     KEY_END};
 const struct schema sticky_schema = {
     .noun = "sticky",

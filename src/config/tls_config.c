@@ -13,7 +13,7 @@ static const char *const client_auths[] = {"off", "optional", "required", NULL};
 static const struct schema_key certificate_keys[] = {
     KEY_PATH(CERT, cert, NULL, "PEM file with the certificate chain, leaf first.", .flags = SCHEMA_REQUIRED,
              .check = syntax_environment),
-    KEY_PATH(CERT, key, NULL, "PEM file with the private key.", .flags = SCHEMA_REQUIRED,
+    KEY_PATH(CERT, key, NULL, "PEM file with the private key.", .flags = SCHEMA_REQUIRED | SCHEMA_SECRET_FILE,
              .check = syntax_environment),
     KEY_TEXTS(SCHEMA_STRING, CERT, names, NULL, "Names that it serves; by default those in the certificate.",
               .check = syntax_host_pattern),
@@ -71,7 +71,8 @@ static const struct schema_key upstream_tls_keys[] = {
              .check = syntax_environment),
     KEY_PATH(UPSTREAM_TLS, cert, NULL, "PEM file with the certificate that weir shows to servers.",
              .check = syntax_environment),
-    KEY_PATH(UPSTREAM_TLS, key, NULL, "PEM file with its private key.", .check = syntax_environment),
+    KEY_PATH(UPSTREAM_TLS, key, NULL, "PEM file with its private key.", .check = syntax_environment,
+             .flags = SCHEMA_SECRET_FILE),
     KEY_STRING(
         UPSTREAM_TLS, server_name, NULL,
         "Name or IP address that is verified, and the name that is asked for; by default the host of the "

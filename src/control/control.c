@@ -19,6 +19,7 @@
 #include "control/cores.h"
 #include "control/listeners.h"
 #include "control/loader.h"
+#include "control/named_files.h"
 #include "control/open_files.h"
 #include "control/privileges.h"
 #include "control/service_notify.h"
@@ -169,8 +170,6 @@ static bool control_prepare(struct control *control, struct load *load, struct e
         !privileges_drop(config->user, error))
         return false;
     open_files_allow(config, control->workers_count);
-    if (config->user != NULL)
-        privileges_check_files(config);
     return true;
 }
 
@@ -201,6 +200,8 @@ static void control_start(struct control *control, struct load *load)
     }
     watchdog_start(control);
     control_tell_ready(control);
+    if (control->options->text == NULL)
+        named_files_tell(control->snapshot->config);
     expiry_look(control);
     if (control->options->ready != NULL)
         control->options->ready(control->options->argument);

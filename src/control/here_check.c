@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "config/config.h"
+#include "control/named_files.h"
 #include "control/privileges.h"
 #include "net/address.h"
 #include "net/names.h"
@@ -50,7 +51,11 @@ static void check_names(const struct here *here)
 static void check_user(const struct here *here)
 {
     struct error error;
-    if (here->config->user != NULL && !privileges_try(here->config->user, &error))
+    if (here->config->user == NULL)
+        return;
+    if (privileges_try(here->config->user, &error))
+        named_files_check_user(here->config, here->document, here->report);
+    else
         here_tell(here, SCHEMA_ERROR, &here->config->user, error.text);
 }
 

@@ -15,6 +15,7 @@ struct tls_files;
 struct machine_check {
     struct tls_files *files; /* begun */
     bool dates;              /* certificates that have expired or soon will are warned of */
+    bool root;               /* what root alone can use while another user will serve, and root that serves */
     bool here;               /* also what run would do on this machine (here_check.h) */
 };
 

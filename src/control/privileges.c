@@ -62,27 +62,67 @@ static bool identity_find(struct identity *identity, const char *text, struct er
     return colon == NULL || identity_find_group(identity, colon + 1, error);
 }
 
-/* All capabilities but the one to open low ports go. The C library has no call for this. */
-static void privileges_keep_low_ports(void)
+/* By its numbers: a name that stands for 0 is root too. */
+static bool identity_is_ours(const struct identity *identity)
+{
+    uid_t real, effective, saved;
+    gid_t real_group, effective_group, saved_group;
+    if (getresuid(&real, &effective, &saved) != 0 ||
+        getresgid(&real_group, &effective_group, &saved_group) != 0)
+        return false;
+    return real == identity->user && effective == identity->user && saved == identity->user &&
+           real_group == identity->group && effective_group == identity->group &&
+           saved_group == identity->group;
+}
+
+static bool identity_take_groups(const struct identity *identity)
+{
+    return (identity->name[0] != '\0' ? initgroups(identity->name, identity->group) : setgroups(0, NULL)) ==
+           0;
+}
+
+/* All capabilities but the one to open low ports go; it stays where it is there. The C library has no call
+ * for this. */
+static bool privileges_keep_low_ports(struct error *error)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct data[2] = {{0}};
-    data[0].effective = data[0].permitted = 1u << CAP_NET_BIND_SERVICE;
-    if (syscall(SYS_capset, &header, data) != 0)
-        log_info("control", "low ports cannot be opened by a reload", KV("why", strerrordesc_np(errno)));
+    if (syscall(SYS_capget, &header, data) != 0)
+        return error_set_errno(error, errno, "the capabilities of the process cannot be told");
+    uint32_t kept = data[0].permitted & (1u << CAP_NET_BIND_SERVICE);
+    if (kept == 0)
+        log_info("control", "low ports cannot be opened by a reload",
+                 KV("why", "weir was started without CAP_NET_BIND_SERVICE"));
+    memset(data, 0, sizeof data);
+    data[0].effective = data[0].permitted = kept;
+    return syscall(SYS_capset, &header, data) == 0 ||
+           error_set_errno(error, errno, "capabilities cannot be given up");
 }
 
-static void privileges_check_file(const char *path)
+/* In this order: what comes first needs what goes later. */
+static bool identity_become(const struct identity *identity, struct error *error)
 {
-    if (path == NULL || strcmp(path, "-") == 0 || access(path, R_OK) == 0)
-        return;
-    log_warn("control", "the user that weir has become cannot read a file, so a reload will fail",
-             KV("file", path), KV("why", strerrordesc_np(errno)));
+    if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
+        return error_set_errno(error, errno, "capabilities cannot be kept over a change of user");
+    if (!identity_take_groups(identity))
+        return error_set_errno(error, errno, "its groups cannot be taken");
+    if (setgid(identity->group) != 0)
+        return error_set_errno(error, errno, "group %lu cannot be taken", (unsigned long)identity->group);
+    if (setuid(identity->user) != 0)
+        return error_set_errno(error, errno, "user %lu cannot be taken", (unsigned long)identity->user);
+    if (prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0) != 0)
+        return error_set_errno(error, errno, "capabilities would be kept over a further change of user");
+    if (identity->user != 0 && !privileges_keep_low_ports(error))
+        return false;
+    if (!identity_is_ours(identity) || (identity->user != 0 && setuid(0) == 0))
+        return error_set(error, "it could become root again");
+    return true;
 }
 
-static bool identity_is_ours(const struct identity *identity)
+bool privileges_is_root(const char *user)
 {
-    return geteuid() == identity->user && getegid() == identity->group;
+    size_t length = strcspn(user, ":");
+    return (length == 4 && strncmp(user, "root", 4) == 0) || (length != 0 && strspn(user, "0") == length);
 }
 
 bool privileges_try(const char *user, struct error *error)
@@ -101,28 +141,33 @@ bool privileges_drop(const char *user, struct error *error)
         return true;
     if (!privileges_try(user, error) || !identity_find(&identity, user, error))
         return error_wrap(error, "user");
-    if (identity_is_ours(&identity))
-        return true;
-    prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0);
-    int result = identity.name[0] != '\0' ? initgroups(identity.name, identity.group) : setgroups(0, NULL);
-    if (result != 0 || setgid(identity.group) != 0 || setuid(identity.user) != 0)
-        return error_set_errno(error, errno, "cannot become user \"%s\"", user);
-    prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
-    if (identity.user != 0)
-        privileges_keep_low_ports();
-    return true;
+    return identity_is_ours(&identity) || identity_become(&identity, error) ||
+           error_wrap(error, "cannot become user \"%s\"", user);
 }
 
-void privileges_check_files(const struct config *config)
+bool privileges_as(const char *user, void (*act)(void *owner), void *owner, struct error *error)
 {
-    privileges_check_file(config->path);
-    for (size_t i = 0; i < config->listeners_count; i++) {
-        const struct tls_config *tls = config->listeners[i].tls;
-        for (size_t j = 0; tls != NULL && j < tls->certificates_count; j++) {
-            privileges_check_file(tls->certificates[j].cert);
-            privileges_check_file(tls->certificates[j].key);
-        }
+    struct identity identity;
+    if (!identity_find(&identity, user, error))
+        return false;
+    if (geteuid() != 0 || identity.user == 0) {
+        act(owner);
+        return true;
     }
+    gid_t *groups = NULL, group = getegid();
+    int count = getgroups(0, NULL);
+    if (count > 0)
+        groups = xcalloc((size_t)count, sizeof *groups);
+    count = getgroups(count, groups);
+    bool done = count >= 0 && identity_take_groups(&identity) && setegid(identity.group) == 0 &&
+                seteuid(identity.user) == 0;
+    int number = errno;
+    if (done)
+        act(owner);
+    if (seteuid(0) != 0 || setegid(group) != 0 || (count >= 0 && setgroups((size_t)count, groups) != 0))
+        die("root could not be taken back");
+    free(groups);
+    return done || error_set_errno(error, number, "cannot act as user \"%s\"", user);
 }
 
 void privileges_raise_files(void)

@@ -53,7 +53,8 @@ enum schema_flag {
     SCHEMA_MERGED = 64, /* its effect is in other sections: not part of the effective configuration */
     /* a section of names: those of a section of defaults and its own add up, its own winning by name */
     SCHEMA_ADDS_UP = 256,
-    SCHEMA_SECRET = 128 /* its texts are not printed with the effective configuration */
+    SCHEMA_SECRET = 128,     /* its texts are not printed with the effective configuration */
+    SCHEMA_SECRET_FILE = 512 /* a path of a file that only weir is to read */
 };
 
 #define SCHEMA_SECRET_SHOWN "(a secret, not shown)" /* printed for a secret; never one itself */
@@ -227,6 +228,8 @@ void *schema_load(struct schema_document *document, const struct schema *root,
 struct schema_place schema_place(const struct schema_document *document, const void *field);
 /* Where the key of that value stands. */
 struct schema_place schema_place_key(const struct schema_document *document, const void *field);
+/* The path of a file that was read, the main one first; NULL: there are no more. Not standard input. */
+const char *schema_document_file(const struct schema_document *document, size_t number);
 /* Where a section stands: its name in a map, the key that opens it, or its first line in a list. */
 struct schema_place schema_place_section(const struct schema_document *document, const void *section);
 /* Something in this section was refused already: what seems to be missing may be what was misspelt. */
@@ -252,6 +255,10 @@ struct schema_difference {
 void schema_compare(const struct schema *schema, const void *before, const void *after,
                     bool (*name)(const struct schema *schema, const void *item, struct text *to),
                     void (*tell)(void *owner, const struct schema_difference *difference), void *owner);
+/* Each text that is set, items of lists of texts too, with its row; not those of pairs. */
+void schema_each_text(const struct schema *root, const void *section,
+                      void (*each)(void *owner, const struct schema_key *key, const char *const *field),
+                      void *owner);
 /* JSON Schema (draft 2020-12). */
 void schema_export_json(const struct schema *root, const char *title, struct text *to);
 /* One line a key: path, type, default, range, prose, with tabs between. */

@@ -526,6 +526,7 @@ struct node *document_read_file(struct schema_document *document, const char *pa
     struct span copy = arena_copy(document->arena, bytes);
     free((char *)(uintptr_t)bytes.at);
     struct schema_source *source = source_add(document, is_input ? "standard input" : path, copy);
+    source->is_file = !is_input;
     source_locate(document, source, is_input ? "" : path);
     return source_parse(document, source);
 }
@@ -567,6 +568,14 @@ static bool document_finish(struct schema_document *document, struct node *root,
     if (document->root != NULL)
         document_include(document, path);
     return document->root != NULL;
+}
+
+const char *schema_document_file(const struct schema_document *document, size_t number)
+{
+    for (size_t i = 0; i < document->sources_count; i++)
+        if (document->sources[i]->is_file && number-- == 0)
+            return document->sources[i]->name;
+    return NULL;
 }
 
 bool schema_document_read(struct schema_document *document, const char *path)

@@ -4,6 +4,7 @@
  * patterns, by name within a pattern.
  */
 #include <assert.h>
+#include <errno.h>
 #include <glob.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +180,16 @@ static void file_include(struct include *include, const char *path, const struct
     include_follow(include, included);
 }
 
+/* A folder that is there and can't be looked into may hold files: leaving them out is no answer. */
+static _Thread_local int closed_because;
+
+static int folder_is_closed(const char *path, int number)
+{
+    (void)path;
+    closed_because = number;
+    return number != ENOENT && number != ENOTDIR;
+}
+
 static void pattern_include(struct include *include, const struct node *pattern)
 {
     struct schema_document *document = include->document;
@@ -193,13 +204,13 @@ static void pattern_include(struct include *include, const struct node *pattern)
     struct span path = arena_print(document->arena, "%.*s%s", folder, name, text);
     assert(path.at != NULL);
     glob_t found = {.gl_pathc = 0};
-    int result = glob(path.at, 0, NULL, &found);
+    int result = glob(path.at, 0, folder_is_closed, &found);
     if (result == GLOB_NOMATCH && strpbrk(text, "*?[") == NULL)
         schema_report_add(document->report, SCHEMA_ERROR, node_place(pattern), "there is no file %s",
                           path.at);
     else if (result != 0 && result != GLOB_NOMATCH)
-        schema_report_add(document->report, SCHEMA_ERROR, node_place(pattern), "cannot look for files %s",
-                          path.at);
+        schema_report_add(document->report, SCHEMA_ERROR, node_place(pattern), "cannot look for files %s: %s",
+                          path.at, result == GLOB_ABORTED ? strerrordesc_np(closed_because) : "no memory");
     for (size_t i = 0; result == 0 && i < found.gl_pathc; i++)
         file_include(include, found.gl_pathv[i], pattern);
     globfree(&found);

@@ -20,6 +20,7 @@ struct text;
 /* One file as it was read. Lives in the arena of its document. */
 struct schema_source {
     const char *name;   /* as messages tell it */
+    bool is_file;       /* name is its path */
     const char *folder; /* absolute, with a final slash: relative paths in the file start here */
     struct span bytes;
     uint32_t order;        /* of reading; messages are sorted by it */

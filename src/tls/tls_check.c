@@ -183,8 +183,7 @@ struct identity_wish tls_client_wish(const struct upstream_tls_config *config)
 }
 
 /* cert and key: fields of the file. */
-static void check_identity(struct tls_files *files, const struct identity_wish *wish,
-                           const struct identity *identity, const char *const *cert, const char *const *key,
+static void check_identity(const struct identity *identity, const char *const *cert,
                            const struct tls_teller *teller)
 {
     char words[DATE_WORDS];
@@ -192,9 +191,6 @@ static void check_identity(struct tls_files *files, const struct identity_wish *
     tell_lines(teller, cert, *cert, identity->chain->warnings);
     if (date_words(identity->begins, identity->ends, (int64_t)time(NULL), words, sizeof words))
         tell(teller, TLS_WORD_DATE, cert, *cert, words);
-    if (tls_files_key_is_open(files, wish))
-        tell(teller, TLS_WORD_WARNING, key, *key,
-             "every user of this machine can read or write the key; chmod 600 takes that away");
 }
 
 static size_t default_of(const struct tls_config *config)
@@ -238,7 +234,7 @@ bool tls_check_listener(struct tls_files *files, const struct tls_config *config
                             problems[i].error.text);
             continue;
         }
-        check_identity(files, &wishes[i], identities[i], &certificate->cert, &certificate->key, teller);
+        check_identity(identities[i], &certificate->cert, teller);
         check_names(seen, certificate, i == shown_first, identities[i], teller);
     }
     if (config->client_auth != CLIENT_AUTH_OFF)
@@ -267,6 +263,6 @@ bool tls_check_pool(struct tls_files *files, const struct upstream_tls_config *c
         teller->missing(teller->owner, &config->cert, &config->key, problem.of_key, problem.error.text);
         return false;
     }
-    check_identity(files, &wish, identity, &config->cert, &config->key, teller);
+    check_identity(identity, &config->cert, teller);
     return fine;
 }

@@ -34,7 +34,6 @@ struct file_mark {
     dev_t device;
     ino_t inode;
     off_t size;
-    mode_t mode;
     struct timespec modified, changed;
     bool settled;
 };
@@ -83,7 +82,6 @@ static struct file_mark mark_of(const struct stat *status)
     return (struct file_mark){.device = status->st_dev,
                               .inode = status->st_ino,
                               .size = status->st_size,
-                              .mode = status->st_mode,
                               .modified = status->st_mtim,
                               .changed = status->st_ctim,
                               .settled = time(NULL) - status->st_ctim.tv_sec > SETTLED_AFTER};
@@ -309,12 +307,6 @@ bool tls_files_identities(struct tls_files *files, const struct identity_wish *w
     free(places);
     free(work.jobs);
     return all;
-}
-
-bool tls_files_key_is_open(struct tls_files *files, const struct identity_wish *wish)
-{
-    const struct reading *reading = reading_known(files, wish);
-    return reading != NULL && (reading->key.mode & (S_IROTH | S_IWOTH)) != 0;
 }
 
 /* ---- authorities ---- */

@@ -64,8 +64,6 @@ bool tls_files_identities(struct tls_files *files, const struct identity_wish *w
 /* path: NULL for those of the system. NULL with error. */
 const struct tls_authorities *tls_files_authorities(struct tls_files *files, const char *path, int level,
                                                     struct error *error) MUST_CHECK;
-/* Whether all users of the machine may read or write the key; of files that were asked for in this round. */
-bool tls_files_key_is_open(struct tls_files *files, const struct identity_wish *wish);
 
 /* tls_check.c: of ciphers in the notation of OpenSSL, which may say @SECLEVEL; NULL: the default. */
 int tls_security_level(const char *ciphers);

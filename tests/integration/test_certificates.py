@@ -83,7 +83,7 @@ def check(t, text, code=1, *parts):
     equal(done.returncode, code, done.stderr + text)
     for part in parts:
         contains(done.stderr, part)
-    return done.stderr
+    return beside_root(done.stderr)
 
 
 def refused(t, a, name, *parts, key=None, more='', line=5):

@@ -171,7 +171,9 @@ pools: {{ p: {{ servers: ["name.that.nobody.has.invalid:80", "127.0.0.1:80"] }} 
                        (10, 'name.that.nobody.has.invalid')):
         ok(re.search(rf'here.yaml:{line}:\d+: (error: )?.*{part}', done.stderr), f'{part}: {done.stderr}')
     equal(open(plain).read(), 'x')
-    good = t.file('good.yaml', f'''listeners: ["127.0.0.1:{free}", "unix:{t.work}/x.sock"]
+    os.chmod(t.work, 0o777)
+    user = 'user: nobody\n' if os.geteuid() == 0 else ''
+    good = t.file('good.yaml', f'''{user}listeners: ["127.0.0.1:{free}", "unix:{t.work}/x.sock"]
 log: {{ to: {t.work}/weir.log }}
 access_log: {{ to: {t.work}/access.log }}
 routes: [ {{ pool: p }} ]

@@ -53,6 +53,13 @@ def eventually(condition, seconds=5, text='it did not happen in time'):
         time.sleep(0.01)
 
 
+def beside_root(said):
+    """What `weir check` says beside its word on root, as which tests may run."""
+    lines = said.split('\n')
+    rest = [line for line in lines if 'serves as root' not in line]
+    return said if rest == lines else '\n'.join(line for line in rest if line != 'no errors, 1 warning')
+
+
 def has_http2():
     """Whether this weir was built with HTTP/2. Files of tests that import h2test, or set NEEDS_HTTP2, are skipped where it was not."""
     return json.loads(subprocess.run([WEIR, 'version', '--json'], stdout=subprocess.PIPE, check=True).stdout)['libraries']['nghttp2'] is not None
