@@ -30,7 +30,7 @@ static const struct schema_key timeouts_keys[] = {
         "How long a client may take less than limits.least_read_rate, or nothing, of what waits for it."),
     KEY_DURATION(
         TIMEOUTS, linger, "2s", 0, MINUTES(5),
-        "How long a client that is answered before its request is whole may be quiet, and still be read from, so that it sees the answer; 15 times that in all."),
+        "How long a client that is answered before its request is whole, or whose connection ends with requests behind that are not answered, may be quiet, and still be read from, so that it sees what was sent; 15 times that in all."),
     KEY_DURATION(
         TIMEOUTS, response, "60s", 10, HOURS(24),
         "Longest time for a server to begin its answer, once it has the request, and to take more of it."),

@@ -81,6 +81,8 @@ struct h1_conn {
     bool draining : 1;
     bool closing : 1;
     bool lingering : 1;
+    bool failing : 1;      /* server role: what h1_fail() has left to the step task */
+    bool cut : 1;          /* lingering, and the peer is to see a reset once it has what was sent */
     bool skipped_line : 1; /* the one empty line before a head */
     bool head_told : 1;    /* client role: the final head was told */
     bool raw_ended : 1;    /* the peer's side of the tunnel */
@@ -103,6 +105,9 @@ struct h1_conn {
 #define H1_PROBES_QUICK 2u /* a reset is seen by the second */
 #define H1_PROBE_LATER_MS 15000u
 
+#define H1_CUT_LOOK_MS \
+    10u /* how often it is seen whether a client has all that was sent before its answer was cut */
+
 #define H1_DRAIN_QUIET_MS 1000u /* a quiet connection of a weir that drains is closed after this */
 
 extern const struct stream_ops h1_stream_ops;
@@ -113,7 +118,7 @@ static inline struct loop *h1_loop(const struct h1_conn *conn)
 }
 /* h1_conn.c */
 void h1_end_stream(struct h1_conn *conn, enum failure why); /* tells closed() */
-/* closes the transport; the stream ends with `why` */
+/* ends the connection, at once or when the client has what was sent to it; the stream ends with `why` */
 void h1_fail(struct h1_conn *conn, enum failure why);
 /* looks whether the exchange is over on this side */
 void h1_finish_message(struct h1_conn *conn);

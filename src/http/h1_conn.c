@@ -51,8 +51,20 @@ struct wait {
     void (*passed)(struct h1_conn *conn);
 };
 
+/* The peer has all bytes that were ever sent to it: what becomes of the connection can't take them from it.
+ */
+static bool all_is_taken(const struct h1_conn *conn)
+{
+    const struct transport *transport = conn->transport;
+    return transport_unsent(transport) == 0 && transport_taken(transport) >= transport->sent;
+}
+
 static void idle_passed(struct h1_conn *conn)
 {
+    if (!conn->lingering && conn->requests != 0 && !all_is_taken(conn)) {
+        h1_linger(conn);
+        return;
+    }
     transport_close(conn->transport);
     conn->closing = true;
 }
@@ -112,6 +124,18 @@ static void linger_passed(struct h1_conn *conn)
     h1_arm(conn, time);
 }
 
+/* A reset that comes behind what was sent must not overtake it. */
+static void cut_passed(struct h1_conn *conn)
+{
+    if (all_is_taken(conn) || loop_now(h1_loop(conn)) - conn->rate_since >= linger_time(conn)) {
+        conn->closing = true;
+        transport_reset(conn->transport);
+        return;
+    }
+    h1_touch(conn);
+    h1_arm(conn, H1_CUT_LOOK_MS);
+}
+
 /* The answer has left: from now on it lingers, or what is left of the request is thrown away. */
 static void linger_begins(struct h1_conn *conn)
 {
@@ -137,6 +161,8 @@ static uint64_t quiet_time(const struct h1_conn *conn)
 static struct wait read_wait(const struct h1_conn *conn)
 {
     const struct timeouts_config *timeouts = conn->settings->timeouts;
+    if (conn->cut)
+        return (struct wait){conn->since, H1_CUT_LOOK_MS, cut_passed};
     if (conn->lingering || conn->leftover)
         return (struct wait){conn->since, linger_time(conn), linger_passed};
     if (conn->receiving == RECEIVE_HEAD && conn->in_head)
@@ -219,17 +245,62 @@ void h1_end_stream(struct h1_conn *conn, enum failure why)
     conn->stream.events->closed(&conn->stream, why);
 }
 
+/* Only the end of the connection tells the peer where what it reads ends: one that we make would be taken for
+ * the other side's. */
+static bool end_is_believed(const struct h1_conn *conn)
+{
+    return conn->sending == SEND_RAW || (conn->conn.role == HTTP_SERVER && conn->sending == SEND_BODY &&
+                                         conn->framing == H1_FRAMING_CLOSE);
+}
+
+/*
+ * A socket that is closed while requests lie unread in it is reset, and the reset takes what is still on its
+ * way: answers that were given long ago, too, when the client sends one request behind another. So our side
+ * ends, and what comes is read. Not for who is gone or takes nothing; nor where what waits here is wrong, or
+ * memory that is wanted.
+ */
+static bool may_be_read(const struct h1_conn *conn, enum failure why)
+{
+    bool said = conn->requests > 1 || conn->sending != SEND_NOTHING;
+    bool gone = why == FAILURE_CLIENT_CLOSED || why == FAILURE_CLIENT_STALLED || why == FAILURE_SHUTTING_DOWN;
+    bool drops =
+        (why == FAILURE_OVERLOADED || why == FAILURE_INTERNAL) && transport_unsent(conn->transport) != 0;
+    return conn->conn.role == HTTP_SERVER && said && !gone && !drops && !conn->lingering;
+}
+
 void h1_fail(struct h1_conn *conn, enum failure why)
 {
     if (conn->closing)
         return;
     conn->closing = true;
     conn->why = (uint8_t)why;
-    bool cut = conn->conn.role == HTTP_SERVER && conn->sending == SEND_BODY;
-    if (cut && conn->framing == H1_FRAMING_CLOSE)
-        transport_reset(conn->transport); /* a body that ends with the connection must not look whole */
-    else
+    if (may_be_read(conn, why)) {
+        conn->failing = true;
+        loop_later(h1_loop(conn), &conn->step);
+    } else if (end_is_believed(conn)) {
+        transport_reset(conn->transport);
+    } else {
         transport_close(conn->transport);
+    }
+}
+
+/* What h1_fail() has put off: the stream ends at once, and the connection when its client has read. */
+static void fail_now(struct h1_conn *conn)
+{
+    bool cut = end_is_believed(conn);
+    conn->failing = conn->closing = false;
+    h1_end_stream(conn, (enum failure)conn->why);
+    if (conn->closing)
+        return;
+    conn->cut = cut;
+    h1_linger(conn);
+}
+
+/* Nothing more comes from a client that has ended: once it is given all there is, nothing is waited for. */
+static void look_at_lingering(struct h1_conn *conn)
+{
+    if (conn->peer_ended && !conn->cut && transport_unsent(conn->transport) == 0)
+        idle_passed(conn);
 }
 
 void h1_linger(struct h1_conn *conn)
@@ -238,13 +309,18 @@ void h1_linger(struct h1_conn *conn)
     conn->lingering = true;
     conn->gathered = NULL;
     conn->gathered_length = 0;
-    transport_finish(conn->transport);
+    buf_clear(&conn->in);
+    if (!conn->cut)
+        transport_finish(conn->transport);
     linger_begins(conn);
     conn->leftover = false;
+    if (conn->cut)
+        h1_arm(conn, H1_CUT_LOOK_MS);
     if (conn->paused) {
         conn->paused = false;
         transport_resume(conn->transport);
     }
+    look_at_lingering(conn);
 }
 
 static void ready_for_next(struct h1_conn *conn)
@@ -288,10 +364,12 @@ static void throw_rest_away(struct h1_conn *conn)
 }
 
 /* Ends the connection after a whole exchange. Over TLS, and where the end of the connection is the end of the
- * body, it has to be said properly. */
+ * body, it has to be said properly; and a client that has not said that it ends may have sent another
+ * request. */
 static void close_politely(struct h1_conn *conn)
 {
-    if (conn->in.length == 0 && !conn->transport->kind->tls && conn->framing != H1_FRAMING_CLOSE)
+    bool says_more = conn->in.length != 0 || conn->peer_keeps;
+    if (!says_more && !conn->transport->kind->tls && conn->framing != H1_FRAMING_CLOSE)
         close_quietly(conn);
     else
         h1_linger(conn);
@@ -361,6 +439,10 @@ void h1_finish_message(struct h1_conn *conn)
 static void h1_step(struct task *task)
 {
     struct h1_conn *conn = CONTAINER_OF(task, struct h1_conn, step);
+    if (conn->failing) {
+        fail_now(conn);
+        return;
+    }
     if (conn->closing)
         return;
     bool room = conn->uncredited <= conn->stream.window / 2 || !conn->stream_open;
@@ -403,6 +485,8 @@ static void on_sent(struct transport *transport, size_t bytes)
         conn->stream.request_sent = conn->sending == SEND_ENDED && transport_unsent(transport) == 0;
     }
     h1_report_sent(conn);
+    if (conn->lingering && !conn->closing)
+        look_at_lingering(conn);
     if (!conn->closing)
         h1_finish_message(conn);
 }

@@ -716,7 +716,7 @@ static void server_peer_ended(struct h1_conn *conn)
         break;
     case RECEIVE_DISCARD:
         if (conn->lingering)
-            transport_close(conn->transport);
+            h1_fail(conn, FAILURE_CLIENT_CLOSED);
         break;
     case RECEIVE_NOTHING:
         h1_touch(conn);

@@ -345,10 +345,12 @@ int64_t h2_length_of_response(const struct h2_stream *stream, const struct head 
 {
     unsigned status = head->line.response.status;
     int64_t length = head->body_length > 0 ? head->body_length : 0;
+    if (status < 200 || status == 204) /* RFC 9110 8.6: whatever was asked */
+        return -1;
     if (stream->head_request || status == 304)
         return head->length_given ? length : -1;
     /* END_STREAM says as much as a length of nothing, and trailers of gRPC are no place for one */
-    return (head->body_length > 0 || head->length_given) && status != 101 && status != 204 ? length : -1;
+    return head->body_length > 0 || head->length_given ? length : -1;
 }
 
 static void put_length(struct names *names, char digits[NUMBER_ROOM], int64_t length)

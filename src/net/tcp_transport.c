@@ -17,6 +17,16 @@ static enum transport_step step_of_errno(struct transport *transport, enum trans
     return TRANSPORT_FAILED;
 }
 
+/*
+ * A reset is told once, by the call that comes first; behind it the kernel reads as if the peer had ended. So
+ * when writing has failed, an EOF is no end of what was sent: who reads to the end of the connection would
+ * take half of it for all. EPIPE is the exception: it tells of a reset that came after the peer's own end.
+ */
+static enum transport_step tcp_end(struct transport *transport)
+{
+    return transport->error == 0 || transport->error == EPIPE ? TRANSPORT_ENDED : TRANSPORT_FAILED;
+}
+
 /* First called before the loop has looked at the socket: then only waits. */
 static enum transport_step tcp_open(struct transport *transport)
 {
@@ -41,7 +51,7 @@ static enum transport_step tcp_read(struct transport *transport, const struct io
     if (bytes < 0)
         return step_of_errno(transport, TRANSPORT_WANTS_READ);
     *got = (size_t)bytes;
-    return bytes == 0 ? TRANSPORT_ENDED : TRANSPORT_DONE;
+    return bytes == 0 ? tcp_end(transport) : TRANSPORT_DONE;
 }
 
 static enum transport_step tcp_write(struct transport *transport, const struct iovec *vectors, int count,
@@ -67,7 +77,7 @@ static enum transport_step tcp_read_pipe(struct transport *transport, struct pip
     if (bytes < 0)
         return step_of_errno(transport, TRANSPORT_WANTS_READ);
     *got = (size_t)bytes;
-    return bytes == 0 ? TRANSPORT_ENDED : TRANSPORT_DONE;
+    return bytes == 0 ? tcp_end(transport) : TRANSPORT_DONE;
 }
 
 static enum transport_step tcp_write_pipe(struct transport *transport, struct pipe *pipe, size_t most,

@@ -188,7 +188,9 @@ static void transport_read(struct transport *transport)
             transport_end(transport);
             return;
         }
-        if (step != TRANSPORT_DONE || reading.got < reading.asked)
+        /* When writing has failed, an end stands behind a short read, of which no event will tell. */
+        bool failed = transport->error != 0;
+        if (step != TRANSPORT_DONE || (reading.got < reading.asked && !failed))
             return;
     }
     if (total >= READ_A_TURN)

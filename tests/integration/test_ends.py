@@ -1,0 +1,306 @@
+"""Where a body ends: only where its sender has ended it. What a reset takes is told as cut, and takes nothing else with it."""
+from h2test import *
+
+MUCH = 300_000
+
+
+def until_close(link, request, then):
+    """An answer before the request is whole, whose end is that of the connection; then the server goes, with bytes unread."""
+    link.send('HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nhalf of it')
+    request._body = b''
+    then.wait(10 * SLOW)
+
+
+def at_once(weir, steps):
+    """All of it lies at weir before it looks."""
+    weir.signal(signal.SIGSTOP)
+    try:
+        for step in steps:
+            step()
+            time.sleep(0.1)
+    finally:
+        weir.signal(signal.SIGCONT)
+
+
+def uploads(t, handler, clients=('1.1', '1.0', '2')):
+    """A weir, and an upload in progress from a client of each version to a server of its own: (version, weir, client, more, link)."""
+    links = []
+
+    def first(link, request):
+        links.append(link)
+        handler(link, request)
+    ports = [t.port(), t.port()]
+    origin = t.origin(first)
+    weir = t.weir(f'''workers: 1
+listeners:
+  - {{ address: "127.0.0.1:{ports[0]}", protocols: [http/1.1, h2c] }}
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+''')
+    for version in clients:
+        if version == '2':
+            client = H2Client(ports[0])
+            t.later(client.close)
+            stream = client.request('POST', '/', open=True)
+            stream.data(b'x' * 1000)
+            more, client = lambda s=stream: s.data(b'y' * 1000), stream
+        else:
+            client = t.client(ports[0])
+            client.send(f'POST / HTTP/{version}\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n', b'x' * 1000)
+            more = lambda c=client: c.send(b'y' * 1000)
+        eventually(lambda: links, text='no request came')
+        yield version, weir, client, more, links.pop()
+
+
+def seen(version, client):
+    """What a client makes of the answer: its body, and whether it was whole."""
+    if version == '2':
+        try:
+            return client.response().body, True
+        except Reset as error:
+            return error.partial.body, False
+    head = client.head()
+    equal(head.status, 200)
+    if version == '1.0':
+        ok('content-length' not in head.fields and 'transfer-encoding' not in head.fields)
+    body = b''
+    try:
+        if version == '1.0':
+            while True:
+                if not client.reader.bytes:
+                    client.reader.more()
+                body, client.reader.bytes = body + client.reader.bytes, b''
+        for piece in client.reader.chunks():
+            body += piece
+        return body, True
+    except ConnectionResetError:
+        return body, False
+    except Closed:
+        return body, version == '1.0'
+
+
+def test_a_reset_is_no_end(t):
+    """Sending to the server fails before its reset is read: the kernel tells an end then. The answer is cut for clients of each version."""
+    def handler(link, request):
+        request._body = b''
+        link.send('HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nhalf ')
+        time.sleep(3600)
+    for version, weir, client, more, link in uploads(t, handler):
+        at_once(weir, (more, lambda: link.send('of it'), link.reset))
+        body, whole = seen(version, client)
+        ok(b'half of it'.startswith(body), body)
+        ok(not whole, f'HTTP/{version}: a body that was cut looks whole')
+    eventually(lambda: len([a for a in weir.access() if a['failure'] == 'response_cut']) == 3)
+
+
+def test_an_end_before_a_reset_is_one(t):
+    """A server that has ended its answer and then goes, with bytes of the request unread, has not cut it."""
+    def handler(link, request):
+        request._body = b''
+        link.send('HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nall ')
+        time.sleep(3600)
+
+    def end(link):
+        link.send('of it')
+        link.sock.shutdown(socket.SHUT_WR)
+    for version, weir, client, more, link in uploads(t, handler):
+        at_once(weir, (more, lambda: end(link), link.reset))
+        equal(seen(version, client), (b'all of it', True), version)
+
+
+def test_a_reset_is_no_end_of_a_tunnel(t):
+    """In both directions: who reads to the end of the connection must not take a cut for one."""
+    opened, links = threading.Event(), []
+
+    def handler(link, request):
+        link.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n')
+        links.append(link)
+        opened.set()
+        time.sleep(3600)
+    for cut_by in 'server', 'client':
+        opened.clear()
+        weir, port = t.simple(t.origin(handler), route='upgrades: [tcp]', more='workers: 1')
+        client = t.client(port)
+        client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n')
+        equal(client.response().status, 101)
+        ok(opened.wait(10 * SLOW))
+        link = links.pop()
+        link.sock.settimeout(10 * SLOW)
+        if cut_by == 'server':      # what it is sent fails first
+            at_once(weir, (lambda: client.send('x'), lambda: link.send('some'), link.reset))
+            other = client.reader
+        else:
+            at_once(weir, (lambda: link.send('x'), lambda: client.send('some'), client.reset))
+            other = link.reader
+        got, how = b'', 'end'
+        try:
+            while True:
+                other.more()
+        except ConnectionResetError:
+            how = 'reset'
+        except Closed:
+            pass
+        equal(how, 'reset', f'cut by the {cut_by}')
+        ok(b'some'.startswith(other.bytes), other.bytes)
+
+
+# ---- pipelined requests ----
+
+def pipelined(t, second, version='1.1', more=''):
+    """A client that takes nothing until it has sent a large request's, another one's, and more: what it then reads of the first answer, and of the second."""
+    def handler(link, request):
+        if request.path == '/first':
+            link.answer(200, b'1' * MUCH)
+        elif request.path == '/cut':
+            link.begin()
+            link.piece(b'begins')
+            sent.wait(10 * SLOW)
+            link.reset()
+        else:
+            sent.wait(10 * SLOW)
+            link.answer(200, 'second')
+    sent, port, origin = threading.Event(), t.port(), t.origin(handler)
+    weir = t.weir(f'''workers: 1
+listeners: ["127.0.0.1:{port}"]
+routes:
+  - {{ pool: p }}
+pools: {{ p: {{ servers: ["{origin.address}"], retry: {{ attempts: 1 }} }} }}
+{more}
+''')
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.settimeout(10 * SLOW)
+    sock.connect(('127.0.0.1', port))
+    client = t.client(port)
+    client.close()
+    client.sock, client.reader = sock, Reader(sock)
+    kept = '' if version == '1.1' else 'Connection: keep-alive\r\n'
+    client.send(f'GET /first HTTP/{version}\r\nHost: a\r\n{kept}\r\n')
+    weir.access_line(path='/first')         # all of it has left for the socket
+    client.send(second, b'GET /more HTTP/1.1\r\nHost: a\r\n\r\n' * 200)
+    sent.set()
+    return weir, client
+
+
+def first_is_whole(client):
+    equal(client.response().body, b'1' * MUCH)
+
+
+def test_a_cut_answer_takes_none_before_it(t):
+    """The answer behind it is cut by its server: the first one arrives whole, and so does what there was of the second."""
+    weir, client = pipelined(t, 'GET /cut HTTP/1.1\r\nHost: a\r\n\r\n')
+    weir.access_line(path='/cut', failure='response_cut')
+    time.sleep(0.3)
+    client.sock.send(b'GET /late HTTP/1.1\r\nHost: a\r\n\r\n')       # a closed socket answers this by a reset
+    time.sleep(0.2)
+    first_is_whole(client)
+    equal(client.head().status, 200)
+    equal(client.reader.rest(), b'6\r\nbegins\r\n', 'and no end')
+
+
+def test_a_cut_answer_without_a_length_takes_none_before_it(t):
+    """As to clients of HTTP/1.0: it must be seen as cut, and only once the first answer has arrived."""
+    weir, client = pipelined(t, 'GET /cut HTTP/1.0\r\nConnection: keep-alive\r\n\r\n', '1.0')
+    weir.access_line(path='/cut', failure='response_cut')
+    first_is_whole(client)
+    equal(client.head().status, 200)
+    try:
+        client.reader.rest()
+        fail('a body that was cut looks whole')
+    except ConnectionResetError:
+        pass
+
+
+def test_a_refused_request_takes_no_answer_before_it(t):
+    for second, status in ('GARBAGE\r\n\r\n', 400), ('GET / HTTP/1.1\r\nHost: a\r\nX: ' + 'x' * 100_000 + '\r\n\r\n', 431):
+        weir, client = pipelined(t, second)
+        weir.access_line(status=status)
+        first_is_whole(client)
+        equal(client.response().status, status)
+
+
+def test_the_last_answer_is_not_taken_by_what_comes_behind(t):
+    """weir ends the connection (`keep_alive_requests`), which the client can't know before it has read so."""
+    weir, client = pipelined(t, 'GET /more HTTP/1.1\r\nHost: a\r\n\r\n', more='limits: { keep_alive_requests: 1 }')
+    time.sleep(0.3)
+    client.sock.send(b'GET /late HTTP/1.1\r\nHost: a\r\n\r\n')
+    time.sleep(0.2)
+    first_is_whole(client)
+    ok(client.ended())
+
+
+# ---- servers of HTTP/2 ----
+
+def test_answered_and_reset_at_once(t):
+    """Head, half a body and RST_STREAM in one piece, whatever its code: the client gets what there was (over HTTP/2 a reset may overtake it), as cut;
+    never an end without a byte."""
+    def handler(link, request):
+        code = int(request.query)
+        request._body = b''
+        with link.conn.writing:
+            block = link.conn.encoder.encode([(':status', '200'), ('x-from', 'server')])
+            link.conn.raw(frame(HEADERS, END_HEADERS, link.stream.number, block) + frame(DATA, 0, link.stream.number, b'half') +
+                          frame(RST_STREAM, 0, link.stream.number, struct.pack('>I', code)))
+    origin, port = t.h2_origin(handler), t.port()
+    t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c] }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"], protocol: h2c }} }}
+''')
+    for code in NO_ERROR, CANCEL, INTERNAL_ERROR, REFUSED_STREAM:
+        for version in '1.1', '1.0':
+            client = t.client(port)
+            client.request('GET', f'/?{code}', version=version)
+            equal(seen(version, client), (b'half', False), f'{version} {code}')
+        client = H2Client(port)
+        t.later(client.close)
+        body, whole = seen('2', client.request('GET', f'/?{code}'))
+        ok(b'half'.startswith(body) and not whole, f'2 {code}: {body}')
+
+
+def test_answered_whole_and_reset_at_once(t):
+    """The whole answer, and a reset because the request is of no use any more (RFC 9113 8.1): nothing is cut."""
+    def handler(link, request):
+        request._body = b''
+        with link.conn.writing:
+            block = link.conn.encoder.encode([(':status', '403')])
+            link.conn.raw(frame(HEADERS, END_HEADERS, link.stream.number, block) + frame(DATA, END_STREAM, link.stream.number, b'whole') +
+                          frame(RST_STREAM, 0, link.stream.number, struct.pack('>I', NO_ERROR)))
+    origin, port = t.h2_origin(handler), t.port()
+    t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c] }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"], protocol: h2c }} }}
+''')
+    for _ in range(20):
+        client = t.client(port)
+        client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nbegins')
+        response = client.response()
+        equal((response.status, response.body), (403, b'whole'))
+        client = H2Client(port)
+        t.later(client.close)
+        stream = client.request('POST', '/', open=True)
+        stream.data(b'begins')
+        equal((stream.response().status, stream.response().body), (403, b'whole'))
+
+
+def test_no_length_where_none_may_be(t):
+    """204 and 1xx (RFC 9110 8.6), whatever was asked, whoever says it."""
+    def old(link, request):
+        request._body = b''
+        link.interim(103, [('Link', '</a>'), ('Content-Length', '5')])
+        link.send('HTTP/1.1 204 None\r\nContent-Length: 5\r\n\r\n')
+    port, origin = t.port(), t.origin(old)
+    t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c] }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+''')
+    for method in 'GET', 'HEAD', 'POST':
+        client = H2Client(port)
+        t.later(client.close)
+        answers = [client.request(method, '/', body=b'' if method == 'POST' else None).response()]
+        client = t.client(port)
+        client.request(method, '/')
+        answers.append(client.response(method))
+        for response in answers:
+            equal((response.status, [i.status for i in response.interim]), (204, [103]), method)
+            for each in [response] + response.interim:
+                ok('content-length' not in each.fields, f'{method}: {each.status} has a length')
