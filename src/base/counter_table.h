@@ -91,7 +91,12 @@
     X(ejections_refused, COUNTER, "ejections that would have left too few servers")                          \
     X(rate_limited, COUNTER, "requests refused by a rate limit")                                             \
     X(rate_limited_dry, COUNTER, "requests that a rate limit in dry run would have refused")                 \
+    X(rate_limit_full, COUNTER,                                                                              \
+      "requests counted on top of another key's, because the table of a rate limit was full")                \
     X(in_flight_limited, COUNTER, "requests refused by a limit of requests in flight")                       \
+    X(in_flight_limited_dry, COUNTER,                                                                        \
+      "requests that a limit of requests in flight in dry run would have refused")                           \
+    X(in_flight_full, COUNTER, "requests that found the table of a limit of requests in flight full")        \
     X(access_denied, COUNTER, "requests refused by address rules")                                           \
     X(probes, COUNTER, "health probes made")                                                                 \
     X(probes_failed, COUNTER, "health probes that failed")                                                   \

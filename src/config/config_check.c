@@ -412,9 +412,11 @@ void config_check(struct config *config, struct schema_document *document)
     unserved_check(&check);
     for (size_t i = 0; i < config->pools_count; i++)
         pool_check(&check, &config->pools[i]);
-    for (size_t i = 0; i < config->rate_limits_count; i++)
-        config->rate_limits[i].parts =
-            key_parts_of(&config->rate_limits[i].key, &config->rate_limits[i].parts_count, config->arena);
+    for (size_t i = 0; i < config->rate_limits_count; i++) {
+        struct limiter_config *limiter = &config->rate_limits[i];
+        limiter->parts = key_parts_of(&limiter->key, &limiter->parts_count, config->arena);
+        limiter_check(limiter, document, check.report);
+    }
     log_check(&check, &config->log.to);
     if (config->access_log != NULL)
         log_check(&check, &config->access_log->to);

@@ -1,7 +1,7 @@
 /*
  * Limits requests in progress per key. A word of the table is 40 bits of tag and 24 bits of count; a word
  * whose count is 0 is free for any key. When all eight words of a bucket are busy with other keys the request
- * passes uncounted: the table is too small then, which is logged.
+ * is refused: the table is too small then, which is logged.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -26,6 +26,7 @@ _Static_assert(WORDS * sizeof(uint64_t) == CACHE_LINE, "a look at a key takes on
 
 struct in_flight {
     const struct in_flight_config *config;
+    struct key_rule key;
     struct in_flight_table *table; /* shared with the snapshots before */
     uint64_t buckets;              /* power of two */
     _Atomic uint64_t *words;
@@ -72,6 +73,11 @@ static bool in_flight_prepare(struct filter *filter, const struct route_config *
     struct in_flight *in_flight = xcalloc(1, sizeof *in_flight);
     filter->prepared = in_flight;
     in_flight->config = route->in_flight;
+    in_flight->key = (struct key_rule){.parts = route->in_flight->parts,
+                                       .count = route->in_flight->parts_count,
+                                       .ipv6_prefix = (unsigned)route->in_flight->ipv6_prefix,
+                                       .missing = route->in_flight->missing,
+                                       .paths = &route->paths};
     in_flight->buckets = limiter_buckets(route->in_flight->keys);
     in_flight->table = limiter_set_in_flight(limiters, whose_counts(route), in_flight->buckets);
     if (in_flight->table == NULL)
@@ -106,50 +112,82 @@ static _Atomic uint64_t *word_of(const struct in_flight *in_flight, uint64_t has
     return free_word;
 }
 
-/* True when the request is under the limit, and counted if *word is set. */
-static bool count_up(const struct in_flight *in_flight, uint64_t hash, _Atomic uint64_t **counted)
+enum admission { ADMITTED, OVER_LIMIT, TABLE_FULL, KEY_MISSING };
+
+static enum admission count_up(const struct in_flight *in_flight, uint64_t hash, _Atomic uint64_t **counted)
 {
     for (;;) {
         uint64_t seen;
         _Atomic uint64_t *word = word_of(in_flight, hash, &seen);
-        *counted = NULL;
-        if (word == NULL) {
-            log_warn("in_flight", "table is full, a request passes uncounted",
-                     KV("mend", "raise in_flight.keys"));
-            return true;
-        }
+        if (word == NULL)
+            return TABLE_FULL;
         uint64_t count = seen & COUNT_MASK;
         if (count >= in_flight->config->limit)
-            return false;
+            return OVER_LIMIT;
         uint64_t next = (hash >> COUNT_BITS << COUNT_BITS) | (count + 1);
         if (atomic_compare_exchange_weak_explicit(word, &seen, next, memory_order_relaxed,
                                                   memory_order_relaxed)) {
             *counted = word;
-            return true;
+            return ADMITTED;
         }
     }
+}
+
+static enum admission admit(const struct in_flight *in_flight, struct exchange *exchange)
+{
+    uint64_t hash;
+    _Atomic uint64_t *word = NULL;
+    switch (key_hash(&in_flight->key, exchange, &hash)) {
+    case KEY_PASSES:
+        return ADMITTED;
+    case KEY_REFUSED:
+        return KEY_MISSING;
+    case KEY_COUNTS:
+        break;
+    }
+    enum admission admission = count_up(in_flight, hash, &word);
+    exchange->filter_states[STATE] = (void *)word;
+    return admission;
+}
+
+static enum verdict refuse(const struct in_flight_config *config, struct exchange *exchange,
+                           enum admission why)
+{
+    counter_add(COUNTER_in_flight_limited, 1);
+    exchange->answer =
+        (struct answer){.status = (uint16_t)config->status, .failure = FAILURE_IN_FLIGHT_LIMITED};
+    if (why != KEY_MISSING) /* else waiting does not help */
+        (void)!fields_add(&exchange->answer.fields, exchange->arena, SPAN("Retry-After"), SPAN("1"),
+                          FIELD_RETRY_AFTER);
+    return VERDICT_ANSWERED;
+}
+
+static void would_refuse(const struct exchange *exchange, enum admission why)
+{
+    static const char *const told[] = {[OVER_LIMIT] = "over the limit",
+                                       [TABLE_FULL] = "the table of keys is full",
+                                       [KEY_MISSING] =
+                                           "a part of the key is missing, or there several times"};
+    counter_add(COUNTER_in_flight_limited_dry, 1);
+    log_debug("in_flight", "a request would be refused, were the limit not in dry run",
+              KV("route", exchange->route_name), KV("why", told[why]));
 }
 
 static enum verdict in_flight_request(const struct filter *filter, struct exchange *exchange)
 {
     const struct in_flight *in_flight = filter->prepared;
-    const struct in_flight_config *config = in_flight->config;
-    uint64_t hash;
-    _Atomic uint64_t *word;
-    if (!key_hash(config->parts, config->parts_count, (unsigned)config->ipv6_prefix, exchange, &hash))
+    enum admission admission = admit(in_flight, exchange);
+    if (admission == ADMITTED)
         return VERDICT_NEXT;
-    if (count_up(in_flight, hash, &word)) {
-        exchange->filter_states[STATE] = (void *)word;
-        return VERDICT_NEXT;
+    if (admission == TABLE_FULL) {
+        counter_add(COUNTER_in_flight_full, 1);
+        log_warn("in_flight", "table of keys is full, a request can't be counted",
+                 KV("route", exchange->route_name), KV("mend", "raise in_flight.keys"));
     }
-    if (config->dry_run)
-        return VERDICT_NEXT;
-    counter_add(COUNTER_in_flight_limited, 1);
-    exchange->answer =
-        (struct answer){.status = (uint16_t)config->status, .failure = FAILURE_IN_FLIGHT_LIMITED};
-    (void)!fields_add(&exchange->answer.fields, exchange->arena, SPAN("Retry-After"), SPAN("1"),
-                      FIELD_RETRY_AFTER);
-    return VERDICT_ANSWERED;
+    if (!in_flight->config->dry_run)
+        return refuse(in_flight->config, exchange, admission);
+    would_refuse(exchange, admission);
+    return VERDICT_NEXT;
 }
 
 static void in_flight_done(const struct filter *filter, struct exchange *exchange)
@@ -164,10 +202,11 @@ static void in_flight_done(const struct filter *filter, struct exchange *exchang
 static void in_flight_explain(const struct filter *filter, const struct exchange *exchange, char *line,
                               size_t room)
 {
-    (void)exchange;
     const struct in_flight *in_flight = filter->prepared;
-    snprintf(line, room, "at most %llu at once per key%s", (unsigned long long)in_flight->config->limit,
-             in_flight->config->dry_run ? ", dry run" : "");
+    uint64_t hash;
+    snprintf(line, room, "at most %llu at once per key%s%s", (unsigned long long)in_flight->config->limit,
+             in_flight->config->dry_run ? ", dry run" : "",
+             key_told[key_hash(&in_flight->key, exchange, &hash)]);
 }
 
 const struct filter_kind filter_in_flight = {

@@ -1,80 +1,230 @@
-/* Parts are hashed one after another, so that "ab"+"c" and "a"+"bc" differ. */
+/*
+ * Parts are hashed one after another, so that "ab"+"c" and "a"+"bc" differ. A limit must not be passed by
+ * with another spelling of what it counts, nor by sending it twice where one server takes the first and
+ * another the last: so values are looked at decoded, and all of a name, which costs only those that are
+ * spelled so.
+ */
 #include "filter/key.h"
 
+#include "base/arena.h"
 #include "base/hash.h"
-#include "config/limiter_config.h"
 #include "http/exchange.h"
+#include "http/path.h"
 
-struct span key_cookie(const struct exchange *exchange, struct span name)
+/* ---- escapes ---- */
+
+static int hex_digit(char c)
 {
-    const struct field *field = fields_find(&exchange->request.fields, FIELD_COOKIE);
-    for (; field != NULL; field = fields_next(&exchange->request.fields, field)) {
-        struct span rest = field->value;
-        while (rest.length != 0) {
-            size_t end = span_find(rest, ';');
-            struct span pair = span_trim(span_first(rest, end));
-            rest = end == rest.length ? SPAN_NONE : span_skip(rest, end + 1);
-            size_t equal = span_find(pair, '=');
-            if (equal != pair.length && span_equal(span_first(pair, equal), name))
-                return span_skip(pair, equal + 1);
-        }
-    }
-    return SPAN_NONE;
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = ascii_lower(c);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-static struct span query_value(const struct exchange *exchange, struct span name)
+/* As forms have them; *at goes behind the character. */
+static char unescape(struct span text, size_t *at)
 {
-    struct span rest = exchange->target.query;
-    while (rest.at != NULL) {
-        size_t end = span_find(rest, '&');
-        struct span pair = span_first(rest, end);
-        rest = end == rest.length ? SPAN_NONE : span_skip(rest, end + 1);
+    char c = text.at[(*at)++];
+    int high = c == '%' && *at + 1 < text.length ? hex_digit(text.at[*at]) : -1;
+    int low = high >= 0 ? hex_digit(text.at[*at + 1]) : -1;
+    if (low < 0)
+        return c == '+' ? ' ' : c;
+    *at += 2;
+    return (char)(high * 16 + low);
+}
+
+/* Whether this is `name`, or becomes it when it is decoded. */
+static bool is_named(struct span text, struct span name)
+{
+    size_t at = 0, length = 0;
+    while (at < text.length && length < name.length && unescape(text, &at) == name.at[length])
+        length++;
+    return at == text.length && length == name.length;
+}
+
+/* at == NULL: no memory. */
+static struct span decoded(struct span value, struct arena *arena)
+{
+    if (span_find(value, '%') == value.length && span_find(value, '+') == value.length)
+        return value;
+    char *room = arena_get_bytes(arena, value.length);
+    size_t length = 0;
+    for (size_t at = 0; room != NULL && at < value.length; length++)
+        room[length] = unescape(value, &at);
+    return span_make(room, length);
+}
+
+static struct span unquoted(struct span value)
+{
+    bool quoted = value.length > 1 && value.at[0] == '"' && value.at[value.length - 1] == '"';
+    return quoted ? span_make(value.at + 1, value.length - 2) : value;
+}
+
+/* ---- values of a name ---- */
+
+struct walk {
+    enum key_part_kind kind;
+    struct span name;
+    const struct exchange *exchange;
+    const struct field *field; /* the next, of a header; the one that `rest` is of, of a cookie */
+    struct span rest;
+};
+
+static struct walk walk_begin(enum key_part_kind kind, struct span name, const struct exchange *exchange)
+{
+    struct walk walk = {.kind = kind, .name = name, .exchange = exchange};
+    const struct fields *fields = &exchange->request.fields;
+    if (kind == KEY_HEADER)
+        walk.field = fields_find_name(fields, name);
+    else if (kind == KEY_COOKIE)
+        walk.field = fields_find(fields, FIELD_COOKIE);
+    walk.rest = kind == KEY_QUERY    ? exchange->target.query
+                : walk.field != NULL ? walk.field->value
+                                     : SPAN_NONE;
+    return walk;
+}
+
+static struct span pair_take(struct span *rest, char separator)
+{
+    size_t end = span_find(*rest, separator);
+    struct span pair = span_first(*rest, end);
+    *rest = end == rest->length ? SPAN_NONE : span_skip(*rest, end + 1);
+    return pair;
+}
+
+static struct span next_header(struct walk *walk)
+{
+    const struct field *field = walk->field;
+    if (field != NULL)
+        walk->field = fields_next(&walk->exchange->request.fields, field);
+    return field != NULL ? field->value : SPAN_NONE;
+}
+
+static struct span next_parameter(struct walk *walk)
+{
+    while (walk->rest.at != NULL) {
+        struct span pair = pair_take(&walk->rest, '&');
         size_t equal = span_find(pair, '=');
-        if (span_equal(span_first(pair, equal), name))
+        if (is_named(span_first(pair, equal), walk->name))
             return equal == pair.length ? SPAN("") : span_skip(pair, equal + 1);
     }
     return SPAN_NONE;
 }
 
+static struct span next_cookie(struct walk *walk)
+{
+    while (walk->field != NULL) {
+        while (walk->rest.at != NULL) {
+            struct span pair = span_trim(pair_take(&walk->rest, ';'));
+            size_t equal = span_find(pair, '=');
+            if (equal != pair.length && is_named(span_trim(span_first(pair, equal)), walk->name))
+                return span_trim(span_skip(pair, equal + 1));
+        }
+        walk->field = fields_next(&walk->exchange->request.fields, walk->field);
+        walk->rest = walk->field != NULL ? walk->field->value : SPAN_NONE;
+    }
+    return SPAN_NONE;
+}
+
+/* at == NULL: no more. */
+static struct span walk_next(struct walk *walk)
+{
+    return walk->kind == KEY_HEADER  ? next_header(walk)
+           : walk->kind == KEY_QUERY ? next_parameter(walk)
+                                     : next_cookie(walk);
+}
+
+struct span key_cookie(const struct exchange *exchange, struct span name)
+{
+    struct walk walk = walk_begin(KEY_COOKIE, name, exchange);
+    return walk_next(&walk);
+}
+
+/* ---- parts ---- */
+
+static struct span client_value(unsigned ipv6_prefix, const struct exchange *exchange, struct ip_address *ip)
+{
+    *ip = exchange->client;
+    ip_address_mask(ip, ipv6_prefix);
+    return span_make((const char *)ip->bytes, sizeof ip->bytes);
+}
+
+/* The first, as it came. */
 static struct span part_value(const struct key_part *part, unsigned ipv6_prefix,
                               const struct exchange *exchange, struct ip_address *ip)
 {
+    struct walk walk;
     switch (part->kind) {
     case KEY_CLIENT_IP:
-        *ip = exchange->client;
-        ip_address_mask(ip, ipv6_prefix);
-        return span_make((const char *)ip->bytes, sizeof ip->bytes);
+        return client_value(ipv6_prefix, exchange, ip);
     case KEY_HOST:
         return exchange->target.host;
     case KEY_PATH:
         return exchange->target.path;
     case KEY_METHOD:
         return exchange->request.line.request.method_name;
-    case KEY_HEADER: {
-        const struct field *field = fields_find_name(&exchange->request.fields, span_of(part->name));
-        return field != NULL ? field->value : SPAN_NONE;
-    }
+    case KEY_HEADER:
     case KEY_COOKIE:
-        return key_cookie(exchange, span_of(part->name));
     case KEY_QUERY:
-        return query_value(exchange, span_of(part->name));
+        walk = walk_begin(part->kind, span_of(part->name), exchange);
+        return walk_next(&walk);
     }
     return SPAN_NONE;
 }
 
-bool key_hash(const struct key_part *parts, size_t count, unsigned ipv6_prefix,
-              const struct exchange *exchange, uint64_t *hash)
+/* Of a name: what servers make of it. several: they may make different things of it. */
+static struct span value_of_name(const struct key_part *part, const struct exchange *exchange, bool *several)
 {
-    uint64_t value = count;
-    for (size_t i = 0; i < count; i++) {
+    struct walk walk = walk_begin(part->kind, span_of(part->name), exchange);
+    struct span first = walk_next(&walk), next;
+    bool differ = false;
+    while (first.at != NULL && (next = walk_next(&walk)).at != NULL)
+        differ = differ || !span_equal(first, next);
+    if (part->kind == KEY_COOKIE)
+        first = unquoted(first);
+    struct span plain =
+        part->kind != KEY_HEADER && first.length != 0 ? decoded(first, exchange->arena) : first;
+    *several = differ || (plain.at == NULL && first.at != NULL);
+    return plain;
+}
+
+static struct span value_counted(const struct key_rule *rule, const struct key_part *part,
+                                 const struct exchange *exchange, struct ip_address *ip, bool *several)
+{
+    *several = false;
+    if (part->kind >= KEY_HEADER)
+        return value_of_name(part, exchange, several);
+    struct span value = part_value(part, rule->ipv6_prefix, exchange, ip);
+    if (part->kind != KEY_PATH || exchange->target.marks == 0)
+        return value;
+    value = path_counted(value, rule->paths, exchange->arena);
+    *several = value.at == NULL;
+    return value;
+}
+
+const char *const key_told[] = {
+    [KEY_COUNTS] = "",
+    [KEY_PASSES] = ", does not count this request (a part of its key is missing)",
+    [KEY_REFUSED] = ", refuses this request (a part of its key is missing, or there several times)",
+};
+
+enum key_found key_hash(const struct key_rule *rule, const struct exchange *exchange, uint64_t *hash)
+{
+    uint64_t value = rule->count;
+    bool missing = false, several = false;
+    for (size_t i = 0; i < rule->count; i++) {
         struct ip_address ip;
-        struct span part = part_value(&parts[i], ipv6_prefix, exchange, &ip);
-        if (part.at == NULL)
-            return false;
-        value = hash_keyed_seed(part, value);
+        bool differ;
+        struct span part = value_counted(rule, &rule->parts[i], exchange, &ip, &differ);
+        several = several || differ;
+        missing = missing || (!differ && part.length == 0);
+        /* nothing that is there is empty, so none of these is taken for it */
+        value = hash_keyed_seed(differ || part.length == 0 ? SPAN("") : part, value);
     }
     *hash = value;
-    return true;
+    if (rule->missing == MISSING_REFUSE && (missing || several))
+        return KEY_REFUSED;
+    return rule->missing == MISSING_PASS && missing ? KEY_PASSES : KEY_COUNTS;
 }
 
 bool key_hash_fixed(const struct key_part *parts, size_t count, unsigned ipv6_prefix,

@@ -8,16 +8,34 @@
 
 #include "base/attributes.h"
 #include "base/span.h"
+#include "config/limiter_config.h"
 
 struct exchange;
 struct key_part;
+struct paths_config;
 
-/* False: the request lacks a part (no such header, cookie or parameter) and is not counted by this limit. */
-bool key_hash(const struct key_part *parts, size_t count, unsigned ipv6_prefix,
-              const struct exchange *exchange, uint64_t *hash) MUST_CHECK;
+/* The key of a limit. */
+struct key_rule {
+    const struct key_part *parts;
+    size_t count;
+    unsigned ipv6_prefix;
+    enum key_missing missing;
+    const struct paths_config *paths; /* how the servers behind it read a path */
+};
+enum key_found {
+    KEY_COUNTS, /* under the hash */
+    KEY_PASSES, /* it lacks a part and is not counted */
+    KEY_REFUSED /* it lacks a part, or has several values of one */
+};
+extern const char *const key_told[]; /* by enum key_found: how explain goes on */
+/* What servers may take for the same counts as the same: a path in the form of path_counted(), values of
+ * cookies and of query parameters with their escapes decoded. What is empty is missing. Of what is missing,
+ * and of what has several values, there is one key. */
+enum key_found key_hash(const struct key_rule *rule, const struct exchange *exchange,
+                        uint64_t *hash) MUST_CHECK;
 
-/* The same with a hash that is equal in every process, for choosing a server. What is empty is no key either:
- * else all who send it so would be one. */
+/* For choosing a server, by a hash that is equal in every process. False: there is no key, since a part is
+ * missing or empty. Of several values the first counts. */
 bool key_hash_fixed(const struct key_part *parts, size_t count, unsigned ipv6_prefix,
                     const struct exchange *exchange, uint64_t *hash) MUST_CHECK;
 

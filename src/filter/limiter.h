@@ -1,8 +1,7 @@
 /*
  * The rate limiter: GCRA (ITU-T I.371) with one 64-bit atomic word a key in a table of fixed size. Shared by
  * all workers without locks; exact: in any window w a key is admitted at most burst + rate * w times. A word
- * is 20 bits of tag and 44 bits of the theoretical arrival time (TAT) in units of the limiter: an emission
- * interval is a whole number of units, so that no rounding adds up.
+ * is 20 bits of tag and 44 bits of the theoretical arrival time (TAT) in units of the limiter.
  */
 #ifndef WEIR_FILTER_LIMITER_H
 #define WEIR_FILTER_LIMITER_H
@@ -18,6 +17,7 @@ struct limiter_config;
 
 struct limiter_verdict {
     bool admitted;
+    bool taken_over;         /* the table is full: it is counted on top of another key */
     uint64_t remaining;      /* requests that would be admitted right now, after this one */
     uint64_t retry_after_us; /* until the next would be admitted; 0 when one would be now */
 };

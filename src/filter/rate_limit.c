@@ -20,6 +20,7 @@
 
 struct limit {
     const struct limiter_config *config;
+    struct key_rule key;
     struct limiter *limiter;
 };
 struct rate_limit {
@@ -37,11 +38,17 @@ static bool rate_limit_prepare(struct filter *filter, const struct route_config 
     struct rate_limit *rate = xcalloc(1, sizeof *rate + route->rate_limit.count * sizeof rate->limits[0]);
     filter->prepared = rate;
     for (size_t i = 0; i < route->rate_limit.count; i++) {
-        rate->limits[i].config = config_rate_limit(config, route->rate_limit.items[i]);
-        rate->limits[i].limiter = limiter_set_find(limiters, rate->limits[i].config);
+        const struct limiter_config *limit = config_rate_limit(config, route->rate_limit.items[i]);
+        rate->limits[i].config = limit;
+        rate->limits[i].key = (struct key_rule){.parts = limit->parts,
+                                                .count = limit->parts_count,
+                                                .ipv6_prefix = (unsigned)limit->ipv6_prefix,
+                                                .missing = limit->missing,
+                                                .paths = &route->paths};
+        rate->limits[i].limiter = limiter_set_find(limiters, limit);
         if (rate->limits[i].limiter == NULL)
             return error_set(error, "no memory for %llu keys of rate limit \"%s\"; lower its keys",
-                             (unsigned long long)rate->limits[i].config->keys, rate->limits[i].config->name);
+                             (unsigned long long)limit->keys, limit->name);
         rate->count++;
     }
     return true;
@@ -77,49 +84,83 @@ static void tell(struct exchange *exchange, const struct limit *limit, const str
         (void)!fields_add(&exchange->response_fields, exchange->arena, SPAN("RateLimit"), left, FIELD_OTHER);
 }
 
-static enum verdict refuse(struct exchange *exchange, const struct limit *limit,
-                           const struct limiter_verdict *verdict)
+static enum verdict refuse(struct exchange *exchange, const struct limit *limit, uint64_t retry_after_us)
 {
     counter_add(COUNTER_rate_limited, 1);
     exchange->answer =
         (struct answer){.status = (uint16_t)limit->config->status, .failure = FAILURE_RATE_LIMITED};
-    struct span seconds =
-        arena_print(exchange->arena, "%llu", (unsigned long long)seconds_up(verdict->retry_after_us));
+    struct span seconds = SPAN_NONE;
+    if (retry_after_us != 0)
+        seconds = arena_print(exchange->arena, "%llu", (unsigned long long)seconds_up(retry_after_us));
     if (seconds.at != NULL)
         (void)!fields_add(&exchange->answer.fields, exchange->arena, SPAN("Retry-After"), seconds,
                           FIELD_RETRY_AFTER);
     return VERDICT_ANSWERED;
 }
 
-static void would_refuse(const struct limit *limit)
+static void would_refuse(const struct limit *limit, const char *why)
 {
     counter_add(COUNTER_rate_limited_dry, 1);
-    log_debug("rate_limit", "a request is over a limit in dry run", KV("limit", limit->config->name));
+    log_debug("rate_limit", "a request would be refused, were the limit not in dry run",
+              KV("limit", limit->config->name), KV("why", why));
+}
+
+static void is_taken_over(const struct limit *limit)
+{
+    counter_add(COUNTER_rate_limit_full, 1);
+    log_warn("rate_limit", "table is full, a request is counted on top of another key's",
+             KV("limit", limit->config->name), KV("mend", "raise its keys"));
+}
+
+/* What of a request's limits has admitted it, to be given back if another does not. */
+struct admissions {
+    const struct rate_limit *rate;
+    uint64_t now_us;
+    uint64_t hashes[LIMITS_MOST];
+    bool taken[LIMITS_MOST];
+};
+
+/* False: the limit refuses the request; *retry_after_us: 0 when waiting does not help. */
+static bool admit(struct admissions *admissions, size_t i, struct exchange *exchange,
+                  uint64_t *retry_after_us)
+{
+    const struct limit *limit = &admissions->rate->limits[i];
+    *retry_after_us = 0;
+    switch (key_hash(&limit->key, exchange, &admissions->hashes[i])) {
+    case KEY_PASSES:
+        return true;
+    case KEY_REFUSED:
+        if (limit->config->dry_run)
+            would_refuse(limit, "a part of the key is missing, or there several times");
+        return limit->config->dry_run;
+    case KEY_COUNTS:
+        break;
+    }
+    struct limiter_verdict verdict = limiter_admit(limit->limiter, admissions->hashes[i], admissions->now_us);
+    admissions->taken[i] = verdict.admitted;
+    if (verdict.taken_over)
+        is_taken_over(limit);
+    if (!verdict.admitted && limit->config->dry_run) {
+        would_refuse(limit, "over the rate");
+        return true;
+    }
+    tell(exchange, limit, &verdict);
+    *retry_after_us = verdict.retry_after_us;
+    return verdict.admitted;
 }
 
 static enum verdict rate_limit_request(const struct filter *filter, struct exchange *exchange)
 {
     const struct rate_limit *rate = filter->prepared;
-    uint64_t hashes[LIMITS_MOST], now = loop_now_us(exchange->loop);
-    bool taken[LIMITS_MOST] = {false};
+    struct admissions admissions = {.rate = rate, .now_us = loop_now_us(exchange->loop)};
     for (size_t i = 0; i < rate->count; i++) {
-        const struct limit *limit = &rate->limits[i];
-        if (!key_hash(limit->config->parts, limit->config->parts_count, (unsigned)limit->config->ipv6_prefix,
-                      exchange, &hashes[i]))
-            continue;
-        struct limiter_verdict verdict = limiter_admit(limit->limiter, hashes[i], now);
-        taken[i] = verdict.admitted;
-        if (!verdict.admitted && limit->config->dry_run) {
-            would_refuse(limit);
-            continue;
-        }
-        tell(exchange, limit, &verdict);
-        if (verdict.admitted)
+        uint64_t retry_after_us;
+        if (admit(&admissions, i, exchange, &retry_after_us))
             continue;
         for (size_t k = 0; k < i; k++)
-            if (taken[k])
-                limiter_give_back(rate->limits[k].limiter, hashes[k], now);
-        return refuse(exchange, limit, &verdict);
+            if (admissions.taken[k])
+                limiter_give_back(rate->limits[k].limiter, admissions.hashes[k], admissions.now_us);
+        return refuse(exchange, &rate->limits[i], retry_after_us);
     }
     return VERDICT_NEXT;
 }
@@ -132,14 +173,12 @@ static void rate_limit_explain(const struct filter *filter, const struct exchang
     uint64_t hash;
     for (size_t i = 0; i < rate->count && length < room; i++) {
         const struct limiter_config *config = rate->limits[i].config;
-        bool counted =
-            key_hash(config->parts, config->parts_count, (unsigned)config->ipv6_prefix, exchange, &hash);
         int wrote = snprintf(
             line + length, room - length, "%s%s: %llu in %llu s, burst %llu%s%s", i == 0 ? "" : "; ",
             config->name, (unsigned long long)limiter_rate_count(rate->limits[i].limiter),
             (unsigned long long)limiter_rate_seconds(rate->limits[i].limiter),
             (unsigned long long)limiter_burst(rate->limits[i].limiter), config->dry_run ? ", dry run" : "",
-            counted ? "" : ", does not count this request (a part of its key is missing)");
+            key_told[key_hash(&rate->limits[i].key, exchange, &hash)]);
         length += wrote > 0 ? (size_t)wrote : 0;
     }
 }

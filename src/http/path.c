@@ -342,6 +342,56 @@ struct span path_read(struct span path, const struct paths_config *paths, char *
     return text.length != 0 ? text : path;
 }
 
+/* ---- what is counted ---- */
+
+/* "//host/path" is counted as the path alone, and "//path" as one of too many slashes. */
+static size_t slashes_count(char *path, size_t length, enum path_slashes said)
+{
+    if (said == PATH_SLASHES_AS_IS)
+        return length;
+    size_t rest = said == PATH_SLASHES_ANY && length > 1 && path[1] == '/' ? drop_host(path, length) : 0;
+    return merge_slashes(path, rest > 1 ? rest : length);
+}
+
+/* Steps of which two in one path make different paths of it, depending on which is taken first: so what a
+ * client is free to choose could be in one and not in the other. */
+static bool steps_mix(struct span path, unsigned marks, const struct paths_config *paths)
+{
+    bool begins = path.length > 1 && path.at[1] == '/' && paths->slashes == PATH_SLASHES_ANY,
+         parameters = (marks & PATH_PARAMETERS) != 0 && paths->parameters != PATH_PARAMETERS_KEPT,
+         slash = (marks & PATH_ENCODED_SLASH) != 0 && paths->encoded_slash != ENCODED_SLASH_AS_IS,
+         twice = (marks & PATH_ENCODED_TWICE) != 0 && paths->encoded_slash == ENCODED_SLASH_ANY,
+         hidden = false;
+    for (size_t i = 0; i < path.length && paths->parameters != PATH_PARAMETERS_KEPT; i++)
+        hidden = hidden || escape_value(path.at, path.length, i) == ';';
+    return (begins || parameters) + slash + twice + hidden > 1;
+}
+
+/* Each step that some server takes is taken. */
+static size_t read_all(char *path, size_t length, const struct paths_config *paths)
+{
+    bool twice = paths->encoded_slash == ENCODED_SLASH_ANY &&
+                 (path_marks(span_make(path, length)) & PATH_ENCODED_TWICE) != 0;
+    if (paths->parameters != PATH_PARAMETERS_KEPT)
+        length = drop_parameters(path, length);
+    length = decode_printable(path, length, paths->encoded_slash != ENCODED_SLASH_AS_IS, false);
+    if (twice)
+        length = decode_printable(path, length, true, true);
+    if (paths->parameters != PATH_PARAMETERS_KEPT)
+        length = drop_parameters(path, length);
+    return resolve(path, slashes_count(path, length, paths->slashes));
+}
+
+struct span path_counted(struct span path, const struct paths_config *paths, struct arena *arena)
+{
+    char *room = steps_mix(path, path_marks(path), paths) ? NULL : arena_get_bytes(arena, path.length + 1);
+    if (room == NULL)
+        return SPAN_NONE;
+    memcpy(room, path.at, path.length);
+    size_t length = read_all(room, path.length, paths);
+    return length != 0 ? span_make(room, length) : SPAN_NONE;
+}
+
 /* ---- paths of the file ---- */
 
 /* Usually there is nothing to escape: then the text of the configuration serves. */

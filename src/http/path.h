@@ -65,6 +65,10 @@ void path_readings_begin(struct path_readings *readings, struct span path, unsig
 enum path_step path_readings_next(struct path_readings *readings, struct span *text) MUST_CHECK;
 /* The one reading that is as near to the path as `paths` allows, in room. */
 struct span path_read(struct span path, const struct paths_config *paths, char *room);
+/* What a limit counts a path as: the same for all that some server which `paths` allows for reads as one, but
+ * for such as mix ways that servers do not agree on. Those are for nobody but who wants to be counted apart.
+ * at == NULL: it is one of them, or the arena is at its cap. */
+struct span path_counted(struct span path, const struct paths_config *paths, struct arena *arena);
 /* The normal form of a path of the file, in which characters that can't stand in a request are taken for
  * their escapes. at == NULL: no request has such a path. */
 struct span path_of_file(const char *text, struct arena *arena);

@@ -98,7 +98,138 @@ def test_keys(t):
     equal([c.get('/c', {'Cookie': f'x=y; session={k}; z=1'}).status for k in 'aab'], [200, 429, 200])
     equal([c.get(f'/q?token={k}').status for k in 'aab'], [200, 429, 200])
     equal([c.get(p).status for p in ('/1', '/1', '/2')], [200, 429, 200])
-    equal([c.get('/h').status for _ in range(3)], [200] * 3, 'requests that have no such key are not counted')
+    equal([c.get('/h').status for _ in range(3)], [200, 429, 429], 'requests that have no such key are counted together')
+
+
+LACKS = {'header:k': ([], [('K', '')]), 'cookie:k': ([], [('Cookie', 'a=b')], [('Cookie', 'k=')], [('Cookie', 'k=""')]),
+         'query:k': ('/', '/?', '/?k', '/?k=', '/?a=k')}
+TWICE = {'header:k': ([('K', '{}'), ('K', 'v')], [('K', 'v'), ('k', '{}')]), 'cookie:k': ([('Cookie', 'k={}; k=v')], [('Cookie', 'k=v'), ('Cookie', 'k={}')]),
+         'query:k': ('/?k={}&k=v', '/?k=v&a=b&k={}', '/?%6B={}&k=v')}
+
+
+def asked(c, how, value=''):
+    if isinstance(how, str):
+        return c.get(how.format(value))
+    return c.get('/', [(name, text.format(value)) for name, text in how])
+
+
+def test_who_leaves_the_key_out(t):
+    """By default they are counted, all in one; with `pass` not at all, with `refuse` they are turned away. What is empty is left out."""
+    for part, ways in LACKS.items():
+        for missing, wanted in (('', [200, 200, 429]), (', missing: count', [200, 200, 429]), (', missing: pass', [200] * 6), (', missing: refuse', [429] * 6)):
+            weir, port = limited(t, f'  l: {{ rate: 1/h, burst: 2, key: [client.ip, "{part}"]{missing} }}', 'rate_limit: l')
+            c = t.client(port)
+            got = [asked(c, ways[i % len(ways)]).status for i in range(6)]
+            equal(got, (wanted + [429] * 6)[:6], part + missing)
+            refused = asked(c, ways[0])
+            if missing == ', missing: refuse':
+                equal((refused.status, refused.fields.get('retry-after')), (429, None), 'waiting does not help')
+            other = '/?k=there' if part == 'query:k' else [('K', 'there')] if part == 'header:k' else [('Cookie', 'k=there')]
+            equal(asked(c, other).status, 200, 'who has it is not counted with those who do not')
+
+
+def test_a_key_that_comes_twice(t):
+    """One server takes the first, another the last: whatever else is sent beside the value, it is no key of its own."""
+    for part, ways in TWICE.items():
+        for missing, wanted in (('', [200, 200]), (', missing: pass', [200, 200]), (', missing: refuse', [])):
+            weir, port = limited(t, f'  l: {{ rate: 1/h, burst: 2, key: "{part}"{missing} }}', 'rate_limit: l')
+            c = t.client(port)
+            equal([asked(c, ways[i % len(ways)], f'v{i}').status for i in range(8)], (wanted + [429] * 8)[:8], part + missing)
+    weir, port = limited(t, '  l: { rate: 1/h, burst: 2, key: "header:k", missing: refuse }', 'rate_limit: l')
+    c = t.client(port)
+    equal(c.get('/', [('K', 'v'), ('K', 'v')]).status, 200, 'the same value twice is one')
+
+
+def test_other_spellings_are_no_other_keys(t):
+    """What servers take for one path, cookie or parameter is counted as one."""
+    for key, ways in (('path', ['/login', '//login', '/login;a=1', '/login;b', '/%6Cogin', '/x/../login', '/x%2F..%2Flogin', '/x/..;/login', '///login', '/login%3Bx', '//a/login']),
+                      ('query:k', ['/?k=a b'.replace(' ', '%20'), '/?k=a+b', '/?%6B=a%20b', '/?x=1&k=%61%20b', '/?k=a%20b&k=a%20b']),
+                      ('cookie:k', [[('Cookie', f)] for f in ('k=ab', 'k="ab"', 'x=1; k=ab', 'k=%61b', '%6B=ab', 'k = ab')])):
+        weir, port = limited(t, f'  l: {{ rate: 1/h, burst: 1, key: "{key}" }}', 'rate_limit: l')
+        c = t.client(port)
+        equal([asked(c, way).status for way in ways], [200] + [429] * (len(ways) - 1), key)
+    weir, port = limited(t, '  l: { rate: 1/h, burst: 1, key: path }', 'paths: { parameters: kept, slashes: as_is, encoded_slash: as_is }, rate_limit: l')
+    c = t.client(port)
+    equal([c.get(path).status for path in ('/login', '//login', '/login;a=1', '/x%2Flogin', '/login')], [200, 200, 200, 200, 429], 'servers of this route read them apart')
+
+
+def test_mixed_spellings_share_a_count(t):
+    """What could be counted anew with each spelling, as servers do not agree on what comes first, is counted together."""
+    weir, port = limited(t, '  l: { rate: 1/h, burst: 3, key: path }', 'rate_limit: l')
+    c = t.client(port)
+    equal(sum(c.get(f'/a/{i};%2F..%2F..%2Flogin').status == 200 for i in range(20)), 3)
+
+
+def held(t, route, limits='', fields=lambda i: []):
+    """Requests that are all answered when the gate is open; the client that sent the i-th, or its refusal."""
+    gate = threading.Event()
+    t.later(gate.set)
+
+    def handler(link, request):
+        gate.wait(10 * SLOW)
+        tell(link, request)
+    origin = t.origin(handler)
+    weir, port = limited(t, limits or '  unused: { rate: 1/s }', route, origin)
+
+    def ask(i):
+        c = t.client(port)
+        c.request('GET', '/', fields(i))
+        return c
+    return gate, origin, weir, port, ask
+
+
+def test_in_flight_of_who_leaves_the_key_out(t):
+    for missing, served in (('', 2), (', missing: count', 2), (', missing: pass', 5), (', missing: refuse', 0)):
+        gate, origin, weir, port, ask = held(t, f'in_flight: {{ limit: 2, key: [client.ip, "header:user-agent"]{missing} }}')
+        clients = [ask(i) for i in range(5)]
+        eventually(lambda: origin.in_progress == served and sum(not c.quiet(0) for c in clients) == 5 - served)
+        gate.set()
+        equal(sum(c.response().status == 200 for c in clients), served, missing)
+        equal(weir.counted()['in_flight_limited'], 5 - served)
+
+
+def test_a_full_table_lets_nobody_pass(t):
+    """A table of eight keys, and twelve clients: four are refused, told and counted, and served when there is a place."""
+    gate, origin, weir, port, ask = held(t, 'in_flight: { limit: 5, key: client.ip, keys: 8 }', fields=lambda i: [('X-Forwarded-For', f'192.0.2.{i + 1}')])
+    clients = [ask(i) for i in range(8)]
+    eventually(lambda: origin.in_progress == 8)
+    c = t.client(port)
+    for i in range(8, 12):
+        refused = c.get('/full', [('X-Forwarded-For', f'192.0.2.{i + 1}')])
+        equal((refused.status, refused.fields.get('retry-after')), (429, '1'))
+    equal(weir.access_line(path='/full')['failure'], 'in_flight_limited')
+    weir.log_line('table of keys is full')
+    counted = weir.counted()
+    equal((counted['in_flight_full'], counted['in_flight_limited']), (4, 4))
+    gate.set()
+    equal([c.response().status for c in clients], [200] * 8)
+    equal(c.get('/', [('X-Forwarded-For', '192.0.2.99')]).status, 200)
+
+
+def test_a_full_table_of_a_rate_limit(t):
+    """Of eight keys: whoever else comes, no more than eight times the burst are let through."""
+    weir, port = limited(t, '  l: { rate: 1/h, burst: 3, key: client.ip, keys: 8 }', 'rate_limit: l')
+    c = t.client(port)
+    got = [c.get('/', [('X-Forwarded-For', f'192.0.2.{i % 60 + 1}')]).status for i in range(180)]
+    equal(collections.Counter(got), {200: 24, 429: 156})
+    weir.log_line('table is full')
+    ok(weir.counted()['rate_limit_full'] > 100)
+
+
+def test_dry_runs_are_told(t):
+    """Limits that are tried out count and log what they would refuse, whatever the reason."""
+    gate, origin, weir, port, ask = held(t, 'in_flight: { limit: 1, key: "header:k", missing: refuse, dry_run: true }', fields=lambda i: [('K', 'v')] if i < 3 else [])
+    clients = [ask(i) for i in range(5)]
+    eventually(lambda: origin.in_progress == 5)
+    gate.set()
+    equal([c.response().status for c in clients], [200] * 5)
+    counted = weir.counted()
+    equal((counted['in_flight_limited_dry'], counted['in_flight_limited']), (4, 0))
+    weir, port = limited(t, '  l: { rate: 1/h, burst: 1, key: "header:k", missing: refuse, dry_run: true }', 'rate_limit: l')
+    c = t.client(port)
+    equal([c.get('/', fields).status for fields in ([('K', 'v')], [('K', 'v')], [], [('K', 'v'), ('K', 'w')])], [200] * 4)
+    counted = weir.counted()
+    equal((counted['rate_limited_dry'], counted['rate_limited']), (3, 0))
 
 
 def test_clients_are_told_apart(t):

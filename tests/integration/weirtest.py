@@ -584,6 +584,15 @@ class Weir:
     def signal(self, number):
         self.process.send_signal(number)
 
+    def counted(self):
+        """What it has counted so far, by name."""
+        while True:
+            before = len(self.stderr())
+            self.signal(signal.SIGUSR2)
+            line = eventually(lambda: [line for line in self.stderr()[before:].split('\n') if 'counted so far' in line])[0]
+            if 'repeated' not in line:      # the same line twice within a second is folded
+                return collections.Counter({name: int(value) for name, value in re.findall(r'(\w+)"?[=:](\d+)\b', line)})
+
     def reload(self, text=None, good=True):
         """Has the file loaded again, and waits until it is."""
         if text is not None:

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "base/hash.h"
+#include "base/rng.h"
 #include "config/limiter_config.h"
 #include "filter/limiter.h"
 
@@ -91,6 +92,155 @@ static void times_long_past_are_past(void **state)
     limiter_release(limiter);
 }
 
+/* ---- the whole range that a file may give ---- */
+
+/* The same without words: a time that never comes round. In the limiter's units. */
+__extension__ typedef unsigned __int128 wide;
+struct model {
+    struct limiter_units units;
+    wide tat, most;
+};
+
+static struct model model_of(const struct rate *rate, uint64_t burst)
+{
+    struct limiter_units units = limiter_units_of(rate);
+    return (struct model){.units = units, .most = (wide)units.interval * burst};
+}
+
+static bool model_admits(struct model *model, uint64_t now_us)
+{
+    wide now = (wide)(now_us / 1000) * model->units.per_ms + now_us % 1000 * model->units.per_ms / 1000;
+    wide tat = (model->tat > now ? model->tat : now) + model->units.interval;
+    if (tat > now + model->most)
+        return false;
+    model->tat = tat;
+    return true;
+}
+
+/* As many bits as any other number is likely to have. */
+static uint64_t draw_up_to(struct rng *rng, uint64_t most)
+{
+    return (rng_next(rng) >> rng_next(rng) % 64) % most + 1;
+}
+
+static struct rate draw_rate(struct rng *rng)
+{
+    static const uint64_t periods[] = {1000, 60000, 3600000};
+    uint64_t period = periods[rng_next(rng) % 3], most = 1000000 * (period / 1000);
+    bool edge = rng_next(rng) % 4 == 0;
+    return (struct rate){.count = edge ? most - rng_next(rng) % 3 : draw_up_to(rng, most), .period = period};
+}
+
+/* How long nobody asks: from nothing to years, and about where 44 bits of units come round. */
+static uint64_t draw_pause(struct rng *rng, const struct rate *rate)
+{
+    const uint64_t year = 365 * 86400ull * SECOND;
+    uint64_t round_us = ((uint64_t)1 << 44) / limiter_units_of(rate).per_ms * 1000;
+    if (rng_next(rng) % 2 == 0 && round_us < 3 * year)
+        return round_us / 16 * (rng_next(rng) % 40) + rng_next(rng) % 3;
+    return draw_up_to(rng, rng_next(rng) % 8 == 0 ? year : 100 * SECOND);
+}
+
+#define KEYS 5u /* of one bucket, and of some in other pages */
+
+static void walk(struct rng *rng, const struct rate *rate, uint64_t burst)
+{
+    struct limiter *limiter = limiter_of(rate->count, rate->period, burst, 4096);
+    struct model models[KEYS];
+    uint64_t hashes[KEYS], now = BEGAN;
+    for (unsigned i = 0; i < KEYS; i++) {
+        models[i] = model_of(rate, burst);
+        hashes[i] = (uint64_t)(i + 1) << 44 | (i < 3 ? 0 : rng_next(rng) % 512);
+    }
+    for (unsigned round = 0; round < 60; round++, now += draw_pause(rng, rate)) {
+        uint64_t key = rng_next(rng) % KEYS;
+        for (unsigned i = 0; i < 2 * burst && i < 12; i++, now += rng_next(rng) % 2)
+            assert_int_equal(limiter_admit(limiter, hashes[key], now).admitted,
+                             model_admits(&models[key], now));
+    }
+    limiter_release(limiter);
+}
+
+static void all_that_a_file_may_give_is_counted(void **state)
+{
+    (void)state;
+    struct rng rng;
+    rng_seed_with(&rng, 1);
+    for (unsigned i = 0; i < 3000; i++) {
+        struct rate rate = draw_rate(&rng);
+        uint64_t most = limiter_burst_most(&rate);
+        most = most < 1000000000 ? most : 1000000000;
+        walk(&rng, &rate,
+             rng_next(&rng) % 4 == 0 ? most : draw_up_to(&rng, rng_next(&rng) % 2 == 0 ? 8 : most));
+    }
+}
+
+/* The largest bursts, taken to the last request, and once more when they are full again. */
+static void largest_bursts_are_counted(void **state)
+{
+    (void)state;
+    static const struct rate rates[] = {
+        {1, 3600000}, {7, 3600000}, {999983, 3600000}, {3599999999, 3600000}, {59999999, 60000}};
+    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+        uint64_t burst = limiter_burst_most(&rates[i]), now = BEGAN;
+        uint64_t full_us = burst * rates[i].period / rates[i].count * 1000 + 1000000;
+        struct limiter *limiter = limiter_of(rates[i].count, rates[i].period, burst, 8);
+        for (unsigned round = 0; round < 2; round++, now += full_us) {
+            for (uint64_t k = 0; k < burst; k++)
+                assert_true(limiter_admit(limiter, 42, now).admitted);
+            assert_false(limiter_admit(limiter, 42, now).admitted);
+        }
+        limiter_release(limiter);
+    }
+}
+
+static void auto_fits_any_rate(void **state)
+{
+    (void)state;
+    struct rng rng;
+    rng_seed_with(&rng, 1);
+    for (unsigned i = 0; i < 100000; i++) {
+        struct limiter_config config = {.rate = draw_rate(&rng)};
+        assert_true(limiter_burst_of(&config) <= limiter_burst_most(&config.rate));
+    }
+}
+
+/* Of two workers one looks at the clock earlier. */
+static void a_clock_behind_admits_no_more(void **state)
+{
+    (void)state;
+    static const struct rate rates[] = {{1000, 1000}, {1000000, 1000}, {3599999999, 3600000}, {1, 3600000}};
+    for (size_t i = 0; i < sizeof rates / sizeof rates[0]; i++) {
+        struct limiter *limiter = limiter_of(rates[i].count, rates[i].period, 5, 8);
+        for (uint64_t now = BEGAN + 100000; now < BEGAN + 3 * SECOND; now += 100000) {
+            unsigned admitted = 0;
+            for (unsigned k = 0; k < 8; k++)
+                admitted += limiter_admit(limiter, 42, now).admitted;
+            assert_true(i != 3 ? admitted == 5 : now != BEGAN + 100000 || admitted == 5);
+            for (unsigned behind = 1; behind <= 50000; behind *= 7)
+                assert_false(limiter_admit(limiter, 42, now - behind).admitted);
+        }
+        limiter_release(limiter);
+    }
+}
+
+/* A table that is too small never lets a key through more often. */
+static void a_full_table_forgets_nothing(void **state)
+{
+    (void)state;
+    struct limiter *limiter = limiter_of(1, 60000, 20, 8);
+    unsigned admitted = 0, taken_over = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        struct limiter_verdict verdict = limiter_admit(limiter, hash_mix(i + 1), BEGAN + i);
+        admitted += verdict.admitted;
+        taken_over += verdict.taken_over;
+        assert_int_equal(verdict.taken_over, i >= 8);
+    }
+    assert_int_equal(admitted, 8 * 20);
+    assert_int_equal(taken_over, 1000 - 8);
+    limiter_release(limiter);
+}
+
 /* Keys that are used less lose their word to a flood; the one that is over its limit keeps being refused. */
 static void a_flood_does_not_reset_a_count(void **state)
 {
@@ -141,9 +291,16 @@ static void threads_share_one_count(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rates_are_exact),          cmocka_unit_test(burst_then_pace),
-        cmocka_unit_test(times_long_past_are_past), cmocka_unit_test(a_flood_does_not_reset_a_count),
+        cmocka_unit_test(rates_are_exact),
+        cmocka_unit_test(burst_then_pace),
+        cmocka_unit_test(times_long_past_are_past),
+        cmocka_unit_test(a_flood_does_not_reset_a_count),
         cmocka_unit_test(threads_share_one_count),
+        cmocka_unit_test(all_that_a_file_may_give_is_counted),
+        cmocka_unit_test(largest_bursts_are_counted),
+        cmocka_unit_test(auto_fits_any_rate),
+        cmocka_unit_test(a_clock_behind_admits_no_more),
+        cmocka_unit_test(a_full_table_forgets_nothing),
     };
     hash_init();
     return cmocka_run_group_tests(tests, NULL, NULL);

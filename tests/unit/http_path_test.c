@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "base/map.h"
 #include "base/rng.h"
 #include "unit.h"
 
@@ -158,12 +159,145 @@ static int setup(void **state)
     return 0;
 }
 
+/* ---- what is counted ---- */
+
+static struct span counted(const char *path, const struct paths_config *paths, struct arena *arena)
+{
+    struct span normal;
+    unsigned marks;
+    if (path_prepare(span_of(path), arena, &normal, &marks) != FAILURE_NONE)
+        return SPAN_NONE;
+    return marks == 0 ? normal : path_counted(normal, paths, arena);
+}
+
+static void spellings_are_counted_as_one(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path, *counted; /* NULL: with all others of its kind */
+        struct paths_config paths;
+    } cases[] = {
+        {"/login", "/login", {0}},
+        {"/login;a", "/login", {0}},
+        {"//login", "/login", {0}},
+        {"///login", "/login", {0}},
+        {"/login%3Ba=1", "/login", {0}},
+        {"/x/..%2flogin", "/login", {0}},
+        {"/x%2F..%2Flogin", "/login", {0}},
+        {"/x/..;/login", "/login", {0}},
+        {"/x/..;a=%2F/login", NULL, {0}},
+        {"/%6cogin", "/login", {0}},
+        {"/x/../login", "/login", {0}},
+        {"//any.test/login", "/login", {0}},
+        {"//any.test/login", "/any.test/login", {.slashes = PATH_SLASHES_MERGED}},
+        {"//login", "//login", {.slashes = PATH_SLASHES_AS_IS}},
+        {"/login;a", "/login;a", {.parameters = PATH_PARAMETERS_KEPT}},
+        {"/@scope%2Fname", "/@scope/name", {0}},
+        {"/@scope%2Fname", "/@scope%2Fname", {.encoded_slash = ENCODED_SLASH_AS_IS}},
+        {"/%40scope%2Fname", "/@scope%2Fname", {.encoded_slash = ENCODED_SLASH_AS_IS}},
+        {"/login%253Ba", "/login", {0}},
+        {"/login%253Ba", "/login%3Ba", {.encoded_slash = ENCODED_SLASH_DECODED}},
+        {"/a/k;%2F..%2F..%2Flogin", NULL, {0}},
+        {"/k%252Fz%2F..%2Flogin", NULL, {0}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct arena *arena = arena_new(1 << 16);
+        struct span got = counted(cases[i].path, &cases[i].paths, arena);
+        if (cases[i].counted == NULL)
+            assert_null(got.at);
+        else
+            assert_span(got, cases[i].counted);
+        arena_free(arena);
+    }
+}
+
+#define TOKENS 15
+#define LENGTH 5
+#define COUNTS_MOST 4 /* of one resource: what may come of its first and of its last segment */
+
+/* By how a server reads it: how often a resource is counted anew, because it was spelled differently. */
+struct resource {
+    unsigned count;
+    uint64_t counted[COUNTS_MOST + 1];
+};
+
+static void resource_note(struct map *resources, struct span reading, uint64_t hash)
+{
+    struct resource *resource = map_get(resources, reading);
+    if (resource == NULL) {
+        resource = calloc(1, sizeof *resource);
+        assert_non_null(resource);
+        map_set(resources, reading, resource);
+    }
+    for (unsigned i = 0; i < resource->count; i++)
+        if (resource->counted[i] == hash)
+            return;
+    assert_true(resource->count < COUNTS_MOST);
+    resource->counted[resource->count++] = hash;
+}
+
+/* That "//k" is this to those who read a host can't be told from "//k" as one slash too many. */
+static bool is_root(struct span reading)
+{
+    return reading.length == 1 || reading.at[1] == ';' || span_starts(span_skip(reading, 1), SPAN("%3B"));
+}
+
+static void path_note(struct map *resources, const char *path, const struct paths_config *paths)
+{
+    struct arena *arena = arena_new(1 << 16);
+    struct path_readings readings;
+    struct span normal, text;
+    unsigned marks;
+    if (path_prepare(span_of(path), arena, &normal, &marks) == FAILURE_NONE && marks != 0) {
+        struct span count = path_counted(normal, paths, arena);
+        char *room = arena_get_bytes(arena, normal.length + 1);
+        assert_non_null(room);
+        path_readings_begin(&readings, normal, marks, paths, room);
+        while (count.at != NULL && path_readings_next(&readings, &text) == PATH_READING)
+            if (!readings.dots && !span_equal(text, normal) && !is_root(text))
+                resource_note(resources, text, hash_keyed(count));
+    }
+    arena_free(arena);
+}
+
+/* Whatever a server makes of a path, another spelling of it is no way to be counted anew. */
+static void no_spelling_is_counted_anew(void **state)
+{
+    (void)state;
+    static const char *const tokens[TOKENS] = {"/",   "/a",    "/k",    "/z",  "a",     "k",     "..",  ";",
+                                               "%2F", "/%2E.", "%252F", "%3B", "%253B", "%2F..", "/..;"};
+    static const struct paths_config all[] = {{0},
+                                              {.slashes = PATH_SLASHES_MERGED},
+                                              {.slashes = PATH_SLASHES_AS_IS},
+                                              {.encoded_slash = ENCODED_SLASH_AS_IS},
+                                              {.encoded_slash = ENCODED_SLASH_DECODED},
+                                              {.parameters = PATH_PARAMETERS_IGNORED},
+                                              {.parameters = PATH_PARAMETERS_KEPT}};
+    for (size_t way = 0; way < sizeof all / sizeof all[0]; way++) {
+        struct map *resources = map_new();
+        struct rng rng;
+        rng_seed_with(&rng, 7 + way);
+        for (unsigned i = 0; i < 60000; i++) {
+            char path[64] = "/";
+            for (uint64_t left = rng_next(&rng) % LENGTH + 1; left > 0; left--)
+                strcat(path, tokens[rng_next(&rng) % TOKENS]);
+            path_note(resources, path, &all[way]);
+        }
+        size_t at = 0;
+        struct span key;
+        void *resource;
+        while (map_next(resources, &at, &key, &resource))
+            free(resource);
+        map_free(resources);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_way_is_read_once),
-        cmocka_unit_test(readings_are_few),
-        cmocka_unit_test(what_weir_makes_up_hides_no_dots),
+        cmocka_unit_test(every_way_is_read_once),           cmocka_unit_test(readings_are_few),
+        cmocka_unit_test(what_weir_makes_up_hides_no_dots), cmocka_unit_test(spellings_are_counted_as_one),
+        cmocka_unit_test(no_spelling_is_counted_anew),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
