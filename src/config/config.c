@@ -100,6 +100,9 @@ static const struct schema_key limits_keys[] = {
     KEY_BOOL(
         LIMITS, underscore_names, "false",
         "Keeps headers whose names have other characters than letters, digits and \"-\"; they are dropped otherwise."),
+    KEY_BOOL(
+        LIMITS, lower_case_methods, "false",
+        "Lets methods pass that are known ones but for case, such as delete; they are refused otherwise."),
     KEY_END};
 const struct schema limits_schema = {
     .noun = "limits", .size = sizeof(LIMITS), .keys = limits_keys, .text = "Every growth has a cap."};

@@ -55,6 +55,7 @@ struct limits_config {
     bool
         /* false: fields whose names have other characters than letters, digits and '-' are dropped */
         underscore_names;
+    bool lower_case_methods; /* false: "delete" is refused, since some servers take it for DELETE */
 };
 struct log_config {
     enum log_level level;   /* info */

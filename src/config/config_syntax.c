@@ -214,12 +214,13 @@ bool syntax_method(struct span value, struct error *error)
 {
     if (span_is(value, "*") || span_equal_nocase(value, SPAN("any")) || span_equal_nocase(value, SPAN("all")))
         return error_set(error, "\"%s\" is not a method; leave methods out for all of them", value.at);
-    static const char *const known[] = {"GET",     "HEAD",    "POST",  "PUT",  "DELETE",
-                                        "CONNECT", "OPTIONS", "PATCH", "TRACE"};
-    for (size_t i = 0; i < COUNT_OF(known); i++)
-        if (span_equal_nocase(value, span_of(known[i])) && !span_is(value, known[i]))
-            return error_set(error, "\"%s\" is not a method; methods are in capitals: %s", value.at,
-                             known[i]);
+    char capitals[24];
+    size_t i = 0;
+    for (; i < value.length && i + 1 < sizeof capitals; i++)
+        capitals[i] = (char)(value.at[i] >= 'a' && value.at[i] <= 'z' ? value.at[i] & ~0x20 : value.at[i]);
+    capitals[i] = '\0';
+    if (is_token(value) && i == value.length && !span_is(value, capitals))
+        return error_set(error, "\"%s\" is not a method; methods are in capitals: %s", value.at, capitals);
     return is_token(value) ||
            error_set(error, "\"%s\" is not a method; write one such as GET, and several as a list", value.at);
 }

@@ -24,8 +24,9 @@ static const struct schema_key match_keys[] = {
         "Paths, any of them: /v1/ for that segment and all below, /x for exactly that, ~REGEX for a regular "
         "expression.",
         .check = syntax_path_pattern, .least = 1),
-    KEY_TEXTS(SCHEMA_STRING, MATCH, methods, NULL, "Methods, any of them.", .check = syntax_method,
-              .least = 1),
+    KEY_TEXTS(SCHEMA_STRING, MATCH, methods, NULL,
+              "Methods, any of them, in capitals; those of requests are compared without case.",
+              .check = syntax_method, .least = 1),
     KEY_PAIRS(SCHEMA_STRING, MATCH, header, "Headers, all of them: a value to equal, * for any, or ~REGEX.",
               .check_name = syntax_field_name, .check = syntax_value_pattern),
     KEY_PAIRS(SCHEMA_STRING, MATCH, query,

@@ -33,9 +33,11 @@ struct exchange_times {
 };
 /* The target prepared once for routing (http/target.h): views into the arena. */
 struct target {
-    struct span host; /* lower case, without port and final dot; IPv6 without brackets */
-    uint16_t port;    /* of the authority; 0: none given */
-    unsigned marks;   /* of the path: enum path_mark; 0: there is one way to read it */
+    struct span
+        host; /* lower case, without port and final dot; IPv6 without brackets, as inet_ntop() has it */
+    struct span authority; /* the same as it stands in Host: with brackets and port */
+    uint16_t port;         /* of the authority; 0: none given */
+    unsigned marks;        /* of the path: enum path_mark; 0: there is one way to read it */
     /* its normal form (http/path.h) or, once the route is known, what the route's servers read of it */
     struct span path;
     struct span query; /* as received; at == NULL: none */

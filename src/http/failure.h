@@ -26,7 +26,9 @@ enum grpc_status {
 #define FAILURES(X)                                                                                                                                           \
     X(NONE, none, 0, GRPC_OK, RETRY_NEVER, 'W', "no failure")                                                                                                 \
     X(BAD_REQUEST, bad_request, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "request head is malformed")                                                            \
+    X(BAD_METHOD, bad_method, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "method is a known one but for case")                                                            \
     X(BAD_FRAMING, bad_framing, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "request length is ambiguous or malformed")                                             \
+    X(FIELD_REPEATED, field_repeated, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "a header that has one value came twice")                                            \
     X(BAD_HOST, bad_host, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "Host is missing, repeated or malformed")                                                     \
     X(BAD_TARGET, bad_target, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "request target is malformed or climbs above the root")                                   \
     X(PATH_AMBIGUOUS, path_ambiguous, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "path takes one route or another, depending on who reads it")                      \

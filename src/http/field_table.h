@@ -42,6 +42,8 @@
     X(CONTENT_TYPE, "content-type", HEAD)                          \
     X(CONTENT_ENCODING, "content-encoding", HEAD)                  \
     X(CONTENT_RANGE, "content-range", HEAD)                        \
+    X(RANGE, "range", HEAD)                                        \
+    X(ORIGIN, "origin", HEAD)                                      \
     X(CACHE_CONTROL, "cache-control", HEAD)                        \
     X(RETRY_AFTER, "retry-after", HEAD)                            \
     X(SEC_WEBSOCKET_KEY, "sec-websocket-key", HEAD)                \

@@ -344,6 +344,8 @@ enum failure h1_parse_request(struct span bytes, const struct limits_config *lim
         return FAILURE_TARGET_TOO_LONG;
     enum failure why = parse_request_line(line, head);
     if (why == FAILURE_NONE)
+        why = head_check_method(head, limits);
+    if (why == FAILURE_NONE)
         why = parse_fields(&section, bytes);
     if (why == FAILURE_NONE)
         why = head_check_request(check, head);

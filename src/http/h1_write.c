@@ -99,6 +99,22 @@ static void put_fields(struct writer *writer, const struct fields *fields)
     }
 }
 
+/* Trailer goes with chunks: no other framing has a place for what it announces (RFC 9110 6.6.2). */
+static void put_fields_of(struct writer *writer, const struct head *head, enum h1_framing framing)
+{
+    const struct fields *fields = &head->fields;
+    if (!head->announces_trailers || framing == H1_FRAMING_CHUNKED) {
+        put_fields(writer, fields);
+        return;
+    }
+    for (uint16_t i = 0, begin = 0; i <= fields->count; i++) {
+        if (i != fields->count && fields->items[i].id != FIELD_TRAILER)
+            continue;
+        put_fields(writer, &(struct fields){.items = fields->items + begin, .count = (uint16_t)(i - begin)});
+        begin = i + 1;
+    }
+}
+
 static size_t print_number(char text[20], uint64_t value)
 {
     char reversed[20];
@@ -149,7 +165,7 @@ bool h1_write_request(struct buf *out, const struct head *head, enum h1_framing 
     PUT(&writer, " HTTP/1.1\r\nHost: ");
     put_span(&writer, host);
     PUT(&writer, "\r\n");
-    put_fields(&writer, &head->fields);
+    put_fields_of(&writer, head, framing);
     put_framing(&writer, head, framing);
     if (head->upgrade.length != 0) {
         PUT(&writer, "Connection: upgrade\r\n");
@@ -174,7 +190,7 @@ bool h1_write_response(struct buf *out, const struct head *head, enum h1_framing
     put(&writer, line, sizeof line - 1);
     put_span(&writer, head->line.response.reason);
     PUT(&writer, "\r\n");
-    put_fields(&writer, &head->fields);
+    put_fields_of(&writer, head, framing);
     put_framing(&writer, head, framing);
     switch (connection) {
     case H1_CONNECTION_CLOSE:

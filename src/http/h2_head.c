@@ -216,7 +216,9 @@ enum failure h2_reading_request(struct h2_stream *stream, bool ended)
     head->minor_version = 1;
     if (reading->why != FAILURE_NONE)
         return reading->why;
-    enum failure why = check_authority(reading);
+    enum failure why = head_check_method(head, stream->conn->settings->limits);
+    if (why == FAILURE_NONE)
+        why = check_authority(reading);
     if (why == FAILURE_NONE)
         why = check_target(reading);
     if (why == FAILURE_NONE)

@@ -58,6 +58,8 @@ const struct span field_names[FIELD_ID_COUNT] = {
     [FIELD_CONTENT_TYPE] = {"Content-Type", 12},
     [FIELD_CONTENT_ENCODING] = {"Content-Encoding", 16},
     [FIELD_CONTENT_RANGE] = {"Content-Range", 13},
+    [FIELD_RANGE] = {"Range", 5},
+    [FIELD_ORIGIN] = {"Origin", 6},
     [FIELD_CACHE_CONTROL] = {"Cache-Control", 13},
     [FIELD_RETRY_AFTER] = {"Retry-After", 11},
     [FIELD_SEC_WEBSOCKET_KEY] = {"Sec-WebSocket-Key", 17},
@@ -111,6 +113,7 @@ static const uint8_t hash_slots[128] = {
     [97] = FIELD_GRPC_MESSAGE,
     [102] = FIELD_CONTENT_ENCODING,
     [103] = FIELD_PROXY,
+    [104] = FIELD_RANGE,
     [106] = FIELD_X_REQUEST_ID,
     [110] = FIELD_X_FORWARDED_FOR,
     [120] = FIELD_TE,
@@ -118,6 +121,7 @@ static const uint8_t hash_slots[128] = {
     [122] = FIELD_X_FORWARDED_PORT,
     [123] = FIELD_CONNECTION,
     [124] = FIELD_GRPC_STATUS,
+    [125] = FIELD_ORIGIN,
 };
 
 /* Length, the last two characters, and the middle one mixed with the first: differs for every name of the
@@ -282,6 +286,53 @@ enum method method_of(struct span name)
         if (span_equal(name, methods[i].name))
             return methods[i].method;
     return METHOD_OTHER;
+}
+
+/* What else is registered (IANA HTTP Method Registry). */
+static const char *const other_methods[] = {
+    "ACL",
+
+    "BIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "COPY",
+    "LABEL",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKCOL",
+    "MOVE",
+    "ORDERPATCH",
+    "PROPFIND",
+    "PROPPATCH",
+
+    "QUERY",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "UNBIND",
+    "UNCHECKOUT",
+    "UNLINK",
+    "UNLOCK",
+    "UPDATE",
+    "MKCALENDAR",
+    "MKACTIVITY",
+    "MKWORKSPACE",
+    "MKREDIRECTREF",
+    "UPDATEREDIRECTREF",
+    "BASELINE-CONTROL",
+    "VERSION-CONTROL",
+};
+
+bool method_is_misspelt(struct span name)
+{
+    for (size_t i = 0; i < COUNT_OF(methods); i++)
+        if (span_equal_nocase(name, methods[i].name))
+            return !span_equal(name, methods[i].name);
+    for (size_t i = 0; i < COUNT_OF(other_methods); i++)
+        if (span_equal_nocase(name, span_of(other_methods[i])))
+            return !span_is(name, other_methods[i]);
+    return false;
 }
 
 bool method_is_idempotent(enum method method)

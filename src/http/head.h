@@ -71,8 +71,9 @@ struct head {
     bool close;
     /* request with Expect: 100-continue (HTTP/1.1 and up; the field stays among the fields) */
     bool expect_continue;
-    bool accepts_trailers; /* request with TE: trailers (TE itself is hop by hop) */
-    bool has_date;         /* response */
+    bool accepts_trailers;   /* request with TE: trailers (TE itself is hop by hop) */
+    bool announces_trailers; /* with Trailer, which goes on only where trailers can */
+    bool has_date;           /* response */
     /* request: Authorization came, or a filter may have set it: only then is it looked for */
     bool has_credentials;
     uint8_t minor_version; /* of HTTP/1: 0 or 1; received heads only */
@@ -110,6 +111,8 @@ extern const struct span field_names[FIELD_ID_COUNT];
 bool field_is_hop(uint16_t id);
 bool field_may_trail(uint16_t id); /* in trailers; else of heads, or hop by hop */
 enum method method_of(struct span name);
+/* It is a registered method but for its case. */
+bool method_is_misspelt(struct span name);
 /* RFC 9110 9.2.2: GET HEAD OPTIONS TRACE PUT DELETE */
 bool method_is_idempotent(enum method method);
 struct span status_reason(unsigned status); /* standard phrase, or empty */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "config/config.h"
 #include "http/target.h"
 
 bool name_is_plain(struct span name)
@@ -101,8 +102,18 @@ static bool lists_trailers(struct span list)
     return false;
 }
 
+/* What a request has one of: who reads the first of two and who reads the last would be told two things (RFC
+ * 9110 5.3). Host has a name of its own among the failures; lists and cookies may come in several lines. */
+#define ONCE(id) (UINT64_C(1) << FIELD_##id)
+static const uint64_t once = ONCE(AUTHORIZATION) | ONCE(CONTENT_TYPE) | ONCE(CONTENT_RANGE) | ONCE(RANGE) |
+                             ONCE(ORIGIN) | ONCE(SEC_WEBSOCKET_KEY) | ONCE(SEC_WEBSOCKET_VERSION) |
+                             ONCE(GRPC_TIMEOUT);
+_Static_assert(FIELD_ID_COUNT <= 64, "a bit for each");
+
 bool head_check_note(struct head_check *check, const struct field *field, struct head *head)
 {
+    check->twice |= check->seen & UINT64_C(1) << field->id;
+    check->seen |= UINT64_C(1) << field->id;
     switch (field->id) {
     case FIELD_CONTENT_LENGTH:
         note_length(check, field->value);
@@ -123,6 +134,9 @@ bool head_check_note(struct head_check *check, const struct field *field, struct
     case FIELD_TE:
         head->accepts_trailers = head->accepts_trailers || lists_trailers(field->value);
         return true;
+    case FIELD_TRAILER:
+        head->announces_trailers = true;
+        return true;
     case FIELD_DATE:
         head->has_date = true;
         return true;
@@ -136,6 +150,12 @@ bool head_check_note(struct head_check *check, const struct field *field, struct
     default:
         return true;
     }
+}
+
+enum failure head_check_method(const struct head *head, const struct limits_config *limits)
+{
+    bool other = head->line.request.method == METHOD_OTHER && !limits->lower_case_methods;
+    return other && method_is_misspelt(head->line.request.method_name) ? FAILURE_BAD_METHOD : FAILURE_NONE;
 }
 
 static enum failure check_host(const struct head_check *check, struct head *head)
@@ -179,6 +199,8 @@ static enum failure check_framing(const struct head_check *check, struct head *h
 enum failure head_check_request(struct head_check *check, struct head *head)
 {
     enum failure why = check_host(check, head);
+    if (why == FAILURE_NONE && (check->twice & once) != 0)
+        why = FAILURE_FIELD_REPEATED;
     if (why == FAILURE_NONE)
         why = is_connect_with_length(check, head) ? FAILURE_BAD_FRAMING : check_framing(check, head);
     if (head->minor_version == 0)

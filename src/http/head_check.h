@@ -14,6 +14,7 @@
 #include "http/head.h"
 
 struct head_check {
+    uint64_t seen, twice; /* a bit by field_id */
     int64_t content_length;
     unsigned host_count;
     struct span host;
@@ -26,7 +27,10 @@ struct head_check {
 };
 /* True when the field must be kept among the head's fields; false when the check has taken it. */
 bool head_check_note(struct head_check *check, const struct field *field, struct head *head);
-/* Sets body_length, length_given, authority, expect, upgrade of the head. HTTP/1 requests. */
+/* Methods are told apart by case (RFC 9110 9.1), but not by all servers: what weir took for no known method,
+ * one would take for DELETE. NONE or BAD_METHOD. */
+enum failure head_check_method(const struct head *head, const struct limits_config *limits) MUST_CHECK;
+/* Sets body_length, length_given, authority, expect, upgrade of the head. */
 enum failure head_check_request(struct head_check *check, struct head *head) MUST_CHECK;
 /* Sets body_length and length_given, but for what the request's method says about it. NONE or
  * RESPONSE_INVALID. */

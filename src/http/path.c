@@ -36,6 +36,12 @@ static bool is_printable(int value)
     return value > ' ' && value < 0x7f;
 }
 
+/* Where a decoded path ends for who reads it again, as a server behind another proxy, or as a line. */
+static bool ends_path(int value)
+{
+    return value == '?' || value == '#' || (value >= 0 && value < ' ') || value == 0x7f;
+}
+
 /* ---- segments ---- */
 
 static size_t segment_end(const char *path, size_t length, size_t slash)
@@ -99,6 +105,21 @@ bool path_is_plain(struct span path)
     return true;
 }
 
+/* UTF-8 that spells a character with more bytes than it needs (RFC 3629 3): lax decoders make "/" of
+ * "%C0%AF". No text in another coding has such a pair. */
+static bool is_overlong(struct span path, size_t i, int first)
+{
+    static const struct {
+        int first, most;
+    } pairs[] = {{0xc0, 0xbf}, {0xc1, 0xbf}, {0xe0, 0x9f}, {0xf0, 0x8f}, {0xf8, 0x87}, {0xfc, 0x83}};
+    for (size_t k = 0; first >= pairs[0].first && k < COUNT_OF(pairs); k++) {
+        int second = first == pairs[k].first ? escape_value(path.at, path.length, i + 3) : -1;
+        if (second >= 0x80 && second <= pairs[k].most)
+            return true;
+    }
+    return false;
+}
+
 /* Decodes unreserved characters into `to`, which has room for path.length; the length, or 0 when refused. */
 static size_t decode_unreserved(char *to, struct span path)
 {
@@ -112,7 +133,7 @@ static size_t decode_unreserved(char *to, struct span path)
             continue;
         }
         int value = escape_value(path.at, path.length, i);
-        if (value <= 0 || value == '\\')
+        if (value <= 0 || value == '\\' || is_overlong(path, i, value))
             return 0;
         i += 2;
         if (path_is_unreserved((unsigned)value)) {
@@ -135,6 +156,8 @@ unsigned path_marks(struct span path)
         if (path.at[i] == ';')
             marks |= PATH_PARAMETERS;
         int value = escape_value(path.at, path.length, i);
+        if (ends_path(value))
+            marks |= PATH_ENCODED_END;
         if (is_printable(value))
             marks |= value == '/' ? PATH_ENCODED_SLASH : PATH_ENCODED;
         if (value == '%' && i + 4 < path.length && hex_digit(path.at[i + 3]) >= 0 &&
@@ -163,9 +186,11 @@ enum failure path_prepare(struct span path, struct arena *arena, struct span *no
 enum escapes { ESCAPES_KEPT, ESCAPES_BUT_SLASH, ESCAPES_DECODED, ESCAPES_DECODED_TWICE, ESCAPES_COUNT };
 enum parameters { PARAMETERS_STAY, PARAMETERS_GO, PARAMETERS_GO_DECODED, PARAMETERS_COUNT };
 enum slashes { SLASHES_STAY, SLASHES_MERGE, SLASHES_BEGIN_HOST, SLASHES_COUNT };
-#define WAYS ((unsigned)ESCAPES_COUNT * PARAMETERS_COUNT * SLASHES_COUNT)
+#define WAYS_WHOLE ((unsigned)ESCAPES_COUNT * PARAMETERS_COUNT * SLASHES_COUNT)
+#define WAYS (WAYS_WHOLE * 2)
 
 struct way {
+    bool cut; /* at the first encoded "?", "#" or control */
     enum escapes escapes;
     enum parameters parameters;
     enum slashes slashes;
@@ -173,7 +198,8 @@ struct way {
 
 static struct way way_of(unsigned number)
 {
-    return (struct way){.escapes = number / (PARAMETERS_COUNT * SLASHES_COUNT),
+    return (struct way){.cut = number >= WAYS_WHOLE,
+                        .escapes = number % WAYS_WHOLE / (PARAMETERS_COUNT * SLASHES_COUNT),
                         .parameters = number / SLASHES_COUNT % PARAMETERS_COUNT,
                         .slashes = number % SLASHES_COUNT};
 }
@@ -204,9 +230,16 @@ static bool slashes_apply(enum slashes slashes, enum path_slashes said)
            slashes == (said == PATH_SLASHES_MERGED ? SLASHES_MERGE : SLASHES_STAY);
 }
 
+/* Who has said what its servers make of escapes has said that too. */
+static bool cut_applies(unsigned marks, enum encoded_slash said)
+{
+    return said == ENCODED_SLASH_ANY && (marks & (PATH_ENCODED_END | PATH_ENCODED_TWICE)) != 0;
+}
+
 static bool way_applies(struct way way, unsigned marks, const struct paths_config *paths)
 {
-    return escapes_apply(way.escapes, marks, paths->encoded_slash) &&
+    return (!way.cut || cut_applies(marks, paths->encoded_slash)) &&
+           escapes_apply(way.escapes, marks, paths->encoded_slash) &&
            parameters_apply(way, marks, paths->parameters) && slashes_apply(way.slashes, paths->slashes);
 }
 
@@ -224,6 +257,14 @@ static size_t decode_printable(char *path, size_t length, bool slash, bool again
         i += 2;
     }
     return out;
+}
+
+static size_t cut_at_end(const char *path, size_t length)
+{
+    size_t i = 0;
+    while (i < length && path[i] != '?' && path[i] != '#' && !ends_path(escape_value(path, length, i)))
+        i++;
+    return i;
 }
 
 /* In place: from ";" to the end of its segment. */
@@ -273,6 +314,8 @@ static struct span read_way(struct span path, struct way way, char *room)
         length = decode_printable(room, length, way.escapes != ESCAPES_BUT_SLASH, false);
     if (way.escapes == ESCAPES_DECODED_TWICE)
         length = decode_printable(room, length, true, true);
+    if (way.cut)
+        length = cut_at_end(room, length);
     if (way.parameters == PARAMETERS_GO_DECODED)
         length = drop_parameters(room, length);
     if (way.slashes == SLASHES_MERGE)

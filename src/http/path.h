@@ -20,11 +20,12 @@
 struct arena;
 
 enum path_mark {
-    PATH_SLASHES = 1,       /* an empty segment */
-    PATH_PARAMETERS = 2,    /* ";" */
-    PATH_ENCODED_SLASH = 4, /* "%2F" */
-    PATH_ENCODED = 8,       /* any other character that may also stand in a path as it is: %3A, %40, %7C */
-    PATH_ENCODED_TWICE = 16 /* "%25" before two hexadecimal digits */
+    PATH_SLASHES = 1,        /* an empty segment */
+    PATH_PARAMETERS = 2,     /* ";" */
+    PATH_ENCODED_SLASH = 4,  /* "%2F" */
+    PATH_ENCODED = 8,        /* any other character that may also stand in a path as it is: %3A, %40, %7C */
+    PATH_ENCODED_TWICE = 16, /* "%25" before two hexadecimal digits */
+    PATH_ENCODED_END = 32    /* "%3F", "%23" and controls: what ends a path for who reads it decoded */
 };
 
 /* RFC 3986 2.3 */
@@ -35,7 +36,8 @@ static inline bool path_is_unreserved(unsigned c)
 /* True when the path is its own normal form and there is one way to read it: most are. */
 bool path_is_plain(struct span path);
 /* Writes the normal form of a path that begins with '/', and its marks. BAD_TARGET: a malformed escape, an
- * encoded NUL, a backslash raw or encoded, or a climb above the root. OVERLOADED: the arena's cap. */
+ * encoded NUL, a backslash raw or encoded, overlong UTF-8, or a climb above the root. OVERLOADED: the arena's
+ * cap. */
 enum failure path_prepare(struct span path, struct arena *arena, struct span *normal,
                           unsigned *marks) MUST_CHECK;
 unsigned path_marks(struct span normal);

@@ -23,24 +23,31 @@ static const bool host_bytes[256] = {
     ['u'] = true, ['v'] = true, ['w'] = true, ['x'] = true,  ['y'] = true, ['z'] = true,
 };
 
+/* No label of it is empty, but for the root's at the end (RFC 1034 3.1): who drops dots reads "a..b" as
+ * another host. */
 static bool host_is_name(struct span host)
 {
+    bool dot = true;
     size_t i = 0;
-    while (i < host.length && host_bytes[(unsigned char)host.at[i]])
-        i++;
+    for (; i < host.length && host_bytes[(unsigned char)host.at[i]]; i++) {
+        bool is_dot = host.at[i] == '.';
+        if (is_dot && dot)
+            return false;
+        dot = is_dot;
+    }
     return i == host.length && i != 0;
 }
 
-static bool host_is_v6(struct span host)
+bool host_v6_normal(struct span host, char text[HOST_V6_MOST])
 {
-    char text[INET6_ADDRSTRLEN];
     struct in6_addr address;
-    if (host.length < 4 || host.length - 2 >= sizeof text || host.at[host.length - 1] != ']' ||
-        memchr(host.at, '\0', host.length) != NULL)
+    if (host.length < 4 || host.length - 2 >= HOST_V6_MOST || host.at[0] != '[' ||
+        host.at[host.length - 1] != ']' || memchr(host.at, '\0', host.length) != NULL)
         return false;
     memcpy(text, host.at + 1, host.length - 2);
     text[host.length - 2] = '\0';
-    return inet_pton(AF_INET6, text, &address) == 1;
+    return inet_pton(AF_INET6, text, &address) == 1 &&
+           inet_ntop(AF_INET6, &address, text, HOST_V6_MOST) != NULL;
 }
 
 static bool port_is_number(struct span text, uint16_t *port)
@@ -76,43 +83,72 @@ bool authority_split(struct span authority, struct span *host, uint16_t *port, b
             return false;
         *has_port = end + 1 != authority.length;
     }
-    return host->length != 0 && (host->at[0] == '[' ? host_is_v6(*host) : host_is_name(*host));
+    char text[HOST_V6_MOST];
+    return host->length != 0 && (host->at[0] == '[' ? host_v6_normal(*host, text) : host_is_name(*host));
 }
 
-/* Lower case, without brackets and final dot. No copy when nothing has to change. */
-static bool host_prepare(struct target *target, struct span host, struct arena *arena)
+/* Lower case and without a final dot, or an IPv6 address as inet_ntop() prints it; behind it the port, if
+ * there is one, without zeros before it. */
+static bool authority_write(struct target *target, struct span authority, struct span host, bool has_port,
+                            struct arena *arena)
 {
-    if (host.at[0] == '[')
-        host = span_make(host.at + 1, host.length - 2);
-    else if (host.length > 1 && host.at[host.length - 1] == '.')
-        host.length--;
+    char v6[HOST_V6_MOST];
+    bool brackets = host_v6_normal(host, v6);
+    struct span name = brackets ? span_of(v6) : host;
+    if (!brackets && name.at[name.length - 1] == '.')
+        name.length--;
+    struct span port = has_port ? span_skip(authority, host.length + 1) : SPAN_NONE;
+    while (port.length > 1 && port.at[0] == '0')
+        port = span_skip(port, 1);
+    char *at = arena_get_bytes(arena, name.length + port.length + 3), *to = at;
+    if (at == NULL)
+        return false;
+    if (brackets)
+        *to++ = '[';
+    target->host = span_make(to, name.length);
+    for (size_t i = 0; i < name.length; i++)
+        *to++ = ascii_lower(name.at[i]);
+    if (brackets)
+        *to++ = ']';
+    if (port.length != 0) {
+        *to++ = ':';
+        memcpy(to, port.at, port.length);
+        to += port.length;
+    }
+    target->authority = span_make(at, (size_t)(to - at));
+    return true;
+}
+
+/* A name with a port or without, as nearly all are. */
+static bool authority_is_normal(struct span authority, struct span host, bool has_port)
+{
     size_t i = 0;
     while (i < host.length && !(host.at[i] >= 'A' && host.at[i] <= 'Z'))
         i++;
+    return i == host.length && host.at[0] != '[' && host.at[host.length - 1] != '.' &&
+           (has_port ? authority.at[host.length + 1] != '0' : authority.length == host.length);
+}
+
+static enum failure authority_prepare(struct target *target, struct span authority, struct arena *arena)
+{
+    struct span host;
+    bool has_port;
+    if (!authority_split(authority, &host, &target->port, &has_port))
+        return FAILURE_BAD_HOST;
     target->host = host;
-    if (i == host.length)
-        return true;
-    char *copy = arena_get_bytes(arena, host.length);
-    if (copy == NULL)
-        return false;
-    for (i = 0; i < host.length; i++)
-        copy[i] = ascii_lower(host.at[i]);
-    target->host = span_make(copy, host.length);
-    return true;
+    target->authority = authority;
+    if (authority_is_normal(authority, host, has_port))
+        return FAILURE_NONE;
+    return authority_write(target, authority, host, has_port, arena) ? FAILURE_NONE : FAILURE_OVERLOADED;
 }
 
 enum failure target_prepare(struct target *target, struct span authority, struct span path, struct span query,
                             struct arena *arena)
 {
     *target = (struct target){.path = path, .query = query};
-    struct span host;
-    bool has_port;
-    if (authority.length != 0) {
-        if (!authority_split(authority, &host, &target->port, &has_port))
-            return FAILURE_BAD_HOST;
-        if (!host_prepare(target, host, arena))
-            return FAILURE_OVERLOADED;
-    }
+    enum failure why = authority.length != 0 ? authority_prepare(target, authority, arena) : FAILURE_NONE;
+    if (why != FAILURE_NONE)
+        return why;
     if (path_is_plain(path) || span_is(path, "*"))
         return FAILURE_NONE;
     return path_prepare(path, arena, &target->path, &target->marks);

@@ -11,12 +11,15 @@
 
 struct arena;
 /*
- * Fills host, port, path, marks and query of `target` from the authority and the received path, whose normal
- * form (http/path.h) is what is matched and what is forwarded. No copy when nothing had to change.
- * FAILURE_NONE, BAD_TARGET, BAD_HOST, or OVERLOADED: the arena's cap.
+ * Fills authority, host, port, path, marks and query of `target` from the authority and the path that came:
+ * the normal forms of both (of a path http/path.h's) are what is matched, forwarded and logged. No copy when
+ * nothing had to change. FAILURE_NONE, BAD_TARGET, BAD_HOST, or OVERLOADED: the arena's cap.
  */
 enum failure target_prepare(struct target *target, struct span authority, struct span path, struct span query,
                             struct arena *arena) MUST_CHECK;
+/* The normal form of an IPv6 address in brackets, without them; false: it is none. */
+#define HOST_V6_MOST 46u /* INET6_ADDRSTRLEN */
+bool host_v6_normal(struct span host, char text[HOST_V6_MOST]) MUST_CHECK;
 /* uri-host[:port] (RFC 3986 3.2.2, 9110 7.2): valid, and split. */
 bool authority_split(struct span authority, struct span *host, uint16_t *port, bool *has_port) MUST_CHECK;
 

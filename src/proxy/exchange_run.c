@@ -377,13 +377,15 @@ static void exchange_filter(struct exchange_run *run)
 static enum failure prepare_target(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
-    const struct head *request = &x->request;
+    struct head *request = &x->request;
     enum failure why =
         request->line.request.method == METHOD_CONNECT ? upgrade_take_connect(run) : FAILURE_NONE;
-    if (why != FAILURE_NONE)
-        return why;
-    return target_prepare(&x->target, request->line.request.authority, request->line.request.path,
-                          request->line.request.query, x->arena);
+    if (why == FAILURE_NONE)
+        why = target_prepare(&x->target, request->line.request.authority, request->line.request.path,
+                             request->line.request.query, x->arena);
+    if (why == FAILURE_NONE)
+        request->line.request.authority = x->target.authority;
+    return why;
 }
 
 /* RFC 9110 7.4 and 15.5.20 */

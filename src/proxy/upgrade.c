@@ -147,7 +147,8 @@ static enum failure websocket_switch(struct exchange_run *run)
                    : FAILURE_OVERLOADED;
     }
     const struct field *accept = fields_find(&response->fields, FIELD_SEC_WEBSOCKET_ACCEPT);
-    return accept != NULL && span_equal(accept->value, span_make(expected, sizeof expected))
+    return accept != NULL && fields_next(&response->fields, accept) == NULL &&
+                   span_equal(accept->value, span_make(expected, sizeof expected))
                ? FAILURE_NONE
                : FAILURE_UPGRADE_INVALID;
 }

@@ -130,10 +130,11 @@ static enum match test_passes(const struct test *test, enum value_kind kind, con
     return match;
 }
 
+/* Without case: what a server may take for the method is the method to rules. */
 static bool method_passes(const struct condition *condition, struct span method)
 {
     for (size_t i = 0; i < condition->methods_count; i++)
-        if (span_equal(condition->methods[i], method))
+        if (span_equal_nocase(condition->methods[i], method))
             return true;
     return condition->methods_count == 0;
 }

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "http/path.h"
 #include "http/regex.h"
+#include "http/target.h"
 #include "route/condition.h"
 #include "route/router_tables.h"
 
@@ -23,15 +24,16 @@ struct building {
 /* ---- normal forms: a pattern is compared with what target_prepare() and path_readings_next() make of a
  * request ---- */
 
-/* Lower case, without brackets and final dot; in `room`. */
+/* Lower case, without brackets and final dot, of an IPv6 address its one form; in `room`. */
 struct span host_normal(const char *text, char room[HOST_ROOM])
 {
     struct span host = span_make(room, strlen(text));
+    _Static_assert(HOST_ROOM >= HOST_V6_MOST, "an address fits");
+    if (host_v6_normal(span_of(text), room))
+        return span_of(room);
     assert(host.length <= HOST_ROOM); /* the check of the configuration knows the limit of names */
     memcpy(room, text, host.length);
-    if (host.length > 2 && host.at[0] == '[')
-        host = span_make(host.at + 1, host.length - 2);
-    else if (host.length > 1 && host.at[host.length - 1] == '.')
+    if (host.length > 1 && host.at[host.length - 1] == '.')
         host.length--;
     for (size_t i = 0; text[i] != '\0'; i++)
         room[i] = ascii_lower(room[i]);

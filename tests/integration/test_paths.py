@@ -19,9 +19,16 @@ FRONTS = ['', '/', '//', '/.', '/;', '/;a', '/x/..', '/x/%2e%2e', '/x/..;', '/x/
           '//h', '///h', '/%2f', '/%2fh', '/.//h', '/x//..', '/x//../..', '/x%2f%2f../..', '/x/y/..;/..;', '/x/%25%32%65%25%32%65', '/x/..;%2f..', '/x;/..']
 
 
+# What ends a path for who decodes it and reads it again, raw or twice encoded; and "/" in more bytes than it needs.
+ENDS = ['%3f', '%3Fa=1', '%23', '%253f', '%2523', '%0d', '%0a', '%0D%0A', '%09', '%00', '%01', '%7f', '%250d', '%25%30%61', '\\', '%5c', '%255c']
+OVERLONG = ['%c0%af', '%e0%80%af', '%F0%80%80%AF', '%f8%80%80%80%af', '%c1%af']
+
+
 def forms():
     out = [f'{front}{a}admin{b}x' for front, a, b in itertools.product(FRONTS, SLASHES[:8] + SLASHES[-3:], SLASHES[:8])]
     out += [f'/admin{b}x' for b in SLASHES] + [f'{f}/admin{b}{end}' for f in FRONTS for b in ('/', ';', ';a=1/', '%2f') for end in ('', 'x', 'x;b', 'x//', 'x/')]
+    out += [f'{front}/admin{end}{more}' for front in ('', '/x/..;', '/', '/x%2f..') for end in ENDS for more in ('', 'x', '/x', '/../x', ';a', '%2fx')]
+    out += [form.replace('%2f', long) for form in out if '%2f' in form and len(form) < 16 for long in OVERLONG] + [f'/x/{dots}/admin/x' for dots in ('%c0%ae%c0%ae', '.%c0%2e', '%e0%80%ae.')]
     out += ['/%61dmin/x', '/adm%69n/x', '/%2561dmin/x', '/admin/x?a', '/admin', '/admin/', '/admin//', '/admin/.', '/admin/x/..', '/admin/%2e', '/admin/..;/admin/x']
     rng = random.Random(7)
     pieces = SLASHES + ['admin', 'x', '..', '.', 'h', ';a', '%2e%2e', 'admin/x', '..;']
@@ -107,6 +114,10 @@ READERS = {
     'spring': both(lambda p: merge(unescape(no_parameters(p)))),
     # a servlet container behind nginx that has decoded and escaped anew; ";" comes out as it is
     'tomcat behind nginx': lambda p: [None if nginx_uri(p) is None else resolve(merge(no_parameters(nginx_uri(p)))), resolve(merge(no_parameters(unescape(p))))],
+    # decoded by a proxy and sent on: "?" begins a query, "#" is cut, a line ends
+    'decoded and read again': lambda p: [re.split('[?#\x00-\x1f\x7f]', f(p))[0] for f in (unescape, lambda p: unescape(unescape(p)), lambda p: no_parameters(unescape(p)))],
+    # C runtimes of old, old Java, IIS: UTF-8 without a look at how short it could be
+    'lax UTF-8': both(lambda p: unescape(re.sub('%(c0%af|e0%80%af|f0%80%80%af|f8%80%80%80%af)', '/', re.sub('%(c0%ae|e0%80%ae)', '.', p, flags=re.I), flags=re.I))),
     'decoded twice': lambda p: [unescape(unescape(p)), clamp(merge(unescape(unescape(p)))), resolve(merge(no_parameters(unescape(unescape(p)))))],
 }
 
@@ -247,10 +258,12 @@ def test_paths_go_on_as_they_came_where_no_reading_takes_another_route(t):
     for target, sent in (('/a/../b', '/b'), ('/a/%2e%2e/b', '/b'), ('/a/%2E/b', '/a/b'), ('/admin/../pub', '/pub'), ('/admin/%2e%2e/pub', '/pub'), ('/%61%2fb', '/a%2Fb'), ('/a//../b?c/../d', '/a/b?c/../d'),
                          ('/x/.', '/x/'), ('/x/..', '/')):
         equal(one(t, port, target).json()['target'], sent, target)
-    for target in ('/../x', '/%2e%2e/x', '/x/../../y', '/a%00', '/a%5cb', '/a\\b', '/a%zz', '/..%2fx', '/..;/x', '/%252e%252e/x'):
+    for target in ('/wiki/What%3F', '/tags/%23a', '/a%0Ab', '/a%3Fb%2Fc', '/admins%3F', '/%C3%80%C2%AF', '/%C0', '/%E9t%E9', '/%F0%9F%98%80'):
+        equal(one(t, port, target).json()['target'], target)
+    for target in ('/../x', '/%2e%2e/x', '/x/../../y', '/%c0%af', '/x%C1%9c', '/%e0%80%ae', '/%f0%80%80%af', '/a%00', '/a%5cb', '/a\\b', '/a%zz', '/..%2fx', '/..;/x', '/%252e%252e/x'):
         equal(one(t, port, target).status, 400, target)
         equal(weir.access_line(failure='bad_target')['status'], 400)
-    for target in ('/v1/users%3Adelete', '/v1/users%3adelete', '/v1/users%253Adelete', '/v1/users:delete;x'):
+    for target in ('/admin%3Fx', '/admin%3f', '/admin%23', '/admin%253fx', '/admin%0d', '/admin%0Ax', '/v1/users:delete%3Fx', '/v1/users:delete%0a', '/v1/users%3Adelete', '/v1/users%3adelete', '/v1/users%253Adelete', '/v1/users:delete;x'):
         equal(one(t, port, target).status, 400, target)
     equal(one(t, port, '/v1/users:delete').status, 403)
     equal(one(t, port, 'http://a.test//admin/x').status, 400)

@@ -10,7 +10,7 @@ const struct method methods[] = {
     {"GET", true, 400, 120},   {"HEAD", true, 90, 50},       {"POST", false, 250, 950},
     {"PUT", true, 120, 950},   {"OPTIONS", true, 30, 100},   {"DELETE", true, 50, 200},
     {"PATCH", false, 25, 950}, {"PROPFIND", false, 15, 400}, {"x!odd~", false, 10, 400},
-    {"get", false, 10, 100},   {NULL, false, 0, 0},
+    {"Odd", false, 10, 100},   {NULL, false, 0, 0},
 };
 
 static uint8_t draw_method(struct draw *draw)

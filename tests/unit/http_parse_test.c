@@ -119,7 +119,7 @@ static void forms_of_targets(void **state)
         {"GET HTTPS://b.test:1 HTTP/1.1", "https", "b.test:1", "/", NULL},
         {"GET http://b.test?y HTTP/1.1", "http", "b.test", "/", "y"},
         {"OPTIONS http://b.test HTTP/1.1", "http", "b.test", "*", NULL},
-        {"get //evil.test/c HTTP/1.9", "", "a.test", "//evil.test/c", NULL},
+        {"Odd //evil.test/c HTTP/1.9", "", "a.test", "//evil.test/c", NULL},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct arena *arena = arena_new(1 << 20);

@@ -97,26 +97,34 @@ static void hosts(void **state)
     static const struct {
         const char *authority, *host;
         uint16_t port;
+        const char *normal;
     } cases[] = {
-        {"a.test", "a.test", 0},
-        {"A.Test.:80", "a.test", 80},
-        {"[::1]:8080", "::1", 8080},
-        {"[FE80::1]", "fe80::1", 0},
-        {"127.0.0.1:65535", "127.0.0.1", 65535},
-        {"a_b.test:0", "a_b.test", 0},
-        {"", "", 0},
-        {".", ".", 0},
-        {"[::ffff:1.2.3.4]", "::ffff:1.2.3.4", 0},
+        {"a.test", "a.test", 0, "a.test"},
+        {"A.Test.:80", "a.test", 80, "a.test:80"},
+        {"a.test.", "a.test", 0, "a.test"},
+        {"a.test:", "a.test", 0, "a.test"},
+        {"A.TEST:00080", "a.test", 80, "a.test:80"},
+        {"a.test:000", "a.test", 0, "a.test:0"},
+        {"[::1]:8080", "::1", 8080, "[::1]:8080"},
+        {"[0:0::0:0001]:", "::1", 0, "[::1]"},
+        {"[FE80::1]", "fe80::1", 0, "[fe80::1]"},
+        {"127.0.0.1:65535", "127.0.0.1", 65535, "127.0.0.1:65535"},
+        {"a_b.test:0", "a_b.test", 0, "a_b.test:0"},
+        {"", "", 0, ""},
+        {"[::ffff:1.2.3.4]", "::ffff:1.2.3.4", 0, "[::ffff:1.2.3.4]"},
+        {"[::FFFF:102:304]:1", "::ffff:1.2.3.4", 1, "[::ffff:1.2.3.4]:1"},
     };
-    static const char *const bad[] = {"a,b",       "a b",   "a/b",   "u@a",  "a:b", "a:1:1",   "a:65536",
-                                      "a:-1",      "a:+1",  ":80",   "[::1", "[]",  "[::1]80", "::1",
-                                      "[1.2.3.4]", "[::g]", "a%2eb", "a\"b", "a#b", "a?b",     "\xc3\xa9"};
+    static const char *const bad[] = {
+        "a,b",      "a b", "a/b",     "u@a", "a:b",       "a:1:1", "a:65536", "a:-1", "a:+1",          ":80",
+        "[::1",     "[]",  "[::1]80", "::1", "[1.2.3.4]", "[::g]", "a%2eb",   "a\"b", "a#b",           "a?b",
+        "\xc3\xa9", ".",   "..",      ".a",  "a..",       "a..b",  "a..:80",  ".:80", "[fe80::1%25lo]"};
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct arena *arena = arena_new(1 << 20);
         struct target target;
         assert_int_equal(prepare(&target, cases[i].authority, "/", arena), FAILURE_NONE);
         assert_span(target.host, cases[i].host);
         assert_int_equal(target.port, cases[i].port);
+        assert_span(target.authority, cases[i].normal);
         arena_free(arena);
     }
     for (size_t i = 0; i < COUNT_OF(bad); i++) {

@@ -72,7 +72,7 @@ static struct router *build(const struct route_config *routes, size_t count)
 static const char *const host_patterns[] = {"a.test", "b.a.test", "*.a.test", "*.test",      "*.b.a.test",
                                             "c.test", "A.Test.",  "*.c.test", "*.x.b.a.test"};
 static const char *const request_hosts[] = {"a.test", "b.a.test",     "c.b.a.test", "test",   "c.test:8080",
-                                            "",       "X.x.B.a.TEST", ".a.test",    "zz.test"};
+                                            "",       "X.x.B.a.TEST", "0.a.test",   "zz.test"};
 static const char *const path_patterns[] = {"/",     "/a",      "/a/",  "/a/b", "/a/b/",  "/a/b/c", "/b/",
                                             "/a//b", "/a/b/c/", "~^/a", "~b$",  "/%61/b", "/c/",    "~/./"};
 static const char *const request_paths[] = {"/",    "/a", "/a/",  "/a/b",     "/a/b/", "/a/b/c",

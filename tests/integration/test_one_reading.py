@@ -1,0 +1,161 @@
+"""One reading of what comes: hosts, methods and fields that have one value, over both versions of HTTP; what is matched is what is sent and logged."""
+from h2test import *
+
+
+def both(t, more='', routes='  - { name: all, pool: p }', handler=None, extra=''):
+    """A weir for HTTP/1.1 and HTTP/2 before a server that tells, and what asks it: ask(method, target, fields, host) by version."""
+    origin, port = t.origin(handler) if handler else t.origin(), t.port()
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}", protocols: [h2c, http/1.1] }} ]
+{more}
+routes:
+{routes}
+pools: {{ p: {{ servers: ["{origin.address}"]{extra} }} }}
+''')
+
+    def ask1(method='GET', target='/', fields=(), host='test', body=None):
+        c = t.client(port)
+        c.request(method, target, fields, body, host=host)
+        return c.response(method)
+
+    def ask2(method='GET', target='/', fields=(), host='test', body=None):
+        c = H2Client(port)
+        t.later(c.close)
+        stream = c.request(method, target, fields, body, host=host)
+        try:
+            return stream.response()
+        except Reset as reset:
+            response = Response()
+            response.status = 400 if reset.code == PROTOCOL_ERROR else reset.code
+            return response
+    return weir, origin, {'HTTP/1.1': ask1, 'HTTP/2': ask2}
+
+
+def test_a_host_has_one_form(t):
+    """Matched, sent, told to servers and logged alike."""
+    weir, origin, asks = both(t, routes='''  - { name: six, match: { host: "[0:0::1]" }, response: { headers: { set: { X-Route: six } } }, pool: p }
+  - { name: wild, match: { host: "*.a.test" }, response: { headers: { set: { X-Route: wild } } }, pool: p }
+  - { name: a, match: { host: A.Test. }, response: { headers: { set: { X-Route: a } } }, pool: p }
+  - { name: rest, response: { headers: { set: { X-Route: rest } } }, pool: p }''')
+    for version, ask in asks.items():
+        for host, sent, route in (('a.test', 'a.test', 'a'), ('A.TEST', 'a.test', 'a'), ('a.test.', 'a.test', 'a'), ('A.test.:080', 'a.test:80', 'a'), ('a.test:', 'a.test', 'a'),
+                                  ('B.a.test', 'b.a.test', 'wild'), ('b_c.a.test.:1', 'b_c.a.test:1', 'wild'), ('[::1]', '[::1]', 'six'), ('[0:0:0:0:0:0:0:1]:8080', '[::1]:8080', 'six'),
+                                  ('[::0001]', '[::1]', 'six'), ('[::2]', '[::2]', 'rest'), ('[::FFFF:1.2.3.4]', '[::ffff:1.2.3.4]', 'rest')):
+            response = ask(host=host, target='/' + route)
+            equal((response.status, response.fields.get('x-route')), (200, route), (version, host))
+            got = Fields(response.json()['fields'])
+            equal((got.get('host'), got.get('x-forwarded-host')), (sent, sent), (version, host))
+            contains(got.get('forwarded'), f'host="{sent}"')
+            name = sent.partition(']')[0][1:] if sent.startswith('[') else sent.partition(':')[0]
+            ok(eventually(lambda: weir.access())[-1]['host'] == name or weir.access_line(host=name, route=route), (version, host))
+        for host in ('a.test..', '.a.test', 'a..test', '.', '..', 'a..', '.:80', 'b..a.test:80', '[::1].', '[::1', '[fe80::1%25eth0]', '[]', 'a.test:65536', 'a.test:8a'):
+            before = origin.count()
+            equal(ask(host=host).status, 400, (version, host))
+            equal(origin.count(), before, 'what reached the server')
+    ok(weir.access_line(failure='bad_host'))
+    c = t.client(weir_port(weir))
+    equal(c.get('http://[0::1]:80/x', host='other').fields.get('x-route'), 'six', 'of an absolute target')
+    equal(t.client(weir_port(weir)).get('http://a..test/x').status, 400)
+
+
+def weir_port(weir):
+    return int(open(weir.file).read().split('127.0.0.1:')[1].split('"')[0])
+
+
+def test_a_known_method_is_in_capitals(t):
+    """`delete` is another method than DELETE to HTTP, and the same to Werkzeug and others: no rule on DELETE is passed by with it."""
+    routes = '  - { match: { methods: [DELETE, SYNC] }, respond: 403 }\n  - { name: all, pool: p }'
+    weir, origin, asks = both(t, routes=routes)
+    for version, ask in asks.items():
+        for method in ('delete', 'Delete', 'dELETE', 'get', 'post', 'Head', 'propfind', 'Lock', 'connect', 'options', 'patch', 'trace'):
+            equal(ask(method).status, 400, (version, method))
+        equal(origin.count(), 0)
+        for method, status in (('DELETE', 403), ('SYNC', 403), ('sync', 403), ('PURGE', 200), ('purge', 200), ('Odd', 200), ('x!y~', 200), ('DELETED', 200)):
+            response = ask(method)
+            equal(response.status, status, (version, method))
+            equal(status != 200 or response.json()['method'], method if status == 200 else True)
+        origin.requests.clear()
+    equal(weir.access_line(failure='bad_method')['status'], 400)
+    weir, origin, asks = both(t, routes=routes, more='limits: { lower_case_methods: true }')
+    for version, ask in asks.items():
+        equal([ask(method).status for method in ('delete', 'Delete', 'get', 'patch')], [403, 403, 200, 200], 'rules hold without case')
+    done = t.run('check', '-c', t.file('m.yaml', 'listeners: ":1"\nroutes: [ { match: { methods: [sync, x-Y] }, respond: 200 } ]\n'))
+    for part in ('methods are in capitals: SYNC', 'methods are in capitals: X-Y'):
+        contains(done.stderr, part)
+
+
+def test_what_has_one_value_comes_once(t):
+    weir, origin, asks = both(t)
+    for version, ask in asks.items():
+        for name, values in (('Authorization', ('Basic YTph', 'Basic YjpI')), ('Content-Type', ('text/html', 'application/json')), ('Content-Type', ('a/b', 'a/b')), ('Range', ('bytes=0-1', 'bytes=2-')),
+                             ('Content-Range', ('bytes 0-1/5', 'bytes 1-1/5')), ('Origin', ('https://a.test', 'https://b.test')), ('grpc-timeout', ('1S', '9H')),
+                             ('Sec-WebSocket-Key', ('dGhlIHNhbXBsZSBub25jZQ==', 'AAAAAAAAAAAAAAAAAAAAAA==')), ('Sec-WebSocket-Version', ('13', '8'))):
+            fields = [(name.lower(), values[0]), ('x-between', 'a'), (name.lower(), values[1])]
+            equal(ask('GET', '/', fields).status, 400, (version, name))
+            equal(origin.count(), 0, (version, name))
+        for name in ('Accept', 'Cache-Control', 'Via', 'X-Own', 'If-None-Match', 'Accept-Encoding', 'Cookie'):
+            equal(ask('GET', '/', [(name.lower(), 'a=b'), (name.lower(), 'c=d')]).status, 200, (version, name))
+        origin.requests.clear()
+    ok(weir.access_line(failure='field_repeated'))
+
+
+def test_no_upgrade_has_two_keys(t):
+    """Neither the request nor the answer: who reads the first key and who reads the last would not agree on the tunnel."""
+    keys = 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n'
+    accept = 's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
+
+    def handler(link, request):
+        link.send('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n' + ''.join(f'Sec-WebSocket-Accept: {v}\r\n' for v in request.fields.all('x-accept')) + '\r\n')
+    origin = t.origin(handler)
+    weir, port = t.simple(origin)
+    for first, second, values, status in ((keys, '', [accept], 101), (keys, keys, [accept], 400), (keys, keys.replace('dGhl', 'AAAA'), [accept], 400), (keys, '', [accept, accept], 502),
+                                          (keys, '', ['x', accept], 502), (keys, '', [accept, 'x'], 502)):
+        c = t.client(port)
+        c.send('GET / HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' + first + second
+               + ''.join(f'X-Accept: {v}\r\n' for v in values) + '\r\n')
+        equal(c.response().status, status, (first, second, values))
+    equal(origin.count(), 4)
+
+
+def test_trailer_goes_where_trailers_can(t):
+    """Trailer announces what comes behind chunks: no other framing has a place for it."""
+    def handler(link, request):
+        request.body()
+        if 'length' in request.target:
+            link.answer(200, b'abc', [('Trailer', 'X-End'), ('X-Last', 'b')])
+        else:
+            link.begin(200, [('Trailer', 'X-End'), ('X-Last', 'b')])
+            link.piece(b'abc')
+            link.end([('X-End', 'c')])
+    weir, origin, asks = both(t, handler=handler)
+    port = weir_port(weir)
+    for version, target, kept in (('1.1', '/', True), ('1.0', '/', False), ('1.1', '/length', False), ('1.0', '/length', False)):
+        c = t.client(port)
+        c.request('GET', target, [('TE', 'trailers'), ('Connection', 'TE, close')], version=version)
+        response = c.response()
+        equal((response.body, 'trailer' in response.fields, response.fields.get('x-last'), response.trailers.get('x-end')), (b'abc', kept, 'b', 'c' if kept else None), (version, target))
+    response = asks['HTTP/2']()
+    equal((response.fields.get('trailer'), response.trailers.get('x-end')), ('X-End', 'c'))
+    c = t.client(port)
+    c.send('POST /a HTTP/1.1\r\nHost: test\r\nTrailer: X-A\r\nX-B: 1\r\nContent-Length: 3\r\n\r\nabc')
+    c.response()
+    equal((origin.last('/a').fields.get('trailer'), origin.last('/a').fields.get('x-b')), (None, '1'))
+    c.send('POST /b HTTP/1.1\r\nHost: test\r\nTrailer: X-A\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX-A: d\r\n\r\n')
+    c.response()
+    equal(origin.last('/b').fields.get('trailer'), 'X-A')
+
+
+def test_max_forwards_is_counted_down(t):
+    weir, origin, asks = both(t)
+    for version, ask in asks.items():
+        for method in ('OPTIONS', 'TRACE'):
+            response = ask(method, '/', [('max-forwards', '0')])
+            equal((response.status, response.fields.get('allow')), (204 if method == 'OPTIONS' else 405, 'GET, HEAD, OPTIONS'), (version, method))
+            equal(origin.count(), 0, (version, method))
+            for value, sent in (('1', '0'), ('010', '9'), ('4', '3')):
+                equal(Fields(ask(method, '/', [('max-forwards', value)]).json()['fields']).get('max-forwards'), sent, (version, method, value))
+            origin.requests.clear()
+            for values in (['-1'], ['+1'], ['1, 2'], [''], ['1', '1'], ['0x1'], ['a']):
+                equal(ask(method, '/', [('max-forwards', v) for v in values]).status, 400, (version, method, values))
+            equal(origin.count(), 0, (version, method))
+        equal(Fields(ask('GET', '/', [('max-forwards', '0')]).json()['fields']).get('max-forwards'), '0', 'says nothing of other methods')
+        origin.requests.clear()
