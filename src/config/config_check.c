@@ -426,6 +426,8 @@ void config_check(struct config *config, struct schema_document *document)
     if (schema_report_errors(check.report) != 0)
         return;
     protocol_check(config, document, check.report);
+    effect_check(config, document, check.report);
+    loop_check(config, document, check.report);
     memory_check(config, document, check.report);
     unused_tell(&check);
 }

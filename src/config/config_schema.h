@@ -39,6 +39,9 @@ extern const struct schema_alias config_words[];
 bool syntax_listen_address(struct span value, struct error *error);
 bool syntax_server_address(struct span value, struct error *error);
 bool syntax_network(struct span value, struct error *error);
+bool syntax_port(struct span value, struct error *error);
+/* What stands behind the host of "host:port" or "[v6]:port"; without text: no port does. */
+struct span authority_port(struct span authority);
 bool syntax_token(struct span value, struct error *error);
 bool syntax_field_name(struct span value, struct error *error);
 bool syntax_set_name(struct span value, struct error *error);
@@ -74,12 +77,29 @@ bool syntax_probe_host(struct span value, struct error *error);
 bool syntax_mode(struct span value, struct error *error);
 bool syntax_log_target(struct span value, struct error *error);
 
+/* habit_check.c: of what is taken and was hardly meant so; false: the warning */
+bool doubt_path_pattern(struct span value, struct error *error);
+bool doubt_value_pattern(struct span value, struct error *error);
+bool doubt_probe_path(struct span value, struct error *error);
+bool doubt_query_name(struct span name, struct error *error);
+bool doubt_new_path(struct span value, struct error *error);
+bool doubt_location(struct span value, struct error *error);
+bool doubt_prefix(struct span value, struct error *error);
+bool doubt_method(struct span value, struct error *error);
+bool doubt_network(struct span value, struct error *error);
+
 /* config_check.c: what no row can say; fills what is derived. */
 void config_check(struct config *config, struct schema_document *document);
 /* route_check.c: the same for the routes of the file or of one listener. */
 struct route_config;
 void routes_check(struct route_config *routes, size_t count, const struct schema_document *document,
                   struct arena *arena, struct schema_report *report);
+/* effect_check.c: keys that do nothing beside the others. */
+void effect_check(const struct config *config, const struct schema_document *document,
+                  struct schema_report *report);
+/* loop_check.c: requests that come back to where they were. */
+void loop_check(const struct config *config, const struct schema_document *document,
+                struct schema_report *report);
 /* memory_check.c: what the file makes weir hold against limits.memory. */
 void memory_check(const struct config *config, const struct schema_document *document,
                   struct schema_report *report);

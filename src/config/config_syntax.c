@@ -12,6 +12,9 @@
 struct config_hooks config_hooks;
 bool config_text_only;
 
+#define NO_NOT \
+    "\"%s\" begins with \"!\", which turns nothing round; a route above that takes what is left out does"
+
 static bool is_alphanumeric(char c)
 {
     return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z');
@@ -65,27 +68,39 @@ static bool unix_path(struct span value, struct error *error)
     return true;
 }
 
+struct span authority_port(struct span authority)
+{
+    size_t colon = authority.length;
+    while (colon > 0 && authority.at[colon - 1] != ':' && authority.at[colon - 1] != ']')
+        colon--;
+    bool has_port = colon > 0 && authority.at[colon - 1] == ':';
+    return has_port ? span_skip(authority, colon) : SPAN_NONE;
+}
+
 /* Cuts host and port; the host keeps no brackets. */
 static bool host_port(struct span value, struct span *host, struct span *port, bool *in_brackets)
 {
-    size_t colon = value.length;
-    while (colon > 0 && value.at[colon - 1] != ':' && value.at[colon - 1] != ']')
-        colon--;
-    if (colon == 0 || value.at[colon - 1] != ':')
+    *port = authority_port(value);
+    if (port->at == NULL)
         return false;
-    *host = span_first(value, colon - 1);
-    *port = span_skip(value, colon);
+    *host = span_first(value, value.length - port->length - 1);
     *in_brackets = host->length >= 2 && host->at[0] == '[' && host->at[host->length - 1] == ']';
     if (*in_brackets)
         *host = span_make(host->at + 1, host->length - 2);
     return true;
 }
 
+bool syntax_port(struct span port, struct error *error)
+{
+    uint64_t number;
+    return (text_to_number(port, 65535, &number) && number != 0) ||
+           error_set(error, "\"%.*s\" is not a port; ports are 1 to 65535", (int)port.length, port.at);
+}
+
 static bool address_split(struct span value, const char *example, struct span *host, bool *in_brackets,
                           struct error *error)
 {
     struct span port;
-    uint64_t number;
     const char *scheme = strstr(value.at, "://");
     if (!syntax_environment(value, error))
         return false;
@@ -98,8 +113,8 @@ static bool address_split(struct span value, const char *example, struct span *h
                          example);
     if (!host_port(value, host, &port, in_brackets) || port.length == 0)
         return error_set(error, "\"%s\" has no port; an address is host:port, such as %s", value.at, example);
-    if (!text_to_number(port, 65535, &number) || number == 0)
-        return error_set(error, "\"%.*s\" is not a port; ports are 1 to 65535", (int)port.length, port.at);
+    if (!syntax_port(port, error))
+        return false;
     if (!*in_brackets && memchr(host->at, ':', host->length) != NULL)
         return error_set(error, "\"%s\" is ambiguous; write an IPv6 address in brackets, such as [::1]:443",
                          value.at);
@@ -177,10 +192,25 @@ bool syntax_token(struct span value, struct error *error)
            error_set(error, "\"%s\" is not a name; it has other characters than HTTP allows", value.at);
 }
 
+/* Names of headers are whole. HTTP allows what patterns and signs are made of; nobody has such a header. */
+static bool name_is_whole(struct span value, struct error *error)
+{
+    const char sign = value.length > 1 ? value.at[0] : '\0';
+    if (sign == '+' || sign == '-')
+        return error_set(error, "\"%s\" is not a header name; write \"%s\" under %s:", value.at, value.at + 1,
+                         sign == '+' ? "add" : "remove");
+    if (sign == '!')
+        return error_set(error, NO_NOT, value.at);
+    return strpbrk(value.at, "*^|~") == NULL ||
+           error_set(error, "\"%s\" is not a header name; names are whole, and no pattern, so write each",
+                     value.at);
+}
+
 bool syntax_field_name(struct span value, struct error *error)
 {
-    return is_token(value) ||
-           error_set(error, "\"%s\" is not a header name; write it without a colon or blanks", value.at);
+    if (!is_token(value))
+        return error_set(error, "\"%s\" is not a header name; write it without a colon or blanks", value.at);
+    return name_is_whole(value, error);
 }
 
 /* Fields that frame a message or belong to one connection are weir's own (RFC 9110 7.6.1, RFC 9112 6). */
@@ -214,6 +244,8 @@ bool syntax_method(struct span value, struct error *error)
 {
     if (span_is(value, "*") || span_equal_nocase(value, SPAN("any")) || span_equal_nocase(value, SPAN("all")))
         return error_set(error, "\"%s\" is not a method; leave methods out for all of them", value.at);
+    if (value.length != 0 && value.at[0] == '!')
+        return error_set(error, NO_NOT, value.at);
     char capitals[24];
     size_t i = 0;
     for (; i < value.length && i + 1 < sizeof capitals; i++)
@@ -221,8 +253,10 @@ bool syntax_method(struct span value, struct error *error)
     capitals[i] = '\0';
     if (is_token(value) && i == value.length && !span_is(value, capitals))
         return error_set(error, "\"%s\" is not a method; methods are in capitals: %s", value.at, capitals);
-    return is_token(value) ||
-           error_set(error, "\"%s\" is not a method; write one such as GET, and several as a list", value.at);
+    return (is_token(value) && strpbrk(value.at, "|*^~$") == NULL) ||
+           error_set(error,
+                     "\"%s\" is not a method; write one such as GET, and several as a list: [GET, POST]",
+                     value.at);
 }
 
 /* A protocol with or without its version (RFC 9110 7.8). A tunnel of HTTP/2 would pass by all rules. */
@@ -242,10 +276,40 @@ bool syntax_upgrade(struct span value, struct error *error)
     return true;
 }
 
+/* Words and signs of other products that would be read as hosts, and what is written for them. */
+static bool host_foreign(struct span value, struct error *error)
+{
+    bool regex =
+        strpbrk(value.at, "~\\^()") != NULL || (value.length > 1 && value.at[value.length - 1] == '$');
+    static const char *const all[] = {"_", "_default_", "default_server", "*:*"};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        if (span_equal_nocase(value, span_of(all[i])))
+            return error_set(error, "\"%s\" is no host; leave host out, and the route is for every host",
+                             value.at);
+    if (value.length != 0 && value.at[0] == '!')
+        return error_set(error, NO_NOT, value.at);
+    if (strpbrk(value.at, " ,|") != NULL && !regex)
+        return error_set(error, "\"%s\" is not one host; write several as a list: [a.example, b.example]",
+                         value.at);
+    if (regex)
+        return error_set(
+            error, "\"%s\" is a regular expression, which hosts cannot be; write names, or *.example.com",
+            value.at);
+    return true;
+}
+
+/* What stands in the brackets of an IPv6 address; none: it has none. */
+static struct span host_inside(struct span host)
+{
+    bool in_brackets = host.length > 2 && host.at[0] == '[' && host.at[host.length - 1] == ']';
+    return in_brackets ? span_make(host.at + 1, host.length - 2) : SPAN_NONE;
+}
+
 bool syntax_host(struct span value, struct error *error)
 {
-    struct span inside =
-        value.length > 2 && value.at[0] == '[' ? span_make(value.at + 1, value.length - 2) : SPAN_NONE;
+    struct span inside = host_inside(value);
+    if (!host_foreign(value, error))
+        return false;
     if (is_host_name(value) || (inside.length != 0 && is_ip(AF_INET6, inside)))
         return true;
     const char *scheme = strstr(value.at, "://");
@@ -264,10 +328,6 @@ bool syntax_host(struct span value, struct error *error)
         return error_set(error,
                          "\"%s\" is not a host name; write \"*%s\" for all below, and \"%s\" for itself",
                          value.at, value.at, value.at + 1);
-    if (value.length > 1 && value.at[0] == '~')
-        return error_set(
-            error, "\"%s\" is a regular expression, which hosts cannot be; write names, or *.example.com",
-            value.at);
     return error_set(error, "\"%s\" is not a host name; one has letters, digits, \"-\" and \".\"", value.at);
 }
 
@@ -311,6 +371,16 @@ static bool path_foreign(struct span value, struct error *error)
                              locations[i].meaning, locations[i].before, (int)rest.length, rest.at,
                              locations[i].after);
     }
+    if (span_is(value, "*") || span_is(value, "**") || span_is(value, ".*"))
+        return error_set(error, "\"%s\" is not needed; a match without path holds for every path", value.at);
+    if (value.at[0] == '!')
+        return error_set(error, NO_NOT, value.at);
+    if (value.at[0] == '^' || (value.at[0] == '*' && value.length > 1 && strchr("./", value.at[1]) == NULL))
+        return error_set(error, "\"%s\" is a regular expression; one begins with \"~\": \"~%s\"", value.at,
+                         value.at + (value.at[0] == '*'));
+    if (value.at[0] == '*')
+        return error_set(error, "\"%s\" is no pattern here; for all paths with that end write \"~%s%s$\"",
+                         value.at, value.at[1] == '.' ? "[.]" : "/", value.at + 2);
     if (strchr(value.at, '`') != NULL || strchr(value.at, '(') != NULL)
         return error_set(error, "\"%s\" is a rule; write the path alone, such as /x/ for it and all below",
                          value.at);
@@ -344,6 +414,11 @@ bool syntax_path_pattern(struct span value, struct error *error)
             error,
             "\"%s\" ends in \"*\", which is no pattern here; a path that ends in \"/\" holds for all below it",
             value.at);
+    if (strchr(value.at, '\\') != NULL)
+        return error_set(
+            error,
+            "\"%s\" has a \"\\\", which no path of a request has; a regular expression begins with \"~\": \"~^%s\"",
+            value.at, value.at);
     if (strpbrk(value.at, "?#") != NULL)
         return error_set(error, "\"%s\" has a query; paths are compared without, use query:", value.at);
     return config_hooks.path == NULL || config_hooks.path(value.at, error);
@@ -403,6 +478,9 @@ bool syntax_key_part(struct span value, struct error *error)
             return true;
     for (size_t i = 0; i < COUNT_OF(named); i++) {
         struct span prefix = span_of(named[i]);
+        if (span_starts(value, prefix) && strpbrk(value.at, "*|^~") != NULL)
+            return error_set(error, "\"%s\" is not a key; a name is whole, and several are written as a list",
+                             value.at);
         if (span_starts(value, prefix))
             return is_token(span_skip(value, prefix.length)) ||
                    error_set(error, "\"%s\" lacks a name after the colon", value.at);
@@ -492,12 +570,12 @@ bool syntax_user(struct span value, struct error *error)
 
 bool syntax_probe_host(struct span value, struct error *error)
 {
-    size_t colon = span_find(value, ':');
-    uint64_t port;
-    bool has_port = colon < value.length && value.at[0] != '[' &&
-                    text_to_number(span_skip(value, colon + 1), 65535, &port);
-    struct span host = has_port ? span_first(value, colon) : value;
-    return (has_port && is_host_name(host)) || syntax_host(value, error);
+    struct span port = authority_port(value);
+    struct span host = port.at != NULL ? span_first(value, value.length - port.length - 1) : value;
+    if (port.at == NULL || strstr(value.at, "://") != NULL || (value.at[0] != '[' && is_ip(AF_INET6, value)))
+        return syntax_host(value, error);
+    return syntax_port(port, error) &&
+           (is_host_name(host) || is_ip(AF_INET6, host_inside(host)) || syntax_host(value, error));
 }
 
 bool syntax_mode(struct span value, struct error *error)

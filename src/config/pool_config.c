@@ -41,8 +41,9 @@ static const struct schema_key health_keys[] = {
         HEALTH, type, "http", probes,
         "What a probe is: a request, a request over TLS, a connection, or gRPC's health check; https by default when the "
         "pool has tls."),
-    KEY_STRING(HEALTH, path, "/", "Path that a probe asks for.", .check = syntax_path),
-    KEY_STRING(HEALTH, method, "GET", "Method of a probe.", .check = syntax_method),
+    KEY_STRING(HEALTH, path, "/", "Path that a probe asks for.", .check = syntax_path,
+               .doubt = doubt_probe_path),
+    KEY_STRING(HEALTH, method, "GET", "Method of a probe.", .check = syntax_method, .doubt = doubt_method),
     KEY_STRING(HEALTH, host, NULL, "Host that a probe names; by default the server's address.",
                .check = syntax_probe_host),
     KEY_TEXTS(SCHEMA_STRING, HEALTH, expect_status, "[2xx, 3xx]",

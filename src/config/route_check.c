@@ -321,13 +321,61 @@ static void upgrades_check(const struct routes *routes, struct route_config *rou
                               "none stands alone: no upgrade passes then");
 }
 
+/* Whether a request that the pattern takes can have a path that begins with the prefix; whole: in whole
+ * segments. Of a regular expression that is not known, so it may. */
+static bool may_begin(const char *pattern, struct span prefix, bool whole)
+{
+    struct span path = span_of(pattern);
+    if (pattern[0] == '~' || span_find(path, '%') < path.length || span_find(prefix, '%') < prefix.length)
+        return true;
+    bool below = path.at[path.length - 1] == '/'; /* or the path itself, without the slash */
+    if (whole && prefix.length != 0 && prefix.at[prefix.length - 1] == '/')
+        prefix.length--;
+    bool longer = span_starts(path, prefix) &&
+                  (!whole || path.length == prefix.length || path.at[prefix.length] == '/');
+    return longer || (below && span_starts(prefix, path));
+}
+
+/* What a regular expression finds begins with this text; none: anything may. */
+static struct span regex_beginning(const char *regex)
+{
+    if (regex[0] != '^' || strchr(regex, '|') != NULL)
+        return SPAN_NONE;
+    size_t length = strspn(regex + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/_-");
+    if (length != 0 && regex[1 + length] != '\0' && strchr("*?{", regex[1 + length]) != NULL)
+        length--;
+    return span_make(regex + 1, length);
+}
+
+/* A rewrite of a path that the route does not take changes nothing. */
+static void rewrite_reach_check(const struct routes *routes, const struct route_config *route)
+{
+    const struct rewrite_config *rewrite = route->rewrite;
+    bool strips = rewrite->strip_prefix != NULL;
+    const char *const *field = strips ? &rewrite->strip_prefix : &rewrite->regex;
+    if (*field == NULL || route->match.path.count == 0 || schema_is_broken(routes->document, route))
+        return;
+    struct span prefix = strips ? span_of(*field) : regex_beginning(*field);
+    for (size_t i = 0; i < route->match.path.count; i++)
+        if (may_begin(route->match.path.items[i], prefix, strips))
+            return;
+    schema_report_add(
+        routes->report, SCHEMA_WARNING, PLACE(routes, field),
+        strips
+            ? "strip_prefix has no effect: no path of this route begins with \"%s\"; write that of the route"
+            : "regex has no effect: no path of this route begins as \"%s\" wants; write that of the route",
+        *field);
+}
+
 static void route_check(struct routes *routes, struct route_config *route)
 {
     actions_check(routes, route);
     upgrades_check(routes, route);
     weights_check(routes, route);
-    if (route->rewrite != NULL)
+    if (route->rewrite != NULL) {
         rewrite_check(routes, route->rewrite);
+        rewrite_reach_check(routes, route);
+    }
     if (route->redirect != NULL)
         redirect_check(routes, route->redirect);
     redirect_derive(route);

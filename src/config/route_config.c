@@ -23,17 +23,17 @@ static const struct schema_key match_keys[] = {
         SCHEMA_STRING, MATCH, path, NULL,
         "Paths, any of them: /v1/ for that segment and all below, /x for exactly that, ~REGEX for a regular "
         "expression.",
-        .check = syntax_path_pattern, .least = 1),
+        .check = syntax_path_pattern, .doubt = doubt_path_pattern, .least = 1),
     KEY_TEXTS(SCHEMA_STRING, MATCH, methods, NULL,
               "Methods, any of them, in capitals; those of requests are compared without case.",
-              .check = syntax_method, .least = 1),
+              .check = syntax_method, .doubt = doubt_method, .least = 1),
     KEY_PAIRS(SCHEMA_STRING, MATCH, header, "Headers, all of them: a value to equal, * for any, or ~REGEX.",
-              .check_name = syntax_field_name, .check = syntax_value_pattern),
+              .check_name = syntax_field_name, .check = syntax_value_pattern, .doubt = doubt_value_pattern),
     KEY_PAIRS(SCHEMA_STRING, MATCH, query,
               "Query parameters, all of them: a value to equal, * for any, or ~REGEX.",
-              .check = syntax_value_pattern),
+              .check = syntax_value_pattern, .doubt = doubt_value_pattern, .doubt_name = doubt_query_name),
     KEY_TEXTS(SCHEMA_STRING, MATCH, client, NULL, "Addresses and networks of the client, any of them.",
-              .check = syntax_network, .least = 1),
+              .check = syntax_network, .doubt = doubt_network, .least = 1),
     KEY_END};
 static const struct schema match_schema = {
     .noun = "match",
@@ -45,9 +45,9 @@ static const struct schema match_schema = {
 #define ACCESS struct access_config
 static const struct schema_key access_keys[] = {
     KEY_TEXTS(SCHEMA_STRING, ACCESS, allow, NULL, "Networks that may; if there are any, all others may not.",
-              .check = syntax_network),
+              .check = syntax_network, .doubt = doubt_network),
     KEY_TEXTS(SCHEMA_STRING, ACCESS, deny, NULL, "Networks that may not; looked at first.",
-              .check = syntax_network),
+              .check = syntax_network, .doubt = doubt_network),
     KEY_INT(ACCESS, status, "403", 400, 599, "Status of the answer to a refused request."), KEY_END};
 static const struct schema access_schema = {.noun = "access",
                                             .size = sizeof(ACCESS),
@@ -91,10 +91,11 @@ static const struct schema response_schema = {.noun = "response",
 #define REWRITE struct rewrite_config
 static const struct schema_key rewrite_keys[] = {
     KEY_TEMPLATE(REWRITE, path, NULL, "Path that takes the place of the whole path; the query stays.",
-                 .check = syntax_rewrite_path),
+                 .check = syntax_rewrite_path, .doubt = doubt_new_path),
     KEY_STRING(REWRITE, strip_prefix, NULL, "Whole segments taken off the front of the path.",
-               .check = syntax_prefix),
-    KEY_STRING(REWRITE, add_prefix, NULL, "Segments put before the path.", .check = syntax_prefix),
+               .check = syntax_prefix, .doubt = doubt_prefix),
+    KEY_STRING(REWRITE, add_prefix, NULL, "Segments put before the path.", .check = syntax_prefix,
+               .doubt = doubt_prefix),
     KEY_STRING(REWRITE, regex, NULL, "Regular expression that is searched in the path, with replacement.",
                .check = syntax_regex),
     KEY_STRING(
@@ -111,13 +112,14 @@ static const struct schema rewrite_schema = {
 
 #define REDIRECT struct redirect_config
 static const struct schema_key redirect_keys[] = {
-    KEY_TEMPLATE(REDIRECT, to, NULL, "The whole location; alone, but for status.", .check = syntax_location),
+    KEY_TEMPLATE(REDIRECT, to, NULL, "The whole location; alone, but for status.", .check = syntax_location,
+                 .doubt = doubt_location),
     KEY_STRING(REDIRECT, scheme, NULL, "Scheme of the location, http or https; by default as it came.",
                .check = syntax_scheme),
     KEY_TEMPLATE(REDIRECT, host, NULL, "Host of the location; by default as it came.",
                  .check = syntax_redirect_host),
     KEY_TEMPLATE(REDIRECT, path, NULL, "Path and query of the location; by default as they came.",
-                 .check = syntax_redirect_path),
+                 .check = syntax_redirect_path, .doubt = doubt_location),
     KEY_INT(REDIRECT, port, NULL, 1, 65535, "Port of the location; by default none is written."),
     KEY_INT(REDIRECT, status, "308", 301, 308, "Status of the answer: 301, 302, 303, 307 or 308.",
             .check = syntax_redirect_status),

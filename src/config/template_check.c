@@ -244,6 +244,14 @@ static bool bare_word_check(struct span outline, struct span value, struct error
                      value.at, value.at);
 }
 
+/* What is filled in may bring the port, or be it. */
+static bool port_check(struct span authority, struct error *error)
+{
+    struct span port = authority_port(authority);
+    bool is_known = port.at != NULL && memchr(port.at, FILLED, port.length) == NULL;
+    return !is_known || syntax_port(port, error);
+}
+
 static bool location_check(struct span outline, struct span value, struct error *error)
 {
     const char *colon = outline.length != 0 ? strstr(outline.at, "://") : NULL;
@@ -259,7 +267,8 @@ static bool location_check(struct span outline, struct span value, struct error 
     if (rest.length == 0 || strchr("/?#:", rest.at[0]) != NULL)
         return error_set(error, "\"%s\" has no host; write one after \"%.*s://\"", value.at,
                          (int)scheme.length, scheme.at);
-    return scheme_check(scheme, error) && url_bytes_check(outline, value.at, error);
+    return scheme_check(scheme, error) && url_bytes_check(outline, value.at, error) &&
+           port_check(span_first(rest, strcspn(rest.at, "/?#")), error);
 }
 
 bool syntax_location(struct span value, struct error *error)
@@ -307,7 +316,7 @@ static bool host_bytes_check(struct span outline, struct span value, bool port, 
         if (!fits)
             return error_set(error, "\"%s\" is not a host; it has the character '%c'", value.at, c);
     }
-    return true;
+    return !port || port_check(outline, error);
 }
 
 static bool host_template_check(struct span value, bool port, struct error *error)

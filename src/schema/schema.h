@@ -84,7 +84,10 @@ struct schema_key {
     /* What the type alone can't say about a value. False: why, as the rest of the sentence `"value" ...`. */
     bool (*check)(struct span value, struct error *error);
     bool (*check_name)(struct span name, struct error *error); /* of pairs */
-    const char *text;                                          /* prose, one sentence */
+    /* Likewise of what is taken and was hardly meant so. False: the warning. */
+    bool (*doubt)(struct span value, struct error *error);
+    bool (*doubt_name)(struct span name, struct error *error);
+    const char *text; /* prose, one sentence */
 };
 struct schema {
     const char *noun; /* for messages: pool */
@@ -234,6 +237,9 @@ const char *schema_document_file(const struct schema_document *document, size_t 
 struct schema_place schema_place_section(const struct schema_document *document, const void *section);
 /* Something in this section was refused already: what seems to be missing may be what was misspelt. */
 bool schema_is_broken(const struct schema_document *document, const void *section);
+
+/* The key's value is what it would be without the key, and without a section of defaults. */
+bool schema_is_default(const struct schema *schema, const struct schema_key *key, const void *section);
 
 /* ---- writing ---- */
 

@@ -208,7 +208,10 @@ static void pattern_include(struct include *include, const struct node *pattern)
     if (result == GLOB_NOMATCH && strpbrk(text, "*?[") == NULL)
         schema_report_add(document->report, SCHEMA_ERROR, node_place(pattern), "there is no file %s",
                           path.at);
-    else if (result != 0 && result != GLOB_NOMATCH)
+    else if (result == GLOB_NOMATCH)
+        schema_report_add(document->report, SCHEMA_WARNING, node_place(pattern),
+                          "no file is found as %s; put one there, or take the pattern out", path.at);
+    else if (result != 0)
         schema_report_add(document->report, SCHEMA_ERROR, node_place(pattern), "cannot look for files %s: %s",
                           path.at, result == GLOB_ABORTED ? strerrordesc_np(closed_because) : "no memory");
     for (size_t i = 0; result == 0 && i < found.gl_pathc; i++)

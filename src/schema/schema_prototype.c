@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "schema/schema_loader.h"
 #include "schema/schema_value.h"
 
@@ -82,4 +83,18 @@ struct prototype *prototype_of(struct loader *loader, const struct schema *schem
     prototype->next = loader->prototypes;
     loader->prototypes = prototype;
     return prototype;
+}
+
+bool schema_is_default(const struct schema *schema, const struct schema_key *key, const void *section)
+{
+    struct arena *arena = arena_new_malloc();
+    struct loader loader = {.arena = arena};
+    struct text given = text_growing(), otherwise = text_growing();
+    schema_dump_key(key, section, &given);
+    schema_dump_key(key, prototype_of(&loader, schema)->bytes, &otherwise);
+    bool same = span_equal(text_span(&given), text_span(&otherwise));
+    text_free(&given);
+    text_free(&otherwise);
+    arena_free(arena);
+    return same;
 }

@@ -277,6 +277,8 @@ const char *text_load(struct loader *loader, const struct schema_key *key, const
             schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s", error.text);
         return NULL;
     }
+    if (key->doubt != NULL && !key->doubt(value, &error))
+        schema_report_add(loader->report, SCHEMA_WARNING, node_place(node), "%s", error.text);
     if (type == SCHEMA_REFERENCE)
         reference_note(loader, key, value.at, node);
     return type == SCHEMA_PATH ? path_absolute(loader, key, node, value) : value.at;
@@ -331,6 +333,8 @@ void pairs_load(struct loader *loader, const struct schema_key *key, const struc
             schema_report_add(loader->report, SCHEMA_ERROR, node_place(entry->key), "%s", error.text);
             continue;
         }
+        if (key->doubt_name != NULL && !key->doubt_name(name, &error))
+            schema_report_add(loader->report, SCHEMA_WARNING, node_place(entry->key), "%s", error.text);
         if (value == NULL)
             continue;
         struct name_value *pair = &pairs.items[pairs.count++];

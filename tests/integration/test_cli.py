@@ -102,7 +102,7 @@ def test_check_reads_certificates(t):
   - {{ name: a, address: ":1", tls: {{ certificates: [{{ cert: {}, key: {} }}] }} }}
   - {{ name: b, address: ":2", tls: {{ certificates: [{{ cert: {}, key: {} }}] }} }}
 routes: [ {{ pool: p }} ]
-pools: {{ p: {{ servers: ["127.0.0.1:1"], tls: {{ ca: {} }} }} }}
+pools: {{ p: {{ servers: ["127.0.0.1:3"], tls: {{ ca: {} }} }} }}
 '''
     authority = cert.replace('a.crt', 'ca.crt')
     done = t.run('check', '-c', t.file('c.yaml', listeners.format(cert, key, cert, key, authority)))
@@ -133,7 +133,7 @@ def test_check_file_only(t):
     """For review in CI: nothing that the file names is opened."""
     text = '''listeners: [ { address: ":1", tls: { certificates: [{ cert: none.crt, key: none.key }], client_auth: required, client_ca: none.ca } } ]
 routes: [ { match: { path: /a }, respond: { file: none.html } }, { pool: p } ]
-pools: { p: { servers: ["127.0.0.1:1"], tls: { ca: none.ca }, sticky: { secret_file: none.secret } } }
+pools: { p: { servers: ["127.0.0.1:2"], tls: { ca: none.ca }, sticky: { secret_file: none.secret } } }
 '''
     path = t.file('named.yaml', text)
     done = t.run('check', '-c', path)

@@ -1,0 +1,213 @@
+/*
+ * Values that are taken as they stand and were probably meant otherwise: patterns where a text is compared,
+ * networks with the bits of a host, methods that nobody has. Each says why as a warning does; what cannot
+ * work at all is an error of config_syntax.c.
+ */
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "config/config_schema.h"
+
+/* The first thing in the text that regular expressions are made of; NULL: it reads as a plain text. */
+static const char *regex_word(struct span value)
+{
+    static const char *const words[] = {".*",   ".+",   "\\.", "\\d", "\\w", "\\/", "(?", "[0-9",
+                                        "[a-z", "[A-Z", "[^",  "]+",  ")?",  "?$",  "[:"};
+    if (value.length > 1 && (value.at[0] == '^' || span_starts(value, SPAN("/^"))))
+        return "^";
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (strstr(value.at, words[i]) != NULL)
+            return words[i];
+    if (strchr(value.at, '(') != NULL && strchr(value.at, '|') != NULL)
+        return "|";
+    return value.length > 1 && value.at[value.length - 1] == '$' && !span_starts(value, SPAN("$")) ? "$"
+                                                                                                   : NULL;
+}
+
+/* The same as a regular expression: from the beginning, unless it says so itself. */
+static bool regex_doubt(struct span value, const char *word, struct error *error)
+{
+    bool anchored = value.at[0] == '^', inside = span_starts(value, SPAN("/^"));
+    const char *rest = value.at + (inside ? value.at[2] == '/' ? 3 : 2 : 0);
+    return error_set(
+        error,
+        "\"%s\" is compared as it stands, with \"%s\" in it; a regular expression begins with \"~\": \"~%s%s\"",
+        value.at, word,
+        anchored ? ""
+        : inside ? "^/"
+                 : "^",
+        rest);
+}
+
+bool doubt_path_pattern(struct span value, struct error *error)
+{
+    const char *word = value.length != 0 && value.at[0] == '~' ? NULL : regex_word(value);
+    return word == NULL || regex_doubt(value, word, error);
+}
+
+bool doubt_probe_path(struct span value, struct error *error)
+{
+    const char *word = regex_word(value);
+    return word == NULL ||
+           error_set(error, "\"%s\" is asked for as it stands, with \"%s\" in it; a probe goes to one path",
+                     value.at, word);
+}
+
+/* A star at one end, as shells and other proxies take it; that of a media type is its own. */
+static bool is_glob(struct span value)
+{
+    bool first = value.length > 1 && value.at[0] == '*',
+         last = value.length > 1 && value.at[value.length - 1] == '*';
+    return (first || last) && strchr(value.at, '/') == NULL;
+}
+
+bool doubt_value_pattern(struct span value, struct error *error)
+{
+    const char *word = value.length == 0 || value.at[0] == '~' ? NULL : regex_word(value);
+    if (word != NULL)
+        return regex_doubt(value, word, error);
+    if (is_glob(value)) {
+        bool first = value.at[0] == '*', last = value.at[value.length - 1] == '*';
+        return error_set(
+            error,
+            "\"%s\" is compared as it stands, with \"*\" in it; * alone is any value, and a part of one is written "
+            "\"~%s%.*s%s\"",
+            value.at, first ? "" : "^", (int)(value.length - first - last), value.at + first,
+            last ? "" : "$");
+    }
+    return value.length < 2 || value.at[0] != '!' ||
+           error_set(
+               error,
+               "\"%s\" is compared as it stands; no \"!\" turns a condition round, a route above that takes \"%s\" does",
+               value.at, value.at + 1);
+}
+
+bool doubt_query_name(struct span name, struct error *error)
+{
+    return strpbrk(name.at, "*^") == NULL ||
+           error_set(error, "\"%s\" is a name as it stands; names of parameters are whole, so write each",
+                     name.at);
+}
+
+/* What is sent as it stands: a star at the end was to bring what came along. */
+static bool star_doubt(struct span value, const char *instead, struct error *error)
+{
+    return value.length == 0 || value.at[value.length - 1] != '*' ||
+           error_set(error, "\"%s\" is sent with its \"*\"; %s", value.at, instead);
+}
+
+bool doubt_new_path(struct span value, struct error *error)
+{
+    return star_doubt(value, "${request.path} is the path that came, and regex with replacement a part of it",
+                      error);
+}
+
+bool doubt_location(struct span value, struct error *error)
+{
+    return star_doubt(value, "${request.uri} is the path that came, with its query", error);
+}
+
+bool doubt_prefix(struct span value, struct error *error)
+{
+    const char *word = regex_word(value);
+    if (word == NULL && value.length > 1 && value.at[value.length - 1] == '*')
+        return error_set(error, "\"%s\" is taken as it stands, with its \"*\"; write \"%.*s\"", value.at,
+                         (int)(value.length - 1 - (value.length > 2 && value.at[value.length - 2] == '/')),
+                         value.at);
+    return word == NULL ||
+           error_set(
+               error,
+               "\"%s\" is taken as it stands, with \"%s\" in it; a pattern is written regex: and replacement:",
+               value.at, word);
+}
+
+/* Registered methods, which one that is nearly the same was to be (RFC 9110 16.1.1 and its registry). */
+bool doubt_method(struct span value, struct error *error)
+{
+    static const char *const known[] = {"GET",
+                                        "HEAD",
+                                        "POST",
+                                        "PUT",
+                                        "DELETE",
+                                        "CONNECT",
+                                        "OPTIONS",
+                                        "TRACE",
+                                        "PATCH",
+                                        "ACL",
+                                        "BIND",
+                                        "CHECKIN",
+                                        "CHECKOUT",
+                                        "COPY",
+                                        "LABEL",
+                                        "LINK",
+                                        "LOCK",
+                                        "MERGE",
+                                        "MKACTIVITY",
+                                        "MKCALENDAR",
+                                        "MKCOL",
+                                        "MKREDIRECTREF",
+                                        "MKWORKSPACE",
+                                        "MOVE",
+                                        "ORDERPATCH",
+                                        "PRI",
+                                        "PROPFIND",
+                                        "PROPPATCH",
+                                        "PURGE",
+                                        "QUERY",
+                                        "REBIND",
+                                        "REPORT",
+                                        "SEARCH",
+                                        "UNBIND",
+                                        "UNCHECKOUT",
+                                        "UNLINK",
+                                        "UNLOCK",
+                                        "UPDATE",
+                                        "UPDATEREDIRECTREF",
+                                        "VERSION-CONTROL",
+                                        "BAN",
+                                        "NOTIFY",
+                                        "SUBSCRIBE",
+                                        "UNSUBSCRIBE"};
+    for (size_t i = 0; i < COUNT_OF(known); i++)
+        if (span_is(value, known[i]))
+            return true;
+    for (size_t i = 0; i < COUNT_OF(known); i++)
+        if (value.length > 2 && text_distance(value, span_of(known[i]), 1) <= 1)
+            return error_set(error, "\"%s\" is a method that hardly anybody has; did you mean \"%s\"?",
+                             value.at, known[i]);
+    return true;
+}
+
+/* The network that the address with this many bits lies in, as a text; false: the address has no others set.
+ */
+static bool network_of(struct span value, char *text, size_t room)
+{
+    unsigned char bytes[sizeof(struct in6_addr)], masked[sizeof bytes];
+    char copy[INET6_ADDRSTRLEN];
+    uint64_t bits;
+    size_t slash = span_find(value, '/');
+    if (slash >= sizeof copy || slash == value.length)
+        return false;
+    memcpy(copy, value.at, slash);
+    copy[slash] = '\0';
+    int family = memchr(copy, ':', slash) != NULL ? AF_INET6 : AF_INET;
+    size_t length = family == AF_INET6 ? 16 : 4;
+    if (inet_pton(family, copy, bytes) != 1 ||
+        !text_to_number(span_skip(value, slash + 1), length * 8, &bits))
+        return false;
+    for (size_t i = 0; i < length; i++) {
+        size_t kept = bits > i * 8 ? bits - i * 8 : 0;
+        masked[i] = kept >= 8 ? bytes[i] : (unsigned char)(bytes[i] & ~(0xffu >> kept));
+    }
+    return memcmp(bytes, masked, length) != 0 && inet_ntop(family, masked, text, (socklen_t)room) != NULL;
+}
+
+bool doubt_network(struct span value, struct error *error)
+{
+    char network[INET6_ADDRSTRLEN];
+    size_t slash = span_find(value, '/');
+    return !network_of(value, network, sizeof network) ||
+           error_set(error, "\"%s\" means all of %s%s; write that, or \"%.*s\" for the one address", value.at,
+                     network, value.at + slash, (int)slash, value.at);
+}

@@ -1,0 +1,395 @@
+/*
+ * Requests that come back to where they were: redirects to what the same route takes, and pools whose servers
+ * are this weir's own listeners. What is certain is an error; what depends on more than the file says is told
+ * only where the file leads back at all.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "base/text.h"
+#include "config/config.h"
+#include "config/config_schema.h"
+
+/* ---- redirects ---- */
+
+enum part_kind { PART_SAME, PART_TEXT, PART_UNKNOWN }; /* as it came; `text`; filled with something else */
+struct part {
+    enum part_kind kind;
+    struct span text;
+};
+struct target {
+    struct part scheme, host, path;
+    struct span port; /* none: not written */
+    bool query_stays;
+};
+/* Routes, and the listeners that serve them. */
+struct served {
+    const struct config *config;
+    const struct schema_document *document;
+    struct schema_report *report;
+    const struct route_config *routes;
+    size_t count;
+    const struct listener_config *own; /* the only one; NULL: those without routes of their own */
+};
+
+static struct part part_of(struct span text, const char *same)
+{
+    if (span_is(text, same))
+        return (struct part){PART_SAME, SPAN_NONE};
+    bool filled = span_find(text, '$') < text.length;
+    return (struct part){filled ? PART_UNKNOWN : PART_TEXT, text};
+}
+
+static void target_path(struct target *target, struct span path)
+{
+    target->query_stays = span_is(path, "${request.uri}");
+    target->path = part_of(path, "${request.path}");
+    if (target->query_stays)
+        target->path = (struct part){PART_SAME, SPAN_NONE};
+    if (target->path.kind == PART_TEXT)
+        target->path.text = span_first(path, strcspn(path.at, "?#"));
+}
+
+static void target_place(struct target *target, struct span to)
+{
+    const char *rest = strstr(to.at, "://");
+    target->scheme = target->host = (struct part){PART_SAME, SPAN_NONE};
+    if (rest == NULL && !span_starts(to, SPAN("//"))) {
+        target_path(target, to);
+        return;
+    }
+    struct span authority = span_of(rest != NULL ? rest + 3 : to.at + 2);
+    if (rest != NULL)
+        target->scheme = part_of(span_first(to, (size_t)(rest - to.at)), "${request.scheme}");
+    bool uri =
+        strstr(authority.at, "${request.uri}") != NULL || strstr(authority.at, "${request.path}") != NULL;
+    size_t length = strcspn(authority.at, "/?#");
+    const char *variable = uri ? strstr(authority.at, "${request.uri}") : NULL;
+    if (uri && variable == NULL)
+        variable = strstr(authority.at, "${request.path}");
+    if (variable != NULL && (size_t)(variable - authority.at) < length)
+        length = (size_t)(variable - authority.at);
+    struct span path = span_skip(authority, length);
+    authority = span_first(authority, length);
+    target->port = authority_port(authority);
+    if (target->port.at != NULL && memchr(target->port.at, '}', target->port.length) != NULL)
+        target->port = SPAN_NONE;
+    if (target->port.at != NULL)
+        authority.length -= target->port.length + 1;
+    target->host = part_of(authority, "${request.host}");
+    target_path(target, path.length != 0 ? path : SPAN("/"));
+}
+
+static struct target target_of(const struct redirect_config *redirect, char port[8])
+{
+    struct target target = {.query_stays = true};
+    if (redirect->to != NULL) {
+        target_place(&target, span_of(redirect->to));
+        return target;
+    }
+    if (redirect->scheme != NULL)
+        target.scheme = (struct part){PART_TEXT, span_of(redirect->scheme)};
+    if (redirect->host != NULL)
+        target.host = part_of(span_of(redirect->host), "${request.host}");
+    if (redirect->path != NULL)
+        target_path(&target, span_of(redirect->path));
+    if (redirect->port != 0) {
+        struct text text = text_over(port, 8);
+        text_number(&text, redirect->port);
+        target.port = text_span(&text);
+    }
+    return target;
+}
+
+static bool host_takes(const char *pattern, struct span host)
+{
+    struct span wanted = span_of(pattern);
+    if (!span_starts(wanted, SPAN("*.")))
+        return span_equal_nocase(wanted, host);
+    wanted = span_skip(wanted, 1);
+    return host.length > wanted.length &&
+           span_equal_nocase(span_skip(host, host.length - wanted.length), wanted);
+}
+
+static bool any_host_takes(const struct match_config *match, struct span host)
+{
+    for (size_t i = 0; i < match->host.count; i++)
+        if (host_takes(match->host.items[i], host))
+            return true;
+    return false;
+}
+
+enum verdict { TAKES_NOT, TAKES, TAKES_PERHAPS };
+
+static enum verdict path_takes(const struct match_config *match, struct span path)
+{
+    bool any_regex = false;
+    for (size_t i = 0; i < match->path.count; i++) {
+        struct span pattern = span_of(match->path.items[i]);
+        any_regex = any_regex || pattern.at[0] == '~';
+        bool below = pattern.at[pattern.length - 1] == '/';
+        if (span_equal(pattern, path) || (below && span_starts(path, pattern)))
+            return TAKES;
+    }
+    if (match->path.count == 0)
+        return TAKES;
+    return any_regex || span_find(path, '%') < path.length || strstr(path.at, "/.") != NULL ? TAKES_PERHAPS
+                                                                                            : TAKES_NOT;
+}
+
+/* A route before takes the target perhaps, which did not take the request that came: for what has changed. */
+static bool is_taken_before(const struct served *served, size_t count, const struct target *target)
+{
+    bool host = target->host.kind == PART_TEXT, path = target->path.kind == PART_TEXT;
+    for (size_t i = 0; (host || path) && i < count; i++) {
+        const struct match_config *match = &served->routes[i].match;
+        bool by_host = host && match->host.count != 0, by_path = path && match->path.count != 0;
+        bool not_by_host = by_host && !any_host_takes(match, target->host.text);
+        bool not_by_path = by_path && path_takes(match, target->path.text) == TAKES_NOT;
+        if ((by_host || by_path) && !not_by_host && !not_by_path)
+            return true;
+    }
+    return false;
+}
+
+static bool listener_serves(const struct served *served, const struct listener_config *listener)
+{
+    return served->own != NULL ? listener == served->own : listener->routes_count == 0;
+}
+
+/* One of the listeners speaks this scheme, on this port. */
+static bool is_served(const struct served *served, const struct target *target)
+{
+    for (size_t i = 0; i < served->config->listeners_count; i++) {
+        const struct listener_config *listener = &served->config->listeners[i];
+        const char *scheme = listener->tls != NULL ? "https" : "http";
+        bool fits = target->scheme.kind != PART_TEXT || span_is(target->scheme.text, scheme);
+        bool port =
+            target->port.at == NULL || span_equal(target->port, authority_port(span_of(listener->address)));
+        if (listener_serves(served, listener) && fits && port)
+            return true;
+    }
+    return false;
+}
+
+/* The route takes the target of its own redirect as it took the request. */
+static bool takes_again(const struct served *served, size_t at, const struct target *target)
+{
+    const struct route_config *route = &served->routes[at];
+    const struct match_config *match = &route->match;
+    bool gets = match->methods.count == 0 || route->redirect->status > 303;
+    for (size_t i = 0; i < match->methods.count; i++)
+        gets = gets || strcmp(match->methods.items[i], "GET") == 0;
+    if (!gets || match->header.count != 0 || (match->query.count != 0 && !target->query_stays))
+        return false;
+    if (target->host.kind == PART_UNKNOWN || target->path.kind == PART_UNKNOWN ||
+        target->scheme.kind == PART_UNKNOWN)
+        return false;
+    if (target->host.kind == PART_TEXT && !any_host_takes(match, target->host.text))
+        return false; /* or it is another machine's */
+    return (target->path.kind == PART_SAME || path_takes(match, target->path.text) == TAKES) &&
+           !is_taken_before(served, at, target);
+}
+
+/* Nothing but the scheme is new, which a key of its own says with what came by it passed over. */
+static bool is_scheme_alone(const struct route_config *route, const struct target *target)
+{
+    const struct texts *hosts = &route->match.host;
+    bool same_host = target->host.kind == PART_SAME ||
+                     (hosts->count == 1 && span_equal_nocase(span_of(hosts->items[0]), target->host.text));
+    return target->scheme.kind == PART_TEXT && same_host && target->path.kind == PART_SAME &&
+           target->port.at == NULL;
+}
+
+static void redirect_check(const struct served *served, size_t at)
+{
+    const struct route_config *route = &served->routes[at];
+    char port[8];
+    const struct target target = target_of(route->redirect, port);
+    struct schema_place place = schema_place(served->document, &route->redirect->to);
+    struct span scheme = target.scheme.text;
+    if (place.source == NULL)
+        place = schema_place_section(served->document, route->redirect);
+    if (route->match.unless_scheme != NULL || !takes_again(served, at, &target))
+        return;
+    bool alone = is_scheme_alone(route, &target), here = is_served(served, &target);
+    if (here && !alone)
+        schema_report_add(
+            served->report, SCHEMA_ERROR, place,
+            "this route takes what it redirects to, so the redirect never ends; give match what it leaves "
+            "out, or write another place");
+    else if (here || (alone && span_is(scheme, "https") && served->config->trusted_proxies.count != 0))
+        schema_report_add(
+            served->report, here ? SCHEMA_ERROR : SCHEMA_WARNING, place,
+            "this sends what came by %.*s%s to where it is, again and again; write redirect: { scheme: %.*s }, "
+            "which passes that over",
+            (int)scheme.length, scheme.at, here ? "" : " at a trusted proxy", (int)scheme.length, scheme.at);
+}
+
+/* ---- pools ---- */
+
+struct own_listener {
+    const struct listener_config *listener;
+    struct own_listener *next; /* on the same port */
+};
+struct loops {
+    const struct config *config;
+    const struct schema_document *document;
+    struct schema_report *report;
+    struct map *ports;              /* to own_listener; "unix:" and all of a unix socket's address */
+    struct own_listener *listeners; /* all of them */
+    struct map *pools;              /* by name */
+};
+
+static struct span address_host(struct span address)
+{
+    struct span port = authority_port(address);
+    return port.at != NULL ? span_first(address, address.length - port.length - 1) : address;
+}
+
+static struct span port_key(struct span address)
+{
+    return span_starts(address, SPAN("unix:")) ? address : authority_port(address);
+}
+
+static bool is_any(struct span host)
+{
+    return host.length == 0 || span_is(host, "0.0.0.0") || span_is(host, "[::]") || span_is(host, "[::0]");
+}
+
+static bool is_this_machine(struct span host)
+{
+    return span_starts(host, SPAN("127.")) || span_is(host, "[::1]") ||
+           span_equal_nocase(host, SPAN("localhost")) || is_any(host);
+}
+
+/* The listener that a server's address leads to; NULL: it is none of this file's. */
+static const struct listener_config *listener_at(const struct loops *loops, const char *address)
+{
+    struct span server = span_of(address), host = address_host(server);
+    const struct own_listener *own = map_get(loops->ports, port_key(server));
+    for (; own != NULL; own = own->next) {
+        struct span other = address_host(span_of(own->listener->address));
+        if (span_starts(server, SPAN("unix:")) || span_equal_nocase(host, other) ||
+            (is_any(other) && is_this_machine(host)) ||
+            (span_equal_nocase(host, SPAN("localhost")) && is_this_machine(other)))
+            return own->listener;
+    }
+    return NULL;
+}
+
+static const struct route_config *routes_of(const struct config *config,
+                                            const struct listener_config *listener, size_t *count)
+{
+    bool own = listener->routes_count != 0;
+    *count = own ? listener->routes_count : config->routes_count;
+    return own ? listener->routes : config->routes;
+}
+
+static bool leads_to(const struct route_config *route, const char *pool)
+{
+    for (size_t i = 0; i < route->pool_count; i++)
+        if (strcmp(route->pool[i].name, pool) == 0)
+            return true;
+    return route->mirror != NULL && route->mirror->pool != NULL && strcmp(route->mirror->pool, pool) == 0;
+}
+
+/* What this route sends to the pool it takes again, whatever it is. */
+static bool is_endless(const struct route_config *route)
+{
+    return route->pool_count == 1 && route->rewrite == NULL && route->match.client.count == 0 &&
+           route->match.header.count == 0 && route->access == NULL;
+}
+
+/* Whether requests that the listener takes may reach the pool, through other listeners of this weir too. */
+static bool comes_back(const struct loops *loops, const struct listener_config *listener, const char *pool,
+                       struct map *seen)
+{
+    size_t count;
+    const struct route_config *routes = routes_of(loops->config, listener, &count);
+    if (map_get(seen, span_of(listener->address)) != NULL)
+        return false;
+    map_set(seen, span_of(listener->address), seen);
+    for (size_t i = 0; i < count; i++) {
+        if (leads_to(&routes[i], pool))
+            return true;
+        for (size_t j = 0; j < routes[i].pool_count; j++) {
+            const struct pool_config *next = map_get(loops->pools, span_of(routes[i].pool[j].name));
+            for (size_t k = 0; next != NULL && k < next->servers_count; k++) {
+                const struct listener_config *own = listener_at(loops, next->servers[k].address);
+                if (own != NULL && comes_back(loops, own, pool, seen))
+                    return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void server_check(const struct loops *loops, const struct pool_config *pool,
+                         const struct server_config *server)
+{
+    const struct listener_config *listener = listener_at(loops, server->address);
+    size_t count;
+    if (listener == NULL)
+        return;
+    const struct route_config *routes = routes_of(loops->config, listener, &count);
+    for (size_t i = 0; i < count; i++)
+        if (leads_to(&routes[i], pool->name) && is_endless(&routes[i])) {
+            schema_report_add(
+                loops->report, SCHEMA_ERROR, schema_place(loops->document, &server->address),
+                "\"%s\" is weir's own listener, and from there %s%s leads here again, without end; name "
+                "the server behind it",
+                server->address, routes[i].named ? "route " : "", routes[i].name);
+            return;
+        }
+    struct map *seen = map_new();
+    if (comes_back(loops, listener, pool->name, seen))
+        schema_report_add(
+            loops->report, SCHEMA_WARNING, schema_place(loops->document, &server->address),
+            "\"%s\" is weir's own listener, whose routes may lead here again; give it routes of its own that "
+            "end elsewhere",
+            server->address);
+    map_free(seen);
+}
+
+static void pools_check(struct loops *loops)
+{
+    const struct config *config = loops->config;
+    loops->ports = map_new();
+    loops->pools = map_new();
+    loops->listeners = xcalloc(config->listeners_count + 1, sizeof *loops->listeners);
+    for (size_t i = 0; i < config->listeners_count; i++) {
+        struct own_listener *own = &loops->listeners[i];
+        struct span key = port_key(span_of(config->listeners[i].address));
+        *own = (struct own_listener){&config->listeners[i], map_get(loops->ports, key)};
+        map_set(loops->ports, key, own);
+    }
+    for (size_t i = 0; i < config->pools_count; i++)
+        map_set(loops->pools, span_of(config->pools[i].name), (void *)(uintptr_t)&config->pools[i]);
+    for (size_t i = 0; i < config->pools_count; i++)
+        for (size_t j = 0; j < config->pools[i].servers_count; j++)
+            server_check(loops, &config->pools[i], &config->pools[i].servers[j]);
+    free(loops->listeners);
+    map_free(loops->pools);
+    map_free(loops->ports);
+}
+
+void loop_check(const struct config *config, const struct schema_document *document,
+                struct schema_report *report)
+{
+    for (size_t i = 0; i <= config->listeners_count; i++) {
+        const struct listener_config *own = i < config->listeners_count ? &config->listeners[i] : NULL;
+        const struct served served = {config,
+                                      document,
+                                      report,
+                                      own != NULL ? own->routes : config->routes,
+                                      own != NULL ? own->routes_count : config->routes_count,
+                                      own};
+        for (size_t j = 0; j < served.count; j++)
+            if (served.routes[j].redirect != NULL)
+                redirect_check(&served, j);
+    }
+    struct loops loops = {.config = config, .document = document, .report = report};
+    pools_check(&loops);
+}
