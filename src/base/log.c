@@ -105,12 +105,20 @@ static void log_format_line(struct text *line, enum log_level level, const char 
     text_char(line, '\n');
 }
 
-static uint64_t log_second(void)
+size_t log_print_line(char *line, enum log_level level, const char *subject, const char *sentence,
+                      const struct log_pair *pairs)
+{
+    struct text text = text_over(line, LOG_LINE_MOST);
+    log_format_line(&text, level, subject, sentence, pairs);
+    return text.length;
+}
+
+uint64_t log_second(void)
 {
     return clock_monotonic_us() / 1000000u + 1;
 }
 
-static uint64_t log_content(const struct log_pair *pairs)
+uint64_t log_content(const struct log_pair *pairs)
 {
     uint64_t content = 1;
     for (; pairs->key != NULL; pairs++) {
@@ -161,9 +169,7 @@ static size_t log_print_folded(struct log_site *site, enum log_level level, cons
     if (folded == 0)
         return 0;
     const struct log_pair pairs[] = {KV_NUMBER("repeated", folded), {.key = NULL}};
-    struct text text = text_over(line, LOG_LINE_MOST);
-    log_format_line(&text, level, subject, sentence, pairs);
-    return text.length;
+    return log_print_line(line, level, subject, sentence, pairs);
 }
 
 size_t log_folded_line(char *line, bool all)
@@ -182,23 +188,9 @@ size_t log_lost_line(char *line, const char *which, size_t lost, const char *why
 {
     const struct log_pair pairs[] = {
         KV("log", which), KV_NUMBER("lines", lost), KV("why", why), {.key = NULL}};
-    struct text text = text_over(line, LOG_LINE_MOST);
     if (LOG_LEVEL_ERROR < log_level)
         return 0;
-    log_format_line(&text, LOG_LEVEL_ERROR, "log", "lines were lost", pairs);
-    return text.length;
-}
-
-void log_site_forget(struct log_site *site)
-{
-    pthread_mutex_lock(&log_sites_lock);
-    for (struct log_site **link = &log_sites; *link != NULL; link = &(*link)->next) {
-        if (*link == site) {
-            *link = site->next;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&log_sites_lock);
+    return log_print_line(line, LOG_LEVEL_ERROR, "log", "lines were lost", pairs);
 }
 
 void log_format_set(enum log_format format)

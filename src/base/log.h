@@ -23,7 +23,7 @@ struct log_pair {
     int64_t number;
     bool is_number;
 };
-struct log_site {             /* one static per call, for folding; or in a struct, see log_site_forget() */
+struct log_site {             /* one static per call, for folding */
     _Atomic uint64_t window;  /* second of the last written line, plus one */
     _Atomic uint64_t content; /* hash of its pairs */
     _Atomic uint32_t written; /* lines within the window */
@@ -56,8 +56,6 @@ extern _Atomic(enum log_level) log_level;
 
 void log_write(struct log_site *site, enum log_level level, const char *subject, const char *sentence,
                const struct log_pair *pairs);
-/* Before a site that is not static goes: nobody writes at it any more. */
-void log_site_forget(struct log_site *site);
 
 #define LOG_AT(level_, subject, sentence, ...)                                  \
     do {                                                                        \

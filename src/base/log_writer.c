@@ -160,7 +160,8 @@ static bool log_round(bool all_folded)
     bool any = log_drain_all(deadline);
     char line[LOG_LINE_MOST];
     size_t length;
-    while ((length = log_folded_line(line, all_folded)) != 0)
+    while ((length = log_folded_line(line, all_folded)) != 0 ||
+           (length = log_crowd_line(line, all_folded)) != 0)
         log_output_add(&writer.outputs[LOG_TARGET_LOG], span_make(line, length), deadline);
     for (unsigned i = 0; i < LOG_TARGET_COUNT; i++)
         log_output_flush(&writer.outputs[i], deadline);

@@ -118,6 +118,7 @@ const struct schema log_schema = {.noun = "log",
                                   .size = sizeof(LOG),
                                   .keys = log_keys,
                                   .shorthand = "to",
+                                  .off = (const char *const[]){"level", "off", NULL},
                                   .text = "The log of the life of the process."};
 
 #define ACCESS_LOG struct access_log_config
@@ -202,6 +203,16 @@ static void names_map(struct loaded *loaded)
         map_set(loaded->rate_limits, span_of(config->rate_limits[i].name), &config->rate_limits[i]);
 }
 
+/* Once no place in the file is asked for any more. */
+static void repeats_drop(struct pool_config *pool)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < pool->servers_count; i++)
+        if (!pool->servers[i].repeats)
+            pool->servers[kept++] = pool->servers[i];
+    pool->servers_count = kept;
+}
+
 static struct texts sources_of(const struct schema_document *document, struct arena *arena)
 {
     struct texts sources = {.count = 0};
@@ -228,6 +239,8 @@ static struct config *config_make(struct schema_document *document, const char *
     /* What follows from an error is told once that is mended. */
     if (late != NULL && schema_report_errors(report) == 0)
         late->check(late->owner, made, document, report);
+    for (size_t i = 0; i < made->pools_count; i++)
+        repeats_drop(&made->pools[i]);
     loaded->config = *made;
     if (schema_report_errors(report) != 0) {
         arena_free(arena);

@@ -294,9 +294,40 @@ static void upstream_tls_check(const struct check *check, const struct upstream_
     pem_pair_check(&tls->cert, &tls->key, check->document, check->report);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+/* A server is known by its name: in logs, in cookies, in hashes. So a name stands for one address; who lists
+ * a server twice, as in nginx, gives it twice the share. */
+static void server_repeats(const struct check *check, const struct pool_config *pool,
+                           struct server_config *first, struct server_config *server)
+{
+    bool same_place = same_text(first->address, server->address);
+    bool same_rest = first->backup == server->backup && first->max_connections == server->max_connections &&
+                     same_text(first->zone, server->zone);
+    if (same_place && same_rest) {
+        schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &server->address),
+                          "server \"%s\" is in pool \"%s\" twice, so its weights add up; write weight: %llu",
+                          server->name, pool->name, (unsigned long long)(first->weight + server->weight));
+        first->weight =
+            first->weight + server->weight < WEIGHT_MOST ? first->weight + server->weight : WEIGHT_MOST;
+        server->repeats = true;
+    } else {
+        schema_report_add(
+            check->report, SCHEMA_ERROR, PLACE(check, &server->address),
+            same_place
+                ? "server \"%s\" is in pool \"%s\" twice, with other keys; give each a name of its own"
+                : "server \"%s\" is in pool \"%s\" twice, at another address; give each a name of its own",
+            server->name, pool->name);
+    }
+    schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->address), "it is here first");
+}
+
 static void servers_check(const struct check *check, struct pool_config *pool)
 {
-    struct map *addresses = map_new();
+    struct map *names = map_new();
     uint64_t weights = 0;
     for (size_t i = 0; i < pool->servers_count; i++) {
         struct server_config *server = &pool->servers[i];
@@ -305,16 +336,13 @@ static void servers_check(const struct check *check, struct pool_config *pool)
             continue;
         if (server->name == NULL)
             server->name = server->address;
-        const struct server_config *first = map_get(addresses, span_of(server->address));
-        if (first != NULL) {
-            schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &server->address),
-                              "server \"%s\" is in pool \"%s\" twice", server->address, pool->name);
-            schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->address), "it is here first");
-        } else {
-            map_set(addresses, span_of(server->address), server);
-        }
+        struct server_config *first = map_get(names, span_of(server->name));
+        if (first != NULL)
+            server_repeats(check, pool, first, server);
+        else
+            map_set(names, span_of(server->name), server);
     }
-    map_free(addresses);
+    map_free(names);
     if (weights == 0 && pool->servers_count != 0 && !schema_is_broken(check->document, pool))
         schema_report_add(check->report, SCHEMA_WARNING, PLACE_SECTION(check, pool),
                           "all servers of pool \"%s\" have weight 0; every request gets 503", pool->name);

@@ -20,6 +20,9 @@ static const struct schema_key forwarding_keys[] = {
 const struct schema forwarding_schema = {.noun = "forwarding",
                                          .size = sizeof(FORWARDING),
                                          .keys = forwarding_keys,
+                                         .off = (const char *const[]){"x_forwarded", "[]", "forwarded",
+                                                                      "false", "via", "false", "x_real_ip",
+                                                                      "false", NULL},
                                          .text = "What servers are told of the client, and clients of weir."};
 
 unsigned forwarding_bits(const struct forwarding_config *config)

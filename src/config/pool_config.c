@@ -16,8 +16,10 @@ static const char *const probes[] = {"http", "https", "tcp", "grpc", NULL};
 static const struct schema_key server_keys[] = {
     KEY_STRING(SERVER, address, NULL, "Address of the server: ip:port, name:port or unix:/path.",
                .flags = SCHEMA_REQUIRED, .check = syntax_server_address),
-    KEY_STRING(SERVER, name, NULL, "Name in logs and commands; by default the address."),
-    KEY_INT(SERVER, weight, "1", 0, 1000, "Share of requests beside the other servers; 0: no new ones."),
+    KEY_STRING(SERVER, name, NULL,
+               "Name in logs, cookies and hashes, of one server of the pool alone; by default the address."),
+    KEY_INT(SERVER, weight, "1", 0, WEIGHT_MOST,
+            "Share of requests beside the other servers; 0: no new ones."),
     KEY_CHOICE(
         SERVER, backup, "false", backups,
         "true: used while under 1/1.4 of the weight of the others is up, for what they lack, and alone when none is; "
@@ -86,6 +88,7 @@ static const struct schema queue_schema = {
     .noun = "queue",
     .size = sizeof(QUEUE),
     .bare = "write queue: { size: ... }",
+    .off = (const char *const[]){"size", "0", NULL},
     .keys = queue_keys,
     .text = "Where requests wait while all servers are at max_connections."};
 _Static_assert(CONNECTIONS_AUTO == SCHEMA_WORD(0) && CONNECTIONS_NONE == SCHEMA_WORD(1) &&
@@ -110,6 +113,7 @@ static const struct schema_key retry_keys[] = {
 static const struct schema retry_schema = {.noun = "retry",
                                            .size = sizeof(RETRY),
                                            .bare = "write retry: { attempts: ... }",
+                                           .off = (const char *const[]){"attempts", "0", NULL},
                                            .keys = retry_keys,
                                            .text = "When a request is sent again."};
 

@@ -25,6 +25,7 @@ enum pool_protocol { POOL_HTTP_1, POOL_H2, POOL_H2C, POOL_AUTO }; /* http/1.1, h
 
 /* false; true: takes what the others lack; standby: used when all others are down, one at a time */
 enum backup_kind { BACKUP_NOT, BACKUP_SHARES, BACKUP_STANDBY };
+#define WEIGHT_MOST 1000u
 struct server_config {
     const char *address;      /* "ip:port", "name:port", "unix:/path"; required; scalar shorthand */
     const char *name;         /* in logs; default: the address */
@@ -32,6 +33,7 @@ struct server_config {
     enum backup_kind backup;  /* false */
     uint64_t max_connections; /* 0: the pool's; CONNECTIONS_AUTO, CONNECTIONS_NONE */
     const char *zone;         /* where it stands; NULL: not told */
+    bool repeats;             /* one above, which has its weight too; gone when the file is read */
 };
 enum probe_kind { PROBE_HTTP, PROBE_HTTPS, PROBE_TCP, PROBE_GRPC };
 struct health_config {

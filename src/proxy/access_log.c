@@ -304,6 +304,11 @@ static void write_failed(struct access_line *line)
         failed_logfmt(line);
 }
 
+static void write_servers_out(struct access_line *line)
+{
+    line_string(line, line->facts->servers_out, ROOM_HOST);
+}
+
 static void write_reused(struct access_line *line)
 {
     line_true(line, line->facts->upstream_reused);
@@ -397,6 +402,7 @@ static const struct access_row access_rows[] = {
     {"server_protocol", write_server_protocol},
     {"attempts", write_attempts},
     {"failed", write_failed},
+    {"servers_out", write_servers_out},
     {"reused", write_reused},
     {"replayed", write_replayed},
     {"failure", write_failure},

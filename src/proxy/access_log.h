@@ -27,6 +27,7 @@ struct access_facts {
     unsigned attempts_count;
     unsigned status;         /* sent to the client; 0: none */
     struct span grpc_status; /* of the response, as it stands there; empty: none */
+    struct span servers_out; /* why none could be had; empty: one could */
     bool replayed;
     bool upstream_reused;
 };

@@ -240,6 +240,7 @@ static void exchange_log(struct exchange_run *run)
         .attempts_count = run->failed_count,
         .status = run->status,
         .grpc_status = grpc_status(run),
+        .servers_out = run->servers_out,
         .replayed = run->replayed,
         .upstream_reused = run->reused,
     };

@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/counters.h"
+#include "base/log_crowd.h"
 #include "config/config.h"
 #include "filter/key.h"
 #include "http/auth_scheme.h"
@@ -24,6 +25,7 @@
 #include "proxy/snapshot.h"
 #include "proxy/upgrade.h"
 #include "proxy/worker.h"
+#include "upstream/absence.h"
 #include "upstream/pool.h"
 #include "upstream/server.h"
 
@@ -40,13 +42,26 @@ struct try_place {
 
 static void forward_try(struct exchange_run *run, struct try_place place);
 
+/* Told with the request; and by the log, where it is no matter of load. */
+static void tell_absence(struct exchange_run *run, enum failure why)
+{
+    static struct log_crowd lines = LOG_CROWD("upstream", "pool");
+    char text[ABSENCE_TEXT];
+    struct span absent = absence_print(run->pool, run->tried, loop_now_us(run->exchange.loop), text);
+    const struct log_pair pairs[] = {KV("pool", run->pool->name), KV_SPAN("servers_out", absent), KV_NONE};
+    run->servers_out = arena_copy(run->exchange.arena, absent);
+    if (why == FAILURE_NO_SERVER)
+        log_crowd_write(&lines, LOG_LEVEL_WARN, "no server of the pool can be had", run->pool->name, "",
+                        pairs);
+}
+
 /* Gives up for good: tells what went wrong first, which a later "no other server" would hide. */
 static void forward_gave_up(struct exchange_run *run, enum failure why)
 {
-    bool nobody_else =
-        run->first_failure != FAILURE_NONE &&
-        (why == FAILURE_NO_SERVER || why == FAILURE_QUEUE_FULL || why == FAILURE_QUEUE_TIMEOUT);
-    exchange_fail(run, nobody_else ? run->first_failure : why);
+    bool nobody = why == FAILURE_NO_SERVER || why == FAILURE_QUEUE_FULL || why == FAILURE_QUEUE_TIMEOUT;
+    if (nobody)
+        tell_absence(run, why);
+    exchange_fail(run, nobody && run->first_failure != FAILURE_NONE ? run->first_failure : why);
 }
 
 /* Once more, at once or after a pause. All that a server was given is given to the next. */

@@ -36,7 +36,7 @@ enum schema_type {
     SCHEMA_TEXTS,     /* struct texts of `item` */
     SCHEMA_PAIRS,     /* struct name_values of `item` */
     SCHEMA_SECTION,   /* a struct in the struct */
-    SCHEMA_OPTIONAL,  /* a pointer to a struct; NULL when absent or `false` */
+    SCHEMA_OPTIONAL,  /* a pointer to a struct; NULL when absent, `false` or `none` */
     SCHEMA_SECTIONS,  /* a list of structs: pointer and count */
     SCHEMA_MAP,       /* structs by name, in the order of the file: pointer and count */
     SCHEMA_INCLUDE    /* stored nowhere: other files were merged already */
@@ -45,7 +45,7 @@ enum schema_type {
 enum schema_flag {
     SCHEMA_REQUIRED = 1, /* has no default */
     SCHEMA_SINGLE = 2,   /* one section may stand where the list is meant */
-    SCHEMA_PRESENT = 4,  /* an optional section that is there with its defaults unless it is `false` */
+    SCHEMA_PRESENT = 4,  /* an optional section that is there with its defaults unless it is turned off */
     SCHEMA_OWN = 8,      /* can't be given by a section of defaults */
     /* a section of defaults: what it gives stands for every other section of its schema */
     SCHEMA_PARTIAL = 16,
@@ -99,6 +99,10 @@ struct schema {
     const char
         *strangers; /* what to write instead, when none of the keys given is one of its own; NULL: nothing */
     const char *bare; /* what to write instead of a bare value that cannot stand for it; NULL: nothing */
+    /* Pairs of key and value, ends with NULL: what turns the section off, for which `false` and `none` stand,
+     * as they do for the absence of optional ones. "[]" is a list of nothing. NULL: its absence, if anything.
+     */
+    const char *const *off;
 };
 /*
  * A word of another product and ours for it: a key, or a value of a key. "{}" stands for a section where a

@@ -225,11 +225,14 @@ static void section_alternatives(struct export *export, const struct schema_key 
     for (const struct schema_key *row = schema->keys; schema->shorthand != NULL && row->name != NULL; row++)
         if (strcmp(row->name, schema->shorthand) == 0)
             scalar_object(&export->json, row, row->type);
-    if (key->type != SCHEMA_OPTIONAL)
+    if (key->type != SCHEMA_OPTIONAL && schema->off == NULL)
         return;
     json_object(&export->json);
-    json_key(&export->json, "const");
+    json_key(&export->json, "enum");
+    json_array(&export->json);
     json_bool(&export->json, false);
+    json_string(&export->json, SPAN("none"));
+    json_end_array(&export->json);
     json_end_object(&export->json);
 }
 

@@ -47,11 +47,18 @@ static const char *required_of(const struct schema *schema)
     return NULL;
 }
 
+/* One rule for every section that can be turned off. */
+static bool is_off(const struct node *node)
+{
+    static const char *const words[] = {"false", "none", NULL};
+    return node->kind == NODE_SCALAR && node->plain && !node->refused && is_one_of(node->as.text, words);
+}
+
 /* A switch where a section is meant, such as `tls: on`. False: it is none. */
 static bool switch_refuse(struct loader *loader, const struct schema_key *key, const struct node *node)
 {
     static const char *const on[] = {"true", "on", "yes", "enabled", "1", NULL};
-    static const char *const off[] = {"off", "no", "none", "disabled", "0", NULL};
+    static const char *const off[] = {"off", "no", "disabled", "0", NULL};
     struct schema_report *report = loader->report;
     if (node->kind != NODE_SCALAR || !node->plain || node->refused)
         return false;
@@ -93,9 +100,8 @@ static void optional_load(struct loader *loader, const struct schema_key *key, c
 {
     const struct node *node = entry->value;
     void *section = NULL;
-    bool is_false = node->kind == NODE_SCALAR && node->plain && span_is(node->as.text, "false");
     bool is_digit = node->kind == NODE_SCALAR && node->as.text.length == 1 && is_number_bare(key->section);
-    if (!is_false && (is_digit || !switch_refuse(loader, key, node))) {
+    if ((!is_off(node) || key->section->off != NULL) && (is_digit || !switch_refuse(loader, key, node))) {
         section = loader_get(loader, key->section->size);
         section_load(loader, entry->key, node, section, &(struct context){key->section, NULL, up},
                      (key->flags & SCHEMA_PARTIAL) != 0);
@@ -300,9 +306,32 @@ static bool shorthand_find(const struct node *node, const struct schema *schema,
     return true;
 }
 
-static bool bare_find(const struct loader *loader, const struct node *node, const struct context *context,
+/* `false` where a section is turned off by values of its keys. */
+static bool off_find(struct loader *loader, const struct node *node, const struct schema *schema,
+                     struct node_entry *rows)
+{
+    if (schema->off == NULL || !is_off(node))
+        return false;
+    for (const char *const *pair = schema->off; *pair != NULL; pair += 2) {
+        struct node *made = loader_get(loader, sizeof *made);
+        size_t row = 0;
+        *made = *node;
+        made->as.text = span_of(pair[1]);
+        if (strcmp(pair[1], "[]") == 0)
+            *made = (struct node){
+                .kind = NODE_LIST, .line = node->line, .column = node->column, .source = node->source};
+        while (strcmp(schema->keys[row].name, pair[0]) != 0)
+            row++;
+        rows[row] = (struct node_entry){NULL, made};
+    }
+    return true;
+}
+
+static bool bare_find(struct loader *loader, const struct node *node, const struct context *context,
                       struct node_entry *rows)
 {
+    if (off_find(loader, node, context->schema, rows))
+        return true;
     bool foreign =
         node->kind == NODE_SCALAR && value_hint(loader, context->schema->noun, node->as.text) != NULL;
     return !foreign && shorthand_find(node, context->schema, rows);

@@ -7,6 +7,7 @@
 
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/log_crowd.h"
 #include "upstream/pool.h"
 #include "upstream/server.h"
 #include "upstream/server_score.h"
@@ -52,11 +53,11 @@ static uint32_t weight_of(const struct pool *pool, const struct server *server)
 
 static void ejected_log(struct server *server, const char *why, uint64_t milliseconds)
 {
+    static struct log_crowd lines = LOG_CROWD("balance", "pool");
     const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
                                      KV("why", why), KV_NUMBER("for_ms", milliseconds), KV_NONE};
     counter_add(COUNTER_ejections, 1);
-    if (LOG_LEVEL_WARN >= log_level)
-        log_write(&server->ejected_site, LOG_LEVEL_WARN, "balance", "server is ejected", pairs);
+    log_crowd_write(&lines, LOG_LEVEL_WARN, "server is ejected", server->pool_name, why, pairs);
 }
 
 static void ejecting_lock(struct pool_shared *shared)

@@ -13,9 +13,10 @@
 #include "base/counters.h"
 #include "base/error.h"
 #include "base/list.h"
-#include "base/log.h"
+#include "base/log_crowd.h"
 #include "base/rng.h"
 #include "net/loop.h"
+#include "upstream/absence.h"
 #include "upstream/ejection.h"
 #include "upstream/health_probe.h"
 #include "upstream/pool.h"
@@ -66,6 +67,11 @@ static const struct health_config *config_of(const struct check *check)
 {
     return check->pool->config->health;
 }
+
+/* All servers of a pool may go, and come back, at once. */
+static struct log_crowd down_lines = LOG_CROWD("health", "pool");
+static struct log_crowd up_lines = LOG_CROWD("health", "pool");
+static struct log_crowd odd_lines = LOG_CROWD("health", "pool"); /* of checks that are of no use */
 
 /* --- when --- */
 
@@ -143,8 +149,7 @@ static void check_passed(struct check *check)
     server_becomes(check, SERVER_UP);
     const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
                                      KV_NUMBER("after", check->passed), KV_NONE};
-    if (LOG_LEVEL_INFO >= log_level)
-        log_write(&server->up_site, LOG_LEVEL_INFO, "health", "server is up", pairs);
+    log_crowd_write(&up_lines, LOG_LEVEL_INFO, "server is up", server->pool_name, "", pairs);
 }
 
 static bool traffic_is_good(struct check *check)
@@ -163,9 +168,9 @@ static bool check_is_outweighed(struct check *check, enum probe_verdict verdict,
     const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
                                      KV("why", why), KV_NUMBER("after", check->failed), KV_NONE};
     counter_add(COUNTER_probes_outweighed, 1);
-    if (LOG_LEVEL_WARN >= log_level && !check->disagrees)
-        log_write(&server->disagrees_site, LOG_LEVEL_WARN, "health",
-                  "check disagrees with traffic, server stays up", pairs);
+    if (!check->disagrees)
+        log_crowd_write(&odd_lines, LOG_LEVEL_WARN, "check disagrees with traffic, server stays up",
+                        server->pool_name, why, pairs);
     check->disagrees = true;
     return true;
 }
@@ -183,8 +188,8 @@ static void check_failed(struct check *check, enum probe_verdict verdict, const 
     server_becomes(check, SERVER_DOWN);
     const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
                                      KV("why", why), KV_NUMBER("after", check->failed), KV_NONE};
-    if (LOG_LEVEL_WARN >= log_level)
-        log_write(&server->down_site, LOG_LEVEL_WARN, "health", "server is down", pairs);
+    absence_note_down(check->pool->shared, why);
+    log_crowd_write(&down_lines, LOG_LEVEL_WARN, "server is down", server->pool_name, why, pairs);
 }
 
 /* A worker took it down since. */
@@ -200,6 +205,15 @@ static void check_notice(struct check *check)
         check_again(check);
 }
 
+static void check_not_made(const struct check *check)
+{
+    const struct server *server = check->server;
+    const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name), KV_NONE};
+    log_crowd_write(&odd_lines, LOG_LEVEL_WARN,
+                    "servers cannot be asked for now: weir is out of descriptors or memory",
+                    server->pool_name, "", pairs);
+}
+
 static void check_done(void *owner, enum probe_verdict verdict, const char *why)
 {
     struct check *check = owner;
@@ -210,8 +224,7 @@ static void check_done(void *owner, enum probe_verdict verdict, const char *why)
     else if (verdict != PROBE_NOT_MADE)
         check_failed(check, verdict, why);
     else
-        log_warn("health", "servers cannot be asked for now: weir is out of descriptors or memory",
-                 KV("pool", check->server->pool_name), KV("server", check->server->name));
+        check_not_made(check);
     check_again(check);
 }
 

@@ -149,11 +149,6 @@ static void server_free(struct server *server)
 {
     /* Nobody refers to it any more: every attempt that took a slot has given it back. */
     assert(server_load(server) == 0 && atomic_load(&server->awaiting) == 0);
-    log_site_forget(&server->down_site);
-    log_site_forget(&server->up_site);
-    log_site_forget(&server->ejected_site);
-    log_site_forget(&server->limit_site);
-    log_site_forget(&server->disagrees_site);
     free((char *)server->pool_name);
     free((char *)server->name);
     free((char *)server->address_text);

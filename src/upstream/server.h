@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "base/attributes.h"
-#include "base/log.h"
 #include "config/pool_config.h"
 #include "http/failure.h"
 #include "net/address.h"
@@ -44,6 +43,9 @@ struct pool_shared {
     _Atomic uint32_t refused_before, steady_in_a_row;
     _Atomic bool panic;   /* so few are left that ejections do not count */
     atomic_flag ejecting; /* held while somebody counts who is out */
+    atomic_flag telling;  /* held for what follows, of absence.c */
+    uint64_t absent_us;   /* when `absent` was counted; 0: anew */
+    char down_why[64], absent[192];
     /* of upstream_queue.c: by worker, the highest priority that waits in its queue (PRIORITY_COUNT less
      * that); 0: nobody waits */
     _Alignas(CACHE_LINE) _Atomic uint8_t urgency[SERVER_WORKERS_MOST];
@@ -123,10 +125,8 @@ struct server {
     /* owned; several when a name has several: when one can't be reached, the next may be */
     struct address *addresses;
     uint32_t addresses_count;
-    uint32_t number;      /* unique in the process, never used again: for per-worker tables */
-    uint32_t pool_number; /* pool_shared.number */
-    /* lines about one server must not fold those about another */
-    struct log_site down_site, up_site, ejected_site, limit_site, disagrees_site;
+    uint32_t number;          /* unique in the process, never used again: for per-worker tables */
+    uint32_t pool_number;     /* pool_shared.number */
     struct server *next_same; /* of the set */
 };
 

@@ -26,7 +26,7 @@
 #include <math.h>
 
 #include "base/counters.h"
-#include "base/log.h"
+#include "base/log_crowd.h"
 #include "upstream/pool.h"
 #include "upstream/server_score.h"
 
@@ -291,6 +291,7 @@ static bool is_worth_a_word(struct server_limit *limit, enum limit_change change
 static void limit_log(struct server *server, enum limit_change change, const struct window *window,
                       unsigned before, double usual_us)
 {
+    static struct log_crowd lines = LOG_CROWD("balance", "pool");
     uint16_t after = atomic_load_explicit(&server->limit, memory_order_relaxed);
     struct log_pair pairs[] = {KV("pool", server->pool_name),
                                KV("server", server->name),
@@ -301,11 +302,10 @@ static void limit_log(struct server *server, enum limit_change change, const str
                                KV_NONE};
     if (change == LIMIT_LIFTED)
         pairs[3] = (struct log_pair)KV("to", "off");
-    if (LOG_LEVEL_WARN >= log_level)
-        log_write(&server->limit_site, LOG_LEVEL_WARN, "balance",
-                  change == LIMIT_LOWERED ? "limit lowered"
-                                          : "limit lifted: twice as many at once take no longer each",
-                  pairs);
+    log_crowd_write(&lines, LOG_LEVEL_WARN,
+                    change == LIMIT_LOWERED ? "limit lowered"
+                                            : "limit lifted: twice as many at once take no longer each",
+                    server->pool_name, "", pairs);
 }
 
 /* The queue is as long as half a second ago, those that were turned away included, and was then. Only a limit

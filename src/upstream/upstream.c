@@ -12,8 +12,9 @@
 #include "base/counters.h"
 #include "base/error.h"
 #include "base/hash.h"
-#include "base/log.h"
+#include "base/log_crowd.h"
 #include "http/http_conn.h"
+#include "upstream/absence.h"
 #include "upstream/balance.h"
 #include "upstream/balance_tier.h"
 #include "upstream/ejection.h"
@@ -390,10 +391,13 @@ static void server_refused(struct upstreams *upstreams, const struct pool *pool,
     if (pool->config->health == NULL ||
         !server_was_refused(server, loop_now_us(upstreams->loop), pool->config->fast_down))
         return;
+    static struct log_crowd down_lines = LOG_CROWD("health", "pool");
     const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
                                      KV("why", "connections refused"),
                                      KV_NUMBER("after", pool->config->fast_down), KV_NONE};
-    log_write(&server->down_site, LOG_LEVEL_WARN, "health", "server is down", pairs);
+    absence_note_down(pool->shared, "connections refused");
+    log_crowd_write(&down_lines, LOG_LEVEL_WARN, "server is down", server->pool_name, "connections refused",
+                    pairs);
 }
 
 void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure why,

@@ -20,7 +20,7 @@
 #include "base/counters.h"
 #include "base/descriptors.h"
 #include "base/error.h"
-#include "base/log.h"
+#include "base/log_crowd.h"
 #include "config/listener_config.h"
 #include "http/http_conn.h"
 #include "net/socket.h"
@@ -244,7 +244,7 @@ static enum failure conn_try_addresses(struct upstream_conn *conn)
 static void connect_failed_log(const struct upstream_conn *conn, enum failure why, const char *reason)
 {
     const struct server *server = conn->entry->server;
-    static struct log_site site;
+    static struct log_crowd lines = LOG_CROWD("upstream", "pool");
     const struct log_pair pairs[] = {KV("pool", server->pool_name), KV("server", server->name),
                                      KV("why", failure_info[why].word), KV("reason", reason), KV_NONE};
     /* A matter of configuration, which only this line tells; else a check says that the server is down, where
@@ -252,8 +252,8 @@ static void connect_failed_log(const struct upstream_conn *conn, enum failure wh
     enum log_level level = why == FAILURE_TLS_FAILED || why == FAILURE_TLS_UNVERIFIED    ? LOG_LEVEL_WARN
                            : atomic_load_explicit(&server->probed, memory_order_relaxed) ? LOG_LEVEL_DEBUG
                                                                                          : LOG_LEVEL_INFO;
-    if (level >= log_level)
-        log_write(&site, level, "upstream", "cannot connect to server", pairs);
+    log_crowd_write(&lines, level, "cannot connect to server", server->pool_name, failure_info[why].word,
+                    pairs);
 }
 
 static void conn_tell_waiters(struct upstream_conn *conn, enum failure why)

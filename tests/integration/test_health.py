@@ -255,3 +255,84 @@ def test_slow_start(t):
     c = t.client(port)
     got = [c.get().body for _ in range(200)].count(b'a')
     between(got, 2, 60, 'of 200, half when it is warm')
+
+
+# ---- what the logs say of an outage ----
+
+def events(weir, sentence, pool=None):
+    """Lines of that sentence, and how many events they tell: each is one, or `repeated`."""
+    lines = [line for line in weir.stderr().split('\n') if f'message="{sentence}"' in line and (pool is None or f' pool={pool} ' in line)]
+    return len(lines), sum(int((re.search(r' repeated=(\d+)', line) or [0, 1])[1]) for line in lines)
+
+
+def test_an_outage_of_thousands_is_few_lines(t):
+    """Servers that go and come back by the thousand: some lines of each pool and second, then sums in which none is missing."""
+    port, up = t.port(), t.origin()
+    closed = t.port()
+    many = ', '.join(f'"127.{2 + i // 250}.{i % 250 // 10}.{1 + i % 10}:{closed}"' for i in range(2000))
+    weir = t.weir(f'''workers: 1
+listeners: ["127.0.0.1:{port}"]
+log: {{ level: info }}
+routes: [ {{ match: {{ path: /few }}, pool: few }}, {{ pool: many }} ]
+defaults: {{ pool: {{ health: {{ interval: 1s, fast_interval: 1s, fall: 1, rise: 1 }} }} }}
+pools:
+  many: {{ servers: [{many}] }}
+  few: {{ servers: ["127.0.0.9:{closed}", "{up.address}"] }}
+''')
+    eventually(lambda: events(weir, 'server is down')[1] == 2001, 30, lambda: f'{events(weir, "server is down")} of 2001 events')
+    lines, _ = events(weir, 'server is down', 'many')
+    between(lines, 2, 200)
+    equal(events(weir, 'server is down', 'few'), (1, 1), 'the other pool has a line of its own')
+    contains(weir.log_line('pool=many why="connection refused" repeated='), 'message="server is down"')
+    with socket.create_server(('0.0.0.0', closed), backlog=4096) as listener:
+        def serve():
+            while True:
+                try:
+                    sock, _ = listener.accept()
+                except OSError:
+                    return
+                sock.settimeout(5)
+                try:
+                    sock.recv(4096)
+                    sock.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n')
+                except OSError:
+                    pass
+                sock.close()
+        threading.Thread(target=serve, daemon=True).start()
+        eventually(lambda: events(weir, 'server is up')[1] == 2001, 60, lambda: f'{events(weir, "server is up")} of 2001 events')
+        between(events(weir, 'server is up', 'many')[0], 2, 400)
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_why_no_server_can_be_had(t):
+    """The access log of a request that finds none, and a line of the log, tell why each server of the pool is out."""
+    closed, port, held, go = t.port(), t.port(), threading.Event(), threading.Event()
+
+    def slow(link, request):
+        held.set()
+        ok(go.wait(20 * SLOW))
+        link.answer(200)
+    full = t.origin(slow)
+    weir = t.weir(f'''workers: 1
+listeners: ["127.0.0.1:{port}"]
+access_log: {{ format: json }}
+routes:
+  - {{ match: {{ path: /down }}, pool: down }}
+  - {{ match: {{ path: /full }}, pool: full }}
+pools:
+  down: {{ servers: ["127.0.0.1:{closed}", "127.0.0.2:{closed}", {{ address: "127.0.0.3:{closed}", weight: 0 }}], health: {{ interval: 1s, fall: 1 }} }}
+  full: {{ servers: ["{full.address}"], max_connections: 1, queue: {{ size: 0 }} }}
+''')
+    eventually(lambda: events(weir, 'server is down')[1] == 3)
+    for _ in range(3):
+        equal(t.client(port).get('/down').status, 503)
+    equal(weir.access_line(path='/down')['servers_out'], 'down 3 (connection refused)')
+    contains(weir.log_line('no server of the pool can be had'), 'pool=down servers_out="down 3 (connection refused)"')
+    first = t.client(port)
+    first.request('GET', '/full')
+    ok(held.wait(10 * SLOW))
+    equal(t.client(port).get('/full').status, 503)
+    equal(weir.access_line(path='/full')['servers_out'], 'full 1')
+    go.set()
+    equal(first.response().status, 200)
+    ok('servers_out' not in weir.access_line(path='/full', status=200))

@@ -443,3 +443,77 @@ def test_a_standby_keeps_no_sessions(t):
     equal(c.get('/', [('Cookie', cookie)]).json()['origin'], 'standby')
     t.origin(name='first', port=port)
     eventually(lambda: c.get('/', [('Cookie', cookie)]).json()['origin'] == 'first', 10)
+
+
+# ---- the same server twice, and what is turned off ----
+
+def test_a_server_that_is_listed_twice(t):
+    """One server with the sum of the weights, as in nginx; under two names it is two servers."""
+    a, b, port = t.origin(name='a'), t.origin(name='b'), t.port()
+    weir = t.weir(f'''workers: 1
+listeners: ["127.0.0.1:{port}"]
+routes: [ {{ match: {{ path: /names }}, pool: names }}, {{ pool: twice }} ]
+defaults: {{ pool: {{ balance: round_robin }} }}
+pools:
+  twice: {{ servers: ["{a.address}", "{b.address}", "{a.address}"] }}
+  names: {{ servers: [ {{ address: "{a.address}", name: one }}, {{ address: "{a.address}", name: two }}, "{b.address}" ] }}
+''')
+    for path, wanted in ('/', {'a': 20, 'b': 10}), ('/names', {'a': 20, 'b': 10}):
+        client = t.client(port)
+        equal(dict(collections.Counter(client.get(path).json()['origin'] for _ in range(30))), wanted, path)
+    servers = collections.Counter(line['server'] for line in eventually(lambda: len(weir.access()) == 60 and weir.access()))
+    equal((servers[a.address], servers['one'], servers['two'], servers[b.address]), (20, 10, 10, 20))
+
+
+def test_every_section_can_be_turned_off_alike(t):
+    """`false` and `none`, where a section is not there by default, is there by default, or is never absent."""
+    held, go = threading.Event(), threading.Event()
+
+    def handler(link, request):
+        if request.path == '/slow':
+            held.set()
+            ok(go.wait(20 * SLOW))
+        if request.path == '/503':
+            link.answer(503)
+        else:
+            tell(link, request)
+    for word in 'false', 'none':
+        held.clear()
+        go.clear()
+        a, b, port = t.origin(handler), t.origin(handler), t.port()
+        weir = t.weir(f'''workers: 1
+listeners: [ {{ address: "127.0.0.1:{port}", tls: {word} }} ]
+log: {word}
+forwarding: {word}
+defaults:
+  route: {{ in_flight: {{ limit: 1 }}, access: {{ deny: ["127.0.0.1"] }} }}
+  pool: {{ health: {{ path: /503 }} }}
+routes: [ {{ pool: app, in_flight: {word}, access: {word}, rewrite: {word}, hedge: {word}, mirror: {word}, split: {word} }} ]
+pools:
+  app:
+    servers: ["{a.address}", "{b.address}"]
+    balance: first
+    max_connections: 1
+    outlier: {word}
+    retry: {word}
+    queue: {word}
+    health: {word}
+    tls: {word}
+    sticky: {word}
+    subset: {word}
+''')
+        equal(t.client(port).get('/503').status, 503)
+        equal(a.count('/503') + b.count('/503'), 1, f'{word}: a retry')
+        told = t.client(port).get('/').json()['fields']
+        for name, _ in told:
+            ok(not re.match('(?i)x-forwarded|forwarded|via', name), f'{word}: {name} is sent')
+        clients = [t.client(port) for _ in range(3)]
+        for client in clients[:2]:
+            held.clear()
+            client.request('GET', '/slow')
+            ok(held.wait(10 * SLOW))
+        equal(clients[2].get('/').status, 503, f'{word}: it is queued')
+        go.set()
+        for client in clients[:2]:
+            equal(client.response().status, 200)
+        equal(weir.stderr(), '', f'{word}: the log')

@@ -14,6 +14,7 @@
 #include "base/counters.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/log_crowd.h"
 #include "base/log_output.h"
 #include "base/log_ring.h"
 #include "base/log_writer.h"
@@ -143,6 +144,62 @@ static void test_lines_reach_the_file_and_fold(void **state)
     struct stat status;
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0640);
+}
+
+static struct log_crowd crowd = LOG_CROWD("health", "pool");
+
+static void server_is_down(const char *pool, unsigned server, const char *why)
+{
+    char name[16];
+    (void)snprintf(name, sizeof name, "s%u", server);
+    const struct log_pair pairs[] = {KV("pool", pool), KV("server", name), KV("why", why), KV_NONE};
+    log_crowd_write(&crowd, LOG_LEVEL_WARN, "server is down", pool, why, pairs);
+}
+
+/* How many lines begin so, and, added up, how often they were repeated. */
+static unsigned events_of(const char *text, const char *begins, unsigned *lines)
+{
+    unsigned events = 0;
+    *lines = 0;
+    for (const char *at = strstr(text, begins); at != NULL; at = strstr(at + 1, begins)) {
+        const char *end = strchr(at, '\n'), *repeated = strstr(at, " repeated=");
+        events += repeated != NULL && repeated < end ? (unsigned)strtoul(repeated + 10, NULL, 10) : 1;
+        (*lines)++;
+    }
+    return events;
+}
+
+/* Of thousands that fail at once few lines tell, and no event is lost from their sum. */
+static void test_crowds_are_counted(void **state)
+{
+    (void)state;
+    const char *path = path_of("crowd");
+    struct error error;
+    unsigned lines;
+    assert_true(log_target_set(LOG_TARGET_LOG, path, &error));
+    assert_true(log_writer_start(&error));
+    log_thread_enter(1u << 20);
+    for (unsigned i = 0; i < 5000; i++)
+        server_is_down("app", i, i % 5 == 0 ? "no answer" : "connection refused");
+    for (unsigned i = 0; i < 60; i++) {
+        char pool[16];
+        (void)snprintf(pool, sizeof pool, "other%u", i);
+        server_is_down(pool, 1, "connection refused");
+    }
+    const struct log_pair pairs[] = {KV("pool", "app"), KV("server", "s1"), KV_NONE};
+    log_crowd_write(&crowd, LOG_LEVEL_DEBUG, "server is up", "app", "",
+                    pairs); /* is not written, nor counted */
+    log_thread_leave();
+    log_writer_stop();
+    char *text = contents(path);
+    assert_int_equal(events_of(text, "message=\"server is down\"", &lines), 5060);
+    assert_in_range(lines, 22,
+                    2 * (LOG_CROWD_MOST + LOG_CROWD_PLACES + 1)); /* a second may have ended meanwhile */
+    assert_int_equal(events_of(text, "message=\"server is down\" pool=app ", &lines), 5000);
+    assert_in_range(lines, 22, 2 * 22);
+    assert_non_null(strstr(text, "pool=app why=\"connection refused\" repeated="));
+    assert_non_null(strstr(text, "pool=app why=\"no answer\" repeated="));
+    assert_null(strstr(text, "server is up"));
 }
 
 static void test_json_lines_are_whole_however_long(void **state)
@@ -433,6 +490,7 @@ int main(void)
         cmocka_unit_test(test_ring_between_two_threads),
         cmocka_unit_test(test_ring_refuses_when_full),
         cmocka_unit_test(test_lines_reach_the_file_and_fold),
+        cmocka_unit_test(test_crowds_are_counted),
         cmocka_unit_test(test_json_lines_are_whole_however_long),
         cmocka_unit_test(test_reopening),
         cmocka_unit_test(test_a_stuck_reader_costs_lines_and_not_the_stop),

@@ -36,12 +36,6 @@ static void bench_begin(struct bench *bench, size_t count)
                                 .shared = &bench->shared};
 }
 
-static void bench_end(struct bench *bench)
-{
-    for (size_t i = 0; i < SERVERS; i++)
-        log_site_forget(&bench->servers[i].ejected_site);
-}
-
 static void error_of(struct bench *bench, unsigned server, uint32_t client)
 {
     ejection_error(&bench->pool, &bench->servers[server], client, bench->now_us);
@@ -76,7 +70,6 @@ static void errors_in_a_row_eject(void **state)
     assert_false(is_out(&bench, 0));
     errors(&bench, 0, 4); /* it has its five again */
     assert_false(is_out(&bench, 0));
-    bench_end(&bench);
 }
 
 static void time_grows_and_is_forgiven(void **state)
@@ -96,7 +89,6 @@ static void time_grows_and_is_forgiven(void **state)
     errors(&bench, 0, 5);
     bench.now_us += 5 * SECOND + SECOND / 10;
     assert_false(is_out(&bench, 0));
-    bench_end(&bench);
 }
 
 static void half_of_the_pool_and_never_the_last(void **state)
@@ -119,7 +111,6 @@ static void half_of_the_pool_and_never_the_last(void **state)
     bench.outlier.time = 0;
     errors(&bench, 0, 50);
     assert_false(is_out(&bench, 0));
-    bench_end(&bench);
 }
 
 static void traffic(struct bench *bench, unsigned server, unsigned good, unsigned bad)
@@ -160,7 +151,6 @@ static void share_of_errors_ejects(void **state)
     score_pool(&bench.pool, bench.now_us);
     ejection_judge(&bench.pool, bench.now_us);
     assert_false(is_out(&bench, 3));
-    bench_end(&bench);
 }
 
 /* Whatever one client asks for, it takes no server from the others. */
@@ -190,7 +180,6 @@ static void one_client_ejects_nobody(void **state)
     bench.outlier.errors = 1;
     errors(&bench, 0, 1); /* nobody's */
     assert_true(is_out(&bench, 0));
-    bench_end(&bench);
 }
 
 static void one_client_is_no_share_of_errors(void **state)
@@ -209,7 +198,6 @@ static void one_client_is_no_share_of_errors(void **state)
     ejection_judge(&bench.pool, bench.now_us);
     assert_false(is_out(&bench, 3));
     assert_true(bench.servers[3].surcharge > 50); /* which costs nobody the server */
-    bench_end(&bench);
 }
 
 static void as_many_clients_as_are_asked_for(void **state)
@@ -225,7 +213,6 @@ static void as_many_clients_as_are_asked_for(void **state)
         for (unsigned i = 0; i < 2 * OUTLIER_CLIENTS_MOST; i++)
             error_of(&bench, 0, i % clients + 1);
         assert_true(is_out(&bench, 0));
-        bench_end(&bench);
     }
 }
 
@@ -240,7 +227,6 @@ static void none_are_ejected_without(void **state)
     score_pool(&bench.pool, bench.now_us);
     ejection_judge(&bench.pool, bench.now_us);
     assert_false(is_out(&bench, 0) || is_out(&bench, 1));
-    bench_end(&bench);
 }
 
 static void panic_when_few_are_left(void **state)
@@ -258,7 +244,6 @@ static void panic_when_few_are_left(void **state)
     ejection_end(&bench.servers[0]);
     ejection_judge(&bench.pool, bench.now_us);
     assert_false(bench.shared.panic);
-    bench_end(&bench);
 }
 
 /* The clock that choices look at begins anew after 50 days: after half of that what is past lies ahead. */
@@ -282,7 +267,6 @@ static void what_is_over_does_not_come_back(void **state)
     bench.outlier.time = 0;
     ejection_judge(&bench.pool, bench.now_us);
     assert_false(is_out(&bench, 0));
-    bench_end(&bench);
 }
 
 int main(void)

@@ -26,15 +26,11 @@ static void bench_begin(struct bench *bench)
     bench->server.limit = SERVER_LIMIT_OPEN;
     bench->server.pool_name = "api";
     bench->server.name = "a";
+    bench->server.pool_name = "p";
     bench->member =
         (struct pool_server){.server = &bench->server, .weight = 1, .max_connections = SERVER_ADAPTS};
     bench->pool = (struct pool){
         .servers = &bench->member, .servers_count = 1, .shared = &bench->shared, .adapts = true};
-}
-
-static void bench_end(struct bench *bench)
-{
-    log_site_forget(&bench->server.limit_site);
 }
 
 /* A tenth of a second with so many answers, while so many await theirs. */
@@ -91,7 +87,6 @@ static void quick_answers_speak_against_a_limit(void **state)
     for (unsigned i = 0; i < 100; i++)
         assert_int_equal(window(&bench, 50, (i % 2 == 0 ? 10 : 30) * MILLISECOND, 31), SERVER_LIMIT_OPEN);
     assert_true(has_room(&bench, 50000));
-    bench_end(&bench);
 }
 
 /* Ten times the usual, but nobody is hurt by a wait of 19 ms. */
@@ -103,7 +98,6 @@ static void a_quick_server_has_some_milliseconds_free(void **state)
     (void)window(&bench, 50, MILLISECOND / 2, 64);
     assert_int_equal(crowd(&bench, 10, 50, 19 * MILLISECOND, 640), SERVER_LIMIT_OPEN);
     assert_in_range(crowd(&bench, 3, 50, 30 * MILLISECOND, 640), 24, 1000);
-    bench_end(&bench);
 }
 
 static void a_few_slow_requests_among_others_are_no_queue(void **state)
@@ -118,7 +112,6 @@ static void a_few_slow_requests_among_others_are_no_queue(void **state)
         score_fold(&cell, &bench.server);
         assert_int_equal(window(&bench, 49, 1000 * MILLISECOND, 64 + 10 * i), SERVER_LIMIT_OPEN);
     }
-    bench_end(&bench);
 }
 
 /* As many are answered as come, or more: the server works a burst off. */
@@ -132,7 +125,6 @@ static void a_queue_that_drains_is_left_alone(void **state)
         assert_int_equal(window(&bench, 50, 300 * MILLISECOND, awaiting), SERVER_LIMIT_OPEN);
     (void)crowd(&bench, 3, 50, 300 * MILLISECOND, 100);
     assert_true(bench.server.limit < 150);
-    bench_end(&bench);
 }
 
 /* Clients that ask again when they are answered: as many wait as there are, and no more. */
@@ -145,7 +137,6 @@ static void a_queue_that_does_not_grow_is_left_alone(void **state)
     for (int32_t i = 0; i < 100; i++)
         assert_int_equal(window(&bench, 50, 300 * MILLISECOND, 1000 + i % 10 * 9), SERVER_LIMIT_OPEN);
     assert_in_range(window(&bench, 50, 300 * MILLISECOND, 1120), 24, 1100);
-    bench_end(&bench);
 }
 
 /* The pool's queue, as long as it was three times in a row half a second apart. */
@@ -179,7 +170,6 @@ static void a_limit_that_sheds_nothing_is_left(void **state)
         }
         if (samples[i].holds != (bench.server.limit != SERVER_LIMIT_OPEN))
             fail_msg("sample %u: the limit is %u", i, bench.server.limit);
-        bench_end(&bench);
     }
 }
 
@@ -199,7 +189,6 @@ static void it_falls_when_requests_wait_there_down_to_a_floor(void **state)
     assert_int_equal(windows(&bench, 5, 50, 200 * MILLISECOND, 342), 310);
     assert_in_range(window(&bench, 50, 200 * MILLISECOND, 310), 200, 260);
     assert_int_equal(windows(&bench, 18, 50, 200 * MILLISECOND, 24), 24);
-    bench_end(&bench);
 }
 
 static void it_grows_while_answers_are_quick_until_it_is_opened(void **state)
@@ -215,7 +204,6 @@ static void it_grows_while_answers_are_quick_until_it_is_opened(void **state)
     assert_in_range(bench.server.limit, 80, 400);
     (void)window(&bench, 50, 10 * MILLISECOND, 20);
     assert_int_equal(bench.server.limit, SERVER_LIMIT_OPEN);
-    bench_end(&bench);
 }
 
 static void few_answers_are_judged_when_they_are_enough(void **state)
@@ -233,14 +221,12 @@ static void few_answers_are_judged_when_they_are_enough(void **state)
     (void)windows(&bench, 3, 5, 50 * MILLISECOND, 64);
     bench.now_us += 31000 * MILLISECOND;
     assert_int_equal(window(&bench, 5, 50 * MILLISECOND, 64), before);
-    bench_end(&bench);
     /* Half as many will do where there is no doubt. */
     bench_begin(&bench);
     (void)window(&bench, 50, 10 * MILLISECOND, 50);
     (void)window(&bench, 10, 200 * MILLISECOND, 58);
     assert_int_equal(window(&bench, 9, 200 * MILLISECOND, 64), SERVER_LIMIT_OPEN);
     assert_in_range(window(&bench, 1, 200 * MILLISECOND, 64), 24, 63);
-    bench_end(&bench);
 }
 
 static void timeouts_count_as_answers_that_took_so_long(void **state)
@@ -262,7 +248,6 @@ static void timeouts_count_as_answers_that_took_so_long(void **state)
         (void)window(&bench, 0, 0, 58 + 6 * times);
     }
     assert_in_range(bench.server.limit, 24, 63);
-    bench_end(&bench);
 }
 
 /* 3 s after it came: 48 instead of 24, and what is answered by then is not to them. */
@@ -289,7 +274,6 @@ static void a_limit_that_does_not_help_is_lifted(void **state)
     /* And that is the usual now. */
     assert_int_equal(crowd(&bench, 50, 50, 700 * MILLISECOND, 500), SERVER_LIMIT_OPEN);
     assert_in_range(crowd(&bench, 3, 50, 1500 * MILLISECOND, 500), 24, 600);
-    bench_end(&bench);
 }
 
 static void a_limit_that_helps_stays(void **state)
@@ -306,7 +290,6 @@ static void a_limit_that_helps_stays(void **state)
     /* One that nobody needed shows nothing. */
     (void)windows(&bench, 5, 50, 200 * MILLISECOND, 30);
     assert_int_equal(window(&bench, 50, 200 * MILLISECOND, 30), 24);
-    bench_end(&bench);
 }
 
 /* One at a time, 1 ms each: a limit near the most there may be is tried with twice as many, too. */
@@ -325,7 +308,6 @@ static void a_high_limit_that_helps_stays(void **state)
     unsigned deaf = 2 * limit / 100 + 1;
     assert_int_equal(windows(&bench, deaf, 50, limit * MILLISECOND, (int32_t)next), next);
     assert_in_range(window(&bench, 50, next * MILLISECOND, (int32_t)next), 600, limit);
-    bench_end(&bench);
 }
 
 /* A server that became slower for good gets back what it had, as the usual rises by e in 300 s. */
@@ -339,7 +321,6 @@ static void what_is_usual_is_learned_anew(void **state)
     assert_int_equal(windows(&bench, 20, 50, 100 * MILLISECOND, 10), 24);
     (void)windows(&bench, 3000, 50, 100 * MILLISECOND, 10); /* too few for a trial to show anything */
     assert_int_equal(bench.server.limit, SERVER_LIMIT_OPEN);
-    bench_end(&bench);
 }
 
 /* A night or a weekend without enough answers to be judged by. */
@@ -357,7 +338,6 @@ static void a_quiet_time_forgets_little(void **state)
         assert_int_equal(crowd(&bench, 5, 50, 60 * MILLISECOND, 20), SERVER_LIMIT_OPEN);
         /* and ten times as much is. */
         assert_in_range(crowd(&bench, 5, 50, 600 * MILLISECOND, 100), 24, 200);
-        bench_end(&bench);
     }
 }
 
@@ -376,17 +356,14 @@ static void a_server_that_comes_back_begins_with_what_it_had(void **state)
     bench_begin(&bench);
     limit_server_left(&bench.server);
     assert_int_equal(bench.server.limit, 24); /* of which nothing is known */
-    bench_end(&bench);
     bench_begin(&bench);
     bench_leave(&bench);
     assert_int_equal(bench.server.limit, 9); /* 6 and a half of them */
-    bench_end(&bench);
     bench_begin(&bench);
     (void)windows(&bench, 10, 50, 10 * MILLISECOND, 100);
     limit_server_left(&bench.server);
     assert_int_equal(bench.server.limit, 150);
     (void)windows(&bench, 10, 50, 10 * MILLISECOND, 0);
-    bench_end(&bench);
 }
 
 /* When those of before the last change have been answered. */
@@ -415,7 +392,6 @@ static void it_gets_more_while_that_takes_no_longer(void **state)
     bench.shared.waiting = 0;
     /* Nobody waits any more. */
     assert_int_equal(windows(&bench, 15, 30, 10 * MILLISECOND, 3), SERVER_LIMIT_OPEN);
-    bench_end(&bench);
 }
 
 /* The same who wait and ask again: for others that would be a reason to have no limit. */
@@ -429,7 +405,6 @@ static void a_steady_herd_is_still_one(void **state)
     for (unsigned i = 0; i < 200; i++)
         assert_in_range(
             later(&bench, 30, (bench.server.limit > 12 ? 20 : 10) * MILLISECOND, bench.server.limit), 8, 36);
-    bench_end(&bench);
 }
 
 static void a_server_that_comes_back_slower_is_no_queue(void **state)
@@ -441,7 +416,6 @@ static void a_server_that_comes_back_slower_is_no_queue(void **state)
     bench.shared.waiting = 500;
     assert_int_equal(window(&bench, 30, 50 * MILLISECOND, 9), 18);
     assert_int_equal(later(&bench, 30, 50 * MILLISECOND, 18), 36);
-    bench_end(&bench);
 }
 
 /* Answers that take minutes say nothing for minutes. */
@@ -460,7 +434,6 @@ static void without_answers_it_grows_all_the_same(void **state)
     assert_int_equal(bench.server.limit, 576);
     (void)windows(&bench, 12, 0, 0, 600);
     assert_int_equal(bench.server.limit, SERVER_LIMIT_OPEN);
-    bench_end(&bench);
 }
 
 static void while_it_is_away_nothing_is_learned(void **state)
@@ -479,7 +452,6 @@ static void while_it_is_away_nothing_is_learned(void **state)
     server_was_reached(&bench.server);
     bench.shared.waiting = 500;
     assert_int_equal(window(&bench, 30, 10 * MILLISECOND, 9), 18);
-    bench_end(&bench);
 }
 
 static void other_limits_are_left_alone(void **state)
@@ -490,7 +462,6 @@ static void other_limits_are_left_alone(void **state)
     (void)window(&bench, 50, 10 * MILLISECOND, 64);
     bench.member.max_connections = 5;
     assert_int_equal(crowd(&bench, 5, 50, 1000 * MILLISECOND, 64), SERVER_LIMIT_OPEN);
-    bench_end(&bench);
 }
 
 int main(void)
