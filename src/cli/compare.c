@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "config/config.h"
 #include "config/config_schema.h"
+#include "control/restart_keys.h"
 #include "schema/schema.h"
 
 enum change { ADDED = 1, REMOVED = 2, CHANGED = 4, ANY = 7 };
@@ -54,9 +55,6 @@ static const struct {
     {"routes.in_flight.keys", CHANGED, "requests in progress are no longer counted"},
     {"routes.in_flight.ipv6_prefix", CHANGED, "requests in progress are no longer counted"},
     {"routes.split", ANY, "some clients move to another pool"},
-    {"workers", CHANGED, "takes a restart"},
-    {"user", CHANGED, "takes a restart"},
-    {"limits.memory", CHANGED, "takes a restart"},
     {"tls.ticket_lifetime", CHANGED, "tickets are made anew in time"},
     {"log", ANY, "the log goes there from the reload on"},
     {"access_log", ANY, "the access log goes there from the reload on"},
@@ -84,6 +82,8 @@ static const char *cost_of(const char *path, enum change change)
     size_t longest = 0;
     path_plain(path, plain, sizeof plain);
     /* Routes of a listener are as those of the file. */
+    if (change == CHANGED && restart_keys_have(plain))
+        return "takes a restart";
     const char *at = strncmp(plain, "listeners.routes", 16) == 0 ? plain + 10 : plain;
     for (size_t i = 0; i < COUNT_OF(costs); i++) {
         size_t length = strlen(costs[i].path);

@@ -16,7 +16,6 @@
 #include "base/text.h"
 #include "config/config.h"
 #include "control/control_state.h"
-#include "control/cores.h"
 #include "control/listeners.h"
 #include "control/loader.h"
 #include "control/named_files.h"
@@ -33,7 +32,6 @@
 #include "upstream/health.h"
 
 #define LOG_RING_SIZE ((size_t)1 << 16) /* of the control thread */
-#define WORKERS_MOST 256
 
 /* ---- the end ---- */
 
@@ -116,12 +114,6 @@ static void control_signal_came(void *owner, int number)
 
 /* ---- the start ---- */
 
-static unsigned control_count_workers(const struct config *config)
-{
-    unsigned count = config->workers > 0 ? (unsigned)config->workers : cores_available();
-    return count < WORKERS_MOST ? count : WORKERS_MOST;
-}
-
 static bool control_start_workers(struct control *control, struct error *error)
 {
     const struct config *config = control->snapshot->config;
@@ -163,7 +155,8 @@ static bool control_prepare(struct control *control, struct load *load, struct e
     control->snapshot = load->snapshot;
     const struct config *config = control->snapshot->config;
     privileges_raise_files(); /* before the first of what may be many sockets */
-    control->workers_count = control_count_workers(config);
+    restart_facts_take(&control->facts, config);
+    control->workers_count = control->facts.workers;
     control->listeners = listeners_new(control->workers_count);
     if (!open_files_suffice(config, control->workers_count, error) ||
         !listeners_open(control->listeners, config, error) || !reload_logs(config, error) ||
@@ -265,6 +258,7 @@ static void control_end(struct control *control)
     control_end_workers(control);
     signals_free(control->signals);
     health_free(control->health);
+    restart_facts_end(&control->facts);
     if (control->snapshot != NULL)
         snapshot_release(control->snapshot);
     /* A loader that does not come back keeps what it uses to the end of the process, which is near. */

@@ -7,6 +7,7 @@
 
 #include "base/attributes.h"
 #include "base/error.h"
+#include "control/restart_keys.h"
 #include "net/loop.h"
 
 struct config;
@@ -33,6 +34,7 @@ struct control {
     struct health *health;
     struct worker **workers;
     unsigned workers_count;
+    struct restart_facts facts;
     unsigned workers_drained;
     bool leaving, draining, stopping, failed; /* told to end; takes no more connections; at once */
     bool loading, load_again;                 /* the loader was asked; once more after that */

@@ -15,6 +15,7 @@
 #include "control/listeners.h"
 #include "control/loader.h"
 #include "control/open_files.h"
+#include "control/restart_keys.h"
 #include "control/service_notify.h"
 #include "net/mailbox.h"
 #include "proxy/shared_state.h"
@@ -54,18 +55,6 @@ static bool reload_changed_logs(const struct config *before, const struct config
     return true;
 }
 
-static void reload_warn_of_restarts(const struct config *before, const struct config *after)
-{
-    if (before->workers != after->workers)
-        log_warn("control", "the number of workers changes with a restart only",
-                 KV_NUMBER("now", before->workers), KV_NUMBER("wanted", after->workers));
-    const char *user_before = before->user != NULL ? before->user : "",
-               *user_after = after->user != NULL ? after->user : "";
-    if (strcmp(user_before, user_after) != 0)
-        log_warn("control", "the user changes with a restart only", KV("now", user_before),
-                 KV("wanted", user_after));
-}
-
 /* Nothing here can fail: workers get the snapshot before the sockets that belong to it. */
 static void reload_publish(struct control *control, struct snapshot *snapshot)
 {
@@ -102,7 +91,7 @@ static bool reload_try(struct control *control, struct load *load)
         snapshot_release(snapshot);
         return false;
     }
-    reload_warn_of_restarts(before, snapshot->config);
+    restart_keys_tell(&control->facts, snapshot->config);
     reload_publish(control, snapshot);
     return true;
 }

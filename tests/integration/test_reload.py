@@ -206,3 +206,24 @@ def test_includes_and_variables(t):
     open(f'{work}/conf.d/b.yaml', 'w').write('routes: [ { match: { path: /b }, respond: { body: b } } ]\n')
     weir.reload()
     equal(t.client(port).get('/b').body, b'b')
+
+
+def test_what_a_restart_changes_is_told_beside_the_process(t):
+    """Not beside the file that was loaded last, which may have asked for something else already."""
+    origin, port = t.origin(), t.port()
+    text = text_of(port, origin).replace('workers: 2\n', '')
+    weir = t.weir('workers: 2\n' + text)
+
+    def told(file):
+        before = len(weir.stderr())
+        weir.reload(file)
+        weir.log_line('configuration loaded')
+        time.sleep(1.1)     # the same line twice within a second is one
+        return re.findall(r'with a restart only" key=(\w+) now=(\S+) wanted=(\S+)', weir.stderr()[before:])
+    equal(told('workers: 3\n' + text), [('workers', '2', '3')])
+    equal(told('workers: 3\nuser: nobody\n' + text + '# again\n'), [('workers', '2', '3'), ('user', 'none', 'nobody')])
+    equal(told('workers: 2\n' + text), [], 'the file says what runs')
+    equal(told(f'workers: {len(os.sched_getaffinity(0))}\n' + text), [] if len(os.sched_getaffinity(0)) == 2 else [('workers', '2', str(len(os.sched_getaffinity(0))))])
+    done = t.run('check', '--against', t.file('old.yaml', 'workers: 2\n' + text), '-c', t.file('new.yaml', 'workers: 3\nuser: nobody\n' + text))
+    contains(done.stdout, '~ workers: 2 -> 3\n    takes a restart')
+    contains(done.stdout, '~ user: none -> nobody\n    takes a restart')
