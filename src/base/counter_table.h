@@ -105,6 +105,7 @@
       "failed health probes that took no server down because its requests were answered")                    \
     X(reloads, COUNTER, "configurations loaded")                                                             \
     X(reloads_failed, COUNTER, "configurations refused")                                                     \
+    X(configurations_old, GAUGE, "configurations in use though a reload has replaced them")                  \
     X(log_dropped, COUNTER, "log lines that were lost: a ring was full, or they could not be written")       \
     X(memory_shed, COUNTER, "requests or connections shed because the block cap was reached")                \
     X(blocks_out, GAUGE, "16 KiB blocks in use")

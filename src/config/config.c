@@ -55,7 +55,7 @@ const struct schema timeouts_schema = {.noun = "timeouts",
                                        .keys = timeouts_keys,
                                        .text = "Every wait has an end."};
 
-static const char *const no_limit[] = {"none", NULL}; /* HANDSHAKES_NONE */
+static const char *const no_limit[] = {"none", NULL}; /* HANDSHAKES_NONE, RELOAD_DRAIN_NONE */
 
 #define LIMITS struct limits_config
 static const struct schema_key limits_keys[] = {
@@ -97,6 +97,9 @@ static const struct schema_key limits_keys[] = {
              "Memory for bytes on their way, all workers together; over it load is shed."),
     KEY_INT(LIMITS, interim_responses, "8", 0, 1000,
             "Interim responses (1xx) passed on before one response."),
+    KEY_INT(
+        LIMITS, old_configurations, "16", 1, 10000,
+        "Older files in use at once, by tunnels and long requests, after reloads; past it the oldest ends."),
     KEY_BOOL(
         LIMITS, underscore_names, "false",
         "Keeps headers whose names have other characters than letters, digits and \"-\"; they are dropped otherwise."),
@@ -179,6 +182,10 @@ static const struct schema_key config_keys[] = {
                  "How long requests in progress may take to end when weir stops."),
     KEY_DURATION(CONFIG, drain_delay, "0s", 0, HOURS(1),
                  "How long weir serves on when it is told to stop, before drain_timeout begins."),
+    KEY_DURATION(
+        CONFIG, reload_drain, "none", 0, HOURS(24),
+        "How long what runs under an older file may take to end after a reload; tunnels end spread over it.",
+        .words = no_limit),
     {.name = "include",
      .type = SCHEMA_INCLUDE,
      .text = "Other files, merged: lists grow, sections are joined. Patterns such as conf.d/*.yaml."},

@@ -50,8 +50,9 @@ struct limits_config {
     uint64_t stream_window;         /* bytes; 1MiB: what the window of one HTTP/2 stream may grow to */
     /* bytes; 4MiB: received and not yet passed on, all streams of one HTTP/2 connection */
     uint64_t connection_window;
-    uint64_t memory;            /* bytes of blocks, all workers together; 1GiB */
-    uint64_t interim_responses; /* 1xx relayed per response; 8 */
+    uint64_t memory;             /* bytes of blocks, all workers together; 1GiB */
+    uint64_t interim_responses;  /* 1xx relayed per response; 8 */
+    uint64_t old_configurations; /* in use besides the current one; 16 */
     bool
         /* false: fields whose names have other characters than letters, digits and '-' are dropped */
         underscore_names;
@@ -74,6 +75,7 @@ struct defaults_config {
     struct route_config *route;
     struct pool_config *pool;
 };
+#define RELOAD_DRAIN_NONE UINT64_MAX
 struct config {
     size_t listeners_count;
     struct listener_config *listeners;
@@ -94,6 +96,7 @@ struct config {
     struct access_log_config *access_log; /* NULL: `access_log: false` */
     uint64_t drain_timeout;               /* ms; 30s */
     uint64_t drain_delay;                 /* ms; 0s */
+    uint64_t reload_drain;                /* ms; RELOAD_DRAIN_NONE */
     struct defaults_config defaults;
     /* not keys: */
     struct arena *arena;  /* owns every text and array here */

@@ -21,9 +21,11 @@ static bool is_word(char c)
 static size_t dollar_name(struct span rest)
 {
     size_t length = 1;
+    if (rest.length == 0 || rest.at[0] != '$')
+        return 0;
     while (length < rest.length && is_word(rest.at[length]))
         length++;
-    return rest.length != 0 && rest.at[0] == '$' && length > 1 ? length : 0;
+    return length > 1 ? length : 0;
 }
 
 static bool is_environment(struct span name)

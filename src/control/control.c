@@ -53,16 +53,19 @@ static void control_reopen_logs(void)
 }
 
 /* What was counted since the start; what never happened is left out. */
-static void control_tell_counters(void)
+static void control_tell_counters(const struct control *control)
 {
     static struct log_site site;
-    struct log_pair pairs[COUNTER_COUNT + 1];
+    struct log_pair pairs[COUNTER_COUNT + 2];
     size_t count = 0;
     for (enum counter_id id = 0; id < COUNTER_COUNT; id++) {
         int64_t sum = counter_sum(id);
         if (sum != 0)
             pairs[count++] = (struct log_pair)KV_NUMBER(counter_info[id].name, sum);
     }
+    struct old_count old = old_snapshots_count(control);
+    if (old.count != 0)
+        pairs[count++] = (struct log_pair)KV_NUMBER("configurations_oldest_s", old.oldest / 1000);
     pairs[count] = (struct log_pair)KV_NONE;
     if (LOG_LEVEL_INFO >= log_level)
         log_write(&site, LOG_LEVEL_INFO, "control", "counted so far", pairs);
@@ -103,7 +106,7 @@ static void control_signal_came(void *owner, int number)
     } else if (number == SIGUSR1) {
         control_reopen_logs();
     } else if (number == SIGUSR2) {
-        control_tell_counters();
+        control_tell_counters(control);
         control_tell_failures();
     } else if (number == SIGHUP) {
         reload_ask(control);
@@ -218,6 +221,11 @@ static void control_loaded(void *reader, struct load *load)
         reload_ask(control);
 }
 
+static void control_gone(void *reader, uint64_t number)
+{
+    old_snapshots_gone(reader, number);
+}
+
 /* ---- the end of the process ---- */
 
 /* Opens the letters that came while nobody looked. */
@@ -255,6 +263,7 @@ static void control_end(struct control *control)
     patience_stop(control);
     watchdog_stop(control);
     expiry_stop(control);
+    old_snapshots_end(control);
     control_end_workers(control);
     signals_free(control->signals);
     health_free(control->health);
@@ -278,13 +287,14 @@ int control_run(const struct control_options *options)
 {
     struct control control = {.options = options, .began_us = clock_monotonic_us(), .loading = true};
     struct error error = {.text = ""};
+    list_init(&control.old_snapshots);
     signals_block();
     hash_init();
     counters_thread_enter();
     control.loop = loop_new();
     control.mailbox = mailbox_new(control.loop, &control);
     control.shared = shared_state_new();
-    control.loader = loader_new(options, control.shared, control.mailbox, control_loaded);
+    control.loader = loader_new(options, control.shared, control.mailbox, control_loaded, control_gone);
     control.signals = signals_new(control.loop, control_signal_came, &control);
     service_notify_open();
     if (loader_start(control.loader, &error)) {

@@ -7,6 +7,7 @@
 
 #include "base/attributes.h"
 #include "base/error.h"
+#include "base/list.h"
 #include "control/restart_keys.h"
 #include "net/loop.h"
 
@@ -39,10 +40,12 @@ struct control {
     bool leaving, draining, stopping, failed; /* told to end; takes no more connections; at once */
     bool loading, load_again;                 /* the loader was asked; once more after that */
     uint64_t began_us;
-    uint64_t told_at;           /* ms of the loop: when it was last told to end */
-    struct deadline drain_step; /* the next one, of drain.c */
-    struct deadline patience;   /* of the service manager, while something is loaded */
-    struct deadline expiry;     /* the next look at certificates' dates */
+    uint64_t told_at;             /* ms of the loop: when it was last told to end */
+    struct deadline drain_step;   /* the next one, of drain.c */
+    struct list old_snapshots;    /* of old_snapshots.c */
+    struct deadline reload_drain; /* the next of them that ends */
+    struct deadline patience;     /* of the service manager, while something is loaded */
+    struct deadline expiry;       /* the next look at certificates' dates */
     struct deadline watchdog;
     uint64_t watchdog_period; /* ms */
     uint64_t *watchdog_turns; /* of each worker at the last look */
@@ -67,6 +70,16 @@ void reload_ask(struct control *control);
 /* All or nothing of what was loaded goes to the workers. The load stays the caller's, its snapshot does not.
  */
 void reload_finish(struct control *control, struct load *load);
+
+/* old_snapshots.c: what is used yet though another has taken its place; control->snapshot is that other one.
+ */
+struct old_count {
+    uint64_t count, oldest; /* ms */
+};
+void old_snapshots_add(struct control *control, uint64_t number);
+void old_snapshots_gone(struct control *control, uint64_t number); /* nobody uses it any more */
+struct old_count old_snapshots_count(const struct control *control);
+void old_snapshots_end(struct control *control);
 
 /* expiry.c: warns of certificates that have expired or soon will, now and once a day from now on. */
 void expiry_look(struct control *control);

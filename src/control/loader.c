@@ -37,6 +37,8 @@ struct loader {
     const struct control_options *options;
     struct mailbox *home;
     void (*loaded)(void *reader, struct load *load);
+    void (*gone)(void *reader, uint64_t number);
+    uint64_t built;
     pthread_t thread;
     struct loop *loop;
     struct mailbox *mailbox;
@@ -122,6 +124,7 @@ static struct snapshot *loader_build(struct loader *loader, struct error *error)
         loader_sweep(loader);
         return NULL;
     }
+    snapshot->number = ++loader->built;
     snapshot->last_release = loader_take_home;
     return snapshot;
 }
@@ -159,16 +162,30 @@ static void loader_load(struct letter *letter, void *reader)
 struct homecoming {
     struct letter letter;
     struct snapshot *snapshot;
+    uint64_t number;
 };
+
+static void homecoming_told(struct letter *letter, void *reader)
+{
+    struct homecoming *homecoming = CONTAINER_OF(letter, struct homecoming, letter);
+    loader_home->gone(reader, homecoming->number);
+    free(homecoming);
+}
 
 static void homecoming_opened(struct letter *letter, void *reader)
 {
     struct homecoming *homecoming = CONTAINER_OF(letter, struct homecoming, letter);
     struct loader *loader = reader;
     loader_goes_on(loader);
+    homecoming->number = homecoming->snapshot->number;
     snapshot_free(homecoming->snapshot);
-    free(homecoming);
     loader_sweep(loader);
+    if (loader->home == NULL) {
+        free(homecoming);
+        return;
+    }
+    homecoming->letter.open = homecoming_told;
+    mailbox_post(loader->home, &homecoming->letter);
 }
 
 /* snapshot.last_release, on whichever thread let go last. */
@@ -207,12 +224,14 @@ static void loader_stop_opened(struct letter *letter, void *reader)
 }
 
 struct loader *loader_new(const struct control_options *options, struct shared_state *shared,
-                          struct mailbox *home, void (*loaded)(void *reader, struct load *load))
+                          struct mailbox *home, void (*loaded)(void *reader, struct load *load),
+                          void (*gone)(void *reader, uint64_t number))
 {
     struct loader *loader = xcalloc(1, sizeof *loader);
     loader->options = options;
     loader->home = home;
     loader->loaded = loaded;
+    loader->gone = gone;
     loader->loop = loop_new();
     loader->mailbox = mailbox_new(loader->loop, loader);
     loader->shared = shared;
@@ -262,6 +281,7 @@ bool loader_stop(struct loader *loader)
 
 void loader_free(struct loader *loader)
 {
+    loader->home = NULL; /* nobody there opens letters any more */
     mailbox_post(loader->mailbox, &loader->stop);
     loop_run(loader->loop); /* letters that came after the thread had ended */
     deadline_clear(&loader->trim);

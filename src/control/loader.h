@@ -29,8 +29,10 @@ struct load {
 
 /* From loader_start() to loader_stop() nobody else touches what outlives snapshots. `loaded` is called on the
  * loop of `home`, once for each loader_ask(), and takes the load, to free(). */
+/* gone: a snapshot that was loaded is freed; on the same loop. */
 struct loader *loader_new(const struct control_options *options, struct shared_state *shared,
-                          struct mailbox *home, void (*loaded)(void *reader, struct load *load));
+                          struct mailbox *home, void (*loaded)(void *reader, struct load *load),
+                          void (*gone)(void *reader, uint64_t number));
 bool loader_start(struct loader *loader, struct error *error) MUST_CHECK;
 /* Reads the file anew; one asking at a time. */
 void loader_ask(struct loader *loader);

@@ -59,6 +59,7 @@ static bool reload_changed_logs(const struct config *before, const struct config
 static void reload_publish(struct control *control, struct snapshot *snapshot)
 {
     struct snapshot *before = control->snapshot;
+    uint64_t number = before->number;
     control->snapshot = snapshot;
     tls_tickets_configure(control->shared->tickets, snapshot->config->tls.ticket_lifetime);
     for (unsigned i = 0; i < control->workers_count; i++)
@@ -66,6 +67,7 @@ static void reload_publish(struct control *control, struct snapshot *snapshot)
     listeners_commit(control->listeners, control->workers, control->mailbox);
     open_files_allow(snapshot->config, control->workers_count);
     health_set_pools(control->health, snapshot->pools, snapshot->pools_count);
+    old_snapshots_add(control, number);
     snapshot_release(before);
 }
 
@@ -136,6 +138,7 @@ void reload_ask(struct control *control)
 
 void reload_finish(struct control *control, struct load *load)
 {
+    struct old_count old = old_snapshots_count(control);
     bool done = reload_try(control, load);
     service_notify_ready();
     if (!done) {
@@ -144,7 +147,8 @@ void reload_finish(struct control *control, struct load *load)
     }
     counter_add(COUNTER_reloads, 1);
     log_info("control", "configuration loaded", KV("file", control->options->path),
-             KV_NUMBER("took_us", clock_monotonic_us() - load->began_us));
+             KV_NUMBER("took_us", clock_monotonic_us() - load->began_us), KV_NUMBER("older", old.count),
+             KV_NUMBER("oldest_s", old.oldest / 1000));
     reload_log_subsets(control->snapshot);
     expiry_look(control);
 }

@@ -71,6 +71,7 @@ enum grpc_status {
     X(RESPONSE_STALLED, response_stalled, 504, GRPC_DEADLINE_EXCEEDED, RETRY_NEVER, 'S', "server stopped in the middle of its response")                      \
     X(REQUEST_TIMEOUT, request_timeout, 504, GRPC_DEADLINE_EXCEEDED, RETRY_NEVER, 'S', "request took longer than it may")                                     \
     X(RULES_CHANGED, rules_changed, 0, GRPC_CANCELLED, RETRY_NEVER, 'W', "a reload has changed the TLS rules of the listener")                                \
+    X(RELOAD_DRAINED, reload_drained, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'W', "a reload has ended what ran under an older file")                              \
     X(TUNNEL_IDLE, tunnel_idle, 0, GRPC_CANCELLED, RETRY_NEVER, 'W', "tunnel was idle for too long")                                                          \
     X(NO_SERVER, no_server, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'S', "no server of the pool is up")                                                           \
     X(QUEUE_FULL, queue_full, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'W', "queue of the pool is full")                                                           \

@@ -592,6 +592,14 @@ static void h1_close(struct http_conn *http, enum http_close how)
     h1_fail(conn, conn->conn.role == HTTP_SERVER ? FAILURE_SHUTTING_DOWN : FAILURE_CLIENT_CLOSED);
 }
 
+static void h1_each(struct http_conn *http, void (*act)(struct stream *stream, void *argument),
+                    void *argument)
+{
+    struct h1_conn *conn = h1_of(http);
+    if (conn->stream_open && !conn->closing)
+        act(&conn->stream, argument);
+}
+
 static void h1_settings(struct http_conn *http, const struct http_settings *settings)
 {
     h1_of(http)->settings = settings;
@@ -612,6 +620,7 @@ static const struct http_conn_ops h1_conn_ops = {
     .room = h1_room,
     .drain = h1_drain,
     .close = h1_close,
+    .each = h1_each,
     .settings = h1_settings,
     .transport = h1_transport,
     .keep_alive_hint = h1_keep_alive_hint,

@@ -823,6 +823,17 @@ static void h2_settings(struct http_conn *http, const struct http_settings *sett
     h2_of(http)->settings = settings;
 }
 
+static void h2_each(struct http_conn *http, void (*act)(struct stream *stream, void *argument),
+                    void *argument)
+{
+    struct h2_conn *conn = h2_of(http);
+    LIST_EACH_SAFE (node, after, &conn->streams) {
+        struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
+        if (stream->announced && !stream->over)
+            act(&stream->stream, argument);
+    }
+}
+
 static struct transport *h2_transport(const struct http_conn *http)
 {
     return h2_of(http)->transport;
@@ -839,6 +850,7 @@ static const struct http_conn_ops h2_conn_ops = {
     .room = h2_room,
     .drain = h2_drain,
     .close = h2_close,
+    .each = h2_each,
     .settings = h2_settings,
     .transport = h2_transport,
     .keep_alive_hint = h2_keep_alive_hint,

@@ -67,6 +67,7 @@ struct http_conn_ops {
     unsigned (*room)(const struct http_conn *conn);
     void (*drain)(struct http_conn *conn);
     void (*close)(struct http_conn *conn, enum http_close how);
+    void (*each)(struct http_conn *conn, void (*act)(struct stream *stream, void *argument), void *argument);
     void (*settings)(struct http_conn *conn, const struct http_settings *settings);
     struct transport *(*transport)(const struct http_conn *conn);
     int (*keep_alive_hint)(const struct http_conn *conn);
@@ -93,6 +94,12 @@ static inline unsigned http_conn_room(
 static inline void http_conn_drain(struct http_conn *conn)
 {
     conn->ops->drain(conn);
+}
+/* Each stream whose owner has been told of it and not yet of its end. */
+static inline void http_conn_each(struct http_conn *conn, void (*act)(struct stream *stream, void *argument),
+                                  void *argument)
+{
+    conn->ops->each(conn, act, argument);
 }
 static inline void http_conn_close(struct http_conn *conn)
 {

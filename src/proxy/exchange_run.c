@@ -144,14 +144,27 @@ static void total_passed(struct deadline *deadline)
 static void tunnel_passed(struct deadline *deadline)
 {
     struct exchange_run *run = CONTAINER_OF(deadline, struct exchange_run, total);
-    exchange_fail(run, FAILURE_RULES_CHANGED);
+    exchange_fail(run, run->conn->outdated ? FAILURE_RULES_CHANGED : FAILURE_RELOAD_DRAINED);
     exchange_settle(run);
 }
 
-/* At a time of its own, so that not all clients come back at once. */
-static void tunnel_end_soon(struct exchange_run *run)
+/* Within how many milliseconds it has to end, as a reload has it; UINT64_MAX: it need not. */
+static uint64_t tunnel_time(const struct exchange_run *run)
 {
-    uint64_t most = run->worker->lease->snapshot->config->drain_timeout;
+    const struct lease *current = run->worker->lease;
+    const struct config *config = current->snapshot->config;
+    uint64_t most = run->conn->outdated ? config->drain_timeout : UINT64_MAX;
+    bool old = run->lease != current && config->reload_drain != RELOAD_DRAIN_NONE;
+    return old && config->reload_drain < most ? config->reload_drain : most;
+}
+
+/* At a time of its own, so that not all clients come back at once. */
+static void tunnel_end_in_time(struct exchange_run *run)
+{
+    uint64_t most = tunnel_time(run), now = loop_now(run->exchange.loop);
+    /* Drawn once, or many reloads would bring it nearer and nearer. */
+    if (most == UINT64_MAX || (deadline_is_set(&run->total) && run->total.due <= now + most))
+        return;
     run->total.passed = tunnel_passed;
     deadline_set(&run->total, run->exchange.loop,
                  most != 0 ? 1 + rng_below(&run->worker->rng, (uint32_t)most) : 1);
@@ -161,17 +174,13 @@ void exchange_tunnel(struct exchange_run *run)
 {
     exchange_enter(run, EXCHANGE_TUNNEL);
     list_push_back(&run->worker->tunnels, &run->tunnel);
-    if (run->conn->outdated)
-        tunnel_end_soon(run);
+    tunnel_end_in_time(run);
 }
 
 void exchanges_end_tunnels(struct worker *worker)
 {
-    LIST_EACH (node, &worker->tunnels) {
-        struct exchange_run *run = CONTAINER_OF(node, struct exchange_run, tunnel);
-        if (run->conn->outdated && run->total.passed != tunnel_passed)
-            tunnel_end_soon(run);
-    }
+    LIST_EACH (node, &worker->tunnels)
+        tunnel_end_in_time(CONTAINER_OF(node, struct exchange_run, tunnel));
 }
 
 /* ---- the end ---- */
@@ -192,6 +201,30 @@ void exchange_fail(struct exchange_run *run, enum failure why)
         run->up.from = x->client_stream;
         answer_failure(run, why);
     }
+}
+
+/* Also where the client is in the middle of its head or of weir's own answer. */
+static void exchange_cut(struct exchange_run *run, enum failure why)
+{
+    struct exchange *x = &run->exchange;
+    if (x->state != EXCHANGE_READING && x->state != EXCHANGE_ANSWERING) {
+        exchange_fail(run, why);
+    } else {
+        if (x->failure == FAILURE_NONE)
+            x->failure = why;
+        x->client_stream->ops->reset(x->client_stream, why);
+    }
+    exchange_settle(run);
+}
+
+static void cut_stream(struct stream *stream, void *argument);
+
+void exchanges_cut(struct client_conn *conn, uint64_t snapshot)
+{
+    if (conn->http != NULL)
+        http_conn_each(conn->http, cut_stream, &snapshot);
+    else if (conn->lease->snapshot->number == snapshot)
+        client_conn_close(conn);
 }
 
 static void exchange_free(struct retired *retired)
@@ -554,6 +587,14 @@ static void exchange_meet_client(struct exchange *x, const struct client_conn *c
     struct tls_facts facts = tls_transport_facts(http_conn_transport(conn->http));
     x->tls_version = span_of(facts.version);
     x->server_name = facts.server_name;
+}
+
+static void cut_stream(struct stream *stream, void *argument)
+{
+    const uint64_t *snapshot = argument;
+    struct exchange_run *run = stream->owner;
+    if (stream->events == &client_events && run->snapshot->number == *snapshot && !run->client_closed)
+        exchange_cut(run, FAILURE_RELOAD_DRAINED);
 }
 
 void exchange_begin(struct client_conn *conn, struct stream *stream)

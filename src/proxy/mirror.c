@@ -151,6 +151,15 @@ void mirrors_stop(struct worker *worker)
         mirror_give_up(CONTAINER_OF(node, struct mirror, at), FAILURE_SHUTTING_DOWN);
 }
 
+void mirrors_cut(struct worker *worker, uint64_t snapshot)
+{
+    LIST_EACH_SAFE (node, after, &worker->mirrors) {
+        struct mirror *mirror = CONTAINER_OF(node, struct mirror, at);
+        if (mirror->lease->snapshot->number == snapshot)
+            mirror_give_up(mirror, FAILURE_RELOAD_DRAINED);
+    }
+}
+
 static bool has_room(const struct exchange_run *run)
 {
     const struct other_server anybody = {.pool = run->plan->mirror, .free_now = true};

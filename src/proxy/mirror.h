@@ -7,6 +7,7 @@
 #define WEIR_PROXY_MIRROR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 
@@ -25,5 +26,7 @@ void mirror_body(struct exchange_run *run, const struct buf *bytes, bool last);
 void mirror_drop(struct exchange_run *run);
 /* The worker stops: its copies end. */
 void mirrors_stop(struct worker *worker);
+/* Ends those that run under the snapshot of that number. */
+void mirrors_cut(struct worker *worker, uint64_t snapshot);
 
 #endif

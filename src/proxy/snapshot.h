@@ -65,6 +65,7 @@ struct site {
 };
 struct snapshot {
     _Atomic int32_t references;
+    uint64_t number;       /* set by control's loader: how many it has made */
     struct config *config; /* owned */
     struct arena *arena;   /* the arrays of plans, sites and pools */
     struct router *router; /* of the top-level routes; NULL when every listener has its own */

@@ -52,6 +52,7 @@ struct worker_listener {
 struct worker_letter {
     struct letter letter;
     struct snapshot *snapshot;
+    uint64_t number;
     int fd;
     void (*done)(void *);
     void *argument;
@@ -248,6 +249,18 @@ static void open_snapshot(struct letter *letter, void *reader)
     lease_release(old);
 }
 
+static void open_cut(struct letter *letter, void *reader)
+{
+    struct worker *worker = reader;
+    uint64_t number = letter_of(letter)->number;
+    free(letter_of(letter));
+    LIST_EACH_SAFE (node, after, &worker->clients)
+        exchanges_cut(CONTAINER_OF(node, struct client_conn, at), number);
+    LIST_EACH_SAFE (node, after, &worker->fresh)
+        exchanges_cut(CONTAINER_OF(node, struct client_conn, at), number);
+    mirrors_cut(worker, number);
+}
+
 static void open_listen(struct letter *letter, void *reader)
 {
     struct worker_letter *mine = letter_of(letter);
@@ -356,6 +369,13 @@ void worker_post_unlisten(struct worker *worker, int fd, void (*done)(void *), v
     letter->fd = fd;
     letter->done = done;
     letter->argument = argument;
+    mailbox_post(worker->mailbox, &letter->letter);
+}
+
+void worker_post_cut(struct worker *worker, uint64_t snapshot)
+{
+    struct worker_letter *letter = letter_new(open_cut, "");
+    letter->number = snapshot;
     mailbox_post(worker->mailbox, &letter->letter);
 }
 

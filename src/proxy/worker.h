@@ -91,6 +91,8 @@ void worker_post_listen(struct worker *worker, int fd, const char *address); /* 
 void worker_post_unlisten(struct worker *worker, int fd, void (*done)(void *),
                           /* done is called on the worker once it no longer accepts there */
                           void *argument);
+/* End what runs under the snapshot of that number. */
+void worker_post_cut(struct worker *worker, uint64_t snapshot);
 void worker_post_leave(struct worker *worker); /* go on accepting; the next answers say Connection: close */
 void worker_post_drain(struct worker *worker); /* stop accepting, Connection: close, then drained() */
 void worker_post_stop(struct worker *worker);  /* close all, end the loop */

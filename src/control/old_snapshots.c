@@ -1,0 +1,125 @@
+/*
+ * Snapshots that are no longer current and still used: by tunnels, long answers and slow clients. Each holds
+ * the memory of its whole file, so they are counted and told, end in time where the file says so
+ * (reload_drain), and are never more than limits.old_configurations: the oldest ends for a new one.
+ */
+#include <stdlib.h>
+
+#include "base/counters.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "control/control_state.h"
+#include "proxy/snapshot.h"
+#include "proxy/worker.h"
+
+/* The oldest first. */
+struct old_snapshot {
+    struct list at;
+    uint64_t number;
+    uint64_t since; /* ms of the loop: when another took its place */
+    uint64_t due;   /* when what uses it is ended; UINT64_MAX: it is not */
+    bool ended;     /* the workers were told; it comes home soon */
+};
+
+static struct old_snapshot *old_of(struct list *node)
+{
+    return CONTAINER_OF(node, struct old_snapshot, at);
+}
+
+static void old_end(struct control *control, struct old_snapshot *old)
+{
+    old->ended = true;
+    for (unsigned i = 0; i < control->workers_count; i++)
+        worker_post_cut(control->workers[i], old->number);
+}
+
+static void old_passed(struct deadline *deadline);
+
+static void old_end_due(struct control *control)
+{
+    uint64_t now = loop_now(control->loop), next = UINT64_MAX;
+    LIST_EACH (node, &control->old_snapshots) {
+        struct old_snapshot *old = old_of(node);
+        if (!old->ended && old->due <= now)
+            old_end(control, old);
+        else if (!old->ended && old->due < next)
+            next = old->due;
+    }
+    control->reload_drain.passed = old_passed;
+    if (next != UINT64_MAX)
+        deadline_set(&control->reload_drain, control->loop, next - now);
+}
+
+static void old_passed(struct deadline *deadline)
+{
+    old_end_due(CONTAINER_OF(deadline, struct control, reload_drain));
+}
+
+/* For the one that comes. */
+static void old_make_room(struct control *control, uint64_t most)
+{
+    uint64_t count = 0;
+    LIST_EACH (node, &control->old_snapshots)
+        count += !old_of(node)->ended;
+    LIST_EACH (node, &control->old_snapshots) {
+        struct old_snapshot *old = old_of(node);
+        if (count < most)
+            break;
+        if (old->ended)
+            continue;
+        log_warn("control", "an older configuration is still in use by requests or tunnels, which are ended",
+                 KV_NUMBER("since_s", (loop_now(control->loop) - old->since) / 1000),
+                 KV_NUMBER("limits.old_configurations", most));
+        old_end(control, old);
+        count--;
+    }
+}
+
+void old_snapshots_add(struct control *control, uint64_t number)
+{
+    const struct config *config = control->snapshot->config;
+    uint64_t now = loop_now(control->loop), drain = config->reload_drain;
+    old_make_room(control, config->limits.old_configurations);
+    struct old_snapshot *made = xcalloc(1, sizeof *made);
+    *made = (struct old_snapshot){.number = number, .since = now, .due = UINT64_MAX};
+    list_push_back(&control->old_snapshots, &made->at);
+    counter_add(COUNTER_configurations_old, 1);
+    if (drain == RELOAD_DRAIN_NONE)
+        return;
+    LIST_EACH (node, &control->old_snapshots)
+        if (old_of(node)->due > now + drain)
+            old_of(node)->due = now + drain;
+    old_end_due(control);
+}
+
+static void old_drop(struct old_snapshot *old)
+{
+    list_remove(&old->at);
+    free(old);
+    counter_add(COUNTER_configurations_old, -1);
+}
+
+void old_snapshots_gone(struct control *control, uint64_t number)
+{
+    LIST_EACH_SAFE (node, after, &control->old_snapshots)
+        if (old_of(node)->number == number)
+            old_drop(old_of(node));
+}
+
+struct old_count old_snapshots_count(const struct control *control)
+{
+    struct old_count sum = {.count = 0};
+    LIST_EACH (node, &control->old_snapshots) {
+        uint64_t age = loop_now(control->loop) - old_of(node)->since;
+        sum.oldest = age > sum.oldest ? age : sum.oldest;
+        sum.count++;
+    }
+    return sum;
+}
+
+void old_snapshots_end(struct control *control)
+{
+    deadline_clear(&control->reload_drain);
+    LIST_EACH_SAFE (node, after, &control->old_snapshots)
+        old_drop(old_of(node));
+}
