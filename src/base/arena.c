@@ -12,6 +12,7 @@
 
 #include "base/block.h"
 #include "base/error.h"
+#include "base/memory.h"
 
 #define ARENA_ALIGN 16u
 #define ARENA_LARGE (BLOCK_ROOM / 4)
@@ -31,6 +32,7 @@ struct arena_held {
 struct arena {
     char *at, *end; /* the free rest of the newest chunk */
     size_t size, cap;
+    size_t taken;               /* bytes of chunks and held blocks, on blocks */
     struct block *blocks;       /* own chunks, linked by next; NULL on malloc */
     struct arena_chunk *chunks; /* from malloc */
     struct arena_held *held;
@@ -50,9 +52,13 @@ static char *arena_chunk_bytes(struct arena_chunk *chunk)
 /* A chunk of its own for one large piece. */
 static char *arena_get_large(struct arena *arena, size_t size)
 {
+    bool on_blocks = arena->next_chunk == 0;
+    if (on_blocks && memory_level() == MEMORY_FULL)
+        return NULL;
     struct arena_chunk *chunk = malloc(sizeof *chunk + size);
     if (chunk == NULL)
         return NULL;
+    arena->taken += size;
     chunk->next = arena->chunks;
     chunk->size = size;
     arena->chunks = chunk;
@@ -66,6 +72,7 @@ static bool arena_grow_on_blocks(struct arena *arena)
         return false;
     block->next = arena->blocks;
     arena->blocks = block;
+    arena->taken += BLOCK_SIZE;
     arena->at = block->bytes;
     arena->end = block->bytes + BLOCK_ROOM;
     return true;
@@ -130,6 +137,7 @@ struct arena *arena_new(size_t cap)
         .at = (char *)(arena + 1),
         .end = block->bytes + BLOCK_ROOM,
         .cap = cap,
+        .taken = BLOCK_SIZE,
         .blocks = block,
     };
     return arena;
@@ -245,7 +253,13 @@ bool arena_hold(struct arena *arena, struct block *block)
     held->next = arena->held;
     arena->held = held;
     arena->size = arena->cap - arena->size < BLOCK_SIZE ? arena->cap : arena->size + BLOCK_SIZE;
+    arena->taken += BLOCK_SIZE;
     return true;
+}
+
+size_t arena_taken(const struct arena *arena)
+{
+    return arena->taken;
 }
 
 size_t arena_size(const struct arena *arena)

@@ -34,5 +34,6 @@ struct span arena_print(struct arena *arena, const char *format, ...) PRINTF_LIK
  * false over the cap. */
 bool arena_hold(struct arena *arena, struct block *block) MUST_CHECK;
 size_t arena_size(const struct arena *arena);
+size_t arena_taken(const struct arena *arena); /* an arena on blocks: bytes of memory that it holds */
 
 #endif

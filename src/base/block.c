@@ -1,19 +1,20 @@
 /*
  * The per-thread pool of blocks. They are cut from slabs of their own, apart from malloc's heap, so that a
  * burst of blocks between long-lived small structs leaves no holes: a free block is warm (kept as it was,
- * last in first out) or cold (its pages given back to the kernel). Under AddressSanitizer blocks come from
- * malloc and are never kept, so that a use after release is seen. Who sheds load at the cap is left to
- * callers.
+ * last in first out) or cold (its pages given back to the kernel). All but the cold ones are counted
+ * (memory.h). Under AddressSanitizer blocks come from malloc, which is counted itself, and are never kept, so
+ * that a use after release is seen. Who sheds load when none is given is left to callers.
  */
 #include "base/block.h"
 
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
-#include "base/counters.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/pages.h"
 #include "base/pooling.h"
 
@@ -29,12 +30,6 @@ struct block_pool {
 };
 
 static _Thread_local struct block_pool block_pool = {.keep = 256};
-
-static void block_count_out(void)
-{
-    atomic_store_explicit(&counter_cells->value[COUNTER_blocks_out], (int64_t)block_pool.out,
-                          memory_order_relaxed);
-}
 
 /* ---- slabs ---- */
 
@@ -76,16 +71,19 @@ static void slabs_free(struct block_pool *pool)
 
 static struct block *block_get(struct block_pool *pool)
 {
-    if (!POOLING)
-        return malloc(BLOCK_SIZE);
     struct block *block = pool->warm;
     if (block != NULL) {
         pool->warm = block->next;
         pool->warm_count--;
         return block;
     }
+    if (memory_level() == MEMORY_FULL)
+        return NULL;
+    if (!POOLING)
+        return malloc(BLOCK_SIZE);
     if (pool->cold_count == 0 && !slab_add(pool))
         return NULL;
+    memory_count(BLOCK_SIZE);
     return pool->cold[--pool->cold_count];
 }
 
@@ -93,6 +91,7 @@ static void block_chill(struct block_pool *pool, struct block *block)
 {
     (void)madvise(block, BLOCK_SIZE, MADV_DONTNEED);
     cold_push(pool, block);
+    memory_count(-(ptrdiff_t)BLOCK_SIZE);
 }
 
 struct block *block_take(void)
@@ -104,19 +103,52 @@ struct block *block_take(void)
     if (block == NULL)
         return NULL;
     pool->out++;
-    block_count_out();
     block->next = NULL;
     block->count = 1;
     block->used = 0;
     return block;
 }
 
+/* ---- bytes of others ---- */
+
+struct lent {
+    void (*home)(void *owner);
+    void *owner;
+};
+
+struct block *block_lent_new(void (*home)(void *owner), void *owner)
+{
+    struct block *block = xcalloc(1, sizeof *block + sizeof(struct lent));
+    struct lent lent = {.home = home, .owner = owner};
+    block->used = BLOCK_LENT;
+    memcpy(block->bytes, &lent, sizeof lent);
+    return block;
+}
+
+void block_lent_free(struct block *block)
+{
+    assert(block == NULL || block->count == 0);
+    free(block);
+}
+
+static void lent_home(struct block *block)
+{
+    struct lent lent;
+    memcpy(&lent, block->bytes, sizeof lent);
+    lent.home(lent.owner);
+}
+
+/* ---- the end of a block ---- */
+
 void block_free_last(struct block *block)
 {
     struct block_pool *pool = &block_pool;
+    if (block_is_lent(block)) {
+        lent_home(block);
+        return;
+    }
     assert(pool->out > 0);
     pool->out--;
-    block_count_out();
     if (!POOLING) {
         free(block);
     } else if (pool->warm_count >= pool->keep) {

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/error.h"
 #include "base/pipe.h"
 #include "base/pooling.h"
 
@@ -20,7 +19,7 @@ static _Thread_local size_t slice_free_count;
 
 static _Thread_local struct {
     struct buf *of;
-    struct block *block; /* new, one reference held here; NULL: the last slice's block is extended */
+    struct slice *slice; /* new, with a block; NULL: the last slice's block is extended */
 } buf_reserved;
 
 static inline struct slice *slice_take(void)
@@ -98,7 +97,7 @@ static size_t buf_tail_room(const struct buf *buf)
     struct block *block = last->block;
     if (last->at + last->length != block->bytes + block->used)
         return 0;
-    return BLOCK_ROOM - block->used;
+    return block_is_lent(block) ? 0 : BLOCK_ROOM - block->used;
 }
 
 static void buf_extend_tail(struct buf *buf, const char *bytes, size_t length)
@@ -213,6 +212,24 @@ void buf_move(struct buf *to, struct buf *from)
     *from = (struct buf){.first = NULL};
 }
 
+void buf_join(struct buf *to, struct buf *from)
+{
+    struct slice *last = to->last, *first = from->first;
+    if (last == NULL || first == NULL || first->block == NULL || first->block != last->block ||
+        last->at + last->length != first->at) {
+        buf_move(to, from);
+        return;
+    }
+    last->length += first->length;
+    to->length += first->length;
+    from->length -= first->length;
+    from->first = first->next;
+    if (from->first == NULL)
+        from->last = NULL;
+    slice_free(first);
+    buf_move(to, from);
+}
+
 void buf_prepend(struct buf *to, struct buf *from)
 {
     struct buf behind = *to;
@@ -264,17 +281,34 @@ bool buf_move_some(struct buf *to, struct buf *from, size_t length)
     return true;
 }
 
+bool buf_pull(struct buf *to, struct buf *from, size_t length)
+{
+    struct slice *last = to->last, *first = from->first;
+    if (last == NULL || first == NULL || last->block == NULL || first->block == NULL ||
+        block_is_lent(last->block) || first->length < length)
+        return false;
+    const char *end =
+        first->block == last->block ? first->at + length : last->block->bytes + last->block->used;
+    char *at = last->at + last->length;
+    if (end < at || (size_t)(end - at) < length)
+        return false;
+    memmove(at, first->at, length);
+    last->length += length;
+    to->length += length;
+    buf_skip(from, length);
+    return true;
+}
+
 bool buf_share(struct buf *to, const struct buf *from)
 {
     struct buf shared = {.first = NULL};
     for (const struct slice *slice = from->first; slice != NULL; slice = slice->next) {
         assert(slice->pipe == NULL);
-        if (!buf_append_bytes(&shared, slice->block, slice->at, slice->length)) {
+        if (slice->block != NULL ? !buf_add_block(&shared, slice->block, slice->at, slice->length)
+                                 : !buf_append_bytes(&shared, NULL, slice->at, slice->length)) {
             buf_clear(&shared);
             return false;
         }
-        if (slice->block != NULL)
-            block_share(slice->block);
     }
     buf_move(to, &shared);
     return true;
@@ -322,12 +356,24 @@ int buf_vectors(const struct buf *buf, struct iovec *vectors, int count)
     return filled;
 }
 
+size_t buf_held(const struct buf *buf)
+{
+    size_t held = 0;
+    const struct block *before = NULL;
+    for (const struct slice *slice = buf->first; slice != NULL; slice = slice->next) {
+        if (slice->block != NULL && slice->block != before && !block_is_lent(slice->block))
+            held += BLOCK_SIZE;
+        before = slice->block;
+    }
+    return held;
+}
+
 char *buf_reserve(struct buf *buf, size_t least, size_t *room)
 {
     assert(least <= BLOCK_ROOM);
-    if (buf_reserved.block != NULL) { /* the one before was never committed */
-        block_release(buf_reserved.block);
-        buf_reserved.block = NULL;
+    if (buf_reserved.slice != NULL) { /* the one before was never committed */
+        slice_free(buf_reserved.slice);
+        buf_reserved.slice = NULL;
     }
     buf_reserved.of = buf;
     size_t tail = buf_tail_room(buf);
@@ -335,34 +381,37 @@ char *buf_reserve(struct buf *buf, size_t least, size_t *room)
         *room = tail;
         return buf->last->at + buf->last->length;
     }
-    struct block *block = block_take();
-    if (block == NULL)
+    struct slice *slice = slice_take();
+    if (slice == NULL)
         return NULL;
-    buf_reserved.block = block;
+    *slice = (struct slice){.block = block_take()};
+    if (slice->block == NULL) {
+        slice_free(slice);
+        return NULL;
+    }
+    slice->at = slice->block->bytes;
+    buf_reserved.slice = slice;
     *room = BLOCK_ROOM;
-    return block->bytes;
+    return slice->at;
 }
 
 void buf_commit(struct buf *buf, size_t length)
 {
     assert(buf_reserved.of == buf);
-    struct block *block = buf_reserved.block;
-    buf_reserved.block = NULL;
+    struct slice *slice = buf_reserved.slice;
+    buf_reserved.slice = NULL;
     buf_reserved.of = NULL;
-    if (block == NULL) {
+    if (slice == NULL) {
         buf->last->length += length;
         buf->last->block->used += (uint32_t)length;
         buf->length += length;
         return;
     }
     if (length == 0) {
-        block_release(block);
+        slice_free(slice);
         return;
     }
-    block->used = (uint32_t)length;
-    struct slice *slice = slice_take();
-    if (slice == NULL)
-        die("out of memory (a slice wanted)");
-    *slice = (struct slice){.block = block, .at = block->bytes, .length = length};
+    slice->block->used = (uint32_t)length;
+    slice->length = length;
     buf_append(buf, slice);
 }

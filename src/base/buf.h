@@ -42,10 +42,17 @@ bool buf_add_constant(struct buf *buf, struct span bytes) MUST_CHECK; /* no copy
  * dropped, and end in pipe_drain(); who would look at them or share them has to keep them out: their owner
  * says beforehand that it takes such bytes. */
 bool buf_add_pipe(struct buf *buf, struct pipe *pipe, size_t length) MUST_CHECK;
-void buf_move(struct buf *to, struct buf *from);    /* appends all of from, which is empty after */
+void buf_move(struct buf *to, struct buf *from); /* appends all of from, which is empty after */
+/* The same; a piece that follows on what is there needs no slice of its own, which takes more memory than a
+ * small piece. For what may wait. */
+void buf_join(struct buf *to, struct buf *from);
 void buf_prepend(struct buf *to, struct buf *from); /* puts all of from before what is in to */
 /* the first `length` bytes (splits a slice) */
 bool buf_move_some(struct buf *to, struct buf *from, size_t length) MUST_CHECK;
+/* The same by moving the bytes themselves behind the last of `to`, over bytes of its block that were in
+ * `from` before and that nobody has any more: for what the owner alone has read in order, and small pieces,
+ * which a slice each, and blocks with little in them, would outweigh. False: there is no such room. */
+bool buf_pull(struct buf *to, struct buf *from, size_t length) MUST_CHECK;
 bool buf_share(struct buf *to, const struct buf *from) MUST_CHECK; /* appends references to the same bytes */
 void buf_skip(struct buf *buf, size_t length);                     /* drops the first bytes */
 /* copies up to length bytes from the front; returns how many */
@@ -53,6 +60,8 @@ size_t buf_peek(const struct buf *buf, void *to, size_t length);
 /* Fills up to `count` vectors from the front, as far as the bytes are in memory; returns how many were
  * filled. */
 int buf_vectors(const struct buf *buf, struct iovec *vectors, int count);
+/* Bytes of the pool's blocks that it refers to, though others may, too. */
+size_t buf_held(const struct buf *buf);
 /* The bytes of the first slice. */
 static inline struct span buf_front(const struct buf *buf)
 {

@@ -107,7 +107,7 @@
     X(reloads_failed, COUNTER, "configurations refused")                                                     \
     X(configurations_old, GAUGE, "configurations in use though a reload has replaced them")                  \
     X(log_dropped, COUNTER, "log lines that were lost: a ring was full, or they could not be written")       \
-    X(memory_shed, COUNTER, "requests or connections shed because the block cap was reached")                \
-    X(blocks_out, GAUGE, "16 KiB blocks in use")
+    X(memory_shed, COUNTER, "connections closed because memory was short, the quiet and the largest")        \
+    X(memory_refused, COUNTER, "connections and requests refused because memory was short")
 
 #endif

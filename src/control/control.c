@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/block.h"
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/log_writer.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "config/config.h"
 #include "control/control_state.h"
@@ -87,6 +87,13 @@ static void control_tell_failures(void)
         log_write(&site, LOG_LEVEL_INFO, "control", "failed so far", pairs);
 }
 
+static void control_tell_memory(void)
+{
+    log_info("control", "memory", KV_NUMBER("for_peers", memory_held_for_peers()),
+             KV_NUMBER("for_peers_at_most", memory_for_peers()),
+             KV_NUMBER("for_the_file", memory_held_for_file()));
+}
+
 /* While it starts, nothing is there to drain or reopen. */
 static void control_signal_early(struct control *control, int number)
 {
@@ -108,6 +115,7 @@ static void control_signal_came(void *owner, int number)
     } else if (number == SIGUSR2) {
         control_tell_counters(control);
         control_tell_failures();
+        control_tell_memory();
     } else if (number == SIGHUP) {
         reload_ask(control);
     } else {
@@ -119,11 +127,10 @@ static void control_signal_came(void *owner, int number)
 
 static bool control_start_workers(struct control *control, struct error *error)
 {
-    const struct config *config = control->snapshot->config;
-    size_t blocks = (size_t)(config->limits.memory / BLOCK_SIZE / control->workers_count);
+    memory_limit(control->snapshot->config->limits.memory);
     control->workers = xcalloc(control->workers_count, sizeof(struct worker *));
     for (unsigned i = 0; i < control->workers_count; i++) {
-        control->workers[i] = worker_new(i, control->snapshot, blocks > 0 ? blocks : 1);
+        control->workers[i] = worker_new(i, control->snapshot);
         control->workers[i]->control = control;
         control->workers[i]->drained = drain_worker_done;
     }

@@ -9,6 +9,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/log_writer.h"
+#include "base/memory.h"
 #include "config/config.h"
 #include "control/control.h"
 #include "control/control_state.h"
@@ -66,6 +67,7 @@ static void reload_publish(struct control *control, struct snapshot *snapshot)
         worker_post_snapshot(control->workers[i], snapshot);
     listeners_commit(control->listeners, control->workers, control->mailbox);
     open_files_allow(snapshot->config, control->workers_count);
+    memory_limit(snapshot->config->limits.memory);
     health_set_pools(control->health, snapshot->pools, snapshot->pools_count);
     old_snapshots_add(control, number);
     snapshot_release(before);

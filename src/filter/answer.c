@@ -183,6 +183,8 @@ enum failure action_answer(const struct action *action, struct exchange *exchang
     if (action->redirects)
         return redirect_answer(action, exchange);
     answer->content_type = action->content_type;
+    struct span constant;
+    answer->body_lasts = action->file.at != NULL || template_is_constant(action->body, &constant);
     answer->body = action->file.at != NULL ? action->file : template_fill(action->body, exchange);
     for (size_t i = 0; i < action->headers_count; i++) {
         struct span value = template_fill(action->headers[i], exchange);

@@ -53,6 +53,7 @@ struct answer {
     uint16_t status;      /* 0: none */
     enum failure failure; /* why, when it is an error page; NONE for a configured response or redirect */
     struct span body;     /* NULL with a failure: the error page */
+    bool body_lasts;      /* it is the snapshot's, and need not be copied */
     struct span content_type;
     struct fields fields; /* further fields (Location, Retry-After, RateLimit, ...) */
 };

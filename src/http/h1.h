@@ -38,9 +38,10 @@ struct h1_conn {
     struct stream stream; /* one at a time */
     struct transport *transport;
     const struct http_settings *settings;
-    struct buf in;      /* received, not yet looked at or not yet wanted */
-    struct block *fill; /* small pieces of a body are copied into its tail; a reference, or NULL */
-    char *gathered;     /* a head that spans blocks, put together; in the stream's arena */
+    struct buf in;       /* received, not yet looked at or not yet wanted */
+    struct block *fill;  /* small pieces of a body are copied into its tail; a reference, or NULL */
+    struct block *dense; /* likewise for what is left of much framing */
+    char *gathered;      /* a head that spans blocks, put together; in the stream's arena */
     size_t gathered_length;
     struct h1_scan scan;
     union {
@@ -132,7 +133,12 @@ void h1_receive(struct h1_conn *conn); /* goes through conn->in as far as it may
 void h1_received(struct h1_conn *conn, struct buf *bytes);
 void h1_peer_ended(struct h1_conn *conn);
 void h1_refuse(struct h1_conn *conn, enum failure why); /* server role */
-void h1_drop_fill(struct h1_conn *conn);
+void h1_drop_blocks(struct h1_conn *conn);
+static inline void h1_drop_fill(struct h1_conn *conn)
+{
+    if (((uintptr_t)conn->fill | (uintptr_t)conn->dense) != 0)
+        h1_drop_blocks(conn);
+}
 bool h1_gather_anew(struct h1_conn *conn) MUST_CHECK;
 /* h1_send.c */
 void h1_report_sent(struct h1_conn *conn);

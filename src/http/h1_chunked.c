@@ -126,6 +126,8 @@ static enum h1_step read_slice(struct h1_chunked *chunked, struct buf *in)
     return step;
 }
 
+#define SMALL_PIECE 256u
+
 enum h1_step h1_chunked_read(struct h1_chunked *chunked, struct buf *in, struct buf *out, size_t most)
 {
     size_t moved = 0;
@@ -140,7 +142,7 @@ enum h1_step h1_chunked_read(struct h1_chunked *chunked, struct buf *in, struct 
         part = part < most - moved ? part : most - moved;
         if (part == 0)
             return H1_MORE;
-        if (!buf_move_some(out, in, part))
+        if (!(part <= SMALL_PIECE && buf_pull(out, in, part)) && !buf_move_some(out, in, part))
             return H1_FAILED;
         moved += part;
         chunked->left -= part;

@@ -1,5 +1,5 @@
-/* The chunked coding (RFC 9112 7.1): a decoder that cuts body bytes out of a buf without copying them. Pure
- * but for the bufs. */
+/* The chunked coding (RFC 9112 7.1): a decoder that cuts body bytes out of a buf without copying them, but
+ * for small pieces. Pure but for the bufs. */
 #ifndef WEIR_HTTP_H1_CHUNKED_H
 #define WEIR_HTTP_H1_CHUNKED_H
 

@@ -589,7 +589,7 @@ static void h1_close(struct http_conn *http, enum http_close how)
     struct h1_conn *conn = h1_of(http);
     if (how == HTTP_CLOSE_RESET)
         transport_reset(conn->transport);
-    h1_fail(conn, conn->conn.role == HTTP_SERVER ? FAILURE_SHUTTING_DOWN : FAILURE_CLIENT_CLOSED);
+    h1_fail(conn, http_close_failure(http, how));
 }
 
 static void h1_each(struct http_conn *http, void (*act)(struct stream *stream, void *argument),
@@ -615,6 +615,14 @@ static int h1_keep_alive_hint(const struct http_conn *http)
     return h1_of(http)->keep_alive_hint;
 }
 
+static size_t h1_held(const struct http_conn *http)
+{
+    const struct h1_conn *conn = h1_of(http);
+    size_t arena = conn->stream.arena != NULL ? arena_taken(conn->stream.arena) : 0;
+    size_t above = conn->stream_open ? http_held_above(&conn->stream) : 0;
+    return arena + above + buf_held(&conn->in) + conn->uncredited + buf_held(&conn->transport->out);
+}
+
 static const struct http_conn_ops h1_conn_ops = {
     .open = h1_open,
     .room = h1_room,
@@ -624,6 +632,7 @@ static const struct http_conn_ops h1_conn_ops = {
     .settings = h1_settings,
     .transport = h1_transport,
     .keep_alive_hint = h1_keep_alive_hint,
+    .held = h1_held,
 };
 
 struct http_conn *h1_conn_new(enum http_role role, struct transport *transport,

@@ -39,17 +39,21 @@ static void take_keep_alive_hint(struct h1_conn *conn, const struct head *head)
 
 /* ---- the end of a message ---- */
 
-void h1_drop_fill(struct h1_conn *conn)
+void h1_drop_blocks(struct h1_conn *conn)
 {
     if (conn->fill != NULL)
         block_release(conn->fill);
-    conn->fill = NULL;
+    if (conn->dense != NULL)
+        block_release(conn->dense);
+    conn->fill = conn->dense = NULL;
 }
 
 /* The block of the last bytes takes the next small piece behind them, if nobody wrote there. */
 static void keep_fill(struct h1_conn *conn, const struct slice *last)
 {
-    h1_drop_fill(conn);
+    if (conn->fill != NULL)
+        block_release(conn->fill);
+    conn->fill = NULL;
     if (last->block != NULL && last->at + last->length == last->block->bytes + last->block->used)
         conn->fill = block_share(last->block);
 }
@@ -500,6 +504,39 @@ static bool receive_length(struct h1_conn *conn)
     return true;
 }
 
+/* A piece behind the last in the block for such; false: no block to be had. */
+static bool add_dense(struct h1_conn *conn, struct buf *to, const char *bytes, size_t length)
+{
+    if (conn->dense != NULL && BLOCK_ROOM - conn->dense->used < length) {
+        block_release(conn->dense);
+        conn->dense = NULL;
+    }
+    if (length > BLOCK_ROOM || (conn->dense == NULL && (conn->dense = block_take()) == NULL))
+        return false;
+    char *at = conn->dense->bytes + conn->dense->used;
+    if (!buf_add_block(to, conn->dense, at, length))
+        return false;
+    memcpy(at, bytes, length);
+    conn->dense->used += (uint32_t)length;
+    return true;
+}
+
+/* Chunks of a few bytes are mostly framing: whoever keeps what was in them would else keep blocks that are
+ * all but empty. */
+static void make_dense(struct h1_conn *conn, struct buf *bytes, size_t with_framing)
+{
+    struct buf dense = {0};
+    if (bytes->length >= with_framing / 2)
+        return;
+    for (const struct slice *slice = bytes->first; slice != NULL; slice = slice->next)
+        if (!add_dense(conn, &dense, slice->at, slice->length)) {
+            buf_clear(&dense);
+            return;
+        }
+    buf_clear(bytes);
+    buf_move(bytes, &dense);
+}
+
 static bool receive_chunked(struct h1_conn *conn)
 {
     size_t most = window_left(conn);
@@ -517,8 +554,10 @@ static bool receive_chunked(struct h1_conn *conn)
         conn->receiving = RECEIVE_TRAILERS;
         conn->scan = (struct h1_scan){.in_trailers = true, .first_line = 0};
     }
-    if (bytes.length != 0)
+    if (bytes.length != 0) {
+        make_dense(conn, &bytes, before - conn->in.length);
         deliver(conn, &bytes, false);
+    }
     return conn->in.length != before || step == H1_DONE;
 }
 

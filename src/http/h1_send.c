@@ -200,7 +200,7 @@ static bool write_body(struct h1_conn *conn, struct buf *bytes)
     conn->body_queued += length;
     if (conn->framing == H1_FRAMING_CHUNKED && conn->sending != SEND_RAW)
         return write_chunk(out, bytes);
-    buf_move(out, bytes);
+    buf_join(out, bytes);
     return true;
 }
 

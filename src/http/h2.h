@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/list.h"
 #include "http/h2_guard.h"
@@ -60,6 +61,7 @@ struct h2_stream {
     size_t window;                   /* our receive window of the stream */
     size_t grown;                    /* credited since the window last grew */
     size_t left;                     /* body bytes framed, sent() not yet told */
+    size_t kept;                     /* server role: bytes of its arena, counted in conn->kept */
     uint64_t since_in;               /* loop_now(): the last byte received */
     struct pace pace;                /* server role: of what waits for the window */
     uint64_t framed;                 /* body bytes, all */
@@ -82,6 +84,7 @@ struct h2_stream {
     bool in_ended : 1;     /* END_STREAM came */
     bool out_last : 1;     /* the owner has ended its message */
     bool out_ended : 1;    /* END_STREAM was framed */
+    bool out_lent : 1;     /* `out` refers to bytes that are held anyway (block_lent_new) */
     bool has_trailers : 1; /* `trailers` ends the message */
     bool deferred : 1;     /* the data provider waits for nghttp2_session_resume_data() */
     bool tunnel : 1;       /* extended CONNECT: asked for */
@@ -136,6 +139,8 @@ struct h2_conn {
     uint64_t received;    /* bytes, all */
     size_t held;          /* uncredited, of all streams */
     size_t unconsumed;    /* of these, not given back to the connection's window */
+    size_t kept;          /* server role: bytes of the arenas of all streams, about */
+    size_t unsent;        /* server role: of all streams' `out`, but for lent bytes */
     unsigned streams_count;
     struct h2_guard guard;
     struct h2_walk walk;
@@ -171,7 +176,24 @@ struct h2_conn {
              lose an answer that a reset follows at once */
 
 /* h2_conn.c */
-struct h2_stream *h2_stream_new(struct h2_conn *conn);
+struct h2_stream *h2_stream_new(struct h2_conn *conn) MUST_CHECK; /* NULL: no memory */
+/* About how many bytes the peer makes it hold, without what owners of its streams do. */
+size_t h2_held(const struct h2_conn *conn);
+/* Its arena has grown, or is gone. */
+static inline void h2_keeps(struct h2_stream *stream)
+{
+    size_t taken = stream->stream.arena != NULL ? arena_taken(stream->stream.arena) : 0;
+    if (stream->conn->conn.role == HTTP_CLIENT)
+        return; /* that of an exchange, which its client's side counts */
+    stream->conn->kept += taken - stream->kept;
+    stream->kept = taken;
+}
+/* So many bytes more wait in stream->out, or less. */
+static inline void h2_waits(struct h2_stream *stream, ptrdiff_t bytes)
+{
+    if (!stream->out_lent)
+        stream->conn->unsent += (size_t)bytes;
+}
 void h2_receive_bytes(struct h2_conn *conn, struct buf *bytes);
 void h2_tell_over(struct h2_conn *conn);
 void h2_leftover_gone(struct h2_stream *stream); /* the library has closed it */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/counters.h"
+#include "base/memory.h"
 #include "base/small.h"
 #include "config/config.h"
 #include "http/h2.h"
@@ -28,6 +30,7 @@ static void forget_head(struct h2_stream *stream)
 {
     arena_free(stream->stream.arena);
     stream->stream.arena = NULL;
+    h2_keeps(stream);
     stream->reading = NULL;
     stream->fresh = NULL;
 }
@@ -104,7 +107,17 @@ static bool take_arena(struct h2_stream *stream)
     const struct http_settings *settings = stream->conn->settings;
     struct arena *arena = stream->stream.arena = arena_new(head_arena_most(settings->limits));
     stream->stream.room = arena != NULL ? arena_get(arena, settings->stream_room) : NULL;
+    h2_keeps(stream);
     return stream->stream.room != NULL;
+}
+
+/* Of a connection that holds its share no more is taken: not processed, to be asked again (RFC 9113 8.7). */
+static bool share_is_held(const struct h2_conn *conn)
+{
+    if (memory_level() == MEMORY_PLENTY || h2_held(conn) <= memory_share())
+        return false;
+    counter_add(COUNTER_memory_refused, 1);
+    return true;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -115,6 +128,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         if (!is_server(conn) || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
             return 0; /* of a stream that is over */
         stream = h2_stream_new(conn);
+        if (stream == NULL)
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* it resets the stream */
         stream->id = frame->hd.stream_id;
         stream->stream.began_us = loop_now_us(conn->loop);
         nghttp2_session_set_stream_user_data(session, stream->id, stream);
@@ -122,10 +137,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
             h2_reset(stream, NGHTTP2_REFUSED_STREAM, FAILURE_STREAM_REFUSED);
             return h2_note(conn, H2_GUARD_narrow_windows) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
         }
-        if (!take_arena(stream) || !h2_reading_begin(stream, false)) {
+        if (share_is_held(conn) || !take_arena(stream) || !h2_reading_begin(stream, false))
             h2_reset(stream, NGHTTP2_REFUSED_STREAM, FAILURE_OVERLOADED);
-            return 0;
-        }
         return 0;
     }
     if (stream->over)
@@ -376,6 +389,7 @@ static int headers_received(struct h2_stream *stream, const nghttp2_frame *frame
     if (stream->reading == NULL || stream->over)
         return 0;
     stream->in_ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    h2_keeps(stream);
     if (stream->reading->trailers)
         return trailers_received(stream);
     if (is_server(stream->conn))

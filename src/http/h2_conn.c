@@ -47,7 +47,7 @@ struct h2_stream *h2_stream_new(struct h2_conn *conn)
 {
     struct h2_stream *stream = small_get_zeroed(sizeof *stream);
     if (stream == NULL)
-        die("out of memory (%zu bytes wanted)", sizeof *stream);
+        return NULL;
     stream->stream.ops = &h2_stream_ops;
     stream->stream.window = SIZE_MAX;
     stream->stream.http2 = 1;
@@ -72,6 +72,7 @@ void h2_over(struct h2_stream *stream, enum failure why)
     /* a header block may still be coming in for it, and the arena goes with closed() */
     stream->reading = NULL;
     buf_clear(&stream->in);
+    h2_waits(stream, -(ptrdiff_t)stream->out.length);
     buf_clear(&stream->out);
     h2_uncredit(stream, stream->uncredited);
     list_remove(&stream->told);
@@ -93,6 +94,8 @@ static void tell_closed(struct h2_stream *stream)
     tell_sent(stream);
     list_remove(&stream->at);
     conn->streams_count--;
+    conn->kept -= stream->kept;
+    stream->kept = 0;
     if (stream->announced)
         stream->stream.events->closed(&stream->stream, (enum failure)stream->why);
     else if (is_server(conn))
@@ -784,6 +787,8 @@ static struct stream *h2_open(struct http_conn *http)
     if (conn->streams_count == 0)
         conn->since = loop_now(conn->loop);
     struct h2_stream *stream = h2_stream_new(conn);
+    if (stream == NULL)
+        die("out of memory (%zu bytes wanted)", sizeof *stream);
     stream->announced = true;
     stream->stream.reused = conn->any_stream;
     stream->bytes_before = conn->received;
@@ -806,7 +811,7 @@ static unsigned h2_room(const struct http_conn *http)
 static void h2_close(struct http_conn *http, enum http_close how)
 {
     struct h2_conn *conn = h2_of(http);
-    enum failure why = is_server(conn) ? FAILURE_SHUTTING_DOWN : FAILURE_CLIENT_CLOSED;
+    enum failure why = http_close_failure(http, how);
     /* who does not take what waits for it does not take a GOAWAY either */
     bool stuck = how == HTTP_CLOSE_SOON && transport_unsent(conn->transport) != 0;
     if (how == HTTP_CLOSE_RESET || stuck) {
@@ -845,6 +850,28 @@ static int h2_keep_alive_hint(const struct http_conn *http)
     return -1;
 }
 
+#define FRAME_WAITING 256u  /* bytes that one of the library's frames takes, about */
+#define STREAM_ITSELF 1024u /* and a stream, beside what it has received and is to send */
+
+size_t h2_held(const struct h2_conn *conn)
+{
+    return conn->kept + conn->held + conn->unsent + buf_held(&conn->transport->out) +
+           conn->streams_count * STREAM_ITSELF +
+           nghttp2_session_get_outbound_queue_size(conn->session) * FRAME_WAITING;
+}
+
+static size_t held(const struct http_conn *http)
+{
+    const struct h2_conn *conn = h2_of(http);
+    size_t held = h2_held(conn);
+    LIST_EACH (node, &conn->streams) {
+        const struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
+        if (stream->announced && !stream->over)
+            held += http_held_above(&stream->stream);
+    }
+    return held;
+}
+
 static const struct http_conn_ops h2_conn_ops = {
     .open = h2_open,
     .room = h2_room,
@@ -854,6 +881,7 @@ static const struct http_conn_ops h2_conn_ops = {
     .settings = h2_settings,
     .transport = h2_transport,
     .keep_alive_hint = h2_keep_alive_hint,
+    .held = held,
 };
 
 /* What we say first. The stream windows begin at the protocol's own size and grow by themselves; the

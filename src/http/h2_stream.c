@@ -93,6 +93,7 @@ int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t 
         h2_fail(conn, FAILURE_OVERLOADED);
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
+    h2_waits(stream, -(ptrdiff_t)length);
     stream->left += length;
     stream->framed += length;
     conn->framed += length;
@@ -229,6 +230,7 @@ static void h2_send_head(struct stream *waist, const struct head *head, bool las
     if (stream->over)
         return;
     assert(!stream->head_sent);
+    h2_keeps(stream);
     if (stream->conn->conn.role == HTTP_CLIENT)
         send_request(stream, head, last);
     else if (head->line.response.status >= 200 || head->line.response.status == 101)
@@ -263,9 +265,13 @@ static void h2_send_body(struct stream *waist, struct buf *bytes, bool last)
         h2_reset(stream, NGHTTP2_INTERNAL_ERROR, FAILURE_INTERNAL);
         return;
     }
-    if (stream->out.length == 0)
+    if (stream->out.length == 0) {
         begin_waiting(stream);
-    buf_move(&stream->out, bytes);
+        stream->out_lent =
+            bytes->first != NULL && bytes->first->block != NULL && block_is_lent(bytes->first->block);
+    }
+    h2_waits(stream, (ptrdiff_t)bytes->length);
+    buf_join(&stream->out, bytes);
     stream->out_last = last;
     resume(stream);
 }

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "http/h1_conn.h"
 #include "http/h2_conn.h"
+#include "http/stream.h"
 
 bool http_version_is_built(enum http_version version)
 {
@@ -26,6 +27,18 @@ struct pace_rule http_pace_rule(const struct http_settings *settings)
 {
     return (struct pace_rule){.least = settings->limits->least_read_rate,
                               .length = settings->timeouts->write};
+}
+
+enum failure http_close_failure(const struct http_conn *conn, enum http_close how)
+{
+    if (conn->role == HTTP_CLIENT)
+        return FAILURE_CLIENT_CLOSED;
+    return how == HTTP_CLOSE_SOON ? FAILURE_OVERLOADED : FAILURE_SHUTTING_DOWN;
+}
+
+size_t http_held_above(const struct stream *stream)
+{
+    return stream->events != NULL && stream->events->held != NULL ? stream->events->held(stream) : 0;
 }
 
 struct transport *http_conn_transport(const struct http_conn *conn)

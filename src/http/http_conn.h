@@ -62,6 +62,10 @@ struct http_conn {
 /* SOON: what is left to say is said, but nobody waits until the peer has read it. RESET: nothing more is
  * said. */
 enum http_close { HTTP_CLOSE, HTTP_CLOSE_SOON, HTTP_CLOSE_RESET };
+/* What that is for its streams. */
+enum failure http_close_failure(const struct http_conn *conn, enum http_close how);
+/* What a stream's owner holds for it. */
+size_t http_held_above(const struct stream *stream);
 struct http_conn_ops {
     struct stream *(*open)(struct http_conn *conn);
     unsigned (*room)(const struct http_conn *conn);
@@ -71,6 +75,7 @@ struct http_conn_ops {
     void (*settings)(struct http_conn *conn, const struct http_settings *settings);
     struct transport *(*transport)(const struct http_conn *conn);
     int (*keep_alive_hint)(const struct http_conn *conn);
+    size_t (*held)(const struct http_conn *conn);
 };
 /* Whether this weir was built with that codec. */
 bool http_version_is_built(enum http_version version);
@@ -120,6 +125,11 @@ static inline void http_conn_settings(struct http_conn *conn, const struct http_
     conn->ops->settings(conn, settings);
 }
 struct transport *http_conn_transport(const struct http_conn *conn);
+/* Bytes of memory that the peer makes it hold by its messages, about: heads, bodies, what waits for it. */
+static inline size_t http_conn_held(const struct http_conn *conn)
+{
+    return conn->ops->held(conn);
+}
 /* Client role: seconds of the server's last Keep-Alive: timeout (protocol.md 29); -1: it said none. */
 int http_conn_keep_alive_hint(const struct http_conn *conn);
 

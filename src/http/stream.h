@@ -55,6 +55,8 @@ struct stream_events {
      * on a reused connection), RESPONSE_INVALID, RESPONSE_VERSION, RESPONSE_TOO_LARGE, RESPONSE_CUT, or what
      * reset() gave. Once, and last. */
     void (*closed)(struct stream *stream, enum failure why);
+    /* Server role: bytes of memory that the owner holds for the stream beside its arena, about; NULL: none */
+    size_t (*held)(const struct stream *stream);
 };
 /* The exchange sets events and owner in http_conn_events.opened or after http_conn_open(). */
 struct stream {

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "proxy/client_conn.h"
+#include "proxy/client_memory.h"
 #include "proxy/listener_counts.h"
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
@@ -109,7 +110,8 @@ bool client_caps_shed(struct worker *worker, const struct listener_counts *at, e
                        *oldest = longest_quiet(&worker->fresh, at);
     if (longest == NULL || (oldest != NULL && quiet_ms(oldest) > quiet_ms(longest)))
         longest = oldest;
-    if (longest == NULL || (who == CAPS_OLDEST && other_is_older(worker, longest)))
+    if (longest == NULL || (who == CAPS_OLDEST && other_is_older(worker, longest)) ||
+        (who == CAPS_QUIET && quiet_ms(longest) < QUIET_MS))
         return false;
     counter_add(COUNTER_connections_shed, 1);
     client_conn_shed(longest);
@@ -125,7 +127,7 @@ uint64_t client_caps_most(const struct lease *lease)
 bool client_caps_are_reached(const struct lease *lease)
 {
     return atomic_load_explicit(&client_conn_count.value, memory_order_relaxed) >= client_caps_most(lease) ||
-           descriptors_are_short();
+           descriptors_are_short() || memory_level() >= MEMORY_NO_CONNECTIONS;
 }
 
 /* Descriptors are taken together with their count. */
@@ -151,6 +153,8 @@ static void leave_all(void)
 
 const char *client_caps_enter(const struct lease *lease, const struct site *site, enum caps_who who)
 {
+    if (!client_memory_takes_connection(lease->worker))
+        return "limits.memory";
     if (!enter_all(lease, who))
         return "limits.connections";
     if (listener_counts_enter(site->counts, site->config->max_connections))

@@ -16,8 +16,9 @@ struct listener_counts;
 struct site;
 struct worker;
 
-/* Which clients may go: those that are quiet longer than any that another worker has, or any. */
-enum caps_who { CAPS_OLDEST, CAPS_ANY };
+/* Which clients may go: those that are quiet longer than any that another worker has, or any, or those that
+ * have been quiet so long that they are not about to ask. */
+enum caps_who { CAPS_OLDEST, CAPS_ANY, CAPS_QUIET };
 
 /* limits.connections, or what fits into the descriptors. */
 uint64_t client_caps_most(const struct lease *lease);

@@ -21,6 +21,7 @@
 #include "net/transport.h"
 #include "proxy/client_chain.h"
 #include "proxy/client_conn.h"
+#include "proxy/client_memory.h"
 #include "proxy/cookie.h"
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
@@ -457,7 +458,9 @@ static void client_head(struct stream *stream, struct head *head, bool last)
     run->up.ended = last;
     run->grpc = head->line.request.method == METHOD_POST && grpc_kind(&head->fields, NULL) != GRPC_NONE;
     client_chain_find(x, run->snapshot);
-    enum failure why = forwarded_strip(&x->request, x->peer_trusted ? CLAIMS_KEPT : CLAIMS_DROPPED, x->arena);
+    enum failure why = client_memory_takes_request(run->conn) ? FAILURE_NONE : FAILURE_OVERLOADED;
+    if (why == FAILURE_NONE)
+        why = forwarded_strip(&x->request, x->peer_trusted ? CLAIMS_KEPT : CLAIMS_DROPPED, x->arena);
     if (why == FAILURE_NONE)
         why = prepare_target(run);
     if (why == FAILURE_NONE && is_misdirected(run))
@@ -565,6 +568,13 @@ static void client_closed(struct stream *stream, enum failure why)
     exchange_settle(run);
 }
 
+/* The bytes that a server has not taken are counted by the stream, until they are credited. */
+static size_t client_held(const struct stream *stream)
+{
+    const struct exchange_run *run = stream->owner;
+    return buf_held(&run->up.held) + buf_held(&run->replay.kept);
+}
+
 static const struct stream_events client_events = {
     .head = client_head,
     .body = client_body,
@@ -572,6 +582,7 @@ static const struct stream_events client_events = {
     .sent = client_sent,
     .refused = client_refused,
     .closed = client_closed,
+    .held = client_held,
 };
 
 static void exchange_meet_client(struct exchange *x, const struct client_conn *conn)

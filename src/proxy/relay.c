@@ -46,7 +46,7 @@ void relay_push(struct relay *relay, struct buf *bytes, size_t taken, bool last)
     if (relay->to != NULL && (last || !buf_is_empty(bytes)))
         relay->to->ops->send_body(relay->to, bytes, last);
     else
-        buf_move(&relay->held, bytes);
+        buf_join(&relay->held, bytes);
     relay_settle(relay);
 }
 

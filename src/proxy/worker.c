@@ -25,6 +25,7 @@
 #include "proxy/client_caps.h"
 #include "proxy/client_conn.h"
 #include "proxy/client_handshakes.h"
+#include "proxy/client_memory.h"
 #include "proxy/exchange_run.h"
 #include "proxy/hand_over.h"
 #include "proxy/mirror.h"
@@ -74,6 +75,7 @@ static void lease_free(struct retired *retired)
 {
     struct lease *lease = CONTAINER_OF(retired, struct lease, retired);
     snapshot_release(lease->snapshot);
+    block_lent_free(lease->lent);
     free(lease);
 }
 
@@ -97,6 +99,21 @@ struct lease *lease_hold(struct lease *lease)
 {
     lease->users++;
     return lease;
+}
+
+static void lent_home(void *owner)
+{
+    lease_release(owner);
+}
+
+/* Plain counting, since slices and leases are of one worker. */
+struct block *lease_lend(struct lease *lease)
+{
+    if (lease->lent == NULL)
+        lease->lent = block_lent_new(lent_home, lease);
+    if (lease->lent->count == 0)
+        (void)lease_hold(lease);
+    return block_share(lease->lent);
 }
 
 struct lease *lease_take(struct worker *worker)
@@ -209,17 +226,6 @@ static struct worker_letter *letter_of(struct letter *letter)
     return CONTAINER_OF(letter, struct worker_letter, letter);
 }
 
-/* This worker's share of limits.memory stays the part that control gave it at the start. */
-static void worker_move_block_cap(struct worker *worker)
-{
-    uint64_t limit = worker->lease->snapshot->config->limits.memory;
-    if (limit == worker->memory_limit || worker->memory_limit == 0)
-        return;
-    worker->block_cap = (size_t)((double)worker->block_cap * (double)limit / (double)worker->memory_limit);
-    worker->memory_limit = limit;
-    block_pool_configure(worker->block_cap, BLOCKS_KEPT);
-}
-
 static void each_client(struct worker *worker, void (*act)(struct client_conn *conn))
 {
     LIST_EACH_SAFE (node, after, &worker->clients)
@@ -239,7 +245,6 @@ static void open_snapshot(struct letter *letter, void *reader)
     free(mine);
     upstreams_settings(worker->upstreams, &snapshot->upstream_http);
     upstreams_keep_only(worker->upstreams, snapshot->pools, snapshot->pools_count);
-    worker_move_block_cap(worker);
     old->current = false;
     worker->old_leases++;
     (void)lease_hold(old); /* so that it outlives the moving */
@@ -428,6 +433,13 @@ static void open_shed(struct letter *letter, void *reader)
     atomic_store(&worker->shed_asked, false);
     if (descriptors_are_short())
         (void)client_caps_shed(worker, NULL, CAPS_OLDEST);
+    client_memory_answer(worker);
+}
+
+void worker_ask_to_shed(struct worker *other)
+{
+    if (!atomic_exchange(&other->shed_asked, true))
+        mailbox_post(other->mailbox, &other->shed);
 }
 
 static void ask_another_to_shed(struct worker *worker)
@@ -438,8 +450,7 @@ static void ask_another_to_shed(struct worker *worker)
     if (other == worker)
         other = worker->peers[(worker->peer_self + 1 + worker->peer_next++ % (worker->peers_count - 1)) %
                               worker->peers_count];
-    if (!atomic_exchange(&other->shed_asked, true))
-        mailbox_post(other->mailbox, &other->shed);
+    worker_ask_to_shed(other);
 }
 
 bool worker_make_room(struct worker *worker, enum caps_who who)
@@ -520,11 +531,13 @@ static void worker_trim(struct deadline *deadline)
     struct worker *worker = CONTAINER_OF(deadline, struct worker, trim);
     if (worker->exchange_number != worker->exchange_number_seen) {
         worker->exchange_number_seen = worker->exchange_number;
+        block_pool_configure(0, memory_level() == MEMORY_PLENTY ? BLOCKS_KEPT : BLOCKS_KEPT_IDLE);
         deadline_set(deadline, worker->loop, IDLE_MS);
         return;
     }
     pipe_pool_trim(0);
     small_trim();
+    block_pool_configure(0, BLOCKS_KEPT);
     if (block_pool_free_count() <= BLOCKS_KEPT_IDLE)
         return;
     block_pool_trim(BLOCKS_KEPT_IDLE);
@@ -537,12 +550,24 @@ void worker_keep_warm(struct worker *worker)
         deadline_set(&worker->trim, worker->loop, IDLE_MS);
 }
 
-struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t block_cap)
+/* Inside malloc(): what is to be done, is done by a task. */
+static void memory_grown(struct memory_server *memory)
+{
+    struct worker *worker = CONTAINER_OF(memory, struct worker, memory);
+    loop_later(worker->loop, &worker->relieve);
+}
+
+static void worker_relieve(struct task *task)
+{
+    client_memory_relieve(CONTAINER_OF(task, struct worker, relieve));
+}
+
+struct worker *worker_new(unsigned number, struct snapshot *snapshot)
 {
     struct worker *worker = xcalloc_lines(sizeof(*worker));
     worker->number = number;
-    worker->block_cap = block_cap;
-    worker->memory_limit = snapshot->config->limits.memory;
+    worker->memory.grown = memory_grown;
+    worker->relieve.run = worker_relieve;
     worker->loop = loop_new();
     worker->mailbox = mailbox_new(worker->loop, worker);
     worker->lease = lease_new(worker, snapshot);
@@ -589,7 +614,8 @@ static void *worker_main(void *argument)
     pthread_setname_np(pthread_self(), name);
     counters_thread_enter();
     log_thread_enter(LOG_RING_SIZE);
-    block_pool_configure(worker->block_cap, BLOCKS_KEPT);
+    block_pool_configure(0, BLOCKS_KEPT);
+    memory_thread_serves(&worker->memory);
     loop_run(worker->loop);
     /* Its blocks and log ring are this thread's, so its connections to servers end here too. */
     upstreams_free(worker->upstreams);
@@ -597,6 +623,7 @@ static void *worker_main(void *argument)
     block_pool_trim(0);
     pipe_pool_trim(0);
     small_trim();
+    memory_thread_serves(NULL);
     regex_thread_leave();
     log_thread_leave();
     return NULL;
@@ -632,6 +659,7 @@ void worker_free(struct worker *worker)
     mailbox_free(worker->mailbox);
     loop_free(worker->loop);
     snapshot_release(worker->lease->snapshot);
+    block_lent_free(worker->lease->lent);
     free(worker->lease);
     client_handshakes_free(worker->handshakes);
     free(worker->peers);

@@ -13,12 +13,14 @@
 #include "base/attributes.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "base/memory.h"
 #include "base/rng.h"
 #include "net/loop.h"
 #include "net/mailbox.h"
 #include "proxy/client_caps.h"
 
 struct address;
+struct block;
 struct client_handshakes;
 struct snapshot;
 struct upstreams;
@@ -31,6 +33,8 @@ struct lease {
     struct worker *worker;
     uint32_t users; /* exchanges, client connections and orphaned listeners that use it */
     bool current;
+    struct block
+        *lent; /* for bodies of the snapshot that are on their way to clients; NULL: there was none */
     struct retired retired;
 };
 struct worker {
@@ -49,6 +53,8 @@ struct worker {
     struct list mirrors; /* mirror.at: copies of requests that are on their way */
     uint32_t mirrors_count;
     struct rng rng;
+    struct memory_server memory; /* what this thread holds for peers */
+    struct task relieve;         /* it has grown, and memory is short */
     uint64_t exchange_number;
     struct deadline trim;          /* gives warm memory back when no request comes */
     uint64_t exchange_number_seen; /* at the last look */
@@ -59,8 +65,6 @@ struct worker {
     void *control;
     _Atomic uint64_t turns; /* grows as long as the loop lives: for the watchdog */
     /* this file's own */
-    size_t block_cap; /* blocks this worker may hold, at memory_limit bytes for all */
-    uint64_t memory_limit;
     uint32_t old_leases; /* not current and still used */
     bool started, told_drained, stopping;
     struct task stop;
@@ -77,8 +81,8 @@ struct worker {
 _Static_assert(offsetof(struct worker, load) % CACHE_LINE == 0 &&
                    sizeof(struct worker) - offsetof(struct worker, load) == CACHE_LINE,
                "what others write would slow down what a worker reads for each request");
-/* Makes the worker (not yet its thread). cap: blocks it may hold. */
-struct worker *worker_new(unsigned number, struct snapshot *snapshot, size_t block_cap);
+/* Makes the worker (not yet its thread). */
+struct worker *worker_new(unsigned number, struct snapshot *snapshot);
 /* Tells the workers of each other; after all were made and before the first starts. */
 void workers_introduce(struct worker *const *workers, unsigned count);
 bool worker_start(struct worker *worker, struct error *error) MUST_CHECK;
@@ -104,6 +108,9 @@ void worker_keep_warm(struct worker *worker);
 struct lease *lease_take(struct worker *worker); /* the current one */
 struct lease *lease_hold(struct lease *lease);   /* one more user of this one */
 void lease_release(struct lease *lease);         /* what it shows stays good until the end of the turn */
+/* A reference of a block that stands for bytes of the lease's snapshot: as long as there is one, the lease is
+ * used. */
+struct block *lease_lend(struct lease *lease);
 /* One that another worker has accepted, at an address of that snapshot; hops: how many workers had it before.
  */
 void worker_take_client(struct worker *worker, struct snapshot *snapshot, const char *address, int fd,
@@ -111,6 +118,8 @@ void worker_take_client(struct worker *worker, struct snapshot *snapshot, const 
 /* Descriptors are short: lets go of a connection that is of no use now, an idle one to a server first, then a
  * quiet client. False: it has none; then another worker is asked, for the next time. */
 bool worker_make_room(struct worker *worker, enum caps_who who);
+/* Descriptors or memory are short: another worker looks whom it can do without. */
+void worker_ask_to_shed(struct worker *other);
 void worker_load_less(struct worker *worker); /* one that was on its way is there, or does not come */
 void worker_client_came(struct worker *worker);
 /* client_conn tells that one is over, after it has left worker->clients. */

@@ -17,6 +17,7 @@
 
 #include "base/file.h"
 #include "base/map.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "tls/tls_error.h"
 
@@ -222,6 +223,7 @@ static void *work_do(void *argument)
     while ((at = atomic_fetch_add(&work->next, 1)) < work->count)
         job_do(work->files, maker, &work->jobs[at]);
     identity_maker_free(maker);
+    memory_thread_serves(NULL); /* it may end: what it has taken is told */
     return NULL;
 }
 

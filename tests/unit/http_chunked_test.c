@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/block.h"
 #include "base/buf.h"
 #include "http/h1_write.h"
 #include "unit.h"
@@ -176,6 +177,34 @@ static void written_chunks_are_read(void **state)
     buf_clear(&out);
 }
 
+/* What came in chunks of a byte lies together: neither a slice nor, after the first, a block for each. */
+static void test_small_chunks_lie_together(void **state)
+{
+    (void)state;
+    static const char chunk[] = "1;a=b\r\nx\r\n";
+    enum { CHUNKS = 400, BLOCKS = 8 };
+    struct h1_chunked chunked = {.state = 0};
+    struct buf in = {.first = NULL}, out = {.first = NULL};
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        struct block *block = block_take();
+        assert_non_null(block);
+        for (unsigned j = 0; j < CHUNKS; j++, block->used += sizeof chunk - 1) {
+            memcpy(block->bytes + block->used, chunk, sizeof chunk);
+            block->bytes[block->used + 7] = (char)('a' + (i * CHUNKS + j) % 26);
+        }
+        assert_true(buf_add_block(&in, block, block->bytes, block->used));
+        block_release(block);
+        assert_int_equal(h1_chunked_read(&chunked, &in, &out, SIZE_MAX), H1_MORE);
+    }
+    assert_int_equal(out.length, CHUNKS * BLOCKS);
+    assert_ptr_equal(out.first, out.last);
+    for (size_t i = 0; i < out.length; i++)
+        assert_int_equal(out.first->at[i], 'a' + i % 26);
+    assert_int_equal(block_pool_out(), 1);
+    buf_clear(&out);
+    buf_clear(&in);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -183,6 +212,7 @@ int main(void)
         cmocka_unit_test(bad_bodies),
         cmocka_unit_test(extensions_are_bounded),
         cmocka_unit_test(written_chunks_are_read),
+        cmocka_unit_test(test_small_chunks_lie_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -77,7 +77,7 @@ static void rig_prepare(struct rig *rig, const char *yaml)
     atomic_store(&told_drained, 0);
     atomic_store(&told_unlistened, 0);
     struct snapshot *snapshot = rig_snapshot(rig, yaml);
-    rig->worker = worker_new(0, snapshot, 1024);
+    rig->worker = worker_new(0, snapshot);
     rig->worker->drained = drained;
     struct error error = {.text = ""};
     for (size_t i = 0; i < snapshot->sites_count; i++) {
@@ -411,7 +411,7 @@ static void connections_are_spread(void **state)
     enum { CLIENTS = 41 };
     struct rig rig, other;
     rig_prepare(&rig, ONE_LISTENER ANSWERS("<one>"));
-    other = (struct rig){.shared = rig.shared, .worker = worker_new(1, rig.worker->lease->snapshot, 1024)};
+    other = (struct rig){.shared = rig.shared, .worker = worker_new(1, rig.worker->lease->snapshot)};
     other.worker->drained = drained;
     workers_introduce((struct worker *[]){rig.worker, other.worker}, 2);
     struct error error;

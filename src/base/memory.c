@@ -1,0 +1,331 @@
+/*
+ * malloc() and its siblings of the C library are called through functions of the same names here (glibc
+ * manual, "Replacing malloc"), which count and do nothing else; so the libraries' memory is counted as ours.
+ * Under a sanitizer, which replaces them itself, its hooks count.
+ */
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define STEP_MOST (64 << 10)
+#define STEP_LEAST (4 << 10)
+#define SIXTEENTHS 16u
+
+static struct {
+    _Alignas(CACHE_LINE) _Atomic int64_t peers; /* written once a step */
+    _Atomic int64_t file;
+    _Alignas(CACHE_LINE) _Atomic uint64_t limit; /* seldom written, as the others of this line */
+    _Atomic int64_t step;
+    _Atomic uint64_t weighed; /* ms: when memory_weigh() looked */
+    _Atomic uint64_t waste;   /* what it found, but for WASTE_USUAL */
+} memory = {.step = STEP_MOST};
+_Alignas(CACHE_LINE) _Atomic uint32_t memory_level_now;
+
+/* Of this thread, not yet in the sums. */
+static _Thread_local struct {
+    int64_t some;
+    int64_t step; /* 0, as long as it has done nothing */
+    struct memory_server *server;
+} own;
+
+static uint64_t load_sum(const _Atomic int64_t *sum)
+{
+    int64_t value = atomic_load_explicit(sum, memory_order_relaxed);
+    return value > 0 ? (uint64_t)value : 0;
+}
+
+uint64_t memory_held_for_peers(void)
+{
+    return load_sum(&memory.peers);
+}
+
+uint64_t memory_held_for_file(void)
+{
+    return load_sum(&memory.file);
+}
+
+/* A file that needs more than half of the limit has been warned of; peers get what is left, or the half. */
+uint64_t memory_for_peers(void)
+{
+    uint64_t limit = atomic_load_explicit(&memory.limit, memory_order_relaxed);
+    uint64_t file = memory_held_for_file() + atomic_load_explicit(&memory.waste, memory_order_relaxed);
+    return file < limit / 2 ? limit - file : limit - limit / 2;
+}
+
+uint64_t memory_left(void)
+{
+    uint64_t most = memory_for_peers(), held = memory_held_for_peers();
+    return held < most ? most - held : 0;
+}
+
+static enum memory_level level_of(uint64_t held, uint64_t most)
+{
+    static const uint8_t begins[] = {0,
+#define X(name, sixteenths) sixteenths,
+                                     MEMORY_LEVELS(X)
+#undef X
+    };
+    unsigned level = sizeof begins - 1;
+    while (held < most / SIXTEENTHS * begins[level])
+        level--;
+    return (enum memory_level)level;
+}
+
+static enum memory_level judge(void)
+{
+    if (atomic_load_explicit(&memory.limit, memory_order_relaxed) == 0)
+        return MEMORY_PLENTY;
+    enum memory_level level = level_of(memory_held_for_peers(), memory_for_peers());
+    if (level != memory_level())
+        atomic_store_explicit(&memory_level_now, level, memory_order_relaxed);
+    return level;
+}
+
+/* ---- what is not counted ---- */
+
+#define WEIGH_EACH_MS 100u
+#define WASTE_USUAL (4u << 20) /* stacks, libraries' own data, blocks of which a part was touched */
+#define WASTE_TRIM (4u << 20)  /* more than that: worth having the C library look for whole pages */
+
+/* Private memory that the process has now; 0: nobody knows. */
+static uint64_t weight(void)
+{
+    char text[128];
+    unsigned long long size, resident, shared;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t length = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    if (sscanf(text, "%llu %llu %llu", &size, &resident, &shared) != 3 || resident < shared)
+        return 0;
+    return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static uint64_t find_waste(void)
+{
+    uint64_t has = weight(), counted = memory_held_for_peers() + memory_held_for_file() + WASTE_USUAL;
+    return has > counted ? has - counted : 0;
+}
+
+void memory_weigh(uint64_t now)
+{
+    uint64_t last = atomic_load_explicit(&memory.weighed, memory_order_relaxed);
+    if (now - last < WEIGH_EACH_MS ||
+        !atomic_compare_exchange_strong_explicit(&memory.weighed, &last, now, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        return;
+    uint64_t waste = find_waste();
+    if (waste > WASTE_TRIM) {
+        (void)malloc_trim(0);
+        waste = find_waste();
+    }
+    atomic_store_explicit(&memory.waste, waste, memory_order_relaxed);
+    (void)judge();
+}
+
+/* Cold: once a step. */
+static __attribute__((noinline)) void fold(void)
+{
+    int64_t some = own.some;
+    own.some = 0;
+    atomic_fetch_add_explicit(own.server != NULL ? &memory.peers : &memory.file, some, memory_order_relaxed);
+    enum memory_level level = judge();
+    own.step = own.server != NULL ? atomic_load_explicit(&memory.step, memory_order_relaxed) : STEP_LEAST;
+    if (own.server == NULL)
+        return;
+    int64_t held = atomic_load_explicit(&own.server->held, memory_order_relaxed);
+    atomic_store_explicit(&own.server->held, held + some, memory_order_relaxed);
+    if (some > 0 && level != MEMORY_PLENTY && own.server->grown != NULL)
+        own.server->grown(own.server);
+}
+
+static void records_free(void);
+
+void memory_count(ptrdiff_t bytes)
+{
+    own.some += bytes;
+    if (own.some > own.step || own.some < -own.step)
+        fold();
+}
+
+void memory_thread_serves(struct memory_server *server)
+{
+    records_free();
+    fold();
+    own.server = server;
+}
+
+void memory_limit(uint64_t bytes)
+{
+    uint64_t step = bytes / 1024;
+    atomic_store_explicit(&memory.limit, bytes, memory_order_relaxed);
+    atomic_store_explicit(&memory.step,
+                          bytes == 0 || step > STEP_MOST ? STEP_MOST
+                          : step < STEP_LEAST            ? STEP_LEAST
+                                                         : (int64_t)step,
+                          memory_order_relaxed);
+    if (bytes == 0)
+        atomic_store_explicit(&memory_level_now, MEMORY_PLENTY, memory_order_relaxed);
+    (void)judge();
+}
+
+/* ---- malloc ---- */
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZER 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZER 1
+#endif
+
+#ifdef SANITIZER
+
+/* Of sanitizer/allocator_interface.h, which not each compiler brings. */
+int __sanitizer_install_malloc_and_free_hooks(void (*taken)(const volatile void *piece, size_t size),
+                                              void (*given)(const volatile void *piece));
+size_t __sanitizer_get_allocated_size(const volatile void *piece);
+
+static void taken(const volatile void *piece, size_t size)
+{
+    (void)size;
+    if (piece != NULL)
+        memory_count((ptrdiff_t)__sanitizer_get_allocated_size(piece));
+}
+
+static void given(const volatile void *piece)
+{
+    if (piece != NULL)
+        memory_count(-(ptrdiff_t)__sanitizer_get_allocated_size(piece));
+}
+
+static void records_free(void)
+{
+}
+
+static __attribute__((constructor)) void count_by_hooks(void)
+{
+    (void)__sanitizer_install_malloc_and_free_hooks(taken, given);
+}
+
+#else
+
+#define HEAD 8 /* of each piece, beside what it can hold */
+
+/* Of glibc, under the names that stay when others take the usual ones. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *piece, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+void __libc_free(void *piece);
+
+static ptrdiff_t size_of(void *piece)
+{
+    return (ptrdiff_t)malloc_usable_size(piece) + HEAD;
+}
+
+static void *counted(void *piece)
+{
+    if (piece != NULL)
+        memory_count(size_of(piece));
+    return piece;
+}
+
+/*
+ * OpenSSL takes two pieces of this size for each request of a connection that is quiet between them, which
+ * for the C library are large: a thread that serves keeps some. They stay counted.
+ */
+#define RECORD_LEAST 16385u
+#define RECORD_MOST 16896u
+#define RECORDS_KEPT 4u
+
+static _Thread_local struct {
+    void *pieces[RECORDS_KEPT];
+    unsigned count;
+} records;
+
+static void *record_get(void)
+{
+    return records.count != 0 ? records.pieces[--records.count] : counted(__libc_malloc(RECORD_MOST));
+}
+
+static bool record_keep(void *piece, ptrdiff_t size)
+{
+    if (size - HEAD < (ptrdiff_t)RECORD_MOST || size - HEAD > (ptrdiff_t)RECORD_MOST + 64 ||
+        records.count == RECORDS_KEPT || own.server == NULL)
+        return false;
+    records.pieces[records.count++] = piece;
+    return true;
+}
+
+static void records_free(void)
+{
+    while (records.count != 0) {
+        void *piece = records.pieces[--records.count];
+        memory_count(-size_of(piece));
+        __libc_free(piece);
+    }
+}
+
+void *malloc(size_t size)
+{
+    return size >= RECORD_LEAST && size <= RECORD_MOST ? record_get() : counted(__libc_malloc(size));
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return counted(__libc_calloc(count, size));
+}
+
+void *realloc(void *piece, size_t size)
+{
+    ptrdiff_t before = piece != NULL ? size_of(piece) : 0;
+    void *larger = __libc_realloc(piece, size);
+    if (larger != NULL)
+        memory_count(size_of(larger) - before);
+    else if (size == 0)
+        memory_count(-before);
+    return larger;
+}
+
+void free(void *piece)
+{
+    if (piece == NULL)
+        return;
+    ptrdiff_t size = size_of(piece);
+    if (size > (ptrdiff_t)RECORD_MOST && record_keep(piece, size))
+        return;
+    memory_count(-size);
+    __libc_free(piece);
+}
+
+void *memalign(size_t alignment, size_t size)
+{
+    return counted(__libc_memalign(alignment, size));
+}
+
+void *aligned_alloc(size_t alignment, size_t size)
+{
+    return memalign(alignment, size);
+}
+
+int posix_memalign(void **piece, size_t alignment, size_t size)
+{
+    if (alignment % sizeof(void *) != 0 || alignment == 0 || (alignment & (alignment - 1)) != 0)
+        return EINVAL;
+    void *made = memalign(alignment, size);
+    if (made == NULL)
+        return ENOMEM;
+    *piece = made;
+    return 0;
+}
+
+#endif

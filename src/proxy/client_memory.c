@@ -1,0 +1,188 @@
+/*
+ * Only some connections are looked at to find one that holds much, and those go behind the others, so that
+ * the next look sees new ones. What goes gives its memory back at the end of the turn: so a look counts what
+ * it has sent away.
+ */
+#include "proxy/client_memory.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/block.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "config/config.h"
+#include "http/http_conn.h"
+#include "proxy/client_caps.h"
+#include "proxy/client_conn.h"
+#include "proxy/snapshot.h"
+#include "proxy/worker.h"
+#include "upstream/upstream.h"
+
+#define LOOKS 32u           /* connections looked at to find one that holds much */
+#define LARGE (1u << 20)    /* who holds that goes, and nobody else is looked at */
+#define MUCH (32u << 10)    /* who holds less goes for nobody */
+#define TIMES_AS_MUCH 2u    /* as who comes holds, at least, holds who goes for it */
+#define QUIET_AT_ONCE 64u   /* connections that go in a turn */
+#define HOLDERS_AT_ONCE 16u /* likewise */
+#define BLOCKS_KEPT 16u     /* free ones that stay warm */
+
+#define QUIET_HOLDS 4096u /* bytes: what a quiet one has, about */
+#define QUIET_FOR_A_REQUEST 8u
+
+static size_t held_by(const struct client_conn *conn)
+{
+    return conn->http != NULL ? http_conn_held(conn->http) : 0;
+}
+
+/* Who holds most of some, and at least so much; NULL: nobody does. */
+static struct client_conn *largest(struct worker *worker, const struct client_conn *but, size_t least)
+{
+    struct client_conn *most = NULL;
+    size_t most_held = least;
+    unsigned looks = 0;
+    LIST_EACH_SAFE (node, after, &worker->clients) {
+        struct client_conn *conn = CONTAINER_OF(node, struct client_conn, at);
+        if (++looks > LOOKS)
+            break;
+        list_remove(node);
+        list_push_back(&worker->clients, node);
+        if (conn == but || conn->gone || conn->draining)
+            continue;
+        size_t held = held_by(conn);
+        if (held < most_held)
+            continue;
+        most = conn;
+        most_held = held;
+        if (held >= LARGE)
+            break;
+    }
+    return most;
+}
+
+static size_t send_away(struct client_conn *conn)
+{
+    char peer[ADDRESS_TEXT_MAX];
+    size_t held = held_by(conn);
+    counter_add(COUNTER_memory_shed, 1);
+    log_warn("listener", "memory is short, and a client that held much went for others",
+             KV_SPAN("client", ip_address_print(&conn->peer, peer)), KV("listener", conn->site->config->name),
+             KV_NUMBER("held", held));
+    client_conn_shed(conn);
+    return held;
+}
+
+/* The one that holds most, if that is more than this one does: it will look by itself. */
+static bool ask_another(const struct worker *worker)
+{
+    struct worker *most = NULL;
+    int64_t held = atomic_load_explicit(&worker->memory.held, memory_order_relaxed);
+    for (unsigned i = 0; i < worker->peers_count; i++) {
+        int64_t its = atomic_load_explicit(&worker->peers[i]->memory.held, memory_order_relaxed);
+        if (its <= held)
+            continue;
+        held = its;
+        most = worker->peers[i];
+    }
+    if (most != NULL)
+        worker_ask_to_shed(most);
+    return most != NULL;
+}
+
+static bool quiet_goes(struct worker *worker)
+{
+    if (!client_caps_shed(worker, NULL, CAPS_QUIET) && !upstreams_shed_idle(worker->upstreams))
+        return false;
+    counter_add(COUNTER_memory_shed, 1);
+    return true;
+}
+
+static unsigned quiet_ones_go(struct worker *worker, unsigned most)
+{
+    unsigned gone = 0;
+    while (gone < most && quiet_goes(worker))
+        gone++;
+    return gone;
+}
+
+static bool holder_goes(struct worker *worker, const struct client_conn *for_whom, size_t least)
+{
+    struct client_conn *conn = largest(worker, for_whom, least > MUCH ? least : MUCH);
+    if (conn == NULL)
+        return false;
+    (void)send_away(conn);
+    return true;
+}
+
+/* At the last level nothing more is promised; before it, another worker may be asked and what is left
+ * suffices until it has looked. */
+static bool may_come_meanwhile(const struct worker *worker)
+{
+    return memory_level() < MEMORY_HOLDERS_GO && ask_another(worker);
+}
+
+bool client_memory_takes_connection(struct worker *worker)
+{
+    enum memory_level level = memory_level();
+    if (level < MEMORY_NO_CONNECTIONS || quiet_goes(worker) || holder_goes(worker, NULL, MUCH) ||
+        may_come_meanwhile(worker))
+        return true;
+    counter_add(COUNTER_memory_refused, 1);
+    return false;
+}
+
+bool client_memory_make_room(const struct client_conn *conn)
+{
+    struct worker *worker = conn->worker;
+    if (holder_goes(worker, conn, TIMES_AS_MUCH * held_by(conn)) ||
+        quiet_ones_go(worker, QUIET_FOR_A_REQUEST) == QUIET_FOR_A_REQUEST || may_come_meanwhile(worker))
+        return true;
+    counter_add(COUNTER_memory_refused, 1);
+    return false;
+}
+
+void client_memory_answer(struct worker *worker)
+{
+    if (memory_level() >= MEMORY_NO_CONNECTIONS)
+        (void)holder_goes(worker, NULL, MUCH);
+}
+
+/* This worker's part of what is held beyond so many sixteenths. */
+static uint64_t too_much(const struct worker *worker, unsigned sixteenths)
+{
+    uint64_t held = memory_held_for_peers(), most = memory_for_peers() / 16 * sixteenths;
+    int64_t own = atomic_load_explicit(&worker->memory.held, memory_order_relaxed);
+    if (held <= most || own <= 0)
+        return 0;
+    return (uint64_t)((double)(held - most) * (double)own / (double)held);
+}
+
+static void quiet_go(struct worker *worker)
+{
+    uint64_t wanted = too_much(worker, 12) / QUIET_HOLDS;
+    (void)quiet_ones_go(worker, wanted < QUIET_AT_ONCE ? (unsigned)wanted : QUIET_AT_ONCE);
+}
+
+static void holders_go(struct worker *worker)
+{
+    uint64_t wanted = too_much(worker, 14), gone = 0;
+    for (unsigned i = 0; i < HOLDERS_AT_ONCE && gone < wanted; i++) {
+        struct client_conn *conn = largest(worker, NULL, MUCH);
+        if (conn == NULL)
+            return;
+        gone += send_away(conn);
+    }
+}
+
+void client_memory_relieve(struct worker *worker)
+{
+    enum memory_level level = memory_level();
+    if (level == MEMORY_PLENTY)
+        return;
+    block_pool_configure(0, BLOCKS_KEPT);
+    memory_weigh(loop_now(worker->loop));
+    if (level >= MEMORY_QUIET_GO)
+        quiet_go(worker);
+    if (level >= MEMORY_HOLDERS_GO)
+        holders_go(worker);
+}

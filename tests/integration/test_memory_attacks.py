@@ -1,0 +1,344 @@
+"""limits.memory holds whatever peers do: a row of weir.yaml(5), WHAT CAN GROW, is a test. Attackers do one thing as often as they can for some seconds
+against a weir of 64 MiB, and what it holds is looked at every few milliseconds; beside them a client that means well asks on new and on kept
+connections, and is served. Attackers and servers that do nothing are processes of their own, so that the clients' times are not theirs."""
+import errno, selectors, threading
+
+from weirtest import *
+
+NEEDS_HTTP2 = True
+MIB = 1 << 20
+LIMIT, MOST = 64 * MIB, 80 * MIB
+SECONDS = 2.5
+LEAST = 20          # requests that it makes at least, however slow the machine
+WELL = 0.9          # of what the good client asks is answered with 200
+
+PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
+DATA, HEADERS, SETTINGS, PING, CONTINUATION = 0, 1, 4, 6, 9
+END_STREAM, END_HEADERS = 1, 4
+
+
+def frame(kind, flags=0, stream=0, payload=b''):
+    return struct.pack('>I', len(payload))[1:] + bytes([kind, flags]) + struct.pack('>I', stream) + payload
+
+
+def integer(value, bits, top):
+    most = (1 << bits) - 1
+    if value < most:
+        return bytes([top | value])
+    out, value = bytes([top | most]), value - most
+    while value >= 128:
+        out, value = out + bytes([value % 128 + 128]), value >> 7
+    return out + bytes([value])
+
+
+def field(name, value, indexed=False):
+    return (b'\x40' if indexed else b'\x00') + integer(len(name), 7, 0) + name + integer(len(value), 7, 0) + value
+
+
+def head(method=b'GET', path=b'/', more=b''):
+    return field(b':method', method) + b'\x86' + field(b':path', path) + field(b':authority', b'attack') + more
+
+
+def opening(window=None, more=b''):
+    """What a connection says first; window: of each stream."""
+    values = struct.pack('>HI', 4, window) if window is not None else b''
+    return PREFACE + frame(SETTINGS, 0, 0, values) + frame(SETTINGS, 1) + more
+
+
+def streams(block, behind=lambda number: b'', flags=END_STREAM, count=100, first=1):
+    return b''.join(frame(HEADERS, END_HEADERS | flags, n, block) + behind(n) for n in range(first, first + 2 * count, 2))
+
+
+# ---- peers in processes of their own ----
+
+def apart(t, run):
+    """run() in a process of its own, which ends with the test at the latest; returns what ends it."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            run()
+        finally:
+            os._exit(0)
+    living = [pid]
+
+    def end():
+        if living:
+            os.kill(living.pop(), signal.SIGKILL)
+            os.waitpid(pid, 0)
+    t.later(end)
+    return end
+
+
+class Server:
+    """Takes connections and reads (or not) what comes; `answer` is sent for each piece that is read, as often as it is taken."""
+    def __init__(self, t, reads=True, answer=b'', first=b''):
+        self.listener = socket.socket()
+        self.listener.bind(('127.0.0.1', t.port()))
+        self.listener.listen(4096)
+        self.address = f'127.0.0.1:{self.listener.getsockname()[1]}'
+        self.reads, self.answer, self.first = reads, answer, first
+        apart(t, self.run)
+
+    def run(self):
+        selector, self.listener = selectors.DefaultSelector(), self.listener
+        self.listener.setblocking(False)
+        selector.register(self.listener, selectors.EVENT_READ, None)
+        owed = {}
+        while True:
+            for key, bits in selector.select():
+                if key.data is None:
+                    try:
+                        s, _ = self.listener.accept()
+                    except OSError:
+                        continue
+                    s.setblocking(False)
+                    if self.reads:
+                        selector.register(s, selectors.EVENT_READ, s)
+                    else:
+                        owed[s] = b''       # it is held
+                    continue
+                s = key.data
+                try:
+                    if bits & selectors.EVENT_READ:
+                        got = s.recv(1 << 18)
+                        if not got:
+                            raise OSError
+                        owed[s] = owed.get(s, self.first) + self.answer
+                    if owed.get(s):
+                        owed[s] = owed[s][s.send(owed[s]):]
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    selector.unregister(s)
+                    owed.pop(s, None)
+                    s.close()
+                    continue
+                selector.modify(s, selectors.EVENT_READ | (selectors.EVENT_WRITE if owed.get(s) else 0), s)
+
+
+class Horde:
+    """So many connections at a time to a port, each of which sends what payload(number) gives, and reads what comes or not; who is closed comes again.
+    more(number): what is sent besides, again and again, once that has left."""
+    def __init__(self, port, count, payload, reads=False, more=None, again=100):
+        self.port, self.count, self.payload, self.reads, self.more, self.again = port, count, payload, reads, more, again
+
+    def open(self, selector):
+        s = socket.socket()
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.setblocking(False)
+        error = s.connect_ex(('127.0.0.1', self.port))
+        if error not in (0, errno.EINPROGRESS):
+            s.close()
+            return
+        self.made += 1
+        selector.register(s, selectors.EVENT_WRITE | (selectors.EVENT_READ if self.reads else 0), [self.payload(self.made), self.made])
+        self.living += 1
+
+    def run(self):
+        selector = selectors.DefaultSelector()
+        self.made = self.living = 0
+        began = time.monotonic()
+        while True:
+            now = time.monotonic()
+            while self.living < self.count and (self.made < self.count or now - began > (self.made - self.count) / self.again):
+                self.open(selector)
+            for key, bits in selector.select(0.02):
+                s, state = key.fileobj, key.data
+                try:
+                    if bits & selectors.EVENT_READ and not s.recv(1 << 16):
+                        raise OSError
+                    if bits & selectors.EVENT_WRITE:
+                        if not state[0] and self.more:
+                            state[0] = self.more(state[1])
+                        if state[0]:
+                            state[0] = state[0][s.send(state[0][:1 << 18]):]
+                        if not state[0] and not self.more:
+                            selector.modify(s, selectors.EVENT_READ, state)     # to see its end
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    selector.unregister(s)
+                    s.close()
+                    self.living -= 1
+            if not self.reads:
+                time.sleep(0.005)
+
+
+# ---- the client that means well, and the scale ----
+
+class Good:
+    """Asks every few milliseconds, in turn on a kept connection and on a new one; who is closed between two requests comes again once."""
+    def __init__(self, port, tls=None):
+        self.port, self.tls, self.statuses, self.stopping = port, tls, collections.Counter(), False
+        self.threads = [threading.Thread(target=self.run, args=(kept,), daemon=True) for kept in (True, False)]
+        for thread in self.threads:
+            thread.start()
+
+    def once(self, client, kept):
+        client = client or Client(self.port, tls=self.tls, name='localhost' if self.tls else None, timeout=5)
+        client.request('GET', '/good', [] if kept else [('Connection', 'close')])
+        return client, client.response().status
+
+    def run(self, kept):
+        client = None
+        while not self.stopping:
+            had = client is not None
+            try:
+                client, status = self.once(client, kept)
+            except (OSError, Closed):
+                if client:
+                    client.close()
+                client = None
+                if had:
+                    continue
+                status = 'closed'
+            self.statuses[status] += 1
+            if client and (not kept or status != 200):
+                client.close()
+                client = None
+            time.sleep(0.02)
+
+    def stop(self):
+        self.stopping = True
+        for thread in self.threads:
+            thread.join(10 * SLOW)
+        return self.statuses
+
+
+def door(t, server, pool='', route='', more='', listener='', limits=''):
+    good, port, tls = t.origin(lambda link, request: link.answer(200, b'good')), t.port(), t.port()
+    weir = t.weir(f'''workers: 2
+limits: {{ memory: 64MiB, connections: 8000{limits} }}
+access_log: false
+listeners:
+  - {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c]{listener} }}
+  - {{ address: "127.0.0.1:{tls}", tls: {{ certificates: [{t.cert("localhost")}] }}{listener} }}
+routes:
+  - {{ match: {{ path: /good }}, pool: good }}
+  - {{ pool: slow, {route} }}
+pools:
+  good: {{ servers: ["{good.address}"] }}
+  slow: {{ servers: ["{server}"], max_connections: none, {pool} }}
+{more}
+''')
+    return weir, port, tls
+
+
+def attack(t, weir, port, hordes, seconds=SECONDS, well=WELL, grows=True):
+    """Runs them all, and judges: what weir held at most, and how the good client fared."""
+    good = Good(port)
+    before = weir.resident()
+    ends = [apart(t, horde.run) for horde in hordes]
+    end, most, looks = time.monotonic() + seconds * SLOW, 0, []
+    while time.monotonic() < end or (sum(good.statuses.values()) < LEAST and time.monotonic() < end + 10 * SLOW):
+        looks.append(weir.resident() or 0)
+        most = max(most, looks[-1])
+        time.sleep(0.004)
+    statuses = good.stop()
+    for stop in ends:
+        stop()
+    told = f'{before / MIB:.1f} to {most / MIB:.1f} MiB; the good client: {dict(statuses)}'
+    print(told)
+    if SLOW == 1:
+        ok(most <= MOST, f'it held {told}')
+    ok(weir.process.poll() is None, 'weir ended')
+    asked = sum(statuses.values())
+    ok(asked >= LEAST and statuses[200] >= well * asked, f'not well served: {told}; {weir.stderr()[-1500:]}')
+    eventually(lambda: t.client(port).get('/good').status == 200, 10, 'not served afterwards')
+    return most
+
+
+# ---- the rows ----
+
+BIG = b'x' * 3900
+FEW = field(b'x', BIG, True)          # in the table of the peer from then on, at index 62 ...
+HEADS = FEW + b'\xbe' * 14      # ... so that a byte makes 3,900: 58 KB from 14
+
+
+def test_heads_over_http2(t):
+    """100 requests of 58 KB from 70 bytes each, on many connections, to a server that is silent."""
+    weir, port, _ = door(t, Server(t).address)
+    payload = opening() + frame(HEADERS, END_HEADERS | END_STREAM, 1, head(more=HEADS)) + streams(head(more=b'\xbe' * 15), count=99, first=3)
+    attack(t, weir, port, [Horde(port, 400, lambda n: payload)])
+
+
+def test_heads_over_http1(t):
+    weir, port, _ = door(t, Server(t).address)
+    payload = b'GET / HTTP/1.1\r\nHost: a\r\n' + b''.join(b'X: ' + BIG[:3700] + b'\r\n' for _ in range(4)) + b'\r\n'
+    attack(t, weir, port, [Horde(port, 3000, lambda n: payload)], well=0.6)
+
+
+def test_heads_not_ended_over_http1(t):
+    weir, port, _ = door(t, Server(t).address)
+    attack(t, weir, port, [Horde(port, 6000, lambda n: b'GET / HTTP/1.1\r\nHost: a\r\nX: ' + BIG[:1000])])
+
+
+def test_heads_not_ended_over_http2(t):
+    weir, port, _ = door(t, Server(t).address)
+    payload = opening() + frame(HEADERS, 0, 1, head(more=HEADS))
+    attack(t, weir, port, [Horde(port, 3000, lambda n: payload)])
+
+
+def test_bodies_over_http2(t):
+    """A server that reads nothing; each stream's window is used up."""
+    weir, port, _ = door(t, Server(t, reads=False).address)
+    body = b''.join(frame(DATA, 0, 0, b'b' * 16000) for _ in range(4))
+    payload = opening() + streams(head(b'POST'), lambda n: body.replace(struct.pack('>I', 0) + b'b', struct.pack('>I', n) + b'b'), flags=0, count=60)
+    attack(t, weir, port, [Horde(port, 60, lambda n: payload)])
+
+
+def test_bodies_over_http1(t):
+    weir, port, _ = door(t, Server(t, reads=False).address)
+    attack(t, weir, port, [Horde(port, 1000, lambda n: b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n' + b'b' * 300000)])
+
+
+def test_bodies_in_small_pieces(t):
+    """Chunks and DATA frames of a byte, to a server that reads nothing."""
+    weir, port, _ = door(t, Server(t, reads=False).address)
+    chunks = b'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n' + b'1\r\nx\r\n' * 30000
+    attack(t, weir, port, [Horde(port, 600, lambda n: chunks)])
+
+
+def test_answers_not_read_over_http1(t):
+    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n' + b'a' * 1000000
+    weir, port, _ = door(t, Server(t, answer=answer).address)
+    attack(t, weir, port, [Horde(port, 1000, lambda n: b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')])
+
+
+def test_answers_not_read_over_http2(t):
+    """Their streams have large windows, and the connection none."""
+    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n' + b'a' * 1000000
+    weir, port, _ = door(t, Server(t, answer=answer).address)
+    payload = opening(1 << 30) + streams(head())
+    attack(t, weir, port, [Horde(port, 100, lambda n: payload)])
+
+
+def own_answers(t, respond):
+    """A weir whose other requests are answered by itself."""
+    good, port = t.origin(lambda link, request: link.answer(200, b'good')), t.port()
+    weir = t.weir(f'''workers: 2
+limits: {{ memory: 64MiB, connections: 8000 }}
+access_log: false
+listeners: [ {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c] }} ]
+routes:
+  - {{ match: {{ path: /good }}, pool: good }}
+  - {{ respond: {respond} }}
+pools: {{ good: {{ servers: ["{good.address}"] }} }}
+''')
+    return weir, port
+
+
+def test_files_not_read(t):
+    """One file is the answer to all: what is asked for often is not held often, by whoever asks."""
+    weir, port = own_answers(t, f'{{ file: {t.file("large", "f" * 1000000)} }}')
+    payload = opening(10000) + streams(head())
+    grown = attack(t, weir, port, [Horde(port, 200, lambda n: b'GET / HTTP/1.1\r\nHost: a\r\n\r\n')])
+    if SLOW == 1:
+        ok(grown < 24 * MIB, f'200 files of 1 MB that are the same: {grown / MIB} MiB')
+    attack(t, weir, port, [Horde(port, 100, lambda n: payload)])
+
+
+def test_answers_of_weir_not_read(t):
+    weir, port = own_answers(t, '{ status: 200, body: ' + 'c' * 30000 + ' }')
+    attack(t, weir, port, [Horde(port, 100, lambda n: opening(300) + streams(head()))])
+    attack(t, weir, port, [Horde(port, 100, lambda n: opening() + streams(head(b'TRACE')))])
