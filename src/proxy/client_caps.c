@@ -167,15 +167,28 @@ const char *client_caps_enter(const struct lease *lease, const struct site *site
     return "max_connections";
 }
 
+/* Where the file wants clients counted one by one, and this one has an address. */
+static bool client_counts(const struct client_conn *conn, const struct site *site)
+{
+    return site->config->max_connections_per_client != 0 && conn->peer.family != AF_UNIX &&
+           conn->peer.family != 0;
+}
+
 bool client_caps_enter_client(struct client_conn *conn)
 {
     uint64_t most = conn->site->config->max_connections_per_client;
-    if (most == 0 || conn->peer.family == AF_UNIX || conn->peer.family == 0)
+    if (!client_counts(conn, conn->site))
         return true;
     conn->counted_client = listener_counts_enter_client(conn->site->counts, &conn->peer, most);
     if (!conn->counted_client)
         client_caps_tell(conn->site, "max_connections_per_client");
     return conn->counted_client;
+}
+
+void client_caps_follow(struct client_conn *conn, const struct site *site)
+{
+    if (!conn->counted_client && client_counts(conn, site))
+        conn->counted_client = listener_counts_enter_client(site->counts, &conn->peer, UINT64_MAX);
 }
 
 void client_caps_leave(const struct client_conn *conn)

@@ -30,6 +30,8 @@ const char *client_caps_enter(const struct lease *lease, const struct site *site
                               enum caps_who who) MUST_CHECK;
 /* Once its address is known; false: told in the log. */
 bool client_caps_enter_client(struct client_conn *conn) MUST_CHECK;
+/* It is open already, and this is its listener now: a cap that came with the site counts it too. */
+void client_caps_follow(struct client_conn *conn, const struct site *site);
 void client_caps_leave(const struct client_conn *conn);
 void client_caps_tell(const struct site *site, const char *limit); /* in the log: one was turned away */
 /* Closes the connection that has been quiet longest, or nearly so, and says whether there was one. at: only

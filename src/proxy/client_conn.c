@@ -182,10 +182,14 @@ static void conn_outdate(struct client_conn *conn, const struct site *site)
 static void conn_refresh(struct client_conn *conn, bool between)
 {
     struct lease *current = conn->worker->lease;
-    if (conn->lease == current || conn->gone || conn->outdated ||
-        (conn->transport != NULL && !conn->transport->opened))
+    if (conn->lease == current || conn->gone)
         return;
     const struct site *site = snapshot_site(current->snapshot, conn->site->config->address);
+    /* before, its PROXY header has yet to tell who it is */
+    if (site != NULL && (conn->transport != NULL || conn->http != NULL))
+        client_caps_follow(conn, site);
+    if (conn->outdated || (conn->transport != NULL && !conn->transport->opened))
+        return;
     if (site == NULL)
         client_conn_drain(conn);
     else if (!client_rules_hold(conn, site))

@@ -103,9 +103,10 @@ void handshake_known(struct handshake *handshake)
 {
     struct client_conn *conn = handshake->conn;
     const uint64_t limit = conn->lease->snapshot->config->limits.handshakes_per_client;
-    if (limit == HANDSHAKES_NONE || conn->peer.family == AF_UNIX || conn->peer.family == 0)
+    if (conn->peer.family == AF_UNIX || conn->peer.family == 0)
         return;
-    uint64_t most = share(conn, limit, SHARE_OF_CLIENT);
+    /* without a limit too: one may come by a reload */
+    uint64_t most = limit == HANDSHAKES_NONE ? UINT64_MAX : share(conn, limit, SHARE_OF_CLIENT);
     struct handshakes_of *client = client_of(conn->worker->handshakes, &conn->peer);
     handshake->client = client;
     list_push_back(&client->all, &handshake->of_client);

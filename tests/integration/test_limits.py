@@ -338,6 +338,59 @@ def test_connections_per_client(t):
     eventually(lambda: is_served(t, port))
 
 
+def test_connections_that_are_open_count_after_a_reload(t):
+    """A cap for each client that comes with a reload counts those that are there: idle, with a request in progress, in a handshake and behind a PROXY header."""
+    for listener, preface, tls in (('', b'', False), ('', b'', True), ('proxy_protocol: required', proxy_v2(('192.0.2.7', 5), ('192.0.2.1', 80)), False)):
+        gate = threading.Event()
+        t.later(gate.set)
+
+        def handler(link, request):
+            if request.path == '/wait':
+                gate.wait(10 * SLOW)
+            tell(link, request)
+        origin = t.origin(handler)
+        options = ', '.join(filter(None, [listener, f'tls: {{ certificates: [ {t.cert("localhost")} ] }}' if tls else '']))
+        weir, port = t.simple(origin=origin, listener=options)
+
+        def open_one():
+            if not tls:
+                c = t.client(port)
+                c.send(preface)
+                return c
+            return t.client(port, tls=t.tls_client(), name='localhost')
+        idle, busy = open_one(), open_one()
+        equal(idle.get().status, 200)
+        busy.request('GET', '/wait')
+        eventually(lambda: origin.in_progress == 1)
+        raw = socket.create_connection(('127.0.0.1', port))      # it never says anything more
+        raw.send(preface)
+        t.later(raw.close)
+        eventually(lambda: weir.counted()['connections_open'] == 3)
+        text = open(weir.file).read()
+        weir.reload(text.replace(f'127.0.0.1:{port}"', f'127.0.0.1:{port}", max_connections_per_client: 4'))
+        fourth = open_one()
+        equal(fourth.get().status, 200)
+        refused = weir.counted()['connections_refused']
+        try:
+            open_one().get()
+            fail('a fifth is served')
+        except (Closed, OSError):
+            pass
+        eventually(lambda: weir.counted()['connections_refused'] == refused + 1)
+        raw.close()
+        gate.set()
+        equal(busy.response().status, 200)
+
+        def another():
+            try:
+                return open_one().get().status == 200
+            except (Closed, OSError):
+                return False
+        eventually(another)
+        weir.reload(text)      # and without it nobody is counted
+        equal([open_one().get().status for _ in range(6)], [200] * 6)
+
+
 def test_connections_of_a_listener(t):
     weir, port = t.simple(listener='max_connections: 4')
     clients = [t.client(port) for _ in range(4)]
