@@ -61,6 +61,8 @@
     X(queue_served, COUNTER, "requests that waited for a server and got one")                                \
     X(queue_time_us, COUNTER,                                                                                \
       "microseconds that requests waited for a server, those that got none included")                        \
+    X(places_taken_back, COUNTER,                                                                            \
+      "requests ended whose slow client held a server's place that others waited for")                       \
     X(limits_lowered, COUNTER, "times that max_connections: auto gave a server fewer requests at once")      \
     X(limits_lifted, COUNTER, "times that it took a limit away because it did not help")                     \
     X(retries, COUNTER, "attempts after the first")                                                          \

@@ -271,12 +271,19 @@ static void h1_reset(struct stream *stream, enum failure why)
     h1_fail(conn, why);
 }
 
+static struct stream_taken h1_taken(struct stream *stream)
+{
+    uint64_t taken = transport_taken(h1_of_stream(stream)->transport);
+    return (struct stream_taken){.own = taken, .line = taken, .by_line = true};
+}
+
 const struct stream_ops h1_stream_ops = {
     .send_head = h1_send_head,
     .send_body = h1_send_body,
     .send_trailers = h1_send_trailers,
     .credit = h1_credit,
     .reset = h1_reset,
+    .taken = h1_taken,
 };
 
 /* Body bytes that have left: all when the queue is empty; else those that can't be in it any more. Never

@@ -364,10 +364,22 @@ static void h2_give_up(struct stream *waist, enum failure why)
     h2_reset(stream, code_of(stream, why), why);
 }
 
+/* Its windows are the client's to open. */
+static struct stream_taken h2_taken(struct stream *waist)
+{
+    struct h2_stream *stream = h2_of_stream(waist);
+    nghttp2_session *session = stream->conn->session;
+    bool open = nghttp2_session_get_stream_remote_window_size(session, stream->id) > 0 &&
+                nghttp2_session_get_remote_window_size(session) > 0;
+    return (struct stream_taken){
+        .own = stream->framed, .line = transport_taken(stream->conn->transport), .by_line = open};
+}
+
 const struct stream_ops h2_stream_ops = {
     .send_head = h2_send_head,
     .send_body = h2_send_body,
     .send_trailers = h2_send_trailers,
     .credit = h2_credit,
     .reset = h2_give_up,
+    .taken = h2_taken,
 };

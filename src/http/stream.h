@@ -27,6 +27,13 @@ struct fields;
 struct head;
 struct stream;
 
+/* Server role: how far the client is with what it is sent. */
+struct stream_taken {
+    uint64_t own;  /* bytes of this answer */
+    uint64_t line; /* bytes that have arrived, of all on the connection */
+    bool by_line;  /* it would take more than the line carries */
+};
+
 /* Calls go down, from the proxy to a codec. They queue work and return; they never call back. */
 struct stream_ops {
     /* the head is serialised at once; spans need not live on */
@@ -39,6 +46,7 @@ struct stream_ops {
     /* Gives the exchange up: a message half sent is cut visibly (no last chunk, RST_STREAM). closed()
      * follows. Harmless when already closing. */
     void (*reset)(struct stream *stream, enum failure why);
+    struct stream_taken (*taken)(struct stream *stream); /* server role; asks the kernel */
 };
 /* Events go up, from a codec to the proxy. */
 struct stream_events {

@@ -47,6 +47,7 @@ struct client_conn {
     bool draining;       /* takes no request after the one in progress */
     bool outdated;       /* its listener's TLS rules have changed since it began: its tunnels end */
     bool refused;        /* and demand more of clients than it has shown: its requests get 421 */
+    bool holds_up;       /* it was so slow that a server's place was taken from it: others go before it */
     bool gone;           /* the codec has said closed; only exchanges that end still know it */
 };
 /* Takes the descriptor; the site is of the lease's snapshot. Not NULL: the name of the limit for which it

@@ -16,6 +16,7 @@
 #include "http/head.h"
 #include "proxy/client_conn.h"
 #include "proxy/cookie.h"
+#include "proxy/exchange_run.h"
 #include "proxy/exchange_state.h"
 #include "proxy/forwarded.h"
 #include "proxy/grpc_bridge.h"
@@ -318,6 +319,8 @@ static void upstream_body(struct stream *stream, struct buf *bytes, bool last)
     run->progress = loop_now(run->exchange.loop);
     run->exchange.bytes_out += bytes->length;
     relay_push(&run->down, bytes, taken, last);
+    if (!last && relay_is_blocked(&run->down))
+        upstream_held(run->worker->upstreams, &attempt->waiter);
     if (last)
         exchange_wait_for(run, run->exchange.state == EXCHANGE_TUNNEL ? WAIT_TUNNEL : WAIT_NOTHING);
 }
@@ -518,6 +521,8 @@ static void attempt_ready(struct upstream_waiter *waiter, struct stream *stream)
     replay_keep(&run->replay, &run->up.held);
     relay_attach(&run->up, stream);
     forward_look_sent(run);
+    if (!run->up.ended)
+        upstream_held(run->worker->upstreams, &attempt->waiter);
     exchange_wait_for(run, WAIT_RESPONSE);
     if (run->plan->hedges || hedge_is_trial(run))
         hedge_begin(run);
@@ -533,6 +538,49 @@ static void attempt_failed(struct upstream_waiter *waiter, enum failure why)
     bool another = run->hedge != NULL && hedge_failed(run, attempt, why);
     if (!another && run->attempt == attempt)
         forward_failed(run, attempt, why, NULL);
+    exchange_settle(run);
+}
+
+/* The server waits for more of the request and has not begun to answer. One that asks leave to send its body
+ * is not late before it has it; a conversation may be quiet. */
+static bool request_is_late(const struct exchange_run *run)
+{
+    const struct exchange *x = &run->exchange;
+    bool may_send = !x->request.expect_continue || run->continue_sent || x->bytes_in != 0;
+    return !run->up.ended && run->up.queued == 0 && !run->head_sent && !run->patient && may_send &&
+           x->state == EXCHANGE_FORWARDING;
+}
+
+bool forward_held_up(struct upstream_waiter *waiter, struct client_progress *progress)
+{
+    const struct attempt *attempt = CONTAINER_OF(waiter, struct attempt, waiter);
+    const struct exchange_run *run = attempt->run;
+    const struct limits_config *limits = &run->snapshot->config->limits;
+    if (run->attempt != attempt || attempt->stream == NULL || run->client_closed)
+        return false;
+    if (relay_is_blocked(&run->down)) {
+        struct stream *client = run->exchange.client_stream;
+        struct stream_taken taken = client->ops->taken(client);
+        *progress = (struct client_progress){.kind = HELD_ANSWER,
+                                             .by_line = taken.by_line,
+                                             .own = taken.own,
+                                             .line = taken.line,
+                                             .least = limits->least_read_rate,
+                                             .was_slow = run->conn->holds_up};
+        return true;
+    }
+    *progress = (struct client_progress){.kind = HELD_REQUEST,
+                                         .own = run->exchange.bytes_in,
+                                         .least = limits->least_body_rate,
+                                         .was_slow = run->conn->holds_up};
+    return request_is_late(run);
+}
+
+void forward_yield(struct upstream_waiter *waiter)
+{
+    struct exchange_run *run = CONTAINER_OF(waiter, struct attempt, waiter)->run;
+    run->conn->holds_up = true;
+    exchange_fail(run, relay_is_blocked(&run->down) ? FAILURE_CLIENT_STALLED : FAILURE_BODY_TIMEOUT);
     exchange_settle(run);
 }
 
@@ -564,7 +612,7 @@ static struct attempt *attempt_new(struct exchange_run *run, struct try_place pl
     waiter->hash = run->hash;
     waiter->client = &x->client;
     waiter->uploading = !run->up.ended;
-    waiter->priority = run->plan->priority;
+    waiter->priority = run->conn->holds_up ? PRIORITY_LOW : run->plan->priority;
     waiter->host = run->host_text;
     waiter->tried = run->tried;
     waiter->spares = run->spares;

@@ -573,6 +573,7 @@ struct worker *worker_new(unsigned number, struct snapshot *snapshot)
     worker->lease = lease_new(worker, snapshot);
     worker->upstreams = upstreams_new(worker->loop, number, worker->mailbox, &snapshot->upstream_http);
     upstreams_when_short(worker->upstreams, make_room, worker);
+    upstreams_when_full(worker->upstreams, forward_held_up, forward_yield);
     worker->shed.open = open_shed;
     worker->trim.passed = worker_trim;
     worker->stop.run = worker_stop_now;

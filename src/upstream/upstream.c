@@ -100,6 +100,7 @@ static void pool_entry_free(struct upstreams *upstreams, uint32_t number)
     struct pool_entry *entry = upstreams->pools[number];
     loop_cancel(upstreams->loop, &entry->wake);
     deadline_clear(&entry->look);
+    deadline_clear(&entry->held_look);
     upstreams->pools[number] = NULL;
     free(entry);
 }
@@ -380,6 +381,12 @@ void upstream_told_at_end(struct upstreams *upstreams, struct upstream_waiter *w
         ejection_success(waiter->server);
 }
 
+void upstream_held(struct upstreams *upstreams, struct upstream_waiter *waiter)
+{
+    if (waiter->pool->limited && !list_is_linked(&waiter->queued))
+        held_begin(upstreams, waiter);
+}
+
 static bool failure_is_unreached(enum failure why)
 {
     return why == FAILURE_CONNECT_REFUSED || why == FAILURE_CONNECT_FAILED || why == FAILURE_CONNECT_TIMEOUT;
@@ -537,6 +544,7 @@ void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, 
     assert(waiter->phase == PHASE_READY);
     waiter->phase = PHASE_DONE;
     waiter->serving = NULL;
+    list_remove(&waiter->queued);
     struct server *server = waiter->server;
     if (result == FAILURE_NONE) {
         upstreams_server(upstreams, server)->served++;

@@ -12,6 +12,7 @@
 
 #include "base/list.h"
 #include "http/failure.h"
+#include "http/pace.h"
 #include "net/loop.h"
 
 struct arena;
@@ -37,6 +38,16 @@ struct upstream_owner {
 };
 void upstream_owner_init(struct upstream_owner *owner);
 void upstream_owner_end(struct upstream_owner *owner);
+
+/* How far a client is with what it keeps a server waiting for. */
+enum held_kind { HELD_ANSWER, HELD_REQUEST };
+struct client_progress {
+    enum held_kind kind;
+    bool by_line;       /* it waits for the line, not for the client: what that moves counts too */
+    uint64_t own, line; /* bytes of this message; of all on the connection */
+    uint64_t least;     /* that it is to move in a second */
+    bool was_slow;      /* with another exchange: it has no time ahead */
+};
 
 struct upstream_waiter {
     /* set by the caller before upstream_open() */
@@ -80,8 +91,12 @@ struct upstream_waiter {
     bool reused, answered;
     bool preferred_full; /* only for want of a place there another was chosen */
     bool awaits;         /* counted among those that wait for the server */
-    struct list queued;  /* in the pool's queue, or with the connection in the making */
-    uint64_t queued_us;  /* since when it is in the queue */
+    /* in the pool's queue, with the connection in the making, or of those whom their client holds up */
+    struct list queued;
+    uint64_t queued_us;          /* since when it is in the queue */
+    struct client_progress held; /* at the last look, from which on it is measured */
+    uint64_t held_moved;
+    struct pace held_pace;
     struct deadline deadline;
     struct task task;
     uint8_t phase;
@@ -99,6 +114,11 @@ bool upstreams_shed_idle(struct upstreams *upstreams);
 /* Asked where descriptors are short; it says whether it has one go. badly: there is none left. */
 void upstreams_when_short(struct upstreams *upstreams, bool (*make_room)(void *owner, bool badly),
                           void *owner);
+/* Places that clients hold up go to others who wait. held_up: false where it is not for the client that the
+ * server waits. yield: the exchange is to end. */
+void upstreams_when_full(struct upstreams *upstreams,
+                         bool (*held_up)(struct upstream_waiter *waiter, struct client_progress *progress),
+                         void (*yield)(struct upstream_waiter *waiter));
 /* A new snapshot: idle connections of servers that are in none of its pools close. */
 void upstreams_keep_only(struct upstreams *upstreams, struct pool *const *pools, size_t count);
 /* Tells whose mailbox is whose, by worker number, so that freed slots reach who waits; before workers run. */
@@ -129,6 +149,8 @@ void upstream_outrun(struct upstreams *upstreams, struct upstream_waiter *waiter
 /* What is known at the end of an answer whose head could not tell, as a status; before upstream_done(), and
  * only where `told_at_end` is set. */
 void upstream_told_at_end(struct upstreams *upstreams, struct upstream_waiter *waiter, unsigned status);
+/* It may be its client that the server waits for, now or later. Harmless again; after ready(). */
+void upstream_held(struct upstreams *upstreams, struct upstream_waiter *waiter);
 /* The attempt is over: releases the slot (wakes who waits, on any worker) and counts the result. Only what
  * the failure table calls the server's doing counts against it; SERVER_STALE and STREAM_REFUSED do not. */
 void upstream_done(struct upstreams *upstreams, struct upstream_waiter *waiter, enum failure result);

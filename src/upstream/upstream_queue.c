@@ -313,6 +313,7 @@ void pool_entry_init(struct pool_entry *pool, struct upstreams *upstreams)
         list_init(&pool->older[i]);
     }
     list_init(&pool->servers);
+    held_init(pool);
     pool->wake.run = queue_wake;
     pool->look.passed = queue_look;
     pool->cursor = (uint32_t)rng_next(&upstreams->rng);

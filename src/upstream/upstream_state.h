@@ -50,8 +50,11 @@ struct pool_entry {
     struct retry_budget budget;
     double hedges;      /* that may be made now */
     uint64_t folded_us; /* when the cells of its servers were last folded */
-    bool bits_set;      /* this worker's bit may stand at servers of the pool */
-    bool others_next;   /* the last free slot went to this worker: the next goes to another that waits */
+    struct list held;   /* upstream_waiter.queued: upstream_held() was said of them */
+    struct deadline held_look;
+    uint32_t held_refused; /* pool_shared.refused at the last look at them */
+    bool bits_set;         /* this worker's bit may stand at servers of the pool */
+    bool others_next;      /* the last free slot went to this worker: the next goes to another that waits */
     bool kept;
 };
 /* The letter that tells a worker to look at its queues. One a worker, posted once at a time. */
@@ -80,6 +83,8 @@ struct upstreams {
     uint32_t conns_made, conns_count;
     bool (*make_room)(void *owner, bool badly); /* NULL: nobody is asked */
     void *room_owner;
+    bool (*held_up)(struct upstream_waiter *waiter, struct client_progress *progress); /* NULL: not asked */
+    void (*yield)(struct upstream_waiter *waiter);
     struct rng rng;
     struct upstream_peers *peers; /* NULL: this worker is alone */
     struct deadline fold;         /* tells the servers what was served */
@@ -115,6 +120,10 @@ void waiter_connect_failed(struct upstreams *upstreams, struct upstream_waiter *
 void waiter_connect_later(struct upstreams *upstreams, struct upstream_waiter *waiter);
 /* Frees it when nobody needs it. */
 void server_entry_check(struct upstreams *upstreams, struct server_entry *entry);
+
+/* upstream_held.c */
+void held_init(struct pool_entry *pool);
+void held_begin(struct upstreams *upstreams, struct upstream_waiter *waiter);
 
 /* upstream_queue.c */
 void pool_entry_init(struct pool_entry *pool, struct upstreams *upstreams);
