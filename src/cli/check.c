@@ -1,8 +1,10 @@
 /* weir check: reads and validates the file, and tells every problem. */
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
@@ -41,6 +43,11 @@ static void check_print_json(struct schema_report *report, const struct config *
     json_number(&json, (int64_t)schema_report_warnings(report));
     json_key(&json, "limits_keys_bytes");
     json_number(&json, after != NULL ? (int64_t)config_keys_size(after) : 0);
+    json_key(&json, "variables_not_judged");
+    json_array(&json);
+    for (size_t i = 0; after != NULL && i < after->unjudged.count; i++)
+        json_string(&json, span_of(after->unjudged.items[i]));
+    json_end_array(&json);
     json_key(&json, "messages");
     schema_report_json(report, &json);
     if (before != NULL && after != NULL) {
@@ -73,6 +80,49 @@ static struct config *check_older(const char *path)
     return config;
 }
 
+/* What --file-only leaves to the machine that will run the file. */
+static void unjudged_print(const struct config *config, struct text *to)
+{
+    const struct texts *names = &config->unjudged;
+    text_print(to, "not judged: files, names, users and ports of the machine");
+    for (size_t i = 0; i < names->count; i++)
+        text_print(to, "%s${env.%s}",
+                   i == 0                 ? "; nor the values of "
+                   : i + 1 < names->count ? ", "
+                                          : " and ",
+                   names->items[i]);
+    if (names->count != 0)
+        text_print(to, ", which %s not set here", names->count == 1 ? "is" : "are");
+}
+
+static void notice_add(void *owner, const char *sentence)
+{
+    struct report_notices *notices = owner;
+    notices->sentences = xrealloc(notices->sentences, (notices->count + 1) * sizeof *notices->sentences);
+    notices->sentences[notices->count++] = xstrdup(sentence);
+}
+
+static void check_print_notices(const struct check_wish *wish, struct schema_report *report,
+                                const struct config *before, const struct config *config)
+{
+    struct report_notices notices = {.file = strcmp(wish->path, "-") == 0 ? "standard input" : wish->path};
+    struct text unjudged = text_growing();
+    if (config != NULL && wish->file_only) {
+        unjudged_print(config, &unjudged);
+        notice_add(&notices, unjudged.at);
+    }
+    if (before != NULL && config != NULL)
+        compare_lines(before, config, notice_add, &notices);
+    if (wish->format == FORMAT_GITHUB)
+        report_print_github(report, &notices, stdout);
+    else
+        report_print_sarif(report, &notices, stdout);
+    for (size_t i = 0; i < notices.count; i++)
+        free(notices.sentences[i]);
+    free(notices.sentences);
+    text_free(&unjudged);
+}
+
 static void check_tell(const struct check_wish *wish, struct schema_report *report,
                        const struct config *before, const struct config *config, bool good)
 {
@@ -81,10 +131,8 @@ static void check_tell(const struct check_wish *wish, struct schema_report *repo
         check_print_json(report, before, config);
         return;
     case FORMAT_GITHUB:
-        report_print_github(report, stdout);
-        return;
     case FORMAT_SARIF:
-        report_print_sarif(report, stdout);
+        check_print_notices(wish, report, before, config);
         return;
     case FORMAT_TEXT:
         break;
@@ -95,6 +143,12 @@ static void check_tell(const struct check_wish *wish, struct schema_report *repo
                strcmp(wish->path, "-") == 0 ? "standard input" : wish->path, config->listeners_count,
                plural(config->listeners_count), config->routes_count, plural(config->routes_count),
                config->pools_count, plural(config->pools_count));
+    if (good && !wish->quiet && wish->file_only) {
+        struct text unjudged = text_growing();
+        unjudged_print(config, &unjudged);
+        printf("%s\n", unjudged.at);
+        text_free(&unjudged);
+    }
     if (good && !wish->quiet && config_keys_size(config) != 0)
         printf("keys of rate_limits and in_flight: up to %llu KiB of memory, as they come\n",
                (unsigned long long)(config_keys_size(config) >> 10));

@@ -168,7 +168,10 @@ static bool order_changed(const struct route_config *before, size_t before_count
 
 struct teller {
     FILE *to;          /* for people, or */
-    struct json *json; /* for programs */
+    struct json *json; /* for programs, or */
+    /* for programs that take sentences: */
+    void (*line)(void *owner, const char *sentence);
+    void *owner;
     unsigned counts[3];
 };
 
@@ -195,6 +198,17 @@ static void tell_json(struct json *json, const char *kind, const char *path, con
     json_end_object(json);
 }
 
+/* `rest` behind the path, with its colon, or NULL. */
+static void tell_line(struct teller *teller, const char *kind, const char *path, const char *rest,
+                      const char *cost)
+{
+    struct text sentence = text_growing();
+    text_print(&sentence, "%s %s%s%s%s", kind, path, rest != NULL ? rest : "", cost != NULL ? "; " : "",
+               cost != NULL ? cost : "");
+    teller->line(teller->owner, sentence.at);
+    text_free(&sentence);
+}
+
 static void tell(void *owner, const struct schema_difference *difference)
 {
     static const struct {
@@ -213,6 +227,12 @@ static void tell(void *owner, const struct schema_difference *difference)
     teller->counts[change == CHANGED ? 2 : change - 1]++;
     if (teller->json != NULL) {
         tell_json(teller->json, kinds[change].kind, path.at, before, after, cost);
+    } else if (teller->line != NULL) {
+        struct text values = text_growing();
+        if (before != NULL)
+            text_print(&values, ": %s -> %s", before, after);
+        tell_line(teller, kinds[change].kind, path.at, values.at, cost);
+        text_free(&values);
     } else {
         fprintf(teller->to, "%s %s", kinds[change].mark, path.at);
         if (before != NULL)
@@ -232,6 +252,8 @@ static void order_tell(struct teller *teller, const char *path, const struct rou
         teller->counts[2]++;
         if (teller->json != NULL)
             tell_json(teller->json, "reordered", path, NULL, what.at, cost);
+        else if (teller->line != NULL)
+            tell_line(teller, "changed", what.at, NULL, cost);
         else
             fprintf(teller->to, "~ %s: %s\n    %s\n", path, what.at, cost);
     }
@@ -284,6 +306,8 @@ static void compare_all(const struct config *before, const struct config *after,
     for (size_t i = 0; i < after->listeners_count; i++)
         for (size_t j = 0; j < before->listeners_count; j++) {
             const struct listener_config *was = &before->listeners[j], *is = &after->listeners[i];
+            if (was->address == NULL || is->address == NULL)
+                continue; /* the text alone is compared, and they are not in it */
             struct text path = text_growing();
             text_print(&path, "listeners[%s].routes", is->address);
             if (strcmp(was->address, is->address) == 0)
@@ -292,15 +316,23 @@ static void compare_all(const struct config *before, const struct config *after,
         }
 }
 
+static void sum_print(const struct teller *teller, struct text *to)
+{
+    if (teller->counts[0] + teller->counts[1] + teller->counts[2] == 0)
+        text_print(to, "nothing would change");
+    else
+        text_print(to, "%u added, %u removed, %u changed", teller->counts[0], teller->counts[1],
+                   teller->counts[2]);
+}
+
 void compare_print(const struct config *before, const struct config *after, FILE *to)
 {
     struct teller teller = {.to = to};
+    struct text sum = text_growing();
     compare_all(before, after, &teller);
-    if (teller.counts[0] + teller.counts[1] + teller.counts[2] == 0)
-        fprintf(to, "nothing would change\n");
-    else
-        fprintf(to, "%u added, %u removed, %u changed\n", teller.counts[0], teller.counts[1],
-                teller.counts[2]);
+    sum_print(&teller, &sum);
+    fprintf(to, "%s\n", sum.at);
+    text_free(&sum);
 }
 
 void compare_json(const struct config *before, const struct config *after, struct json *json)
@@ -309,4 +341,15 @@ void compare_json(const struct config *before, const struct config *after, struc
     json_array(json);
     compare_all(before, after, &teller);
     json_end_array(json);
+}
+
+void compare_lines(const struct config *before, const struct config *after,
+                   void (*line)(void *owner, const char *sentence), void *owner)
+{
+    struct teller teller = {.line = line, .owner = owner};
+    struct text sum = text_growing();
+    compare_all(before, after, &teller);
+    sum_print(&teller, &sum);
+    line(owner, sum.at);
+    text_free(&sum);
 }

@@ -13,5 +13,8 @@ struct config;
 void compare_print(const struct config *before, const struct config *after, FILE *to);
 /* For programs: an array of { kind, path, before, after, cost }. */
 void compare_json(const struct config *before, const struct config *after, struct json *json);
+/* A sentence for each change, with its cost, and one with how many there are. */
+void compare_lines(const struct config *before, const struct config *after,
+                   void (*line)(void *owner, const char *sentence), void *owner);
 
 #endif

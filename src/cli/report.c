@@ -57,10 +57,21 @@ static void github_message(void *owner, const struct schema_message *message)
     text_char(text, '\n');
 }
 
-void report_print_github(struct schema_report *report, FILE *to)
+static void notices_each(const struct report_notices *notices,
+                         void (*tell)(void *owner, const struct schema_message *message), void *owner)
+{
+    for (size_t i = 0; i < notices->count; i++) {
+        const struct schema_message message = {
+            .severity = SCHEMA_NOTE, .file = notices->file, .text = notices->sentences[i]};
+        tell(owner, &message);
+    }
+}
+
+void report_print_github(struct schema_report *report, const struct report_notices *notices, FILE *to)
 {
     struct text text = text_growing();
     schema_report_each(report, github_message, &text);
+    notices_each(notices, github_message, &text);
     (void)fputs(text.at, to);
     text_free(&text);
 }
@@ -76,6 +87,21 @@ static void sarif_text(struct json *json, const char *key, const char *text)
     json_end_object(json);
 }
 
+/* A path as a reference of RFC 3986: what a URI cannot have is escaped, and so is a colon, which would end a
+ * scheme. */
+static void uri_print(struct text *to, const char *path)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/!$&'()*+,;=@";
+    if (path[0] == '/')
+        text_add(to, SPAN("file://"));
+    for (; *path != '\0'; path++)
+        if (strchr(plain, *path) != NULL)
+            text_char(to, *path);
+        else
+            text_print(to, "%%%02X", (unsigned char)*path);
+}
+
 static void sarif_place(struct json *json, const struct schema_message *message)
 {
     json_object(json);
@@ -83,8 +109,11 @@ static void sarif_place(struct json *json, const struct schema_message *message)
     json_object(json);
     json_key(json, "artifactLocation");
     json_object(json);
+    struct text uri = text_growing();
+    uri_print(&uri, message->file);
     json_key(json, "uri");
-    json_string(json, span_of(message->file));
+    json_string(json, text_span(&uri));
+    text_free(&uri);
     json_end_object(json);
     if (message->line != 0) {
         json_key(json, "region");
@@ -140,7 +169,7 @@ static void sarif_tool(struct json *json)
     json_end_object(json);
 }
 
-void report_print_sarif(struct schema_report *report, FILE *to)
+void report_print_sarif(struct schema_report *report, const struct report_notices *notices, FILE *to)
 {
     struct text text = text_growing();
     struct json json;
@@ -159,6 +188,7 @@ void report_print_sarif(struct schema_report *report, FILE *to)
     json_key(&json, "results");
     json_array(&json);
     schema_report_each(report, sarif_message, &json);
+    notices_each(notices, sarif_message, &json);
     json_end_array(&json);
     json_end_object(&json);
     json_end_array(&json);

@@ -232,6 +232,16 @@ static struct texts sources_of(const struct schema_document *document, struct ar
     return sources;
 }
 
+static struct texts texts_copy(struct arena *arena, const struct texts *from)
+{
+    struct texts copy = {.count = from->count,
+                         .items = arena_get(arena, (from->count + 1) * sizeof(*copy.items))};
+    assert(copy.items != NULL);
+    for (size_t i = 0; i < from->count; i++)
+        copy.items[i] = arena_text(arena, from->items[i]);
+    return copy;
+}
+
 static struct config *config_make(struct schema_document *document, const char *path,
                                   struct schema_report *report, const struct config_late *late)
 {
@@ -242,6 +252,7 @@ static struct config *config_make(struct schema_document *document, const char *
     made->arena = arena;
     made->path = arena_text(arena, path);
     made->sources = sources_of(document, arena);
+    made->unjudged = texts_copy(arena, schema_document_unjudged(document));
     made->files_later = late != NULL && late->reads_files;
     config_check(made, document);
     /* What follows from an error is told once that is mended. */
@@ -263,6 +274,8 @@ struct config *config_load_checked(const struct config_source *source, struct sc
 {
     struct schema_document *document = schema_document_new(report);
     struct config *config = NULL;
+    if (config_text_only)
+        schema_document_judge_text(document);
     if (source->text == NULL
             ? schema_document_read(document, source->path)
             : schema_document_read_text(document, source->path, source->text, source->length))

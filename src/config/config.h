@@ -99,10 +99,11 @@ struct config {
     uint64_t reload_drain;                /* ms; RELOAD_DRAIN_NONE */
     struct defaults_config defaults;
     /* not keys: */
-    struct arena *arena;  /* owns every text and array here */
-    const char *path;     /* of the main file */
-    struct texts sources; /* files that were read: the main one and those that it includes */
-    bool files_later;     /* those of TLS are left to the late check, which reads them */
+    struct arena *arena;   /* owns every text and array here */
+    const char *path;      /* of the main file */
+    struct texts sources;  /* files that were read: the main one and those that it includes */
+    struct texts unjudged; /* variables that are not set, where the text alone is judged */
+    bool files_later;      /* those of TLS are left to the late check, which reads them */
 };
 
 struct schema_document;

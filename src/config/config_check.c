@@ -129,7 +129,7 @@ static void tls_check(const struct check *check, const struct tls_config *tls)
     if (tls->min_version > tls->max_version)
         schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, tls),
                           "min_version is above max_version");
-    if (tls->client_auth != CLIENT_AUTH_OFF && tls->client_ca == NULL)
+    if (tls->client_auth != CLIENT_AUTH_OFF && tls->client_ca == NULL && !IS_GIVEN(check, &tls->client_ca))
         schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &tls->client_auth),
                           "client_auth needs client_ca, to verify against");
     if (tls->client_auth == CLIENT_AUTH_OFF && tls->client_ca != NULL)
@@ -282,7 +282,9 @@ static void unix_names_check(const struct check *check, const struct pool_config
 
 static void upstream_tls_check(const struct check *check, const struct upstream_tls_config *tls)
 {
-    if ((tls->cert == NULL) != (tls->key == NULL))
+    bool cert = tls->cert != NULL || IS_GIVEN(check, &tls->cert),
+         key = tls->key != NULL || IS_GIVEN(check, &tls->key);
+    if (cert != key)
         schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, tls),
                           "cert and key are given together or not at all");
     if (tls->verify == SERVER_VERIFY_NONE && tls->ca != NULL)
@@ -451,7 +453,7 @@ void config_check(struct config *config, struct schema_document *document)
     if (config->limits.request_line > config->limits.request_head)
         schema_report_add(check.report, SCHEMA_ERROR, schema_place_section(document, &config->limits),
                           "request_line is larger than request_head, which contains it");
-    if (schema_report_errors(check.report) != 0)
+    if (schema_report_errors(check.report) != 0 || schema_is_partial(document))
         return;
     protocol_check(config, document, check.report);
     effect_check(config, document, check.report);

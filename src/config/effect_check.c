@@ -470,6 +470,8 @@ static void section_tell(struct place *place, const struct schema *schema, const
                          const struct effect *effects)
 {
     const char *told = "";
+    if (schema_is_broken(place->document, section))
+        return; /* a value that is not judged may be what reads it */
     place->section = section;
     for (const struct effect *effect = effects; effect->key != NULL; effect++) {
         const struct schema_key *key = row_of(schema, effect->key);
@@ -494,6 +496,8 @@ static void routes_tell(struct place *place, const struct route_config *routes, 
     const struct route_config *defaults = place->config->defaults.route;
     for (size_t i = 0; i < count; i++) {
         const struct route_config *route = place->route = &routes[i];
+        if (schema_is_broken(place->document, route))
+            continue;
         section_tell(place, &route_schema, route, route_effects);
         route_names_tell(place, route);
         for (size_t j = 0; j < route->pool_count; j++)
@@ -514,6 +518,8 @@ static void pool_tell(struct place *place, const struct pool_config *pool)
 {
     const struct pool_config *defaults = place->config->defaults.pool;
     place->pool = pool;
+    if (schema_is_broken(place->document, pool))
+        return;
     section_tell(place, &pool_schema, pool, pool_effects);
     for (size_t i = 0; i < pool->servers_count; i++)
         nested_tell(place, &pool_schema, "servers", &pool->servers[i], server_effects);
@@ -532,10 +538,12 @@ void effect_check(const struct config *config, const struct schema_document *doc
                   struct schema_report *report)
 {
     struct place place = {.config = config, .document = document, .report = report};
-    section_tell(&place, &timeouts_schema, &config->timeouts, timeouts_effects);
-    section_tell(&place, &limits_schema, &config->limits, limits_effects);
-    section_tell(&place, &tls_shared_schema, &config->tls, shared_tls_effects);
-    section_tell(&place, &log_schema, &config->log, log_effects);
+    if (!schema_is_broken(document, config)) {
+        section_tell(&place, &timeouts_schema, &config->timeouts, timeouts_effects);
+        section_tell(&place, &limits_schema, &config->limits, limits_effects);
+        section_tell(&place, &tls_shared_schema, &config->tls, shared_tls_effects);
+        section_tell(&place, &log_schema, &config->log, log_effects);
+    }
     for (size_t i = 0; i < config->listeners_count; i++) {
         const struct listener_config *listener = place.listener = &config->listeners[i];
         section_tell(&place, &listener_schema, listener, listener_effects);

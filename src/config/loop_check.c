@@ -387,7 +387,7 @@ void loop_check(const struct config *config, const struct schema_document *docum
                                       own != NULL ? own->routes_count : config->routes_count,
                                       own};
         for (size_t j = 0; j < served.count; j++)
-            if (served.routes[j].redirect != NULL)
+            if (served.routes[j].redirect != NULL && !schema_is_broken(document, &served.routes[j]))
                 redirect_check(&served, j);
     }
     struct loops loops = {.config = config, .document = document, .report = report};

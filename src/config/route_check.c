@@ -147,11 +147,12 @@ static void respond_check(const struct routes *routes, const struct respond_conf
     if (respond->body[0] != '\0')
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file),
                           "body and file exclude each other");
-    (void)file_check(&respond->file, routes->document, routes->report);
-    if (!config_text_only && stat(respond->file, &status) == 0 &&
-        (!S_ISREG(status.st_mode) || status.st_size > BODY_FILE_MOST))
-        schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file),
-                          "%s is not a file of at most 1 MiB", respond->file);
+    bool is_read = file_check(&respond->file, routes->document, routes->report);
+    if (is_read && stat(respond->file, &status) == 0 && status.st_size > BODY_FILE_MOST)
+        schema_report_add(
+            routes->report, SCHEMA_ERROR, PLACE(routes, &respond->file),
+            "%s has %llu bytes, and a body at most 1 MiB; put a file server into a pool for larger ones",
+            respond->file, (unsigned long long)status.st_size);
 }
 
 static void access_check(const struct routes *routes, const struct access_config *access)

@@ -61,6 +61,8 @@ static size_t foreign_take(struct naming *naming, struct span rest)
     const struct foreign_variable *foreign = foreign_variable_find(rest, naming->braces, &used, &name);
     if (foreign == NULL)
         return 0;
+    if (foreign->ours != NULL && span_equal(span_first(rest, used), span_of(foreign->ours)))
+        return 0; /* ours is spelt like theirs */
     naming_note(naming, span_first(rest, used), foreign->whose);
     if (foreign->ours != NULL) {
         foreign_variable_print(foreign, name, &naming->right);
@@ -273,10 +275,43 @@ static bool location_check(struct span outline, struct span value, struct error 
            port_check(span_first(rest, strcspn(rest.at, "/?#")), error);
 }
 
+/* The status that a word of nginx or Caddy stands for, or that it is; 0: it is none. */
+static unsigned status_word(struct span word)
+{
+    static const struct {
+        const char *word;
+        unsigned status;
+    } words[] = {{"permanent", 301}, {"redirect", 302}, {"temporary", 302}};
+    uint64_t number;
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (span_equal_nocase(word, span_of(words[i].word)))
+            return words[i].status;
+    return word.length == 3 && text_to_number(word, 399, &number) && number >= 300 ? (unsigned)number : 0;
+}
+
+/* `301 https://...` and `https://... permanent`, as directives are written: two keys here. */
+static bool status_beside_check(struct span value, struct error *error)
+{
+    size_t blank = span_find(value, ' ');
+    struct span first = span_first(value, blank),
+                second = span_trim(span_skip(value, blank < value.length ? blank : 0));
+    unsigned status = status_word(first), behind = status_word(second);
+    struct naming naming = {.braces = true, .right = text_growing()};
+    if (blank == value.length || second.length == 0 || (status == 0) == (behind == 0))
+        return true;
+    naming_walk(&naming, status != 0 ? second : first);
+    (void)error_set(error,
+                    "\"%s\" has a status beside the place; write redirect: { to: \"%.*s\", status: %u }",
+                    value.at, (int)naming.right.length, naming.right.at, status != 0 ? status : behind);
+    text_free(&naming.right);
+    return false;
+}
+
 bool syntax_location(struct span value, struct error *error)
 {
     struct text outline = outline_of(value);
-    bool good = template_check(value, true, error) && location_check(text_span(&outline), value, error);
+    bool good = status_beside_check(value, error) && template_check(value, true, error) &&
+                location_check(text_span(&outline), value, error);
     text_free(&outline);
     return good;
 }

@@ -221,6 +221,16 @@ bool schema_document_read(struct schema_document *document, const char *path) MU
 bool schema_document_read_text(struct schema_document *document, const char *name, const char *text,
                                size_t length) MUST_CHECK;
 
+/* From now on a variable of the environment that is not set is no error, and the value that it stands in is
+ * not judged: the key stays at its default, and its section counts as broken. For a review on another
+ * machine. */
+void schema_document_judge_text(struct schema_document *document);
+/* The names of those variables. */
+const struct texts *schema_document_unjudged(const struct schema_document *document);
+/* One of them stands for a value that a section must have: what goes by all sections together can't be
+ * judged. */
+bool schema_is_partial(const struct schema_document *document);
+
 /*
  * The tree as a struct of `root`, in memory of `arena`. Problems go to the report and the value falls back to
  * its default, so that reading goes on: the struct is whole only when the report has no errors.

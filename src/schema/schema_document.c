@@ -37,6 +37,9 @@ struct reader {
     bool failed; /* nothing more can be read from this file */
 };
 
+#define DIRECTIVE "\"%\" at the beginning of a line is YAML's; put the value in quotes"
+#define TAG "\"!\" cannot begin a value; put it in quotes"
+
 /* libyaml's words for a syntax error and ours. */
 static const struct {
     const char *theirs, *ours;
@@ -66,6 +69,28 @@ static const struct {
     {"did not find expected alphabetic or numeric character",
      "\"*\" and \"&\" cannot begin a value; put it in quotes"},
     {"found incompatible YAML document", "only YAML 1.1 and 1.2 are read"},
+    {"found unexpected ':'",
+     "\":\" cannot end a value in a list or section on one line; put the value in quotes"},
+    {"did not find expected comment or line break",
+     "\"|\" and \">\" begin a text of the lines below; put a value that begins so in quotes"},
+    {"found an indentation indicator equal to 0",
+     "\"|\" and \">\" begin a text; put a value that begins so in quotes"},
+    {"found invalid Unicode character escape code",
+     "there is no such character; \\\\ is a backslash in double quotes"},
+    {"could not find expected directive name", DIRECTIVE},
+    {"found unknown directive name", DIRECTIVE},
+    {"found unexpected non-alphabetical character", DIRECTIVE},
+    {"found duplicate %YAML directive", DIRECTIVE},
+    {"found duplicate %TAG directive", DIRECTIVE},
+    {"did not find expected version number", DIRECTIVE},
+    {"did not find expected digit or '.' character", DIRECTIVE},
+    {"found extremely long version number", DIRECTIVE},
+    {"did not find expected whitespace", DIRECTIVE},
+    {"did not find expected whitespace or line break", TAG},
+    {"did not find expected '!'", TAG},
+    {"did not find the expected '>'", TAG},
+    {"did not find expected tag URI", TAG},
+    {"did not find URI escaped octet", TAG},
 };
 
 struct schema_place node_place(const struct node *node)
@@ -147,6 +172,10 @@ static void syntax_error(struct reader *reader)
     const char *problem = parser->problem != NULL ? parser->problem : "this cannot be read";
     const yaml_mark_t *mark = &parser->problem_mark;
     char starts[80];
+    if (foreign_file_tell(reader->document->report, reader->source)) {
+        reader->failed = true;
+        return;
+    }
     if (strcmp(problem, "found character that cannot start any token") == 0) {
         char c = char_at(reader, mark);
         (void)snprintf(starts, sizeof(starts), "\"%c\" cannot begin a value; put the value in quotes", c);
@@ -552,6 +581,40 @@ void schema_document_free(struct schema_document *document)
     free(document);
 }
 
+void schema_document_judge_text(struct schema_document *document)
+{
+    document->judges_text = true;
+}
+
+const struct texts *schema_document_unjudged(const struct schema_document *document)
+{
+    return &document->unjudged;
+}
+
+bool schema_is_partial(const struct schema_document *document)
+{
+    return document->partial;
+}
+
+void document_unjudged_note(struct schema_document *document, struct span name)
+{
+    struct texts *names = &document->unjudged;
+    document->unjudged_values++;
+    for (size_t i = 0; i < names->count; i++)
+        if (span_is(name, names->items[i]))
+            return;
+    if (names->count == document->unjudged_room) {
+        document->unjudged_room = document->unjudged_room * 2 + 8;
+        const char **larger = document_get(document, document->unjudged_room * sizeof(*larger));
+        if (names->count != 0)
+            memcpy(larger, names->items, names->count * sizeof(*larger));
+        names->items = larger;
+    }
+    struct span copy = arena_copy(document->arena, name);
+    assert(copy.at != NULL);
+    names->items[names->count++] = copy.at;
+}
+
 struct schema_report *schema_document_report(const struct schema_document *document)
 {
     return document->report;
@@ -561,8 +624,9 @@ static bool document_finish(struct schema_document *document, struct node *root,
 {
     document->root = root;
     if (root != NULL && root->kind != NODE_MAP) {
-        schema_report_add(document->report, SCHEMA_ERROR, node_place(root),
-                          "the file must be a list of keys such as \"listeners:\"");
+        if (!foreign_file_tell(document->report, root->source))
+            schema_report_add(document->report, SCHEMA_ERROR, node_place(root),
+                              "the file must be a list of keys such as \"listeners:\"");
         document->root = NULL;
     }
     if (document->root != NULL)

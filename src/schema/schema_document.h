@@ -50,6 +50,10 @@ struct schema_document {
     /* an included file could not be read: what seems to be missing may stand there */
     bool incomplete;
     struct places *places;
+    bool judges_text;      /* variables that are not set are noted here instead of told */
+    bool partial;          /* of a value that must be there */
+    struct texts unjudged; /* names, each once */
+    size_t unjudged_room, unjudged_values;
 };
 
 /* schema_mistakes.c: a character that looks like one of YAML's and is none. */
@@ -62,6 +66,8 @@ struct lookalike {
 bool lookalike_find(struct span text, struct lookalike *found) MUST_CHECK;
 /* The same where it can only be meant for YAML's own: at the front or, if it is no quote, at the end. */
 bool lookalike_at_edge(struct span text, struct lookalike *found) MUST_CHECK;
+/* The file is in another product's language, which its first line tells; true: it was told. */
+bool foreign_file_tell(struct schema_report *report, struct schema_source *source) MUST_CHECK;
 /* What probably made the reader stumble at this place; true: it was told. */
 bool mistake_tell(struct schema_report *report, struct schema_place place) MUST_CHECK;
 
@@ -75,6 +81,8 @@ struct node *document_read_file(struct schema_document *document, const char *pa
  * there is none.
  */
 void document_include(struct schema_document *document, const char *path);
+/* The variable stands for a value that is not judged. */
+void document_unjudged_note(struct schema_document *document, struct span name);
 /* schema_place.c */
 void place_add(struct schema_document *document, const void *address, bool is_section, const struct node *key,
                const struct node *value);

@@ -377,14 +377,19 @@ static void rows_load(struct loader *loader, struct node_entry *rows, void *to, 
 {
     const struct schema_key *keys = context->schema->keys;
     for (size_t row = 0; keys[row].name != NULL; row++) {
+        size_t unjudged = loader->document->unjudged_values;
         if (rows[row].value == NULL)
             continue;
         if (partial && (keys[row].flags & SCHEMA_OWN) != 0)
-            schema_report_add(loader->report, SCHEMA_ERROR, node_place(rows[row].key),
+            schema_report_add(loader->report, SCHEMA_ERROR,
+                              node_place(rows[row].key != NULL ? rows[row].key : rows[row].value),
                               "\"%s\" cannot have a default; give it in each %s", keys[row].name,
                               context->schema->noun);
         else
             key_load(loader, &keys[row], &rows[row], to, context);
+        bool needed = (keys[row].flags & SCHEMA_REQUIRED) != 0 && keys[row].section == NULL;
+        if (needed && loader->document->unjudged_values != unjudged)
+            loader->document->partial = true;
     }
 }
 
@@ -397,6 +402,16 @@ static void prototype_replace(struct loader *loader, const struct schema *schema
     for (size_t row = 0; schema->keys[row].name != NULL; row++)
         if (rows[row].value != NULL)
             prototype->given |= (uint64_t)1 << row;
+}
+
+/* Keys are given, and none is the file's: what it lacks is no help to who gave another one. */
+static bool is_another_file(const struct node_entry *rows, const struct context *context,
+                            const struct node *node)
+{
+    for (size_t row = 0; context->schema->keys[row].name != NULL; row++)
+        if (rows[row].value != NULL)
+            return false;
+    return context->up == NULL && node->kind == NODE_MAP && node->count != 0;
 }
 
 /* What stands under a key could not be read: told before the section was loaded. */
@@ -415,7 +430,7 @@ static void section_load(struct loader *loader, const struct node *key, const st
     const struct prototype *prototype = prototype_of(loader, schema);
     struct node_entry rows[SCHEMA_MOST_KEYS] = {{NULL, NULL}};
     uint64_t given = prototype->given;
-    size_t errors = schema_report_errors(loader->report);
+    size_t errors = schema_report_errors(loader->report), unjudged = loader->document->unjudged_values;
     memcpy(to, prototype->bytes, schema->size);
     place_add(loader->document, to, true, key, node);
     if (node->kind == NODE_MAP) {
@@ -428,6 +443,10 @@ static void section_load(struct loader *loader, const struct node *key, const st
     if (node->kind == NODE_SCALAR && schema->shorthand != NULL && schema->bare != NULL &&
         schema_report_errors(loader->report) != errors)
         schema_report_add(loader->report, SCHEMA_NOTE, node_place(node), "%s", schema->bare);
+    if (node->refused)
+        loader->document->partial = true;
+    if (is_another_file(rows, context, node))
+        given = UINT64_MAX;
     struct schema_place place = node_place(key != NULL ? key : node);
     if (context->up == NULL)
         place.line = 0; /* what the file lacks has no place in it */
@@ -439,7 +458,8 @@ static void section_load(struct loader *loader, const struct node *key, const st
     }
     if (partial)
         prototype_replace(loader, schema, to, rows);
-    if (schema_report_errors(loader->report) != errors || node->refused || is_refused_in(rows, schema))
+    if (schema_report_errors(loader->report) != errors || loader->document->unjudged_values != unjudged ||
+        node->refused || is_refused_in(rows, schema))
         place_break(loader->document, to);
 }
 

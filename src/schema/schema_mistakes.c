@@ -1,6 +1,7 @@
 /*
  * What looks right and is read as something else: characters that word processors and web pages make of
- * blanks, quotes and dashes, and addresses in brackets, which YAML takes for lists.
+ * blanks, quotes and dashes, and addresses in brackets, which YAML takes for lists. And files that are not
+ * YAML at all, but in the language of another proxy.
  */
 #include <string.h>
 
@@ -131,6 +132,31 @@ static bool colons_of_line(struct span line, size_t *from, size_t *length)
     return false;
 }
 
+/* A variable outside quotes in a list or section on one line, where its braces are YAML's. */
+static bool variable_of_line(struct span line, size_t before, size_t *from, size_t *length)
+{
+    char quote = '\0';
+    for (size_t at = 0; at < line.length && at <= before; at++) {
+        char c = line.at[at];
+        if (quote == '\0' && (c == '"' || c == '\''))
+            quote = c;
+        else if (c == quote)
+            quote = '\0';
+        else if (quote == '\0' && span_starts(span_skip(line, at), SPAN("${"))) {
+            size_t begin = at, end = at + span_find(span_skip(line, at), '}');
+            while (begin > 0 && strchr(" ,[{", line.at[begin - 1]) == NULL)
+                begin--;
+            end += end < line.length;
+            while (end < line.length && strchr(" ,]}", line.at[end]) == NULL)
+                end++;
+            *from = begin;
+            *length = end - begin;
+            return true;
+        }
+    }
+    return false;
+}
+
 static uint32_t column_of(struct span line, size_t at)
 {
     uint32_t column = 1;
@@ -151,6 +177,14 @@ bool mistake_tell(struct schema_report *report, struct schema_place place)
                               LOOKALIKE_SENTENCE, found.name, "here", found.ours);
             return true;
         }
+        if (line == place.line && variable_of_line(text, place.column, &from, &length)) {
+            schema_report_add(
+                report, SCHEMA_ERROR,
+                (struct schema_place){place.source, line, column_of(text, from), (uint32_t)length},
+                "\"{\" begins a section here; a variable in a list or section on one line needs quotes: \"%.*s\"",
+                (int)length, text.at + from);
+            return true;
+        }
         bool list = line == place.line && address_of_line(text, &from, &length);
         if (!list && (line != place.line || !colons_of_line(text, &from, &length)))
             continue;
@@ -162,4 +196,99 @@ bool mistake_tell(struct schema_report *report, struct schema_place place)
         return true;
     }
     return false;
+}
+
+/* ---- files of other products ---- */
+
+static bool is_one_of(struct span word, const char *const *words)
+{
+    while (*words != NULL && !span_is(word, *words))
+        words++;
+    return *words != NULL;
+}
+
+static struct span first_word(struct span line)
+{
+    size_t length = 0;
+    while (length < line.length && strchr(" \t;{", line.at[length]) == NULL)
+        length++;
+    return span_first(line, length);
+}
+
+/* `key:` or `key: value`, as the first line of a file of YAML has it. */
+static bool has_key(struct span line)
+{
+    for (size_t at = 0; at < line.length; at++)
+        if (line.at[at] == ':' && (at + 1 == line.length || line.at[at + 1] == ' '))
+            return true;
+    return false;
+}
+
+/* By the first line that says anything; NULL: nobody's that is known. */
+static const char *product_of(struct span line)
+{
+    static const char *const haproxy[] = {"global", "defaults",  "frontend", "backend",
+                                          "listen", "resolvers", "peers",    NULL};
+    static const char *const nginx[] = {"user",
+                                        "worker_processes",
+                                        "events",
+                                        "http",
+                                        "server",
+                                        "upstream",
+                                        "stream",
+                                        "location",
+                                        "map",
+                                        "include",
+                                        "pid",
+                                        "load_module",
+                                        "geo",
+                                        "error_log",
+                                        "log_format",
+                                        "limit_req_zone",
+                                        "proxy_cache_path",
+                                        NULL};
+    struct span word = first_word(line);
+    char last = line.at[line.length - 1];
+    bool alone = word.length == line.length;
+    if (line.at[0] == '<')
+        return "Apache";
+    if (line.at[0] == '[' && last == ']')
+        return "Traefik, in TOML";
+    if (is_one_of(word, nginx) && (last == ';' || last == '{' || alone))
+        return "nginx";
+    if (is_one_of(word, haproxy) && last != '{' && last != ':')
+        return "HAProxy";
+    return last == '{' && line.length > 1 ? "Caddy" : NULL;
+}
+
+/* A site of a Caddyfile needs no braces. */
+static bool is_caddyfile(struct schema_source *source)
+{
+    for (uint32_t line = 1; line < 40; line++)
+        if (span_is(first_word(span_trim(schema_source_line(source, line))), "reverse_proxy"))
+            return true;
+    return false;
+}
+
+bool foreign_file_tell(struct schema_report *report, struct schema_source *source)
+{
+    struct span first = SPAN_NONE;
+    uint32_t line = 0;
+    while (first.length == 0 && line < 1000) {
+        first = span_trim(schema_source_line(source, ++line));
+        if (first.length != 0 && first.at[0] == '#')
+            first = SPAN_NONE;
+    }
+    if (first.length == 0 || has_key(first))
+        return false;
+    const char *product = product_of(first);
+    if (product == NULL && is_caddyfile(source))
+        product = "Caddy";
+    if (product != NULL)
+        schema_report_add(
+            report, SCHEMA_ERROR, (struct schema_place){source, line, 1, 1},
+            "this is a configuration of %s; weir's file is YAML with listeners, routes and pools: see "
+            "weir-migrating(7)",
+            product);
+    return product != NULL;
 }

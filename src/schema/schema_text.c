@@ -83,6 +83,10 @@ static bool variable_fill(struct filling *filling, struct span inside, struct sp
         value_add(filling, span_skip(inside, colon + 2));
         return true;
     }
+    if (value == NULL && filling->loader->document->judges_text) {
+        document_unjudged_note(filling->loader->document, name);
+        return false;
+    }
     if (value == NULL && (filling->key->flags & SCHEMA_SECRET) != 0) { /* a default would be a known one */
         schema_report_add(report, SCHEMA_ERROR, part_place(filling->node, whole),
                           "environment variable %.*s is not set; set it to the secret", (int)name.length,

@@ -66,33 +66,40 @@ static const struct schema_key *key_near(const struct schema *schema, struct spa
     return found;
 }
 
-/* The first section below `schema` that has a key of this name. */
-static const struct schema *schema_with(const struct schema *schema, const char *name,
-                                        const struct schema **seen, size_t *count)
+/* A section, and the one that it stands in. */
+struct spot {
+    const struct schema *schema, *up; /* NULL, NULL: none */
+};
+struct search {
+    const char *name;
+    const struct schema *seen[SCHEMAS_MOST];
+    size_t count;
+};
+
+/* The first section below `at` that has a key of this name. */
+static struct spot spot_with(struct search *search, struct spot at)
 {
-    for (size_t i = 0; i < *count; i++)
-        if (seen[i] == schema)
-            return NULL;
-    if (*count == SCHEMAS_MOST)
-        return NULL;
-    seen[(*count)++] = schema;
-    if (key_find(schema, name) != NULL)
-        return schema;
-    const struct schema *found = NULL;
-    for (const struct schema_key *key = schema->keys; key->name != NULL && found == NULL; key++)
+    for (size_t i = 0; i < search->count; i++)
+        if (search->seen[i] == at.schema)
+            return (struct spot){NULL, NULL};
+    if (search->count == SCHEMAS_MOST)
+        return (struct spot){NULL, NULL};
+    search->seen[search->count++] = at.schema;
+    if (key_find(at.schema, search->name) != NULL)
+        return at;
+    struct spot found = {NULL, NULL};
+    for (const struct schema_key *key = at.schema->keys; key->name != NULL && found.schema == NULL; key++)
         if (key->section != NULL)
-            found = schema_with(key->section, name, seen, count);
+            found = spot_with(search, (struct spot){key->section, at.schema});
     return found;
 }
 
 /* The sections right below come first: what is missing is most often one level of indentation. */
-static const struct schema *schema_elsewhere(const struct loader *loader, const struct schema *schema,
-                                             const char *name)
+static struct spot spot_elsewhere(const struct loader *loader, const struct schema *schema, const char *name)
 {
-    const struct schema *seen[SCHEMAS_MOST];
-    size_t count = 0;
-    const struct schema *found = schema_with(schema, name, seen, &count);
-    return found != NULL ? found : schema_with(loader->root, name, seen, &count);
+    struct search search = {.name = name};
+    struct spot found = spot_with(&search, (struct spot){schema, NULL});
+    return found.schema != NULL ? found : spot_with(&search, (struct spot){loader->root, NULL});
 }
 
 bool key_is_explained(const struct loader *loader, const struct schema *schema, struct span word)
@@ -104,7 +111,7 @@ bool key_is_explained(const struct loader *loader, const struct schema *schema, 
 struct guess {
     const struct schema_alias *alias;
     const struct schema_key *meant; /* of this section */
-    const struct schema *elsewhere; /* has a key of that name, or of ours for it */
+    struct spot elsewhere;          /* has a key of that name, or of ours for it */
     const char *name;               /* of that key */
 };
 
@@ -123,13 +130,28 @@ static struct guess key_guess(const struct loader *loader, const struct schema *
     else
         guess.meant = key_near(schema, word, word.length > 3 ? 1 : 0);
     if (guess.meant == NULL)
-        guess.elsewhere = schema_elsewhere(loader, schema, guess.name);
-    if (guess.meant == NULL && guess.elsewhere == NULL)
+        guess.elsewhere = spot_elsewhere(loader, schema, guess.name);
+    if (guess.meant == NULL && guess.elsewhere.schema == NULL)
         guess.meant = key_near(schema, word, word.length < 6 ? 1 : word.length < 9 ? 2 : 3);
     return guess;
 }
 
-static void guess_print(const struct loader *loader, const struct guess *guess, struct text *to)
+/* Where sections of one name stand in several places, it is told which is meant. */
+static void spot_print(const struct loader *loader, const struct schema *here, struct spot spot,
+                       struct text *to)
+{
+    if (spot.schema == loader->root)
+        text_print(to, "stands at the top of the file");
+    else if (strcmp(spot.schema->noun, here->noun) != 0 || spot.up == NULL)
+        text_print(to, "is a key of %s", spot.schema->noun);
+    else if (spot.up == loader->root)
+        text_print(to, "is a key of %s at the top of the file", spot.schema->noun);
+    else
+        text_print(to, "is a key of %s in a %s", spot.schema->noun, spot.up->noun);
+}
+
+static void guess_print(const struct loader *loader, const struct schema *schema, const struct guess *guess,
+                        struct text *to)
 {
     const struct schema_alias *alias = guess->alias;
     bool known = alias != NULL && strcmp(alias->whose, "others") != 0;
@@ -140,10 +162,10 @@ static void guess_print(const struct loader *loader, const struct guess *guess, 
         text_print(to, "; %s", alias->hint);
     else if (guess->meant != NULL)
         text_print(to, "; did you mean \"%s\"?", guess->meant->name);
-    else if (guess->elsewhere != NULL && guess->elsewhere != loader->root)
-        text_print(to, "; \"%s\" is a key of %s", guess->name, guess->elsewhere->noun);
-    else if (guess->elsewhere != NULL)
-        text_print(to, "; \"%s\" stands at the top of the file", guess->name);
+    else if (guess->elsewhere.schema != NULL) {
+        text_print(to, "; \"%s\" ", guess->name);
+        spot_print(loader, schema, guess->elsewhere, to);
+    }
 }
 
 /* What a section takes, where nothing better can be said. */
@@ -176,7 +198,7 @@ const struct schema_key *unknown_key_tell(struct loader *loader, const struct co
         text_print(&where, " in ");
     if (context->up != NULL)
         context_print(context, &where);
-    guess_print(loader, &guess, &tail);
+    guess_print(loader, context->schema, &guess, &tail);
     if (tail.length == 0)
         keys_print(context->schema, &tail);
     schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "unknown key \"%s\"%.*s%.*s",

@@ -147,6 +147,43 @@ pools: { p: { servers: ["127.0.0.1:2"], tls: { ca: none.ca }, sticky: { secret_f
     contains(done.stderr, 'give one of them')
 
 
+def test_check_file_only_without_the_environment(t):
+    """What a variable stands for on another machine is not asked for, and it is said what was not judged."""
+    text = '''listeners: [ { address: "${env.WEIRTEST_NOT_ADDRESS}", max_connections: "${env.WEIRTEST_NOT_MOST}" } ]
+routes: [ { match: { path: /a }, response: { headers: { set: { X-A: "${env.WEIRTEST_NOT_VALUE}" } } }, pool: p }, { pool: "${env.WEIRTEST_NOT_POOL:-p}" } ]
+pools: { p: { servers: "${env.WEIRTEST_NOT_SERVERS}", sticky: { secrets: "${env.WEIRTEST_NOT_SECRET}" } } }
+'''
+    path, names = t.file('names.yaml', text), [f'WEIRTEST_NOT_{name}' for name in ('ADDRESS', 'MOST', 'VALUE', 'SERVERS', 'SECRET')]
+    done = t.run('check', '--file-only', '--strict', '-c', path)
+    equal(done.returncode, 0, done.stderr)
+    contains(done.stdout, 'not judged: files, names, users and ports of the machine; nor the values of')
+    for name in names:
+        contains(done.stdout, f'${{env.{name}}}')
+    ok('NOT_POOL' not in done.stdout, 'a default is judged')
+    equal(sorted(json.loads(t.run('check', '--file-only', '-c', path, '--json').stdout)['variables_not_judged']), sorted(names))
+    contains(t.run('check', '--file-only', '-c', path, '--format', 'github').stdout, f'::notice file={path}::not judged: ')
+    equal(t.run('check', '--file-only', '-c', path, '--against', path, '-q').stdout, 'nothing would change\n')
+    equal(t.run('check', '--file-only', '-c', t.file('wrong.yaml', text.replace('path: /a', 'path: a'))).returncode, 1, 'the rest is judged')
+    done = t.run('check', '-c', path)
+    equal(done.returncode, 1)
+    contains(done.stderr, 'environment variable WEIRTEST_NOT_SECRET is not set')
+
+
+def test_check_against_for_programs(t):
+    """Each format tells what would change."""
+    old = t.file('old.yaml', GOOD)
+    new = t.file('a new one: 50%.yaml', GOOD.replace('10/s', '20/s'))
+    change = 'changed rate_limits[per-client].rate: 10/s -> 20/s; its counts begin anew'
+    github = t.run('check', '-c', new, '--against', old, '--format', 'github').stdout
+    contains(github, f'::{change}\n')
+    contains(github, '::0 added, 0 removed, 1 changed\n')
+    results = json.loads(t.run('check', '-c', new, '--against', old, '--format', 'sarif').stdout)['runs'][0]['results']
+    equal([(r['level'], r['message']['text']) for r in results[-2:]], [('note', change), ('note', '0 added, 0 removed, 1 changed')])
+    uri = results[-1]['locations'][0]['physicalLocation']['artifactLocation']['uri']
+    equal(uri, 'file://' + os.path.dirname(new) + '/a%20new%20one%3A%2050%25.yaml')
+    ok('::notice' not in t.run('check', '-c', new, '--format', 'github').stdout)
+
+
 def test_check_here(t):
     """As run will: names are resolved, and user, folders, ports and logs are tried; each with its place."""
     taken = socket.create_server(('127.0.0.1', t.port()))

@@ -54,7 +54,7 @@ static const char *sample_of(const char *key)
                                              {"cert", pem},
                                              {"key", pem},
                                              {"servers", "10.0.0.1:80"},
-                                             {"listeners", "127.0.0.1:80"}};
+                                             {"listeners", "127.0.0.1:8080"}};
     for (size_t i = 0; i < COUNT_OF(samples); i++)
         if (strcmp(samples[i][0], key) == 0)
             return samples[i][1];
@@ -84,6 +84,11 @@ static void others_write(const struct schema *schema, const char *tried, struct 
             text_print(to, "%s: \"%s\"\n", key->name, sample_of(key->name));
         else
             fail_msg("tell sample_of() a value for the required key %s", key->name);
+    }
+    bool cert = strcmp(tried, "cert") == 0, key_alone = strcmp(tried, "key") == 0;
+    if (schema == &upstream_tls_schema && (cert || key_alone)) { /* go together */
+        line_indent(to, indent);
+        text_print(to, "%s: %s\n", cert ? "key" : "cert", pem);
     }
     if (schema == &route_schema && !is_action(tried)) {
         line_indent(to, indent);
@@ -119,7 +124,7 @@ static void path_write(const struct path *path, size_t level, const char *tried,
 /* The line of the tried key goes to `line`. */
 static struct text file_of(const struct path *path, const char *tried, const char *value, unsigned *line)
 {
-    static const char *const base[][2] = {{"listeners", "127.0.0.1:80"},
+    static const char *const base[][2] = {{"listeners", "127.0.0.1:8080"},
                                           {"routes", "[ { pool: p, rate_limit: r } ]"},
                                           {"pools", "{ p: { servers: 10.0.0.1:80 } }"},
                                           {"rate_limits", "{ r: { rate: 1/s } }"}};
@@ -366,6 +371,47 @@ static void no_key_takes_a_value_that_cannot_work(void **state)
     assert_true(paths_count > 200);
 }
 
+/* ---- the text alone ---- */
+
+static void must_be_taken(const struct path *path, const char *value)
+{
+    unsigned line;
+    const struct schema_key *key = path->keys[path->depth - 1];
+    struct text file = file_of(path, key->name, value, &line), printed = printed_of(&file);
+    if (strstr(printed.at, "error: ") != NULL) {
+        print_error("\"%s: %s\" is refused:\n%s%s", key->name, value, file.at, printed.at);
+        mistakes++;
+    }
+    text_free(&file);
+    text_free(&printed);
+}
+
+/* Wherever a variable may stand: what it stands for, and what hangs on that, is nobody's mistake. */
+static void no_variable_has_to_be_set_for_the_text(void **state)
+{
+    (void)state;
+    mistakes = 0;
+    config_text_only = true;
+    for (size_t i = 0; i < paths_count; i++) {
+        const struct schema_key *key = paths[i].keys[paths[i].depth - 1];
+        bool has_bare = key->section != NULL && key->section->shorthand != NULL && key->type != SCHEMA_MAP;
+        bool of_defaults = strcmp(paths[i].keys[0]->name, "defaults") == 0; /* none is bare */
+        if (key->type == SCHEMA_INCLUDE || (key->section != NULL && !has_bare) || of_defaults)
+            continue;
+        if (key->type == SCHEMA_PAIRS)
+            must_be_taken(&paths[i], strcmp(key->name, "query") == 0 || item_of(key) == SCHEMA_TEMPLATE ||
+                                             key->check_name != NULL
+                                         ? "{ X-Some: \"${env.WRONG_NOT_SET}\" }"
+                                         : "{ a: \"${env.WRONG_NOT_SET}\" }");
+        else
+            must_be_taken(&paths[i], "\"${env.WRONG_NOT_SET}\"");
+        if (key->type == SCHEMA_TEXTS || key->type == SCHEMA_SECTIONS)
+            must_be_taken(&paths[i], "[ \"${env.WRONG_NOT_SET}\" ]");
+    }
+    config_text_only = false;
+    assert_int_equal(mistakes, 0);
+}
+
 /* ---- words of other products ---- */
 
 static void value_word_try(const struct schema_alias *alias)
@@ -471,6 +517,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_key_takes_a_value_that_cannot_work),
+        cmocka_unit_test(no_variable_has_to_be_set_for_the_text),
         cmocka_unit_test(each_foreign_word_is_answered),
     };
     return cmocka_run_group_tests(tests, prepare, tidy);
