@@ -9,9 +9,13 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/report.h"
+#include "config/config.h"
+#include "config/config_schema.h"
 #include "control/control.h"
 #include "control/options.h"
 #include "net/address.h"
+#include "schema/schema_report.h"
 
 /* What --to gave, as the file has it. */
 struct proxy_server {
@@ -156,16 +160,16 @@ static bool server_of(struct proxy_server *server, const char *text, struct erro
                          text, text, text);
     else
         server->address = xstrdup(text);
-    return true;
+    return syntax_server_address(span_of(server->address), error);
 }
 
 static bool proxy_add_server(const struct options *options, struct proxy_options *wanted, const char *text)
 {
     struct proxy_server *server = &wanted->servers[wanted->servers_count];
     struct error error;
+    wanted->servers_count++; /* what it holds is freed with the others */
     if (!server_of(server, text, &error))
         return options_complain(options, "--to %s: %s", text, error.text) >= 0;
-    wanted->servers_count++;
     if (server->tls != wanted->servers[0].tls)
         return options_complain(
                    options, "--to %s: https and http servers cannot be mixed; a file can have a pool of each",
@@ -182,8 +186,11 @@ static bool proxy_check(const struct options *options, const struct proxy_option
         return options_complain(
                    options, "--to is missing: the server that gets the requests, such as 127.0.0.1:3000") >=
                0;
-    if (!address_parse(&address, wanted->listen, &error))
+    if (!syntax_listen_address(span_of(wanted->listen), &error) ||
+        !address_parse(&address, wanted->listen, &error))
         return options_complain(options, "--listen %s: %s", wanted->listen, error.text) >= 0;
+    if (wanted->host != NULL && !syntax_rewrite_host(span_of(wanted->host), &error))
+        return options_complain(options, "--host %s: %s", wanted->host, error.text) >= 0;
     if ((wanted->certificate == NULL) != (wanted->key == NULL))
         return options_complain(options, "--tls-cert and --tls-key go together") >= 0;
     if (wanted->insecure && !wanted->servers[0].tls)
@@ -191,12 +198,28 @@ static bool proxy_check(const struct options *options, const struct proxy_option
     return true;
 }
 
+/* What is printed can be loaded, where its files are. */
+static bool proxy_is_good(const struct text *text)
+{
+    struct schema_report *report = schema_report_new();
+    config_text_only = true;
+    struct config *config = config_load_text("weir-proxy", text->at, text->length, report);
+    bool good = config != NULL;
+    if (!good)
+        report_print(report, stderr);
+    config_free(config);
+    schema_report_free(report);
+    return good;
+}
+
 static int proxy_serve(const struct proxy_options *wanted)
 {
     struct text text = text_growing();
     proxy_write(&text, wanted);
     int code = EXIT_OK;
-    if (wanted->print) {
+    if (wanted->print && !proxy_is_good(&text)) {
+        code = EXIT_FAILED;
+    } else if (wanted->print) {
         (void)fputs(text.at, stdout); /* whether it arrived cli_main() tells */
     } else {
         const struct control_options control = {.path = "weir-proxy", .text = text.at, .length = text.length};

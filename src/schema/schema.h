@@ -259,6 +259,10 @@ bool schema_is_default(const struct schema *schema, const struct schema_key *key
 
 /* The struct as YAML that reads back to the same. */
 void schema_dump(const struct schema *root, const void *section, struct text *to);
+/* The same while its document lives: what came from the environment as the reference that stands in the file.
+ * How many secrets stand in the file itself, and are masked. */
+size_t schema_dump_written(const struct schema_document *document, const struct schema *root,
+                           const void *section, struct text *to) MUST_CHECK;
 /* One key of it; nothing where it is not set. */
 void schema_dump_key(const struct schema_key *key, const void *section, struct text *to);
 /* A key whose value differs, or an item that only one of two lists has. */

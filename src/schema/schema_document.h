@@ -25,6 +25,7 @@ struct node {
     uint32_t expanded;     /* nodes in it, counting what aliases stand for each time */
     uint32_t count;        /* items or entries */
     struct schema_source *source;
+    const struct node *from; /* of a value that a variable brought: where the variable stands */
     union {
         struct span text; /* ended by a NUL beyond its length */
         struct node **items;
@@ -86,6 +87,10 @@ void document_unjudged_note(struct schema_document *document, struct span name);
 /* schema_place.c */
 void place_add(struct schema_document *document, const void *address, bool is_section, const struct node *key,
                const struct node *value);
+/* Where a variable of the environment stands that brought this field, text or section; NULL: none did. */
+const struct node *place_variable(const struct schema_document *document, const void *address,
+                                  bool is_section);
+bool node_has_variable(const struct node *node) MUST_CHECK;
 /* something in it was refused; it has a place */
 void place_break(struct schema_document *document, const void *section);
 struct places *places_new(void);

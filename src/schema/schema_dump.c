@@ -6,10 +6,17 @@
 
 #include "base/json.h"
 #include "base/text.h"
-#include "schema/schema.h"
+#include "schema/schema_document.h"
 #include "schema/schema_value.h"
 
-static void section_dump(const struct schema *schema, const char *section, struct text *to, int indent);
+/* Where to, and the document in which values stand as they were written; NULL: nobody asks. */
+struct dump {
+    struct text *text;
+    const struct schema_document *document;
+    size_t *masked; /* secrets that stand in the file itself */
+};
+
+static void section_dump(const struct schema *schema, const char *section, struct dump *to, int indent);
 
 /* Text that YAML reads as itself wherever it stands, and that no reader takes for another type. */
 static bool is_plain(struct span text)
@@ -29,7 +36,7 @@ static bool is_plain(struct span text)
 }
 
 /* `${` of a text that is no template was written `$${`, and is again. */
-static void string_dump(const char *value, bool is_template, struct text *to)
+static void string_dump(const char *value, bool is_template, struct dump *to)
 {
     struct text escaped = text_growing();
     for (const char *at = value; *at != '\0'; at++) {
@@ -38,86 +45,142 @@ static void string_dump(const char *value, bool is_template, struct text *to)
         text_char(&escaped, *at);
     }
     if (is_plain(text_span(&escaped)))
-        text_add(to, text_span(&escaped));
+        text_add(to->text, text_span(&escaped));
     else
-        json_text_string(to, text_span(&escaped));
+        json_text_string(to->text, text_span(&escaped));
     text_free(&escaped);
 }
 
-static void key_begin(const char *name, struct text *to, int indent)
+/* As it stands in the file. A relative path is one from there, unless its variable brings the beginning. */
+static void written_dump(const struct schema_key *key, const struct node *node, const char *value,
+                         struct dump *to)
 {
-    text_print(to, "%*s", indent, "");
-    string_dump(name, true, to);
-    text_char(to, ':');
+    enum schema_type type = key->type == SCHEMA_TEXTS || key->type == SCHEMA_PAIRS ? key->item : key->type;
+    struct text whole = text_growing();
+    struct span folder = span_of(node->source->folder), written = node->as.text;
+    bool relative = type == SCHEMA_PATH && written.at[0] != '/' && !span_starts(written, SPAN("unix:")) &&
+                    span_starts(span_of(value), folder);
+    if (relative && (written.at[0] != '$' || strchr(value + folder.length, '/') == NULL))
+        text_add(&whole, folder);
+    text_add(&whole, written);
+    json_text_string(to->text, text_span(&whole));
+    text_free(&whole);
 }
 
-static void texts_dump(const struct schema_key *key, const struct texts *texts, struct text *to, int indent)
+/* A default beside a variable stands in the file: of a secret it is one. */
+static bool is_shown(const struct schema_key *key, const struct node *node)
+{
+    return node != NULL && ((key->flags & SCHEMA_SECRET) == 0 || strstr(node->as.text.at, ":-") == NULL);
+}
+
+static const struct node *variable_of(const struct dump *to, const void *address, bool is_section)
+{
+    return to->document != NULL ? place_variable(to->document, address, is_section) : NULL;
+}
+
+static void key_text_dump(const struct schema_key *key, const char *value, bool is_template, struct dump *to)
+{
+    const struct node *node = variable_of(to, value, false);
+    if (is_shown(key, node)) {
+        written_dump(key, node, value, to);
+        return;
+    }
+    bool secret = (key->flags & SCHEMA_SECRET) != 0;
+    *to->masked += secret;
+    string_dump(secret ? SCHEMA_SECRET_SHOWN : value, is_template, to);
+}
+
+static void key_begin(const char *name, struct dump *to, int indent)
+{
+    text_print(to->text, "%*s", indent, "");
+    string_dump(name, true, to);
+    text_char(to->text, ':');
+}
+
+static void texts_dump(const struct schema_key *key, const struct texts *texts, struct dump *to, int indent)
 {
     if (texts->count == 0 && key->fallback == NULL)
         return;
     key_begin(key->name, to, indent);
-    text_print(to, " [");
+    text_print(to->text, " [");
+    const struct node *last = NULL; /* one variable may bring several */
     for (size_t i = 0; i < texts->count; i++) {
-        text_print(to, "%s", i == 0 ? "" : ", ");
-        string_dump(key->flags & SCHEMA_SECRET ? SCHEMA_SECRET_SHOWN : texts->items[i],
-                    key->item == SCHEMA_TEMPLATE, to);
+        const struct node *node = variable_of(to, texts->items[i], false);
+        if (node == NULL || node != last) {
+            text_print(to->text, "%s", i == 0 ? "" : ", ");
+            key_text_dump(key, texts->items[i], key->item == SCHEMA_TEMPLATE, to);
+        }
+        last = node;
     }
-    text_print(to, "]\n");
+    text_print(to->text, "]\n");
 }
 
-static void pairs_dump(const struct schema_key *key, const struct name_values *pairs, struct text *to,
+static void pairs_dump(const struct schema_key *key, const struct name_values *pairs, struct dump *to,
                        int indent)
 {
     if (pairs->count == 0)
         return;
     key_begin(key->name, to, indent);
-    text_char(to, '\n');
+    text_char(to->text, '\n');
     for (size_t i = 0; i < pairs->count; i++) {
         key_begin(pairs->items[i].name, to, indent + 2);
-        text_char(to, ' ');
-        string_dump(pairs->items[i].value, key->item == SCHEMA_TEMPLATE, to);
-        text_char(to, '\n');
+        text_char(to->text, ' ');
+        key_text_dump(key, pairs->items[i].value, key->item == SCHEMA_TEMPLATE, to);
+        text_char(to->text, '\n');
     }
 }
 
 /* A section below its key. `empty` says what stands there when nothing in it is set; NULL: the key is left
  * out. */
 static void nested_dump(const char *name, const struct schema *schema, const char *section, const char *empty,
-                        struct text *to, int indent)
+                        struct dump *to, int indent)
 {
     struct text inside = text_growing();
-    section_dump(schema, section, &inside, indent + 2);
+    struct dump nested = {&inside, to->document, to->masked};
+    section_dump(schema, section, &nested, indent + 2);
     if (inside.length != 0 || empty != NULL) {
         key_begin(name, to, indent);
-        text_print(to, "%s\n", inside.length != 0 ? "" : empty);
-        text_add(to, text_span(&inside));
+        text_print(to->text, "%s\n", inside.length != 0 ? "" : empty);
+        text_add(to->text, text_span(&inside));
     }
     text_free(&inside);
 }
 
-static void sections_dump(const struct schema_key *key, const char *items, size_t count, struct text *to,
+static void sections_dump(const struct schema_key *key, const char *items, size_t count, struct dump *to,
                           int indent)
 {
     if (count == 0)
         return;
     key_begin(key->name, to, indent);
-    text_char(to, '\n');
+    text_char(to->text, '\n');
+    const struct node *last = NULL;
     for (size_t i = 0; i < count; i++) {
+        const struct node *node = variable_of(to, items + i * key->section->size, true);
+        if (node != NULL && node != last) {
+            text_print(to->text, "%*s- ", indent + 2, "");
+            json_text_string(to->text, node->as.text);
+            text_char(to->text, '\n');
+        }
+        last = node;
+        if (node != NULL)
+            continue;
         struct text inside = text_growing();
-        section_dump(key->section, items + i * key->section->size, &inside, indent + 4);
-        text_print(to, "%*s- ", indent + 2, "");
-        text_add(to, inside.length != 0 ? span_skip(text_span(&inside), (size_t)indent + 4) : SPAN("{}\n"));
+        struct dump nested = {&inside, to->document, to->masked};
+        section_dump(key->section, items + i * key->section->size, &nested, indent + 4);
+        text_print(to->text, "%*s- ", indent + 2, "");
+        text_add(to->text,
+                 inside.length != 0 ? span_skip(text_span(&inside), (size_t)indent + 4) : SPAN("{}\n"));
         text_free(&inside);
     }
 }
 
-static void map_dump(const struct schema_key *key, const char *items, size_t count, struct text *to,
+static void map_dump(const struct schema_key *key, const char *items, size_t count, struct dump *to,
                      int indent)
 {
     if (count == 0)
         return;
     key_begin(key->name, to, indent);
-    text_char(to, '\n');
+    text_char(to->text, '\n');
     for (size_t i = 0; i < count; i++) {
         const char *item = items + i * key->section->size, *name;
         memcpy(&name, item + key->section->name_offset, sizeof(name));
@@ -135,31 +198,34 @@ static bool is_unset(const struct schema_key *key, const void *field)
 }
 
 /* A choice that is a boolean stands as one; what only looks like something else is quoted. */
-static void choice_dump(const char *choice, struct text *to)
+static void choice_dump(const char *choice, struct dump *to)
 {
     if (strcmp(choice, "true") == 0 || strcmp(choice, "false") == 0)
-        text_print(to, "%s", choice);
+        text_print(to->text, "%s", choice);
     else
         string_dump(choice, true, to);
 }
 
-static void value_dump(const struct schema_key *key, const void *field, struct text *to, int indent)
+static void value_dump(const struct schema_key *key, const void *field, struct dump *to, int indent)
 {
     if (is_unset(key, field))
         return;
     key_begin(key->name, to, indent);
-    text_char(to, ' ');
+    text_char(to->text, ' ');
     unsigned which;
-    if (key->type == SCHEMA_CHOICE) {
+    const struct node *node = variable_of(to, field, false);
+    if (node != NULL) {
+        json_text_string(to->text, node->as.text);
+    } else if (key->type == SCHEMA_CHOICE) {
         memcpy(&which, field, sizeof(which));
         choice_dump(key->choices[which], to);
     } else {
-        value_print(key, field, to);
+        value_print(key, field, to->text);
     }
-    text_char(to, '\n');
+    text_char(to->text, '\n');
 }
 
-static void key_dump(const struct schema_key *key, const char *section, struct text *to, int indent)
+static void key_dump(const struct schema_key *key, const char *section, struct dump *to, int indent)
 {
     const char *field = section + key->offset, *pointer = NULL;
     size_t count = 0;
@@ -172,9 +238,9 @@ static void key_dump(const struct schema_key *key, const char *section, struct t
         if (pointer == NULL)
             return;
         key_begin(key->name, to, indent);
-        text_char(to, ' ');
-        string_dump(pointer, key->type == SCHEMA_TEMPLATE, to);
-        text_char(to, '\n');
+        text_char(to->text, ' ');
+        key_text_dump(key, pointer, key->type == SCHEMA_TEMPLATE, to);
+        text_char(to->text, '\n');
         return;
     case SCHEMA_TEXTS:
         texts_dump(key, (const struct texts *)(const void *)field, to, indent);
@@ -190,7 +256,7 @@ static void key_dump(const struct schema_key *key, const char *section, struct t
         if (pointer != NULL)
             nested_dump(key->name, key->section, pointer, " {}", to, indent);
         else if ((key->flags & SCHEMA_PRESENT) != 0)
-            text_print(to, "%*s%s: false\n", indent, "", key->name);
+            text_print(to->text, "%*s%s: false\n", indent, "", key->name);
         return;
     case SCHEMA_SECTIONS:
     case SCHEMA_MAP:
@@ -215,7 +281,7 @@ static void key_dump(const struct schema_key *key, const char *section, struct t
     }
 }
 
-static void section_dump(const struct schema *schema, const char *section, struct text *to, int indent)
+static void section_dump(const struct schema *schema, const char *section, struct dump *to, int indent)
 {
     for (const struct schema_key *key = schema->keys; key->name != NULL; key++)
         if ((key->flags & SCHEMA_MERGED) == 0)
@@ -224,10 +290,20 @@ static void section_dump(const struct schema *schema, const char *section, struc
 
 void schema_dump(const struct schema *root, const void *section, struct text *to)
 {
-    section_dump(root, section, to, 0);
+    size_t masked = 0;
+    section_dump(root, section, &(struct dump){to, NULL, &masked}, 0);
+}
+
+size_t schema_dump_written(const struct schema_document *document, const struct schema *root,
+                           const void *section, struct text *to)
+{
+    size_t masked = 0;
+    section_dump(root, section, &(struct dump){to, document, &masked}, 0);
+    return masked;
 }
 
 void schema_dump_key(const struct schema_key *key, const void *section, struct text *to)
 {
-    key_dump(key, section, to, 0);
+    size_t masked = 0;
+    key_dump(key, section, &(struct dump){to, NULL, &masked}, 0);
 }

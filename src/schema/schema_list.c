@@ -55,6 +55,7 @@ static struct node *part_new(struct loader *loader, const struct node *node, str
     *made = *node;
     made->as.text = arena_copy(loader->arena, text_span(&escaped));
     made->plain = false; /* nothing in it is YAML's */
+    made->from = node;
     text_free(&escaped);
     assert(made->as.text.at != NULL);
     return made;

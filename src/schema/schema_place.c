@@ -98,6 +98,29 @@ static const struct place_entry *place_find(const struct schema_document *docume
     return entry->address != NULL ? entry : NULL;
 }
 
+bool node_has_variable(const struct node *node)
+{
+    for (size_t i = 0; node->kind == NODE_SCALAR && i < node->as.text.length; i++) {
+        struct span rest = span_skip(node->as.text, i);
+        if (span_starts(rest, SPAN("$$")))
+            i++;
+        else if (span_starts(rest, SPAN("${env.")))
+            return true;
+    }
+    return false;
+}
+
+const struct node *place_variable(const struct schema_document *document, const void *address,
+                                  bool is_section)
+{
+    const struct place_entry *entry = place_find(document, address, is_section);
+    if (entry == NULL || entry->value == NULL)
+        return NULL;
+    if (entry->value->from != NULL)
+        return entry->value->from;
+    return !is_section && node_has_variable(entry->value) ? entry->value : NULL;
+}
+
 struct schema_place schema_place(const struct schema_document *document, const void *field)
 {
     const struct place_entry *entry = place_find(document, field, false);

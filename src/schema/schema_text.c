@@ -176,6 +176,14 @@ static bool text_fill(struct filling *filling, struct span value)
     return good;
 }
 
+/* What came out of the environment can be shown as it was written. */
+static const char *variable_note(struct loader *loader, const struct node *node, const char *text)
+{
+    if (node->from != NULL || node_has_variable(node))
+        place_add(loader->document, text, false, NULL, node);
+    return text;
+}
+
 bool text_of(struct loader *loader, const struct schema_key *key, const struct node *node,
              enum schema_type type, struct span *value)
 {
@@ -194,6 +202,7 @@ bool text_of(struct loader *loader, const struct schema_key *key, const struct n
     }
     if (memchr(node->as.text.at, '$', node->as.text.length) == NULL) {
         *value = arena_copy(loader->arena, node->as.text);
+        (void)variable_note(loader, node, value->at);
         return true;
     }
     struct text out = text_growing();
@@ -201,6 +210,7 @@ bool text_of(struct loader *loader, const struct schema_key *key, const struct n
     bool good = text_fill(&filling, node->as.text);
     *value = arena_copy(loader->arena, text_span(&out));
     text_free(&out);
+    (void)variable_note(loader, node, value->at);
     return good;
 }
 
@@ -285,7 +295,8 @@ const char *text_load(struct loader *loader, const struct schema_key *key, const
         schema_report_add(loader->report, SCHEMA_WARNING, node_place(node), "%s", error.text);
     if (type == SCHEMA_REFERENCE)
         reference_note(loader, key, value.at, node);
-    return type == SCHEMA_PATH ? path_absolute(loader, key, node, value) : value.at;
+    return type == SCHEMA_PATH ? variable_note(loader, node, path_absolute(loader, key, node, value))
+                               : value.at;
 }
 
 void texts_load(struct loader *loader, const struct schema_key *key, const struct node *node,

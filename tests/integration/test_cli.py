@@ -342,6 +342,7 @@ pools: { p: { servers: ["127.0.0.1:1", "127.0.0.1:2"], sticky: { secrets: ["${en
     printed = t.run('config', '-c', path).stdout
     contains(printed, 'secrets: ["(a secret, not shown)"]')
     ok('nobody looks' not in printed)
+    contains(printed.splitlines()[0], '# Does not load as it stands: 1 secret stands in the file itself')
     mask = '(a secret, not shown)'
     again = t.file('again.yaml', printed)
     for command in ('check', 'run', 'config'):
@@ -360,6 +361,43 @@ pools: {{ p: {{ servers: ["127.0.0.1:1", "127.0.0.1:2"], sticky: {{ {secrets} }}
             done = t.run(command, '-c', wrong, env={'MASKED': mask})
             equal(done.returncode, 1, f'{command} {secrets} {done.stderr}')
             contains(done.stderr, 'secret')
+
+
+def test_config_shows_what_was_written_for_the_environment(t):
+    """Wherever a value came from the environment its reference is printed: in heads, lists, numbers, names that follow from it, and what defaults bring. It loads to the same."""
+    env = {'ADDR': '127.0.0.1:81', 'N': '3', 'TOKEN': 'hunter2', 'ZONE': 'seen-nowhere', 'LIST': '10.0.0.1:1,10.0.0.2:1', 'BALANCE': 'round_robin', 'SECRET': 'long enough to be one', 'NAME': 'x'}
+    t.file('x.secret', 'a secret that is right\n')
+    path = t.file('env.yaml', '''listeners: [ "${env.ADDR}" ]
+workers: "${env.N}"
+defaults: { route: { request: { headers: { set: { X-Key: "Bearer ${env.TOKEN}" } } } }, pool: { zone: "${env.ZONE}" } }
+routes:
+  - { match: { path: "/${env.TOKEN}/" }, request: { headers: { set: { X-B: "${env.TOKEN}" } } }, pool: p }
+  - { respond: { body: "$${env.TOKEN} ${env.TOKEN}" } }
+pools: { p: { servers: [ "10.0.0.9:1", "${env.LIST}" ], balance: "${env.BALANCE}", sticky: { secrets: ["${env.SECRET}"], secret_file: "${env.NAME}.secret" } } }
+''')
+    done = t.run('config', '-c', path, env=env)
+    equal(done.returncode, 0, done.stderr)
+    for value in env.values():
+        ok(value == '3' or value == 'x' or value not in done.stdout, f'{value} is in {done.stdout}')
+    ok('10.0.0.1:1' not in done.stdout and 'workers: 3' not in done.stdout, done.stdout)
+    for part in ('address: "${env.ADDR}"', 'workers: "${env.N}"', 'X-Key: "Bearer ${env.TOKEN}"', 'X-B: "${env.TOKEN}"', '- "${env.LIST}"\n', 'balance: "${env.BALANCE}"',
+                 'secrets: ["${env.SECRET}"]', f'secret_file: "{os.path.dirname(path)}/${{env.NAME}}.secret"', 'body: "$${env.TOKEN} ${env.TOKEN}"', 'zone: "${env.ZONE}"'):
+        contains(done.stdout, part)
+    ok('#' not in done.stdout, 'nothing is hidden')
+    again = t.run('config', '-c', t.file('env-again.yaml', done.stdout), env=env)
+    equal((again.returncode, again.stdout), (0, done.stdout), again.stderr)
+
+
+def test_proxy_refuses_what_cannot_work(t):
+    for arguments, part in ((('--to', 'host:0'), 'ports are 1 to 65535'), (('--to', 'host:99999'), '--to host:99999'), (('--to', 'http://a:0'), 'a URL is'), (('--to', 'a:1', '--host', 'b:99999'), '--host b:99999'),
+                            (('--to', 'a:1', '--listen', ':0'), '--listen :0'), (('--to', 'unix:x'), 'absolute path')):
+        for mode in ((), ('--print',)):
+            done = t.run('proxy', *arguments, *mode)
+            equal((done.returncode, done.stdout), (2, ''), str(arguments))
+            contains(done.stderr, part)
+    done = t.run('proxy', '--listen', ':8080', '--to', '8080', '--print')
+    equal((done.returncode, done.stdout), (1, ''))
+    contains(done.stderr, "is weir's own listener")
 
 
 def test_schema(t):
