@@ -15,6 +15,7 @@
     X(tls_handshakes_failed, COUNTER, "TLS handshakes with clients that failed")                             \
     X(tls_resumed, COUNTER, "TLS handshakes with clients that resumed a session")                            \
     X(requests, COUNTER, "requests received")                                                                \
+    X(chains_cut, COUNTER, "requests whose X-Forwarded-For or Forwarded could not be read to its begin")     \
     X(requests_active, GAUGE, "requests in progress")                                                        \
     X(streams_refused, COUNTER, "HTTP/2 streams refused because too many of their connection had not ended") \
     X(responses_1xx, COUNTER, "interim responses sent to clients")                                           \

@@ -70,7 +70,10 @@ struct exchange {
     bool tls, http2;                      /* what the client's connection is */
     bool https;                           /* what the client itself used, as far as trusted proxies tell */
     enum client_chain chain;              /* in which language a trusted peer told of those before it */
-    struct span told_host;                /* that Forwarded gives for the client's hop; empty: none */
+    bool chain_cut;                       /* its begin could not be read, and is gone */
+    uint16_t told_port;                   /* by X-Forwarded-Port for the client's hop; 0: none */
+    unsigned hops_behind;                 /* of X-Forwarded-For, behind the client's */
+    struct span told_host;                /* for the client's hop, in normal form; empty: none */
     struct span tls_version, server_name; /* empty without */
     struct span local;                    /* the listener's name */
     uint16_t local_port;

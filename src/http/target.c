@@ -129,7 +129,7 @@ static bool authority_is_normal(struct span authority, struct span host, bool ha
            (has_port ? authority.at[host.length + 1] != '0' : authority.length == host.length);
 }
 
-static enum failure authority_prepare(struct target *target, struct span authority, struct arena *arena)
+enum failure target_host(struct target *target, struct span authority, struct arena *arena)
 {
     struct span host;
     bool has_port;
@@ -146,7 +146,7 @@ enum failure target_prepare(struct target *target, struct span authority, struct
                             struct arena *arena)
 {
     *target = (struct target){.path = path, .query = query};
-    enum failure why = authority.length != 0 ? authority_prepare(target, authority, arena) : FAILURE_NONE;
+    enum failure why = authority.length != 0 ? target_host(target, authority, arena) : FAILURE_NONE;
     if (why != FAILURE_NONE)
         return why;
     if (path_is_plain(path) || span_is(path, "*"))

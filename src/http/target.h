@@ -17,6 +17,8 @@ struct arena;
  */
 enum failure target_prepare(struct target *target, struct span authority, struct span path, struct span query,
                             struct arena *arena) MUST_CHECK;
+/* Its first part: authority, host and port. NONE, BAD_HOST or OVERLOADED. */
+enum failure target_host(struct target *target, struct span authority, struct arena *arena) MUST_CHECK;
 /* The normal form of an IPv6 address in brackets, without them; false: it is none. */
 #define HOST_V6_MOST 46u /* INET6_ADDRSTRLEN */
 bool host_v6_normal(struct span host, char text[HOST_V6_MOST]) MUST_CHECK;

@@ -5,8 +5,12 @@
  */
 #include "proxy/client_chain.h"
 
+#include "base/arena.h"
+#include "base/text.h"
 #include "http/exchange.h"
 #include "http/head.h"
+#include "http/head_check.h"
+#include "http/target.h"
 #include "net/address.h"
 #include "proxy/snapshot.h"
 
@@ -21,7 +25,7 @@ static bool is_trusted(const struct snapshot *snapshot, const struct ip_address 
 static bool is_quote(struct span text, size_t at)
 {
     size_t slashes = 0;
-    while (slashes < at && text.at[at - 1 - slashes] == '\\')
+    while (text.at[at] == '"' && slashes < at && text.at[at - 1 - slashes] == '\\')
         slashes++;
     return text.at[at] == '"' && slashes % 2 == 0;
 }
@@ -37,25 +41,140 @@ struct span client_chain_cut_last(struct span *list)
     return last;
 }
 
-struct span client_chain_parameter(struct span element, struct span name)
+/* One parameter off the front of an element: its name, and its value as it was written. False: it is none. */
+static bool cut_pair(struct span *element, struct span *name, struct span *value)
 {
+    size_t end = 0;
+    bool quoted = false;
+    for (; end < element->length && (quoted || element->at[end] != ';'); end++)
+        quoted = is_quote(*element, end) ? !quoted : quoted;
+    struct span pair = span_trim(span_first(*element, end));
+    *element = end == element->length ? SPAN_NONE : span_skip(*element, end + 1);
+    size_t equals = span_find(pair, '=');
+    if (equals == pair.length)
+        return false;
+    *name = span_first(pair, equals);
+    *value = span_skip(pair, equals + 1);
+    return !quoted;
+}
+
+struct span client_chain_parameter(struct span element, struct span wanted)
+{
+    struct span name, value;
     while (element.length != 0) {
-        size_t end = 0;
-        bool quoted = false;
-        for (; end < element.length && (quoted || element.at[end] != ';'); end++)
-            quoted = is_quote(element, end) ? !quoted : quoted;
-        struct span pair = span_trim(span_first(element, end));
-        element = end == element.length ? SPAN_NONE : span_skip(element, end + 1);
-        size_t equals = span_find(pair, '=');
-        if (equals == pair.length || !span_equal_nocase(span_first(pair, equals), name))
+        if (!cut_pair(&element, &name, &value) || !span_equal_nocase(name, wanted))
             continue;
-        struct span value = span_skip(pair, equals + 1);
         if (value.length >= 2 && value.at[0] == '"' && value.at[value.length - 1] == '"')
             value = span_make(value.at + 1, value.length - 2);
         return value;
     }
     return SPAN_NONE;
 }
+
+/* ---- what can be read of a chain ---- */
+
+/* A token, a quoted string, or what many write without the quotes that RFC 7239 4 wants: [2001:db8::1]:80. */
+static bool is_value(struct span value)
+{
+    bool quoted = value.length != 0 && value.at[0] == '"';
+    if (quoted && (value.length < 2 || !is_quote(value, value.length - 1)))
+        return false;
+    struct span inside = quoted ? span_make(value.at + 1, value.length - 2) : value;
+    for (size_t i = 0; i < inside.length; i++) {
+        bool special =
+            inside.at[i] == '"' || inside.at[i] == '\\' || inside.at[i] == ' ' || inside.at[i] == '\t';
+        if (special && !quoted)
+            return false;
+        if (inside.at[i] == '"')
+            return false; /* it ended before */
+        i += inside.at[i] == '\\';
+    }
+    return quoted || value.length != 0;
+}
+
+/* Of a parameter that stands twice one server reads the first and another the last. */
+static bool forwarded_is_readable(struct span element)
+{
+    static const struct span known[] = {{"for", 3}, {"by", 2}, {"host", 4}, {"proto", 5}};
+    unsigned seen = 0;
+    while (element.length != 0) {
+        struct span name = SPAN_NONE, value = SPAN_NONE;
+        if (!cut_pair(&element, &name, &value) || name.length == 0 || !name_is_plain(name) ||
+            !is_value(value))
+            return false;
+        for (unsigned i = 0; i < COUNT_OF(known); i++) {
+            if (!span_equal_nocase(name, known[i]))
+                continue;
+            if ((seen & 1u << i) != 0)
+                return false;
+            seen |= 1u << i;
+        }
+    }
+    return true;
+}
+
+/* An address, or what stands for one (RFC 7239 6): unknown, _name. */
+static bool address_is_readable(struct span text)
+{
+    struct ip_address ip;
+    size_t i = 1;
+    if (ip_address_parse(&ip, text) || span_equal_nocase(text, SPAN("unknown")))
+        return true;
+    while (i < text.length &&
+           (text.at[i] == '.' || text.at[i] == '_' || name_is_plain(span_make(text.at + i, 1))))
+        i++;
+    return text.length > 1 && text.at[0] == '_' && i == text.length;
+}
+
+/* The end of a list from which on all can be read, at most *left elements. */
+static struct span readable_end(struct span list, uint16_t id, unsigned *left)
+{
+    struct span rest = list, kept = SPAN("");
+    while (rest.length != 0 && *left != 0) {
+        struct span element = client_chain_cut_last(&rest);
+        bool readable = id == FIELD_FORWARDED ? forwarded_is_readable(element) : address_is_readable(element);
+        if (!readable)
+            break;
+        if (element.length == 0)
+            continue; /* of a list (RFC 9110 5.6.1) */
+        kept = span_make(element.at, (size_t)(list.at + list.length - element.at));
+        --*left;
+    }
+    return span_trim(kept);
+}
+
+/*
+ * Keeps of a chain what stands behind the last element that cannot be read: the nearest proxies wrote that,
+ * and what is before may be anybody's, an open quote that swallows their words among it. Nobody has more than
+ * CHAIN_MOST proxies before weir; of a longer chain those nearest count, in both languages and for the walk.
+ */
+static bool keep_readable(struct fields *fields, uint16_t id)
+{
+    unsigned left = CHAIN_MOST;
+    uint16_t begin = fields->count;
+    bool whole = true;
+    for (; begin > 0 && whole; begin--) {
+        struct field *field = &fields->items[begin - 1];
+        if (field->id != id)
+            continue;
+        struct span kept = readable_end(field->value, id, &left);
+        whole = kept.length == span_trim(field->value).length;
+        field->value = kept;
+    }
+    uint16_t kept = 0;
+    for (uint16_t i = 0; i < fields->count; i++) {
+        const struct field *field = &fields->items[i];
+        if (field->id == id && (i < begin || field->value.length == 0))
+            continue;
+        if (kept != i)
+            fields->items[kept] = *field;
+        kept++;
+    }
+    fields->count = kept;
+    return whole;
+}
+
+/* ---- the walk ---- */
 
 /* Where the walk stopped: the element that tells of the client, and how many stand behind it. */
 struct stop {
@@ -115,23 +234,62 @@ static void believe_scheme(struct exchange *exchange, struct span scheme)
         exchange->https = false;
 }
 
-void client_chain_find(struct exchange *exchange, const struct snapshot *snapshot)
+/* A host that a proxy tells, in its normal form; what is none says nothing. Its escapes are undone (RFC 9110
+ * 5.6.4). */
+static void believe_host(struct exchange *exchange, struct span host)
+{
+    char *plain = host.length != 0 ? arena_get_bytes(exchange->arena, host.length) : NULL;
+    size_t length = 0;
+    for (size_t i = 0; plain != NULL && i < host.length; i++) {
+        i += host.at[i] == '\\' && i + 1 < host.length;
+        plain[length++] = host.at[i];
+    }
+    struct target target = {.port = 0};
+    if (plain != NULL && target_host(&target, span_make(plain, length), exchange->arena) == FAILURE_NONE)
+        exchange->told_host = target.authority;
+}
+
+static void believe_port(struct exchange *exchange, struct span port)
+{
+    uint64_t number;
+    if (text_to_number(port, UINT16_MAX, &number))
+        exchange->told_port = (uint16_t)number;
+}
+
+/* Of X-Forwarded-*, what is told of the hop of the client. */
+static void believe_hop(struct exchange *exchange, unsigned behind)
 {
     const struct fields *fields = &exchange->request.fields;
+    exchange->hops_behind = behind;
+    believe_scheme(exchange, value_of_hop(fields, FIELD_X_FORWARDED_PROTO, behind));
+    believe_host(exchange, value_of_hop(fields, FIELD_X_FORWARDED_HOST, behind));
+    believe_port(exchange, value_of_hop(fields, FIELD_X_FORWARDED_PORT, behind));
+}
+
+void client_chain_find(struct exchange *exchange, const struct snapshot *snapshot)
+{
+    struct fields *fields = &exchange->request.fields;
+    struct ip_address ip;
     exchange->client = exchange->peer;
     exchange->chain = CHAIN_NONE;
     exchange->peer_trusted = is_trusted(snapshot, &exchange->peer);
     if (!exchange->peer_trusted)
         return;
+    const struct field *real = fields_find(fields, FIELD_X_REAL_IP);
+    if (real != NULL && (!ip_address_parse(&ip, real->value) || fields_next(fields, real) != NULL))
+        fields_remove(fields, FIELD_X_REAL_IP);
     if (fields_find(fields, FIELD_X_FORWARDED_FOR) != NULL ||
         fields_find(fields, FIELD_X_FORWARDED_PROTO) != NULL) {
         exchange->chain = CHAIN_X_FORWARDED;
-        struct stop stop = walk(exchange, snapshot, FIELD_X_FORWARDED_FOR);
-        believe_scheme(exchange, value_of_hop(fields, FIELD_X_FORWARDED_PROTO, stop.behind));
+        exchange->chain_cut = !keep_readable(fields, FIELD_X_FORWARDED_FOR);
+        believe_hop(exchange, walk(exchange, snapshot, FIELD_X_FORWARDED_FOR).behind);
     } else if (fields_find(fields, FIELD_FORWARDED) != NULL) {
         exchange->chain = CHAIN_FORWARDED;
+        exchange->chain_cut = !keep_readable(fields, FIELD_FORWARDED);
         struct stop stop = walk(exchange, snapshot, FIELD_FORWARDED);
         believe_scheme(exchange, client_chain_parameter(stop.element, SPAN("proto")));
-        exchange->told_host = client_chain_parameter(stop.element, SPAN("host"));
+        believe_host(exchange, client_chain_parameter(stop.element, SPAN("host")));
+    } else {
+        believe_hop(exchange, 0);
     }
 }

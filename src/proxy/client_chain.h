@@ -10,7 +10,11 @@
 struct exchange;
 struct snapshot;
 
-/* exchange->peer_trusted, client, https and chain; https holds what the connection itself says before. */
+/* So many elements of a chain count, from its end. */
+#define CHAIN_MOST 32u
+
+/* exchange->peer_trusted, client, https, chain and what was told; https holds what the connection itself says
+ * before. What of a trusted peer's chain cannot be read leaves the fields, with all before it (chain_cut). */
 void client_chain_find(struct exchange *exchange, const struct snapshot *snapshot);
 /* Cuts the last element off a list of Forwarded; commas in quotes do not part (RFC 7239 4). */
 struct span client_chain_cut_last(struct span *list);

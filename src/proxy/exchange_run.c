@@ -450,6 +450,16 @@ static void tell_ambiguous(const struct exchange *x)
              KV_SPAN("read_as", x->misreading.path), KV("other_route", other != NULL ? other : "none"));
 }
 
+/* Not the client's word alone: the trusted peer has let it through. */
+static void tell_chain(const struct exchange *x)
+{
+    char peer[ADDRESS_TEXT_MAX];
+    counter_add(COUNTER_chains_cut, 1);
+    log_info("forwarding", "the begin of a chain that a trusted peer tells cannot be read, and was dropped",
+             KV_SPAN("peer", ip_address_print(&x->peer, peer)),
+             KV("header", x->chain == CHAIN_FORWARDED ? "Forwarded" : "X-Forwarded-For"));
+}
+
 static void client_head(struct stream *stream, struct head *head, bool last)
 {
     struct exchange_run *run = stream->owner;
@@ -458,6 +468,8 @@ static void client_head(struct stream *stream, struct head *head, bool last)
     run->up.ended = last;
     run->grpc = head->line.request.method == METHOD_POST && grpc_kind(&head->fields, NULL) != GRPC_NONE;
     client_chain_find(x, run->snapshot);
+    if (x->chain_cut)
+        tell_chain(x);
     enum failure why = client_memory_takes_request(run->conn) ? FAILURE_NONE : FAILURE_OVERLOADED;
     if (why == FAILURE_NONE)
         why = forwarded_strip(&x->request, x->peer_trusted ? CLAIMS_KEPT : CLAIMS_DROPPED, x->arena);

@@ -17,8 +17,6 @@
 
 #define NAMED_MOST 32 /* names that a Connection field may list */
 
-#define HOPS_MOST 32u /* of a chain, from its end, that are told in the language that it did not use */
-
 /* What Connection can't name away: framing, Host, and what weir or an earlier trusted hop asserts. */
 static bool field_is_protected(uint16_t id)
 {
@@ -197,6 +195,12 @@ static struct span forwarded_entry(struct exchange *exchange, struct span ip, st
     return at != NULL ? span_make(at, length) : SPAN_NONE;
 }
 
+/* The host that the client asked for. */
+static struct span asked_host(const struct exchange *exchange)
+{
+    return exchange->told_host.length != 0 ? exchange->told_host : exchange->request.line.request.authority;
+}
+
 /* ---- the chain of a trusted peer, in the language that it did not use ---- */
 
 /* One hop before weir, as an element of Forwarded (RFC 7239 6: what is no address is unknown) or of
@@ -211,32 +215,30 @@ static void hop_print(struct text *to, struct span address, bool as_forwarded, b
                (int)text.length, text.at, as_forwarded && v6 ? "]\"" : "", last_of_all ? "" : ", ");
 }
 
-/* The addresses that `from` lists, first to last, HOPS_MOST of them from the end, and then `own`. */
+/* The addresses that `from` lists, first to last, and then `own`; there are not more than CHAIN_MOST, as
+ * client_chain_find() has left them. */
 static struct span chain_translate(struct exchange *exchange, uint16_t from, struct span own)
 {
     const struct fields *fields = &exchange->request.fields;
     bool to_forwarded = from == FIELD_X_FORWARDED_FOR;
-    struct span hops[HOPS_MOST];
+    struct span hops[CHAIN_MOST];
     unsigned count = 0;
     for (uint16_t i = fields->count; i-- > 0;) {
         struct span list = fields->items[i].id == from ? fields->items[i].value : SPAN_NONE;
-        while (list.length != 0 && count < HOPS_MOST) {
+        while (list.length != 0 && count < CHAIN_MOST) {
             struct span element = client_chain_cut_last(&list);
             hops[count++] = to_forwarded ? element : client_chain_parameter(element, SPAN("for"));
         }
     }
-    char memory[HOPS_MOST * (ADDRESS_TEXT_MAX + 10) + 600];
+    char memory[CHAIN_MOST * (ADDRESS_TEXT_MAX + 10) + 600];
     struct text text = text_over(memory, sizeof memory);
     for (unsigned i = count; i-- > 0;) {
         hop_print(&text, hops[i], to_forwarded, true);
-        if (to_forwarded && i == count - 1) { /* where the client came from: by what, and for whom */
-            const struct field *host = fields_find(fields, FIELD_X_FORWARDED_HOST);
-            struct span named = host != NULL ? host->value : exchange->request.line.request.authority;
-            bool plain = named.length != 0 && named.length < 512 && span_find(named, '"') == named.length &&
-                         span_find(named, '\\') == named.length;
-            text_print(&text, ";proto=%s%s%.*s%s", exchange->https ? "https" : "http",
-                       plain ? ";host=\"" : "", plain ? (int)named.length : 0, plain ? named.at : "",
-                       plain ? "\"" : "");
+        if (to_forwarded && i == exchange->hops_behind) { /* the client's: by what it came, and for whom */
+            struct span named = asked_host(exchange);
+            bool fits = named.length != 0 && named.length < 512;
+            text_print(&text, ";proto=%s%s%.*s%s", exchange->https ? "https" : "http", fits ? ";host=\"" : "",
+                       fits ? (int)named.length : 0, fits ? named.at : "", fits ? "\"" : "");
         }
         text_add(&text, SPAN(", "));
     }
@@ -269,14 +271,9 @@ static bool tell_trusted(struct exchange *exchange, struct told *told)
     if (exchange->chain == CHAIN_FORWARDED) {
         told->addresses = chain_translate(exchange, FIELD_FORWARDED, own_ip);
         told->forwarded = join_values(exchange, FIELD_FORWARDED, own_hop);
-        told->host = exchange->told_host.length != 0 ? exchange->told_host : told->host;
     } else {
-        const struct field *host = fields_find(fields, FIELD_X_FORWARDED_HOST),
-                           *port = fields_find(fields, FIELD_X_FORWARDED_PORT);
         if (fields_find(fields, FIELD_X_FORWARDED_FOR) != NULL)
             told->forwarded = chain_translate(exchange, FIELD_X_FORWARDED_FOR, own_hop);
-        told->host = host != NULL ? host->value : told->host;
-        told->port = port != NULL ? port->value : told->port;
         told->addresses = join_values(exchange, FIELD_X_FORWARDED_FOR, own_ip);
         fields_remove(fields, FIELD_FORWARDED);
     }
@@ -285,9 +282,11 @@ static bool tell_trusted(struct exchange *exchange, struct told *told)
     return told->addresses.at != NULL && told->forwarded.at != NULL;
 }
 
-/* The port that the client asked for: of the Host, else the scheme's own. */
+/* The port that the client asked for: that a trusted peer tells, of the Host, else the scheme's own. */
 static struct span asked_port(struct exchange *exchange)
 {
+    if (exchange->told_port != 0)
+        return arena_print(exchange->arena, "%u", exchange->told_port);
     if (exchange->target.port != 0)
         return arena_print(exchange->arena, "%u", exchange->target.port);
     return exchange->https ? SPAN("443") : SPAN("80");
@@ -335,7 +334,7 @@ bool forwarded_add(struct exchange *exchange, unsigned what)
     bool https = is_first ? exchange->https : exchange->tls;
     struct told told = {
         .addresses = arena_copy(exchange->arena, ip),
-        .host = exchange->request.line.request.authority,
+        .host = asked_host(exchange),
         .port = (what & FORWARDING_PORT) != 0 ? asked_port(exchange) : SPAN_NONE,
         .forwarded = forwarded_entry(exchange, ip, https ? SPAN("https") : SPAN("http")),
     };

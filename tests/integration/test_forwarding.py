@@ -158,3 +158,66 @@ pools: {{ p: {{ servers: ["{origin.address}"] }}, q: {{ servers: ["{origin.addre
     cookie = t.client(port).get('/').fields.get('set-cookie')
     contains(cookie, 'SameSite=None')
     contains(cookie, 'Secure')
+
+
+def test_what_cannot_be_read_of_a_chain_does_not_go_on(t):
+    """An open quote of a stranger would swallow what the proxies behind it wrote, weir's own element among it."""
+    weir, port = begin(t)
+    for chain, client, kept in ((['for=6.6.6.6;x=", for=203.0.113.7'], '203.0.113.7', 'for=203.0.113.7, '), (['for=6.6.6.6;x="', 'for=203.0.113.7;proto=https'], '203.0.113.7', 'for=203.0.113.7;proto=https, '),
+                                (['for=6.6.6.6;x="\\, for="[2001:db8::7]"'], '2001:db8::7', 'for="[2001:db8::7]", '), (['for=6.6.6.6", for="203.0.113.7"'], '203.0.113.7', 'for="203.0.113.7", '),
+                                (['for=6.6.6.6 for=7.7.7.7, for=203.0.113.7'], '203.0.113.7', 'for=203.0.113.7, '), (['for=6.6.6.6;for=10.0.0.1, for=203.0.113.7'], '203.0.113.7', 'for=203.0.113.7, '),
+                                (['for=6.6.6.6', 'for=203.0.113.7, for', 'for=10.1.1.1'], '10.1.1.1', 'for=10.1.1.1, '), (['for=6.6.6.6;x="a'], '127.0.0.1', ''), (['"for=6.6.6.6, for=9.9.9.9"'], '127.0.0.1', ''),
+                                (['=6.6.6.6'], '127.0.0.1', ''), (['for="6.6.6.6"x, for=203.0.113.7'], '203.0.113.7', 'for=203.0.113.7, '), (['for=', 'for=203.0.113.7'], '203.0.113.7', 'for=203.0.113.7, ')):
+        response = t.client(port).get('/', [('Forwarded', line) for line in chain])
+        got = told(response)
+        equal(len(got.all('forwarded')), 1, chain)
+        ok(got.get('forwarded').startswith(kept + 'for=127.0.0.1;proto=http;host="test"'), (chain, got.get('forwarded')))
+        equal(t.client(port).get('/say', [('Forwarded', line) for line in chain]).body.decode().split()[1], client, chain)
+    for chain, client in ((['6.6.6.6, <b>, 203.0.113.7'], '203.0.113.7'), (['6.6.6.6', '"', '203.0.113.7'], '203.0.113.7'), (['6.6.6.6;x=", 203.0.113.7'], '203.0.113.7'), (['6.6.6.6, , 203.0.113.7'], '203.0.113.7')):
+        got = told(t.client(port).get('/', [('X-Forwarded-For', line) for line in chain]))
+        equal(got.all('x-forwarded-for'), ['203.0.113.7, 127.0.0.1'], chain)
+        equal(got.get('forwarded'), 'for=203.0.113.7;proto=http;host="test", for=127.0.0.1;proto=http;host="test"', chain)
+    ok(weir.log_line('cannot be read'))
+    weir.signal(signal.SIGUSR2)
+    ok(weir.log_line('chains_cut'))
+    for chain in ('for=203.0.113.7;proto=https;by="a,b;c\\"d";ext=x', 'For=unknown, for=_hidden.1, for="203.0.113.7:80"', 'for=203.0.113.7 ; proto=http , for=10.1.1.1', 'for=[2001:db8::7]:80'):
+        ok(told(t.client(port).get('/', [('Forwarded', chain)])).get('forwarded').startswith(chain + ', for=127.0.0.1'), chain)
+    equal(told(t.client(port).get('/', [('X-Forwarded-For', 'unknown, _x, 203.0.113.7:80')])).get('x-forwarded-for'), 'unknown, _x, 203.0.113.7:80, 127.0.0.1')
+
+
+def test_what_a_proxy_tells_of_the_host_is_a_host(t):
+    """Of the client's hop, with its escapes undone; what is none says nothing."""
+    weir, port = begin(t)
+    for host, wanted in (('"a\\.test"', 'a.test'), ('"A.Test.:8443"', 'a.test:8443'), ('"[0::1]:80"', '[::1]:80'), ('"a\\"b"', 'test'), ('"a,b"', 'test'), ('"a b"', 'test'), ('a..test', 'test'), ('"a/b"', 'test')):
+        got = told(t.client(port).get('/', [('Forwarded', f'for=203.0.113.7;host={host}')]))
+        equal(got.get('x-forwarded-host'), wanted, host)
+    for fields, host in (([('X-Forwarded-Host', 'A.test')], 'a.test'), ([('X-Forwarded-Host', 'a"b')], 'test'), ([('X-Forwarded-Host', 'evil\\')], 'test'),
+                                    ([('X-Forwarded-Host', 'b.test, a.test')], 'a.test'), ([('X-Forwarded-Host', 'b.test'), ('X-Forwarded-Host', 'a.test')], 'a.test')):
+        for chain in ([('X-Forwarded-For', '203.0.113.7')], []):
+            equal(told(t.client(port).get('/', fields + chain)).all('x-forwarded-host'), [host], fields)
+    weir, port = begin(t, more='trusted_proxies: ["127.0.0.0/8"]\nforwarding: { x_forwarded: [host, port], x_real_ip: false }')
+    for fields, wanted in (([('X-Forwarded-Port', '8443')], '8443'), ([('X-Forwarded-Port', '70000')], '80'), ([('X-Forwarded-Port', '1"')], '80'), ([('X-Forwarded-Port', '1, 2')], '2'), ([], '80')):
+        for chain in ([('X-Forwarded-For', '203.0.113.7')], []):
+            equal(told(t.client(port).get('/', fields + chain)).all('x-forwarded-port'), [wanted], fields + chain)
+    for value, kept in (('10.1.2.3', ['10.1.2.3']), ('evil', []), ('1.2.3.4, 5.6.7.8', [])):
+        equal(told(t.client(port).get('/', [('X-Real-IP', value)])).all('x-real-ip'), kept, value)
+
+
+def test_of_a_long_chain_the_nearest_count(t):
+    """Thirty-two, for the walk and in both languages alike."""
+    weir, port = begin(t)
+    for hops in (1, 31, 32, 33, 40, 500):
+        chain = [f'203.0.{i // 250}.{i % 250 + 1}' for i in range(hops)]
+        kept = chain[-32:]
+        got = told(t.client(port).get('/', [('X-Forwarded-For', ', '.join(chain)), ('X-Forwarded-Proto', 'https')]))
+        equal(got.get('x-forwarded-for'), ', '.join(kept + ['127.0.0.1']), hops)
+        equal([e.split(';')[0] for e in got.get('forwarded').split(', ')], [f'for={a}' for a in kept + ['127.0.0.1']], hops)
+        equal(got.get('forwarded').split(', ')[len(kept) - 1], f'for={kept[-1]};proto=https;host="test"', 'the hop of the client')
+        got = told(t.client(port).get('/', [('Forwarded', ', '.join(f'for={a}' for a in chain))]))
+        equal(got.get('x-forwarded-for'), ', '.join(kept + ['127.0.0.1']), hops)
+        equal(got.get('forwarded').split(';')[0], ', '.join(f'for={a}' for a in kept + ['127.0.0.1']), hops)
+    trusted = ['203.0.113.7'] + ['10.0.0.1'] * 32
+    equal(t.client(port).get('/say', [('X-Forwarded-For', ', '.join(trusted))]).body, b'http 10.0.0.1', 'nobody looks further')
+    equal(t.client(port).get('/say', [('X-Forwarded-For', ', '.join(trusted[:-1]))]).body, b'http 203.0.113.7')
+    slow = 'x="' + '\\' * 5000 + ',' * 5000 + '"' * 5000
+    equal(t.client(port).get('/say', [('Forwarded', slow)]).status, 200)
