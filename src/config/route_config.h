@@ -55,6 +55,12 @@ struct paths_config {
     enum path_parameters parameters;  /* ";a=1" in a segment */
     enum path_slashes slashes;        /* "//" */
 };
+/* A location in parts: "https://" or "//" (empty: there is no host), host with port, and what stands behind.
+ */
+struct location_parts {
+    struct span prefix, host, rest;
+};
+struct location_parts location_split(struct span text);
 struct redirect_config {
     const char *to;     /* the whole Location, a template; scalar shorthand of redirect; alone with status */
     const char *scheme; /* NULL: as it is */

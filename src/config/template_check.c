@@ -248,12 +248,105 @@ static bool bare_word_check(struct span outline, struct span value, struct error
                      value.at, value.at);
 }
 
+/* The scheme that the file names, or that of the request. */
+static size_t scheme_length(struct span text)
+{
+    const char *colon = memmem(text.at, text.length, "://", 3);
+    struct span scheme = span_first(text, colon != NULL ? (size_t)(colon - text.at) : 0);
+    return is_scheme(scheme) || span_is(scheme, "${request.scheme}") ? scheme.length + 3 : 0;
+}
+
+struct location_parts location_split(struct span text)
+{
+    size_t begin = span_starts(text, SPAN("//")) ? 2
+                   : text.length != 0            ? scheme_length(text)
+                                                 : 0,
+           end = begin;
+    while (begin != 0 && end < text.length && strchr("/?#\\", text.at[end]) == NULL) {
+        struct span rest = span_skip(text, end);
+        if (span_starts(rest, SPAN("${request.path}")) || span_starts(rest, SPAN("${request.uri}")))
+            break;
+        end += span_starts(rest, SPAN("${")) ? span_find(rest, '}') : 0;
+        end += end < text.length;
+    }
+    return (struct location_parts){.prefix = span_first(text, begin),
+                                   .host = span_make(text.at + begin, end - begin),
+                                   .rest = span_skip(text, end)};
+}
+
+/* What a client writes at will must not become a part of a host that the file names:
+ * "https://a.test${request.query}" goes to a.test.evil.com. */
+static bool host_variables_check(struct span host, struct error *error)
+{
+    static const char *const never[] = {"${request.query}", "${request.path}", "${request.uri}",
+                                        "${request.method}"};
+    for (size_t i = 0, end; i < host.length; i = end) {
+        struct span rest = span_skip(host, i);
+        end = i + 1;
+        if (!span_starts(rest, SPAN("${")))
+            continue;
+        end = i + span_find(rest, '}') + 1;
+        struct span variable = span_first(rest, end - i <= rest.length ? end - i : rest.length);
+        for (size_t k = 0; k < COUNT_OF(never); k++)
+            if (span_is(variable, never[k]))
+                return error_set(error, "%s would be a part of the host here; put a \"/\" or \"?\" before it",
+                                 never[k]);
+        if (end >= host.length && i != 0 && (is_word(host.at[i - 1]) || host.at[i - 1] == '-') &&
+            span_starts(variable, SPAN("${request.header.")))
+            return error_set(error,
+                             "%.*s would make another host of the one before it; put a \"/\" between them",
+                             (int)variable.length, variable.at);
+    }
+    return true;
+}
+
 /* What is filled in may bring the port, or be it. */
 static bool port_check(struct span authority, struct error *error)
 {
     struct span port = authority_port(authority);
     bool is_known = port.at != NULL && memchr(port.at, FILLED, port.length) == NULL;
     return !is_known || syntax_port(port, error);
+}
+
+static bool host_bytes_check(struct span outline, struct span value, bool port, struct error *error)
+{
+    const char *scheme = strstr(value.at, "://");
+    if (scheme != NULL)
+        return error_set(error,
+                         "\"%s\" is a URL; a host is written without \"%.*s\", such as \"example.com\"",
+                         value.at, (int)(scheme - value.at) + 3, value.at);
+    if (outline.length == 0)
+        return error_set(error, "a host cannot be empty; write one such as \"example.com\"");
+    bool in_brackets = outline.at[0] == '[';
+    for (size_t i = 0; i < outline.length; i++) {
+        char c = outline.at[i];
+        bool fits = is_word(c) || c == FILLED || c == '.' || c == '-' ||
+                    (in_brackets && (c == '[' || c == ']' || c == ':')) || (port && c == ':');
+        if (!fits && c == ':')
+            return error_set(error, "\"%s\" has a port; write it as a key of its own, port: %s", value.at,
+                             value.at + value.length - (outline.length - i - 1));
+        if ((unsigned char)c >= 0x80)
+            return error_set(
+                error, "\"%s\" has a character that is not ASCII; write the host as it is in DNS, xn--...",
+                value.at);
+        if (!fits)
+            return error_set(error, "\"%s\" is not a host; it has the character '%c'", value.at, c);
+    }
+    return !port || port_check(outline, error);
+}
+
+/* Of a whole location; without one there is nothing to judge. */
+static bool location_host_check(struct span value, struct error *error)
+{
+    struct span host = location_split(value).host;
+    struct text whole = text_growing();
+    text_add(&whole, host); /* ended as messages want it */
+    struct text outline = outline_of(text_span(&whole));
+    bool good = host.length == 0 || (host_variables_check(text_span(&whole), error) &&
+                                     host_bytes_check(text_span(&outline), text_span(&whole), true, error));
+    text_free(&outline);
+    text_free(&whole);
+    return good;
 }
 
 static bool location_check(struct span outline, struct span value, struct error *error)
@@ -265,14 +358,14 @@ static bool location_check(struct span outline, struct span value, struct error 
     if (outline.length == 0)
         return error_set(error, "a redirect needs a URL; write one such as \"https://example.com/\"");
     if (outline.at[0] == '/' || (outline.at[0] == FILLED && !host_first))
-        return url_bytes_check(outline, value.at, error);
+        return url_bytes_check(outline, value.at, error) && location_host_check(value, error);
     if (!is_scheme(scheme))
         return bare_word_check(outline, value, error);
     if (rest.length == 0 || strchr("/?#:", rest.at[0]) != NULL)
         return error_set(error, "\"%s\" has no host; write one after \"%.*s://\"", value.at,
                          (int)scheme.length, scheme.at);
     return scheme_check(scheme, error) && url_bytes_check(outline, value.at, error) &&
-           port_check(span_first(rest, strcspn(rest.at, "/?#")), error);
+           location_host_check(value, error);
 }
 
 /* The status that a word of nginx or Caddy stands for, or that it is; 0: it is none. */
@@ -329,38 +422,11 @@ bool syntax_scheme(struct span value, struct error *error)
                              : "");
 }
 
-static bool host_bytes_check(struct span outline, struct span value, bool port, struct error *error)
-{
-    const char *scheme = strstr(value.at, "://");
-    if (scheme != NULL)
-        return error_set(error,
-                         "\"%s\" is a URL; a host is written without \"%.*s\", such as \"example.com\"",
-                         value.at, (int)(scheme - value.at) + 3, value.at);
-    if (outline.length == 0)
-        return error_set(error, "a host cannot be empty; write one such as \"example.com\"");
-    bool in_brackets = outline.at[0] == '[';
-    for (size_t i = 0; i < outline.length; i++) {
-        char c = outline.at[i];
-        bool fits = is_word(c) || c == FILLED || c == '.' || c == '-' ||
-                    (in_brackets && (c == '[' || c == ']' || c == ':')) || (port && c == ':');
-        if (!fits && c == ':')
-            return error_set(error, "\"%s\" has a port; write it as a key of its own, port: %s", value.at,
-                             value.at + value.length - (outline.length - i - 1));
-        if ((unsigned char)c >= 0x80)
-            return error_set(
-                error, "\"%s\" has a character that is not ASCII; write the host as it is in DNS, xn--...",
-                value.at);
-        if (!fits)
-            return error_set(error, "\"%s\" is not a host; it has the character '%c'", value.at, c);
-    }
-    return !port || port_check(outline, error);
-}
-
 static bool host_template_check(struct span value, bool port, struct error *error)
 {
     struct text outline = outline_of(value);
-    bool good =
-        template_check(value, true, error) && host_bytes_check(text_span(&outline), value, port, error);
+    bool good = template_check(value, true, error) && host_variables_check(value, error) &&
+                host_bytes_check(text_span(&outline), value, port, error);
     text_free(&outline);
     return good;
 }

@@ -9,7 +9,9 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "config/route_config.h"
+#include "filter/location.h"
 #include "http/exchange.h"
+#include "http/target.h"
 #include "http/template.h"
 
 #define FILE_MOST (1u << 20)
@@ -18,29 +20,29 @@ struct action {
     uint16_t status;
     bool redirects;
     bool needs_host; /* the new place is of the host that the request names */
-    bool names_host; /* `to` begins with "//": the file names another host */
     /* redirect */
     struct span scheme;
     uint16_t port;
-    struct template *to, *host, *path;
+    struct location *to;
+    struct template *host, *path;
     /* respond */
     struct template *body;
     struct span file, content_type;
     size_t headers_count;
     struct name_value *names;
-    struct template **headers;
+    struct field_value *headers;
 };
 
 void action_free(struct action *action)
 {
     if (action == NULL)
         return;
-    template_free(action->to);
+    location_free(action->to);
     template_free(action->host);
     template_free(action->path);
     template_free(action->body);
     for (size_t i = 0; i < action->headers_count; i++)
-        template_free(action->headers[i]);
+        field_value_free(&action->headers[i]);
     free(action->headers);
     free((void *)(uintptr_t)action->file.at);
     free(action);
@@ -56,14 +58,14 @@ static bool redirect_new(struct action *action, const struct redirect_config *co
     action->redirects = true;
     action->status = (uint16_t)config->status;
     action->scheme = span_of(config->scheme);
-    action->names_host = span_starts(span_of(config->to), SPAN("//"));
     action->port = (uint16_t)config->port;
-    if (!template_maybe(&action->to, config->to, error) ||
+    if ((config->to != NULL && (action->to = location_new(config->to, error)) == NULL) ||
         !template_maybe(&action->host, config->host, error) ||
         !template_maybe(&action->path, config->path, error))
         return false;
-    const struct template *place = action->to != NULL ? action->to : action->host;
-    action->needs_host = place == NULL || template_names_host(place);
+    action->needs_host = action->to != NULL     ? location_names_host(action->to)
+                         : action->host != NULL ? template_names_host(action->host)
+                                                : true;
     return true;
 }
 
@@ -77,11 +79,12 @@ static bool respond_new(struct action *action, const struct respond_config *conf
     action->status = (uint16_t)config->status;
     action->content_type = span_of(config->content_type);
     action->names = config->headers.items;
-    action->headers = xcalloc(config->headers.count + 1, sizeof(struct template *));
-    for (; action->headers_count < config->headers.count; action->headers_count++)
-        if ((action->headers[action->headers_count] =
-                 template_new(config->headers.items[action->headers_count].value, error)) == NULL)
+    action->headers = xcalloc(config->headers.count + 1, sizeof *action->headers);
+    for (; action->headers_count < config->headers.count; action->headers_count++) {
+        const struct name_value *pair = &config->headers.items[action->headers_count];
+        if (!field_value_new(&action->headers[action->headers_count], pair->name, pair->value, error))
             return false;
+    }
     if (config->file != NULL)
         return read_file(&action->file, config->file, error);
     return template_maybe(&action->body, config->body != NULL ? config->body : "", error);
@@ -108,37 +111,50 @@ static struct span fill_or(const struct template *template, struct exchange *exc
     return template != NULL ? template_fill(template, exchange) : otherwise;
 }
 
-/* A location that begins with "//" goes to another host, which the file may want and a client's path must not
- * name: "/." before it keeps it a path (RFC 3986 5.2.4). */
-static struct span location_given(const struct action *action, struct exchange *x)
+/* As it stands behind "://": with a port where the file gives none. */
+static bool host_of_template(const struct action *action, struct exchange *x, struct span *host)
 {
-    struct span to = template_fill(action->to, x);
-    if (to.at == NULL || action->names_host || !span_starts(to, SPAN("//")))
-        return to;
-    return arena_print(x->arena, "/.%.*s", (int)to.length, to.at);
+    struct span name;
+    uint16_t port;
+    bool has_port;
+    if (authority_split(*host, &name, &port, &has_port))
+        return !has_port || action->port == 0;
+    struct span bare = arena_print(x->arena, "[%.*s]", (int)host->length, host->at); /* an IPv6 address */
+    bool is_v6 = bare.at != NULL && authority_split(bare, &name, &port, &has_port);
+    *host = is_v6 ? bare : *host;
+    return is_v6;
 }
 
-static struct span location_of(const struct action *action, struct exchange *x)
+/* Scheme, host and port that are not given are the request's; another port belongs to the old place only. */
+static enum failure location_of_parts(const struct action *action, struct exchange *x, struct span *location)
 {
-    if (action->to != NULL)
-        return location_given(action, x);
     struct span scheme = action->scheme.at != NULL ? action->scheme : x->https ? SPAN("https") : SPAN("http");
     struct span host = fill_or(action->host, x, x->target.host), query = x->request.line.request.query;
     struct span path = fill_or(action->path, x, x->request.line.request.path);
+    bool same = action->scheme.at == NULL && action->host == NULL;
+    uint16_t number = action->port != 0 ? action->port : same ? x->target.port : 0;
+    char port[8] = "";
     if (action->path != NULL)
         query = SPAN_NONE;
     if (host.at == NULL || path.at == NULL)
-        return SPAN_NONE;
-    char port[8] = "";
-    /* another port belongs to the old place only */
-    bool same = action->scheme.at == NULL && action->host == NULL;
-    uint16_t number = action->port != 0 ? action->port : same ? x->target.port : 0;
+        return FAILURE_OVERLOADED;
+    if (!host_of_template(action, x, &host))
+        return location_refuse(x, host);
+    if (path.length == 0 || path.at[0] != '/' || !location_rest_is_fine(path))
+        return location_refuse(x, path);
     if (number != 0)
         snprintf(port, sizeof port, ":%u", number);
-    bool v6 = span_find(host, ':') != host.length && host.at[0] != '['; /* a template may have them */
-    return arena_print(x->arena, "%.*s://%s%.*s%s%s%.*s%s%.*s", (int)scheme.length, scheme.at, v6 ? "[" : "",
-                       (int)host.length, host.at, v6 ? "]" : "", port, (int)path.length, path.at,
-                       query.at != NULL ? "?" : "", (int)query.length, query.at != NULL ? query.at : "");
+    *location = arena_print(x->arena, "%.*s://%.*s%s%.*s%s%.*s", (int)scheme.length, scheme.at,
+                            (int)host.length, host.at, port, (int)path.length, path.at,
+                            query.at != NULL ? "?" : "", (int)query.length, query.at != NULL ? query.at : "");
+    return location->at != NULL ? FAILURE_NONE : FAILURE_OVERLOADED;
+}
+
+static enum failure location_of(const struct action *action, struct exchange *x, struct span *location)
+{
+    *location = SPAN_NONE;
+    return action->to != NULL ? location_fill(action->to, x, location)
+                              : location_of_parts(action, x, location);
 }
 
 /* TRACE would send back what a proxy before has added, cookies of others among it. */
@@ -167,13 +183,15 @@ static enum failure redirect_answer(const struct action *action, struct exchange
     struct answer *answer = &exchange->answer;
     if (action->needs_host && exchange->target.host.length == 0)
         return no_host_answer(exchange);
-    struct span location = location_of(action, exchange);
+    if (span_is(exchange->request.line.request.path, "*"))
+        return answer_for_itself(exchange); /* it asks for no place that could have moved */
+    struct span location;
+    enum failure why = location_of(action, exchange, &location);
     answer->body = SPAN("");
-    if (location.at != NULL && location.length == 0)
-        return FAILURE_REWRITE_INVALID; /* nowhere: a header that the template names did not come */
-    bool fits = location.at != NULL &&
-                fields_add(&answer->fields, exchange->arena, SPAN("Location"), location, FIELD_LOCATION);
-    return fits ? FAILURE_NONE : FAILURE_OVERLOADED;
+    if (why == FAILURE_NONE &&
+        !fields_add(&answer->fields, exchange->arena, SPAN("Location"), location, FIELD_LOCATION))
+        why = FAILURE_OVERLOADED;
+    return why;
 }
 
 enum failure action_answer(const struct action *action, struct exchange *exchange)
@@ -187,11 +205,13 @@ enum failure action_answer(const struct action *action, struct exchange *exchang
     answer->body_lasts = action->file.at != NULL || template_is_constant(action->body, &constant);
     answer->body = action->file.at != NULL ? action->file : template_fill(action->body, exchange);
     for (size_t i = 0; i < action->headers_count; i++) {
-        struct span value = template_fill(action->headers[i], exchange);
-        if (value.at != NULL && value.length == 0)
+        struct span value, name = span_of(action->names[i].name);
+        enum failure why = field_value_fill(&action->headers[i], exchange, &value);
+        if (why != FAILURE_NONE)
+            return why;
+        if (value.length == 0)
             continue; /* no value, no field */
-        if (value.at == NULL || !fields_add(&answer->fields, exchange->arena, span_of(action->names[i].name),
-                                            value, field_id(span_of(action->names[i].name))))
+        if (!fields_add(&answer->fields, exchange->arena, name, value, field_id(name)))
             return FAILURE_OVERLOADED;
     }
     return answer->body.at != NULL ? FAILURE_NONE : FAILURE_OVERLOADED;
@@ -208,7 +228,11 @@ void action_explain(const struct action *action, const struct exchange *exchange
         snprintf(line, room, "400, or 204 to OPTIONS: a redirect needs a host");
         return;
     }
-    struct span location = location_of(action, &copy);
-    snprintf(line, room, "redirect with %u to %.*s", action->status, (int)location.length,
-             location.length != 0 ? location.at : "");
+    struct span location;
+    enum failure why = location_of(action, &copy, &location);
+    if (why != FAILURE_NONE)
+        snprintf(line, room, "%u, %s (%s): \"%.*s\"", failure_info[why].status, failure_info[why].text,
+                 failure_info[why].word, (int)copy.made.length, copy.made.length != 0 ? copy.made.at : "");
+    else
+        snprintf(line, room, "redirect with %u to %.*s", action->status, (int)location.length, location.at);
 }

@@ -6,13 +6,14 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "filter/kinds.h"
+#include "filter/location.h"
 #include "http/exchange.h"
 #include "http/h1_parse.h"
 #include "http/template.h"
 
 struct edit {
     struct span name;
-    struct template *value;
+    struct field_value value;
     bool set;
 };
 struct headers {
@@ -46,10 +47,8 @@ static bool edits_add(struct headers *headers, const struct name_values *pairs, 
         struct edit *edit = &headers->edits[headers->edits_count];
         if (!name_is_allowed(pairs->items[i].name, error))
             return false;
-        *edit = (struct edit){.name = span_of(pairs->items[i].name),
-                              .value = template_new(pairs->items[i].value, error),
-                              .set = set};
-        if (edit->value == NULL)
+        *edit = (struct edit){.name = span_of(pairs->items[i].name), .set = set};
+        if (!field_value_new(&edit->value, pairs->items[i].name, pairs->items[i].value, error))
             return error_wrap(error, "%s", pairs->items[i].name);
         headers->edits_credentials =
             headers->edits_credentials || field_id(edit->name) == FIELD_AUTHORIZATION;
@@ -62,7 +61,7 @@ static void headers_dispose(struct filter *filter)
 {
     struct headers *headers = filter->prepared;
     for (size_t i = 0; i < headers->edits_count; i++)
-        template_free(headers->edits[i].value);
+        field_value_free(&headers->edits[i].value);
     free(headers->edits);
     free(headers->removes);
     free(headers);
@@ -101,9 +100,9 @@ static bool response_prepare(struct filter *filter, const struct route_config *r
 }
 
 /*
- * A value that is empty is no field: nobody shall take for weir's word that it has nothing to say. What a
- * client brought under that name goes too, whichever edit it was; what a server brought stays where something
- * was to be added to it. False: the exchange's arena is used up.
+ * A value that is empty, or a Location that is none, is no field: nobody shall take for weir's word that it
+ * has nothing to say. What a client brought under that name goes too, whichever edit it was; what a server
+ * brought stays where something was to be added to it. False: the exchange's arena is used up.
  */
 static bool headers_apply(const struct headers *headers, struct exchange *exchange, struct fields *fields,
                           bool of_client)
@@ -112,13 +111,15 @@ static bool headers_apply(const struct headers *headers, struct exchange *exchan
         fields_remove_name(fields, headers->removes[i]);
     for (size_t i = 0; i < headers->edits_count; i++) {
         const struct edit *edit = &headers->edits[i];
-        struct span value = template_fill(edit->value, exchange);
-        bool empty = value.at != NULL && value.length == 0;
+        struct span value = SPAN("");
+        enum failure why = field_value_fill(&edit->value, exchange, &value);
+        bool empty = why == FAILURE_REWRITE_INVALID || (why == FAILURE_NONE && span_trim(value).length == 0);
         if (edit->set || (empty && of_client))
             fields_remove_name(fields, edit->name);
         if (empty)
             continue;
-        if (value.at == NULL || !fields_add(fields, exchange->arena, edit->name, value, field_id(edit->name)))
+        if (why != FAILURE_NONE ||
+            !fields_add(fields, exchange->arena, edit->name, span_trim(value), field_id(edit->name)))
             return false;
     }
     return true;

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "filter/kinds.h"
+#include "filter/location.h"
 #include "http/exchange.h"
 #include "http/path.h"
 #include "http/regex.h"
@@ -131,7 +132,11 @@ static size_t strip_length(const struct rewrite *rewrite, struct span path)
 
 static struct span strip_and_add(const struct rewrite *rewrite, struct exchange *exchange, struct span path)
 {
-    struct span rest = span_skip(path, strip_length(rewrite, path));
+    size_t stripped = strip_length(rewrite, path);
+    struct span rest = span_skip(path, stripped);
+    /* The slashes behind the prefix go with it, but for servers to whom each is one. */
+    while (stripped != 0 && span_starts(rest, SPAN("//")) && rewrite->paths->slashes != PATH_SLASHES_AS_IS)
+        rest = span_skip(rest, 1);
     struct span add = rewrite->add;
     if (rest.length == 0)
         rest = SPAN("/");
@@ -142,9 +147,12 @@ static struct span strip_and_add(const struct rewrite *rewrite, struct exchange 
     return arena_print(exchange->arena, "%.*s%.*s", (int)add.length, add.at, (int)rest.length, rest.at);
 }
 
-static bool path_is_fine(struct span path)
+/* "//" at the begin would be a host to some servers (RFC 3986 4.2), of which the route may say that its own
+ * are none. */
+static bool path_is_fine(struct span path, const struct paths_config *paths)
 {
-    if (path.length == 0 || path.at[0] != '/')
+    if (path.length == 0 || path.at[0] != '/' ||
+        (span_starts(path, SPAN("//")) && paths->slashes == PATH_SLASHES_ANY))
         return false;
     for (size_t i = 0; i < path.length; i++)
         if ((unsigned char)path.at[i] <= 0x20 || (unsigned char)path.at[i] >= 0x7f || path.at[i] == '#' ||
@@ -178,6 +186,8 @@ static enum failure rewrite_path(const struct rewrite *rewrite, struct exchange 
 {
     struct span came = *path, read = exchange->target.path;
     enum failure why = FAILURE_NONE;
+    if (span_is(came, "*")) /* it is no path */
+        return FAILURE_NONE;
     if (rewrite->path != NULL) {
         *path = template_fill(rewrite->path, exchange);
     } else if (rewrite->regex != NULL) {
@@ -186,13 +196,12 @@ static enum failure rewrite_path(const struct rewrite *rewrite, struct exchange 
         bool as_read = strip_length(rewrite, came) == 0 && strip_length(rewrite, read) != 0;
         *path = strip_and_add(rewrite, exchange, as_read ? read : came);
     }
-    if (why != FAILURE_NONE || path->at == came.at)
+    if (why != FAILURE_NONE || (path->at != NULL && span_equal(*path, came)))
         return why;
     if (path->at == NULL)
         return FAILURE_OVERLOADED;
-    if (span_is(*path, "*"))
-        return FAILURE_NONE;
-    return path_is_fine(*path) ? path_check(*path, rewrite->paths, exchange->arena) : FAILURE_REWRITE_INVALID;
+    return path_is_fine(*path, rewrite->paths) ? path_check(*path, rewrite->paths, exchange->arena)
+                                               : location_refuse(exchange, *path);
 }
 
 static enum verdict rewrite_request(const struct filter *filter, struct exchange *exchange)
@@ -205,14 +214,14 @@ static enum verdict rewrite_request(const struct filter *filter, struct exchange
     exchange->request.line.request.path = path;
     if (rewrite->host == NULL)
         return VERDICT_NEXT;
-    struct span host = template_fill(rewrite->host, exchange), name;
-    uint16_t port;
-    bool has_port;
+    struct span host = template_fill(rewrite->host, exchange);
+    struct target target = {.port = 0};
     if (host.at == NULL)
         return fail(exchange, FAILURE_OVERLOADED);
-    if (!authority_split(host, &name, &port, &has_port))
-        return fail(exchange, FAILURE_REWRITE_INVALID);
-    exchange->request.line.request.authority = host;
+    why = target_host(&target, host, exchange->arena);
+    if (why != FAILURE_NONE)
+        return fail(exchange, why == FAILURE_BAD_HOST ? location_refuse(exchange, host) : why);
+    exchange->request.line.request.authority = target.authority;
     return VERDICT_NEXT;
 }
 

@@ -87,6 +87,7 @@ struct exchange {
     /* request: as received until the filters change it; what is forwarded is written from it */
     struct head request, response;
     struct answer answer;
+    struct span made; /* by a template, and refused: REWRITE_INVALID */
     enum exchange_state state;
     enum failure failure;
     struct exchange_times times;

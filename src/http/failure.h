@@ -76,7 +76,7 @@ enum grpc_status {
     X(NO_SERVER, no_server, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'S', "no server of the pool is up")                                                           \
     X(QUEUE_FULL, queue_full, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'W', "queue of the pool is full")                                                           \
     X(QUEUE_TIMEOUT, queue_timeout, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'W', "no server was free in time")                                                    \
-    X(REWRITE_INVALID, rewrite_invalid, 500, GRPC_INTERNAL, RETRY_NEVER, 'W', "rewrite of the route made no path or host that can be sent")                     \
+    X(REWRITE_INVALID, rewrite_invalid, 500, GRPC_INTERNAL, RETRY_NEVER, 'W', "a template of the route made no path, host or location that can be sent")                 \
     X(OVERLOADED, overloaded, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'W', "weir is at a limit of its own")                                                       \
     X(SHUTTING_DOWN, shutting_down, 503, GRPC_UNAVAILABLE, RETRY_NEVER, 'W', "weir is shutting down")                                                         \
     X(PATTERN_FAILED, pattern_failed, 500, GRPC_INTERNAL, RETRY_NEVER, 'W', "a regular expression of a route could not be matched within its bounds")          \

@@ -260,7 +260,7 @@ static size_t copy_clean(char *to, struct span from)
 {
     size_t length = 0;
     for (size_t i = 0; i < from.length; i++)
-        if (from.at[i] != '\r' && from.at[i] != '\n' && from.at[i] != '\0')
+        if (((unsigned char)from.at[i] >= ' ' && from.at[i] != 0x7f) || from.at[i] == '\t')
             to[length++] = from.at[i];
     return length;
 }

@@ -21,8 +21,8 @@ struct template *template_new(const char *text, struct error *error) MUST_CHECK;
 void template_free(struct template *template);
 bool template_is_constant(const struct template *template, struct span *text);
 bool template_names_host(const struct template *template); /* of the request, by ${request.host} */
-/* Into the exchange's arena (no copy when constant). Control bytes never come out: CR, LF, NUL are dropped.
- * at == NULL: arena cap. */
+/* Into the exchange's arena (no copy when constant). Control bytes never come out of a value: they are
+ * dropped, but for HTAB. at == NULL: arena cap. */
 struct span template_fill(const struct template *template, struct exchange *exchange) MUST_CHECK;
 
 #endif

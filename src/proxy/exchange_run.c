@@ -319,10 +319,26 @@ static void tell_pattern(const struct exchange *x)
              KV("route", x->route_name), KV_SPAN("path", x->target.path), KV_SPAN("query", x->target.query));
 }
 
+static void tell_made(const struct exchange *x)
+{
+    log_warn("route",
+             "a template of a route made no path, host or location that can be sent; the request is refused",
+             KV("route", x->route_name), KV_SPAN("made", x->made), KV_SPAN("path", x->target.path),
+             KV_SPAN("query", x->target.query));
+}
+
+/* What the file made of a request that was right. */
+static void tell_file(const struct exchange *x, enum failure why)
+{
+    if (why == FAILURE_PATTERN_FAILED)
+        tell_pattern(x);
+    else if (why == FAILURE_REWRITE_INVALID)
+        tell_made(x);
+}
+
 static void answer_filtered(struct exchange_run *run)
 {
-    if (run->exchange.answer.failure == FAILURE_PATTERN_FAILED)
-        tell_pattern(&run->exchange);
+    tell_file(&run->exchange, run->exchange.answer.failure);
     if (run->exchange.answer.failure != FAILURE_NONE && run->exchange.failure == FAILURE_NONE)
         run->exchange.failure = run->exchange.answer.failure;
     answer_send(run);
@@ -359,10 +375,12 @@ static const struct pool *pool_of(struct exchange_run *run)
 
 static void exchange_answer(struct exchange_run *run, enum failure why)
 {
-    if (why == FAILURE_NONE)
+    if (why == FAILURE_NONE) {
         answer_filtered(run);
-    else
-        exchange_fail(run, why);
+        return;
+    }
+    tell_file(&run->exchange, why);
+    exchange_fail(run, why);
 }
 
 static void exchange_act(struct exchange_run *run)

@@ -41,15 +41,15 @@ def test_a_host_has_one_form(t):
                                   ('B.a.test', 'b.a.test', 'wild'), ('b_c.a.test.:1', 'b_c.a.test:1', 'wild'), ('[::1]', '[::1]', 'six'), ('[0:0:0:0:0:0:0:1]:8080', '[::1]:8080', 'six'),
                                   ('[::0001]', '[::1]', 'six'), ('[::2]', '[::2]', 'rest'), ('[::FFFF:1.2.3.4]', '[::ffff:1.2.3.4]', 'rest')):
             response = ask(host=host, target='/' + route)
-            equal((response.status, response.fields.get('x-route')), (200, route), (version, host))
+            equal((response.status, response.fields.get('x-route')), (200, route), str((version, host)))
             got = Fields(response.json()['fields'])
-            equal((got.get('host'), got.get('x-forwarded-host')), (sent, sent), (version, host))
+            equal((got.get('host'), got.get('x-forwarded-host')), (sent, sent), str((version, host)))
             contains(got.get('forwarded'), f'host="{sent}"')
             name = sent.partition(']')[0][1:] if sent.startswith('[') else sent.partition(':')[0]
             ok(eventually(lambda: weir.access())[-1]['host'] == name or weir.access_line(host=name, route=route), (version, host))
         for host in ('a.test..', '.a.test', 'a..test', '.', '..', 'a..', '.:80', 'b..a.test:80', '[::1].', '[::1', '[fe80::1%25eth0]', '[]', 'a.test:65536', 'a.test:8a'):
             before = origin.count()
-            equal(ask(host=host).status, 400, (version, host))
+            equal(ask(host=host).status, 400, str((version, host)))
             equal(origin.count(), before, 'what reached the server')
     ok(weir.access_line(failure='bad_host'))
     c = t.client(weir_port(weir))
@@ -67,11 +67,11 @@ def test_a_known_method_is_in_capitals(t):
     weir, origin, asks = both(t, routes=routes)
     for version, ask in asks.items():
         for method in ('delete', 'Delete', 'dELETE', 'get', 'post', 'Head', 'propfind', 'Lock', 'connect', 'options', 'patch', 'trace'):
-            equal(ask(method).status, 400, (version, method))
+            equal(ask(method).status, 400, str((version, method)))
         equal(origin.count(), 0)
         for method, status in (('DELETE', 403), ('SYNC', 403), ('sync', 403), ('PURGE', 200), ('purge', 200), ('Odd', 200), ('x!y~', 200), ('DELETED', 200)):
             response = ask(method)
-            equal(response.status, status, (version, method))
+            equal(response.status, status, str((version, method)))
             equal(status != 200 or response.json()['method'], method if status == 200 else True)
         origin.requests.clear()
     equal(weir.access_line(failure='bad_method')['status'], 400)
@@ -90,10 +90,10 @@ def test_what_has_one_value_comes_once(t):
                              ('Content-Range', ('bytes 0-1/5', 'bytes 1-1/5')), ('Origin', ('https://a.test', 'https://b.test')), ('grpc-timeout', ('1S', '9H')),
                              ('Sec-WebSocket-Key', ('dGhlIHNhbXBsZSBub25jZQ==', 'AAAAAAAAAAAAAAAAAAAAAA==')), ('Sec-WebSocket-Version', ('13', '8'))):
             fields = [(name.lower(), values[0]), ('x-between', 'a'), (name.lower(), values[1])]
-            equal(ask('GET', '/', fields).status, 400, (version, name))
-            equal(origin.count(), 0, (version, name))
+            equal(ask('GET', '/', fields).status, 400, str((version, name)))
+            equal(origin.count(), 0, str((version, name)))
         for name in ('Accept', 'Cache-Control', 'Via', 'X-Own', 'If-None-Match', 'Accept-Encoding', 'Cookie'):
-            equal(ask('GET', '/', [(name.lower(), 'a=b'), (name.lower(), 'c=d')]).status, 200, (version, name))
+            equal(ask('GET', '/', [(name.lower(), 'a=b'), (name.lower(), 'c=d')]).status, 200, str((version, name)))
         origin.requests.clear()
     ok(weir.access_line(failure='field_repeated'))
 
@@ -132,7 +132,7 @@ def test_trailer_goes_where_trailers_can(t):
         c = t.client(port)
         c.request('GET', target, [('TE', 'trailers'), ('Connection', 'TE, close')], version=version)
         response = c.response()
-        equal((response.body, 'trailer' in response.fields, response.fields.get('x-last'), response.trailers.get('x-end')), (b'abc', kept, 'b', 'c' if kept else None), (version, target))
+        equal((response.body, 'trailer' in response.fields, response.fields.get('x-last'), response.trailers.get('x-end')), (b'abc', kept, 'b', 'c' if kept else None), str((version, target)))
     response = asks['HTTP/2']()
     equal((response.fields.get('trailer'), response.trailers.get('x-end')), ('X-End', 'c'))
     c = t.client(port)
@@ -149,13 +149,89 @@ def test_max_forwards_is_counted_down(t):
     for version, ask in asks.items():
         for method in ('OPTIONS', 'TRACE'):
             response = ask(method, '/', [('max-forwards', '0')])
-            equal((response.status, response.fields.get('allow')), (204 if method == 'OPTIONS' else 405, 'GET, HEAD, OPTIONS'), (version, method))
-            equal(origin.count(), 0, (version, method))
+            equal((response.status, response.fields.get('allow')), (204 if method == 'OPTIONS' else 405, 'GET, HEAD, OPTIONS'), str((version, method)))
+            equal(origin.count(), 0, str((version, method)))
             for value, sent in (('1', '0'), ('010', '9'), ('4', '3')):
-                equal(Fields(ask(method, '/', [('max-forwards', value)]).json()['fields']).get('max-forwards'), sent, (version, method, value))
+                equal(Fields(ask(method, '/', [('max-forwards', value)]).json()['fields']).get('max-forwards'), sent, str((version, method, value)))
             origin.requests.clear()
             for values in (['-1'], ['+1'], ['1, 2'], [''], ['1', '1'], ['0x1'], ['a']):
-                equal(ask(method, '/', [('max-forwards', v) for v in values]).status, 400, (version, method, values))
-            equal(origin.count(), 0, (version, method))
+                equal(ask(method, '/', [('max-forwards', v) for v in values]).status, 400, str((version, method, values)))
+            equal(origin.count(), 0, str((version, method)))
         equal(Fields(ask('GET', '/', [('max-forwards', '0')]).json()['fields']).get('max-forwards'), '0', 'says nothing of other methods')
         origin.requests.clear()
+
+
+def test_what_a_template_makes_is_what_it_is_meant_for(t):
+    """No value of a request reaches out of its place: into the host of a redirect, or from a path to another host."""
+    weir, origin, asks = both(t, more='log: { level: info }', routes='''  - { name: query-path, match: { path: /qp }, redirect: { path: "${request.query}" } }
+  - { name: header-path, match: { path: /hp }, redirect: { path: "/x${request.header.x-p}" } }
+  - { name: host-x, match: { path: /hx }, redirect: { host: "${request.host}.x" } }
+  - { name: host-header, match: { path: /hh }, redirect: { host: "${request.header.x-h}", path: /y } }
+  - { name: host-port, match: { path: /hq }, redirect: { host: "${request.header.x-h}", port: 81, path: /y } }
+  - { name: to-any, match: { path: /ta }, redirect: "${request.header.x-t}" }
+  - { name: to-path, match: { path: /tp }, redirect: "/${request.query}" }
+  - { name: to-tenant, match: { path: /tt }, redirect: "https://${request.header.x-h}.a.test/z" }
+  - { name: to-scheme, match: { path: /ts }, redirect: "${request.scheme}://www.${request.host}${request.uri}" }
+  - { name: to-app, match: { path: /tx }, redirect: "myapp://login?from=${request.path}" }
+  - { name: rewrite-path, match: { path: /rp }, rewrite: { path: "${request.header.x-p}" }, pool: p }
+  - { name: rewrite-host, match: { path: /rh }, rewrite: { host: "${request.header.x-h}" }, pool: p }
+  - { name: strip, match: { path: /api/ }, rewrite: { strip_prefix: /api }, pool: p }
+  - { name: strip-as-is, match: { path: /raw/ }, paths: { slashes: as_is }, rewrite: { strip_prefix: /raw }, pool: p }
+  - { name: regex, match: { path: "~^/re/" }, rewrite: { regex: "^/re", replacement: "" }, pool: p }
+  - { name: location, match: { path: /lo }, respond: { status: 302, headers: { Location: "/${request.header.x-p}" } } }
+  - { name: location-set, match: { path: /ls }, response: { headers: { set: { Location: "${request.header.x-t}", X-Set: "1" } } }, pool: p }''')
+    for version, ask in asks.items():
+        for target, fields, wanted in (
+                ('/qp?.evil.com/', {}, 500), ('/qp?@evil.com', {}, 500), ('/qp?:80/', {}, 500), ('/qp', {}, 500), ('/qp?/a', {}, 'http://test/a'), ('/qp?//evil.com', {}, 'http://test//evil.com'),
+                ('/qp?/\\evil.com', {}, 500), ('/hp', {'x-p': '\\evil'}, 500), ('/hp', {'x-p': 'a b'}, 500), ('/hp', {'x-p': '\xe9'}, 500), ('/hp', {'x-p': '?a#b'}, 'http://test/x?a#b'), ('/hp', {}, 'http://test/x'),
+                ('/hx', {}, 'http://test.x/hx'), ('/hx', {'host': '[::1]'}, 500), ('/hx', {'host': 'test.'}, 'http://test.x/hx'),
+                ('/hh', {'x-h': 'a.test:8443'}, 'http://a.test:8443/y'), ('/hh', {'x-h': '::1'}, 'http://[::1]/y'), ('/hh', {'x-h': '[::1]:1'}, 'http://[::1]:1/y'), ('/hh', {}, 500),
+                ('/hh', {'x-h': 'a.test/evil'}, 500), ('/hh', {'x-h': 'me@evil.com'}, 500), ('/hh', {'x-h': 'a..b'}, 500), ('/hh', {'x-h': 'a?b'}, 500), ('/hh', {'x-h': 'a\\b'}, 500), ('/hq', {'x-h': 'a.test'}, 'http://a.test:81/y'),
+                ('/hq', {'x-h': 'a.test:8443'}, 500),
+                ('/ta', {'x-t': '/a?b'}, '/a?b'), ('/ta', {'x-t': '//evil.com'}, '/.//evil.com'), ('/ta', {'x-t': '/\\evil.com'}, 500), ('/ta', {'x-t': '/\t/evil.com'}, 500), ('/ta', {'x-t': '/a\\b'}, 500),
+                ('/ta', {'x-t': 'javascript:alert(1)'}, 500), ('/ta', {'x-t': 'data://a/b'}, 500), ('/ta', {'x-t': 'evil.com'}, 500), ('/ta', {'x-t': '?a'}, 500), ('/ta', {}, 500),
+                ('/ta', {'x-t': 'https://b.test/x?y#z'}, 'https://b.test/x?y#z'), ('/ta', {'x-t': 'HTTPS://b.test'}, 'HTTPS://b.test'), ('/ta', {'x-t': 'https://a@b.test/'}, 500), ('/ta', {'x-t': 'https:///a'}, 500),
+                ('/ta', {'x-t': 'https://b.test:99999/'}, 500), ('/ta', {'x-t': 'https:\\\\b.test'}, 500), ('/ta', {'x-t': 'https://b.test\\@c.test/'}, 500),
+                ('/tp?/evil.com', {}, '/.//evil.com'), ('/tp?\\evil.com', {}, 500), ('/tp?a', {}, '/a'),
+                ('/tt', {'x-h': 'one'}, 'https://one.a.test/z'), ('/tt', {'x-h': 'evil.com/'}, 500), ('/tt', {'x-h': 'evil.com#'}, 500), ('/tt', {'x-h': 'evil.com\\'}, 500), ('/tt', {'x-h': 'a@evil.com:80#@'}, 500), ('/tt', {}, 500),
+                ('/ts?a', {}, 'http://www.test/ts?a'), ('/ts', {'host': '[::1]'}, 500), ('/tx', {}, 'myapp://login?from=/tx'),
+                ('/rp', {'x-p': '/a'}, ('/a', 'test')), ('/rp', {'x-p': 'a'}, 500), ('/rp', {'x-p': '//evil/x'}, 500), ('/rp', {'x-p': '/a b'}, 500), ('/rp', {'x-p': '/a?b'}, 500), ('/rp', {}, 500), ('/rp', {'x-p': '*'}, 500),
+                ('/rh', {'x-h': 'B.test.:080'}, ('/rh', 'b.test:80')), ('/rh', {'x-h': '[0::1]'}, ('/rh', '[::1]')), ('/rh', {'x-h': 'a..b'}, 500), ('/rh', {'x-h': 'a, b'}, 500), ('/rh', {}, 500), ('/rh', {'x-h': '::1'}, 500),
+                ('/api//evil/admin', {}, ('/evil/admin', 'test')), ('/api///a//b', {}, ('/a//b', 'test')), ('/api//', {}, ('/', 'test')), ('/raw//a', {}, ('//a', 'test')), ('/re//a', {}, 500), ('/re/a', {}, ('/a', 'test')),
+                ('/lo', {'x-p': 'a'}, '/a'), ('/lo', {'x-p': '/evil.com'}, '/.//evil.com'), ('/lo', {'x-p': '\\evil.com'}, 500),
+                ('/ls', {'x-t': '/a'}, '/a'), ('/ls', {'x-t': 'javascript:a'}, None), ('/ls', {'x-t': '//evil.com/'}, '/.//evil.com/')):
+            fields = dict(fields)
+            host = fields.pop('host', 'test')
+            if version == 'HTTP/2' and '\t' in str(fields):
+                continue
+            response = ask('GET', target, list(fields.items()), host)
+            got = response.status if response.status == 500 else response.fields.get('location')
+            if isinstance(wanted, tuple) and response.status == 200:
+                got = response.json()
+                got = (got['target'], Fields(got['fields']).get('host'))
+            equal(got, wanted, f'{version} {target} {fields} {host}')
+        equal(ask('OPTIONS', '*', host='a.test').status, 404, 'no route')
+    line = weir.access_line(failure='rewrite_invalid', route='query-path')
+    equal((line['status'], line['failure_of']), (500, 'weir'))
+    contains(weir.log_line('can be sent', 5), 'route=')
+    contains(weir.log_line('.evil.com/'), 'route=query-path')
+
+
+def test_a_redirect_has_nothing_to_say_of_no_place(t):
+    weir, origin, asks = both(t, routes='  - { redirect: { scheme: https } }')
+    for version, ask in asks.items():
+        equal(ask('OPTIONS', '*').status, 204, version)
+        equal(ask('OPTIONS', '/').fields.get('location'), 'https://test/')
+
+
+def test_check_knows_what_cannot_be_a_part_of_a_host(t):
+    for route, part in (('redirect: "https://a.test${request.query}"', '${request.query} would be a part of the host'), ('redirect: "https://a.test${request.header.x}/"', None),
+                        ('redirect: "https://a.test${request.header.x}"', 'would make another host'), ('redirect: "//a.test${request.query}"', 'would be a part of the host'),
+                        ('redirect: "${request.scheme}://a.test${request.query}"', 'would be a part of the host'), ('redirect: "https://me@a.test/"', "it has the character '@'"),
+                        ('redirect: { host: "a.test${request.query}" }', 'would be a part of the host'), ('rewrite: { host: "${request.path}" }, pool: p', 'would be a part of the host'),
+                        ('redirect: "https://a.test${request.uri}"', ''), ('redirect: "https://${request.header.x}.a.test/"', ''), ('redirect: "https://www.${request.host}${request.uri}"', ''),
+                        ('redirect: "https://[::1]:8443/x"', ''), ('redirect: "https://a.test:8443${request.path}"', ''), ('redirect: "/x?${request.query}"', '')):
+        done = t.run('check', '-c', t.file('h.yaml', f'listeners: ":1"\nroutes: [ {{ {route} }} ]\n' + ('pools: { p: { servers: "10.0.0.1:1" } }\n' if 'pool:' in route else '')))
+        if part is None:
+            part = 'would make another host'
+        equal((done.returncode, part in done.stderr), (1 if part else 0, True), (route, done.stderr))
