@@ -12,6 +12,7 @@
 #include "base/map.h"
 #include "config/config.h"
 #include "config/config_schema.h"
+#include "config/field_names.h"
 #include "config/pem_check.h"
 
 /* What this build can speak; the rest is left out with a warning. */
@@ -458,6 +459,7 @@ void config_check(struct config *config, struct schema_document *document)
     protocol_check(config, document, check.report);
     effect_check(config, document, check.report);
     loop_check(config, document, check.report);
+    field_names_check(config, document, check.report);
     memory_check(config, document, check.report);
     unused_tell(&check);
 }

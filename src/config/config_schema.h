@@ -43,7 +43,7 @@ bool syntax_port(struct span value, struct error *error);
 /* What stands behind the host of "host:port" or "[v6]:port"; without text: no port does. */
 struct span authority_port(struct span authority);
 bool syntax_token(struct span value, struct error *error);
-bool syntax_field_name(struct span value, struct error *error);
+bool syntax_match_name(struct span value, struct error *error);
 bool syntax_set_name(struct span value, struct error *error);
 bool syntax_upgrade(struct span value, struct error *error);
 bool syntax_method(struct span value, struct error *error);

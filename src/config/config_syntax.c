@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "config/config.h"
 #include "config/config_schema.h"
+#include "config/field_names.h"
 #include "config/foreign_variables.h"
 
 struct config_hooks config_hooks;
@@ -206,38 +207,21 @@ static bool name_is_whole(struct span value, struct error *error)
                      value.at);
 }
 
-bool syntax_field_name(struct span value, struct error *error)
+static bool syntax_field_name(struct span value, struct error *error)
 {
     if (!is_token(value))
         return error_set(error, "\"%s\" is not a header name; write it without a colon or blanks", value.at);
     return name_is_whole(value, error);
 }
 
-/* Fields that frame a message or belong to one connection are weir's own (RFC 9110 7.6.1, RFC 9112 6). */
+bool syntax_match_name(struct span value, struct error *error)
+{
+    return field_name_check(value, FIELD_USE_MATCH, error) && syntax_field_name(value, error);
+}
+
 bool syntax_set_name(struct span value, struct error *error)
 {
-    static const char *const own[] = {"connection",
-                                      "content-length",
-                                      "transfer-encoding",
-                                      "keep-alive",
-                                      "proxy-connection",
-                                      "proxy",
-                                      "proxy-authenticate",
-                                      "proxy-authorization",
-                                      "proxy-authentication-info",
-                                      "te",
-                                      "trailer",
-                                      "upgrade",
-                                      "http2-settings",
-                                      "expect"};
-    for (size_t i = 0; i < COUNT_OF(own); i++)
-        if (span_equal_nocase(value, span_of(own[i])))
-            return error_set(error,
-                             "\"%s\" cannot be edited, since it belongs to the connection; remove it here",
-                             value.at);
-    if (span_equal_nocase(value, SPAN("host")))
-        return error_set(error, "\"%s\" cannot be edited here; use rewrite: { host: ... }", value.at);
-    return syntax_field_name(value, error);
+    return field_name_check(value, FIELD_USE_EDIT, error) && syntax_field_name(value, error);
 }
 
 bool syntax_method(struct span value, struct error *error)
@@ -481,6 +465,8 @@ bool syntax_key_part(struct span value, struct error *error)
         if (span_starts(value, prefix) && strpbrk(value.at, "*|^~") != NULL)
             return error_set(error, "\"%s\" is not a key; a name is whole, and several are written as a list",
                              value.at);
+        if (i == 0 && span_starts(value, prefix) && value.length != prefix.length)
+            return field_name_check(span_skip(value, prefix.length), FIELD_USE_KEY, error);
         if (span_starts(value, prefix))
             return is_token(span_skip(value, prefix.length)) ||
                    error_set(error, "\"%s\" lacks a name after the colon", value.at);

@@ -415,46 +415,6 @@ static const struct effect outlier_effects[] = {
     {"time", ejects_nobody, "with most: 0% nobody is ejected"},
     {NULL, NULL, NULL}};
 
-/* ---- headers that no request has left ---- */
-
-/* The client's headers with other names are dropped before anything looks at them (limits.underscore_names).
- */
-static void field_name_tell(const struct place *place, const char *name, const void *field)
-{
-    struct text ours = text_growing();
-    bool is_kept = true;
-    for (const char *at = name; *at != '\0'; at++) {
-        char lower = ascii_lower(*at);
-        bool plain = (lower >= 'a' && lower <= 'z') || (*at >= '0' && *at <= '9') || *at == '-';
-        is_kept = is_kept && plain;
-        text_char(&ours, plain ? *at : '-');
-    }
-    if (!is_kept && !place->config->limits.underscore_names)
-        schema_report_add(
-            place->report, SCHEMA_WARNING, schema_place(place->document, field),
-            "headers of such names are dropped, so none has \"%s\"; write limits: { underscore_names: true }, "
-            "or the name as \"%.*s\"",
-            name, (int)ours.length, ours.at);
-    text_free(&ours);
-}
-
-static void keys_tell(const struct place *place, const struct texts *keys)
-{
-    for (size_t i = 0; i < keys->count; i++)
-        if (strncmp(keys->items[i], "header:", 7) == 0)
-            field_name_tell(place, keys->items[i] + 7, &keys->items[i]);
-}
-
-static void route_names_tell(const struct place *place, const struct route_config *route)
-{
-    for (size_t i = 0; i < route->match.header.count; i++)
-        field_name_tell(place, route->match.header.items[i].name, &route->match.header.items[i].name);
-    if (route->in_flight != NULL)
-        keys_tell(place, &route->in_flight->key);
-    if (route->split != NULL)
-        keys_tell(place, &route->split->key);
-}
-
 /* ---- telling ---- */
 
 static const struct schema_key *row_of(const struct schema *schema, const char *name)
@@ -499,7 +459,6 @@ static void routes_tell(struct place *place, const struct route_config *routes, 
         if (schema_is_broken(place->document, route))
             continue;
         section_tell(place, &route_schema, route, route_effects);
-        route_names_tell(place, route);
         for (size_t j = 0; j < route->pool_count; j++)
             nested_tell(place, &route_schema, "pool", &route->pool[j], weighted_effects);
         if (route->hedge != NULL && (defaults == NULL || route->hedge != defaults->hedge))
@@ -523,10 +482,8 @@ static void pool_tell(struct place *place, const struct pool_config *pool)
     section_tell(place, &pool_schema, pool, pool_effects);
     for (size_t i = 0; i < pool->servers_count; i++)
         nested_tell(place, &pool_schema, "servers", &pool->servers[i], server_effects);
-    if (pool->balance == BALANCE_HASH) {
+    if (pool->balance == BALANCE_HASH)
         nested_tell(place, &pool_schema, "hash", &pool->hash, hash_effects);
-        keys_tell(place, &pool->hash.key);
-    }
     if (!nobody_waits(place))
         nested_tell(place, &pool_schema, "queue", &pool->queue, queue_effects);
     nested_tell(place, &pool_schema, "retry", &pool->retry, retry_effects);
@@ -555,8 +512,6 @@ void effect_check(const struct config *config, const struct schema_document *doc
     routes_tell(&place, config->routes, config->routes_count);
     for (size_t i = 0; i < config->pools_count; i++)
         pool_tell(&place, &config->pools[i]);
-    for (size_t i = 0; i < config->rate_limits_count; i++) {
+    for (size_t i = 0; i < config->rate_limits_count; i++)
         section_tell(&place, &limiter_schema, &config->rate_limits[i], limiter_effects);
-        keys_tell(&place, &config->rate_limits[i].key);
-    }
 }

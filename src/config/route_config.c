@@ -28,7 +28,7 @@ static const struct schema_key match_keys[] = {
               "Methods, any of them, in capitals; those of requests are compared without case.",
               .check = syntax_method, .doubt = doubt_method, .least = 1),
     KEY_PAIRS(SCHEMA_STRING, MATCH, header, "Headers, all of them: a value to equal, * for any, or ~REGEX.",
-              .check_name = syntax_field_name, .check = syntax_value_pattern, .doubt = doubt_value_pattern),
+              .check_name = syntax_match_name, .check = syntax_value_pattern, .doubt = doubt_value_pattern),
     KEY_PAIRS(SCHEMA_STRING, MATCH, query,
               "Query parameters, all of them: a value to equal, * for any, or ~REGEX.",
               .check = syntax_value_pattern, .doubt = doubt_value_pattern, .doubt_name = doubt_query_name),

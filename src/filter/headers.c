@@ -5,10 +5,11 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "config/config.h"
+#include "config/field_names.h"
 #include "filter/kinds.h"
 #include "filter/location.h"
 #include "http/exchange.h"
-#include "http/h1_parse.h"
 #include "http/template.h"
 
 struct edit {
@@ -19,34 +20,15 @@ struct edit {
 struct headers {
     size_t removes_count, edits_count;
     bool edits_credentials;
+    bool folds; /* requests may bring names that servers read as one that is edited */
     struct span *removes;
     struct edit *edits;
 };
-
-/* Framing, hop-by-hop fields and Host are not a filter's to write: they belong to the connection and to
- * rewrite.host. */
-static bool name_is_allowed(const char *text, struct error *error)
-{
-    struct span name = span_of(text);
-    for (size_t i = 0; i < name.length; i++)
-        if (!h1_is_token_byte((unsigned char)name.at[i]))
-            return error_set(error, "\"%s\" is not a field name", text);
-    uint16_t id = field_id(name);
-    if (name.length == 0)
-        return error_set(error, "a field name is empty");
-    if (id == FIELD_HOST)
-        return error_set(error, "Host is set by rewrite.host");
-    if (id == FIELD_CONTENT_LENGTH || (id != FIELD_OTHER && field_is_hop(id)))
-        return error_set(error, "\"%s\" belongs to the connection and can't be edited", text);
-    return true;
-}
 
 static bool edits_add(struct headers *headers, const struct name_values *pairs, bool set, struct error *error)
 {
     for (size_t i = 0; i < pairs->count; i++) {
         struct edit *edit = &headers->edits[headers->edits_count];
-        if (!name_is_allowed(pairs->items[i].name, error))
-            return false;
         *edit = (struct edit){.name = span_of(pairs->items[i].name), .set = set};
         if (!field_value_new(&edit->value, pairs->items[i].name, pairs->items[i].value, error))
             return error_wrap(error, "%s", pairs->items[i].name);
@@ -67,28 +49,26 @@ static void headers_dispose(struct filter *filter)
     free(headers);
 }
 
-static bool headers_prepare(struct filter *filter, const struct headers_config *config, struct error *error)
+static bool headers_prepare(struct filter *filter, const struct headers_config *config, bool folds,
+                            struct error *error)
 {
     if (config->set.count + config->add.count + config->remove.count == 0)
         return true;
     struct headers *headers = xcalloc(1, sizeof *headers);
     filter->prepared = headers;
+    headers->folds = folds;
     headers->removes = xcalloc(config->remove.count + 1, sizeof *headers->removes);
     headers->edits = xcalloc(config->set.count + config->add.count + 1, sizeof *headers->edits);
-    for (; headers->removes_count < config->remove.count; headers->removes_count++) {
-        if (!name_is_allowed(config->remove.items[headers->removes_count], error))
-            return false;
+    for (; headers->removes_count < config->remove.count; headers->removes_count++)
         headers->removes[headers->removes_count] = span_of(config->remove.items[headers->removes_count]);
-    }
     return edits_add(headers, &config->set, true, error) && edits_add(headers, &config->add, false, error);
 }
 
 static bool request_prepare(struct filter *filter, const struct route_config *route,
                             const struct config *config, struct limiter_set *limiters, struct error *error)
 {
-    (void)config;
     (void)limiters;
-    return headers_prepare(filter, &route->request.headers, error);
+    return headers_prepare(filter, &route->request.headers, config->limits.underscore_names, error);
 }
 
 static bool response_prepare(struct filter *filter, const struct route_config *route,
@@ -96,7 +76,17 @@ static bool response_prepare(struct filter *filter, const struct route_config *r
 {
     (void)config;
     (void)limiters;
-    return headers_prepare(filter, &route->response.headers, error);
+    return headers_prepare(filter, &route->response.headers, false, error);
+}
+
+/* What servers that fold names together (CGI: "_" is "-") would take for the name goes with it, where such
+ * names come or weir itself writes one: none of a request shall stand beside what weir says. */
+static void take_out(const struct headers *headers, struct fields *fields, struct span name, bool of_client)
+{
+    if (of_client && (headers->folds || !field_name_is_plain(name)))
+        fields_remove_folded(fields, name);
+    else
+        fields_remove_name(fields, name);
 }
 
 /*
@@ -108,14 +98,14 @@ static bool headers_apply(const struct headers *headers, struct exchange *exchan
                           bool of_client)
 {
     for (size_t i = 0; i < headers->removes_count; i++)
-        fields_remove_name(fields, headers->removes[i]);
+        take_out(headers, fields, headers->removes[i], of_client);
     for (size_t i = 0; i < headers->edits_count; i++) {
         const struct edit *edit = &headers->edits[i];
         struct span value = SPAN("");
         enum failure why = field_value_fill(&edit->value, exchange, &value);
         bool empty = why == FAILURE_REWRITE_INVALID || (why == FAILURE_NONE && span_trim(value).length == 0);
         if (edit->set || (empty && of_client))
-            fields_remove_name(fields, edit->name);
+            take_out(headers, fields, edit->name, of_client);
         if (empty)
             continue;
         if (why != FAILURE_NONE ||
@@ -125,14 +115,23 @@ static bool headers_apply(const struct headers *headers, struct exchange *exchan
     return true;
 }
 
-static void trailers_edit(const struct filter *filter, struct fields *trailers)
+static void trailers_edit(const struct headers *headers, struct fields *trailers, bool of_client)
 {
-    const struct headers *headers = filter->prepared;
     for (size_t i = 0; i < headers->removes_count; i++)
-        fields_remove_name(trailers, headers->removes[i]);
+        take_out(headers, trailers, headers->removes[i], of_client);
     for (size_t i = 0; i < headers->edits_count; i++)
         if (headers->edits[i].set)
-            fields_remove_name(trailers, headers->edits[i].name);
+            take_out(headers, trailers, headers->edits[i].name, of_client);
+}
+
+static void request_trailers_edit(const struct filter *filter, struct fields *trailers)
+{
+    trailers_edit(filter->prepared, trailers, true);
+}
+
+static void response_trailers_edit(const struct filter *filter, struct fields *trailers)
+{
+    trailers_edit(filter->prepared, trailers, false);
 }
 
 static enum verdict request_edit(const struct filter *filter, struct exchange *exchange)
@@ -175,7 +174,7 @@ const struct filter_kind filter_request_headers = {
     .prepare = request_prepare,
     .dispose = headers_dispose,
     .request = request_edit,
-    .request_trailers = trailers_edit,
+    .request_trailers = request_trailers_edit,
     .explain = headers_explain,
 };
 const struct filter_kind filter_response_headers = {
@@ -184,6 +183,6 @@ const struct filter_kind filter_response_headers = {
     .prepare = response_prepare,
     .dispose = headers_dispose,
     .response = response_edit,
-    .response_trailers = trailers_edit,
+    .response_trailers = response_trailers_edit,
     .explain = headers_explain,
 };

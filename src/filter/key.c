@@ -67,20 +67,21 @@ struct walk {
     struct span name;
     const struct exchange *exchange;
     const struct field *field; /* the next, of a header; the one that `rest` is of, of a cookie */
-    struct span rest;
+    struct span rest;          /* of a header: what the head keeps under that name, once */
 };
 
 static struct walk walk_begin(enum key_part_kind kind, struct span name, const struct exchange *exchange)
 {
     struct walk walk = {.kind = kind, .name = name, .exchange = exchange};
     const struct fields *fields = &exchange->request.fields;
-    if (kind == KEY_HEADER)
+    if (kind == KEY_HEADER && !head_keeps(&exchange->request, field_id(name), &walk.rest))
         walk.field = fields_find_name(fields, name);
     else if (kind == KEY_COOKIE)
         walk.field = fields_find(fields, FIELD_COOKIE);
-    walk.rest = kind == KEY_QUERY    ? exchange->target.query
-                : walk.field != NULL ? walk.field->value
-                                     : SPAN_NONE;
+    if (kind == KEY_QUERY)
+        walk.rest = exchange->target.query;
+    else if (kind == KEY_COOKIE && walk.field != NULL)
+        walk.rest = walk.field->value;
     return walk;
 }
 
@@ -95,6 +96,10 @@ static struct span pair_take(struct span *rest, char separator)
 static struct span next_header(struct walk *walk)
 {
     const struct field *field = walk->field;
+    struct span kept = walk->rest;
+    walk->rest = SPAN_NONE;
+    if (kept.at != NULL)
+        return kept;
     if (field != NULL)
         walk->field = fields_next(&walk->exchange->request.fields, field);
     return field != NULL ? field->value : SPAN_NONE;

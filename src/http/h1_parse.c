@@ -14,7 +14,8 @@
 #include <arm_neon.h>
 #endif
 
-/* What a byte may be in: a token (tchar, RFC 9110 5.6.2), and in a name that is plain (name_is_plain()). */
+/* What a byte may be in: a token (tchar, RFC 9110 5.6.2), and in a name that is plain
+ * (field_name_is_plain()). */
 enum { IN_TOKEN = 1, IN_PLAIN = 2 };
 static const uint8_t byte_marks[256] = {
 #define T IN_TOKEN

@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "config/config.h"
+#include "config/field_names.h"
 #include "http/h2.h"
 #include "http/target.h"
 
@@ -97,7 +98,7 @@ static bool copy_field(struct h2_stream *stream, struct span name, struct span v
 static bool is_dropped(const struct h2_conn *conn, struct span name, uint16_t id)
 {
     return conn->conn.role == HTTP_SERVER && id == FIELD_OTHER && !conn->settings->limits->underscore_names &&
-           !name_is_plain(name);
+           !field_name_is_plain(name);
 }
 
 void h2_reading_field(struct h2_stream *stream, struct span name, struct span value)

@@ -233,6 +233,32 @@ struct field *fields_find_name(const struct fields *fields, struct span name)
     return NULL;
 }
 
+bool head_keeps(const struct head *request, uint16_t id, struct span *value)
+{
+    switch (id) {
+    case FIELD_CONTENT_LENGTH:
+        *value = request->length_given ? request->length_text : SPAN_NONE;
+        return true;
+    case FIELD_TE:
+        *value = request->accepts_trailers ? SPAN("trailers") : SPAN_NONE;
+        return true;
+    case FIELD_UPGRADE:
+        *value = request->upgrade.length != 0 ? request->upgrade : SPAN_NONE;
+        return true;
+    default:
+        return false;
+    }
+}
+
+struct span head_field(const struct head *request, struct span name)
+{
+    struct span value;
+    if (head_keeps(request, field_id(name), &value))
+        return value;
+    const struct field *field = fields_find_name(&request->fields, name);
+    return field != NULL ? field->value : SPAN_NONE;
+}
+
 struct field *fields_next(const struct fields *fields, const struct field *after)
 {
     for (uint16_t i = (uint16_t)(after - fields->items + 1); i < fields->count; i++)
@@ -266,6 +292,29 @@ unsigned fields_remove(struct fields *fields, uint16_t id)
 unsigned fields_remove_name(struct fields *fields, struct span name)
 {
     return remove_same(fields, field_id(name), name);
+}
+
+static char folded(char c)
+{
+    char lower = ascii_lower(c);
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') ? lower : '_';
+}
+
+bool names_fold_together(struct span a, struct span b)
+{
+    size_t i = 0;
+    while (a.length == b.length && i < a.length && folded(a.at[i]) == folded(b.at[i]))
+        i++;
+    return a.length == b.length && i == a.length;
+}
+
+void fields_remove_folded(struct fields *fields, struct span name)
+{
+    uint16_t kept = 0;
+    for (uint16_t i = 0; i < fields->count; i++)
+        if (!names_fold_together(fields->items[i].name, name))
+            fields->items[kept++] = fields->items[i];
+    fields->count = kept;
 }
 
 static const struct {

@@ -65,8 +65,9 @@ struct head {
     struct fields fields;
     /* set by forwarded_strip(); NULL: none. In the arena */
     const struct field_names *named;
-    int64_t body_length; /* bytes, or BODY_OF_UNKNOWN_LENGTH */
-    bool length_given;   /* the peer said Content-Length */
+    int64_t body_length;     /* bytes, or BODY_OF_UNKNOWN_LENGTH */
+    bool length_given;       /* the peer said Content-Length */
+    struct span length_text; /* as a number is written; empty: none was given */
     /* to be sent: say Connection: close and end the connection after this message (server role) */
     bool close;
     /* request with Expect: 100-continue (HTTP/1.1 and up; the field stays among the fields) */
@@ -100,10 +101,18 @@ MUST_CHECK static inline bool fields_add(struct fields *fields, struct arena *ar
 struct field *fields_find(const struct fields *fields, uint16_t id); /* the first */
 /* the first, without case */
 struct field *fields_find_name(const struct fields *fields, struct span name);
+/* What the request says under a name: the first such field, or what is kept of one elsewhere in the head, in
+ * the form in which it is forwarded (Content-Length, TE, Upgrade). at == NULL: nothing. */
+struct span head_field(const struct head *request, struct span name);
+/* Of the latter; false: it is a field as others are. */
+bool head_keeps(const struct head *request, uint16_t id, struct span *value);
 /* the next with the same name */
 struct field *fields_next(const struct fields *fields, const struct field *after);
 unsigned fields_remove(struct fields *fields, uint16_t id); /* all; order of the rest is kept */
 unsigned fields_remove_name(struct fields *fields, struct span name);
+/* Those as well that servers which fold names together read as this one: "x_a" is "X-A" to CGI. */
+void fields_remove_folded(struct fields *fields, struct span name);
+bool names_fold_together(struct span a, struct span b);
 /* perfect hash over FIELDS, without case */
 uint16_t field_id(struct span name);
 /* canonical names to send, e.g. "X-Forwarded-For" */

@@ -6,16 +6,6 @@
 #include "config/config.h"
 #include "http/target.h"
 
-bool name_is_plain(struct span name)
-{
-    for (size_t i = 0; i < name.length; i++) {
-        char c = ascii_lower(name.at[i]);
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))
-            return false;
-    }
-    return true;
-}
-
 /* Digits only, at most 2^63-1 (RFC 9110 8.6). */
 static bool length_of(struct span digits, int64_t *value)
 {
@@ -44,8 +34,11 @@ static void note_length(struct head_check *check, struct span list)
             check->bad_length = true;
             return;
         }
+        while (element.length > 1 && element.at[0] == '0')
+            element = span_skip(element, 1);
         check->has_length = true;
         check->content_length = value;
+        check->length_text = element;
     }
 }
 
@@ -193,6 +186,7 @@ static enum failure check_framing(const struct head_check *check, struct head *h
                         : check->has_length ? check->content_length
                                             : BODY_NONE;
     head->length_given = check->has_length;
+    head->length_text = check->length_text;
     return FAILURE_NONE;
 }
 

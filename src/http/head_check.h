@@ -16,6 +16,7 @@
 struct head_check {
     uint64_t seen, twice; /* a bit by field_id */
     int64_t content_length;
+    struct span length_text;
     unsigned host_count;
     struct span host;
     bool has_length, has_coding;
@@ -35,7 +36,4 @@ enum failure head_check_request(struct head_check *check, struct head *head) MUS
 /* Sets body_length and length_given, but for what the request's method says about it. NONE or
  * RESPONSE_INVALID. */
 enum failure head_check_response(struct head_check *check, struct head *head) MUST_CHECK;
-/* letters, digits and '-' only: what CGI-like servers do not fold together */
-bool name_is_plain(struct span name);
-
 #endif

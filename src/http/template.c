@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "config/field_names.h"
 #include "config/route_config.h"
 #include "http/exchange.h"
 
@@ -82,8 +83,7 @@ static struct span value_scheme(struct exchange *x, struct span name)
 
 static struct span value_header(struct exchange *x, struct span name)
 {
-    const struct field *field = fields_find_name(&x->request.fields, name);
-    return field != NULL ? present(field->value) : SPAN("");
+    return present(head_field(&x->request, name));
 }
 
 static struct span print_ip(struct exchange *x, const struct ip_address *ip)
@@ -185,7 +185,7 @@ static bool piece_named(struct piece *piece, struct span name, struct error *err
                              : span_equal(name, known)) {
             piece->text = values[i].prefix ? span_skip(name, known.length) : SPAN_NONE;
             piece->value = values[i].value;
-            return true;
+            return !values[i].prefix || field_name_check(piece->text, FIELD_USE_TEMPLATE, error);
         }
     }
     return unknown_name(name, error);

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/text.h"
+#include "config/field_names.h"
 #include "http/exchange.h"
 #include "http/head.h"
 #include "http/head_check.h"
@@ -99,7 +100,7 @@ static bool forwarded_is_readable(struct span element)
     unsigned seen = 0;
     while (element.length != 0) {
         struct span name = SPAN_NONE, value = SPAN_NONE;
-        if (!cut_pair(&element, &name, &value) || name.length == 0 || !name_is_plain(name) ||
+        if (!cut_pair(&element, &name, &value) || name.length == 0 || !field_name_is_plain(name) ||
             !is_value(value))
             return false;
         for (unsigned i = 0; i < COUNT_OF(known); i++) {
@@ -121,7 +122,7 @@ static bool address_is_readable(struct span text)
     if (ip_address_parse(&ip, text) || span_equal_nocase(text, SPAN("unknown")))
         return true;
     while (i < text.length &&
-           (text.at[i] == '.' || text.at[i] == '_' || name_is_plain(span_make(text.at + i, 1))))
+           (text.at[i] == '.' || text.at[i] == '_' || field_name_is_plain(span_make(text.at + i, 1))))
         i++;
     return text.length > 1 && text.at[0] == '_' && i == text.length;
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "config/config.h"
+#include "config/field_names.h"
 #include "http/exchange.h"
 #include "http/head.h"
 #include "http/stream.h"
@@ -43,16 +44,30 @@ bool forwarded_is_attempt(struct span name)
            span_equal_nocase(name, SPAN("x-envoy-attempt-count"));
 }
 
-/* What tells who the client is, or how often it asked. */
+/* What tells who the client is, or how often it asked; in the spelling too that some servers take for it
+ * (limits.underscore_names). */
 static bool field_is_claim(const struct field *field)
 {
+    static const struct span claims[] = {
+        {"x-real-ip", 9}, {"x-request-id", 12}, {"x-attempt", 9}, {"x-envoy-attempt-count", 21}};
     struct span name = field->name;
-    if (field->id == FIELD_FORWARDED || field->id == FIELD_X_REAL_IP)
+    if (field->id == FIELD_FORWARDED)
         return true;
     if ((name.at[0] | 0x20) != 'x' || name.length < 9)
         return false;
-    return (name.length > 12 && span_equal_nocase(span_first(name, 12), SPAN("x-forwarded-"))) ||
-           forwarded_is_attempt(name);
+    if (name.length > 12 && names_fold_together(span_first(name, 12), SPAN("x-forwarded-")))
+        return true;
+    for (size_t i = 0; i < COUNT_OF(claims); i++)
+        if (names_fold_together(name, claims[i]))
+            return true;
+    return false;
+}
+
+/* A trusted proxy has no reason to spell it so: a client's, that it let through. */
+static bool claim_is_dropped(const struct field *field, enum claims claims)
+{
+    return field_is_claim(field) &&
+           (claims == CLAIMS_DROPPED || (field->id == FIELD_OTHER && !field_name_is_plain(field->name)));
 }
 
 /* Names of end-to-end fields that Connection lists, into names; most messages list none. More than
@@ -108,7 +123,7 @@ enum failure forwarded_strip(struct head *head, enum claims claims, struct arena
     uint16_t kept = 0;
     for (uint16_t i = 0; i < fields->count; i++) {
         const struct field *field = &fields->items[i];
-        if (field_is_hop(field->id) || (claims == CLAIMS_DROPPED && field_is_claim(field)) ||
+        if (field_is_hop(field->id) || claim_is_dropped(field, claims) ||
             (named != 0 && name_is_among(field->name, head->named)))
             continue;
         if (kept != i)

@@ -7,11 +7,16 @@
 void request_values_begin(struct request_values *values, enum value_kind kind, struct span name,
                           const struct exchange *exchange)
 {
-    *values = (struct request_values){.kind = kind, .name = name, .exchange = exchange};
-    if (kind == VALUE_HEADER)
-        values->field = fields_find_name(&exchange->request.fields, name);
-    else
+    const struct head *request = &exchange->request;
+    values->kind = kind;
+    values->name = name;
+    values->exchange = exchange;
+    values->field = NULL;
+    values->rest = SPAN_NONE;
+    if (kind == VALUE_QUERY)
         values->rest = exchange->target.query;
+    else if (!head_keeps(request, field_id(name), &values->rest))
+        values->field = fields_find_name(&request->fields, name);
 }
 
 static bool query_next(struct request_values *values, struct span *value)
@@ -28,10 +33,24 @@ static bool query_next(struct request_values *values, struct span *value)
     return false;
 }
 
+static bool element_next(struct request_values *values, struct span *value)
+{
+    if (!span_next_element(&values->rest, value))
+        return false;
+    if (value->length > sizeof values->lower)
+        return true;
+    for (size_t i = 0; i < value->length; i++)
+        values->lower[i] = ascii_lower(value->at[i]);
+    *value = span_make(values->lower, value->length);
+    return true;
+}
+
 bool request_values_next(struct request_values *values, struct span *value)
 {
     if (values->kind == VALUE_QUERY)
         return query_next(values, value);
+    if (values->rest.at != NULL)
+        return element_next(values, value);
     if (values->field == NULL)
         return false;
     *value = values->field->value;

@@ -1,4 +1,5 @@
-/* What a request gives under a name: values of a field, of a query parameter; none, one or several. */
+/* What a request gives under a name: values of a field, of a query parameter; none, one or several. Of a list
+ * of protocols (Upgrade) each is one, in lower case. */
 #ifndef WEIR_ROUTE_REQUEST_VALUES_H
 #define WEIR_ROUTE_REQUEST_VALUES_H
 
@@ -15,12 +16,13 @@ struct request_values {
     struct span name;
     const struct exchange *exchange;
     const struct field *field; /* the next one */
-    struct span rest;          /* of the query; at == NULL: nothing */
+    struct span rest; /* of the query, or of what the head keeps under the name; at == NULL: nothing */
+    char lower[64];   /* of an element of the latter, which protocols and codings are compared in */
 };
 /* name: of a field without case; of a query parameter as received. */
 void request_values_begin(struct request_values *values, enum value_kind kind, struct span name,
                           const struct exchange *exchange);
-/* In the order of the request; false at the end. */
+/* In the order of the request; false at the end. The value lasts until the next one. */
 bool request_values_next(struct request_values *values, struct span *value);
 
 #endif

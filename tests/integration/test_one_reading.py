@@ -37,16 +37,16 @@ def test_a_host_has_one_form(t):
   - { name: a, match: { host: A.Test. }, response: { headers: { set: { X-Route: a } } }, pool: p }
   - { name: rest, response: { headers: { set: { X-Route: rest } } }, pool: p }''')
     for version, ask in asks.items():
-        for host, sent, route in (('a.test', 'a.test', 'a'), ('A.TEST', 'a.test', 'a'), ('a.test.', 'a.test', 'a'), ('A.test.:080', 'a.test:80', 'a'), ('a.test:', 'a.test', 'a'),
+        for number, (host, sent, route) in enumerate((('a.test', 'a.test', 'a'), ('A.TEST', 'a.test', 'a'), ('a.test.', 'a.test', 'a'), ('A.test.:080', 'a.test:80', 'a'), ('a.test:', 'a.test', 'a'),
                                   ('B.a.test', 'b.a.test', 'wild'), ('b_c.a.test.:1', 'b_c.a.test:1', 'wild'), ('[::1]', '[::1]', 'six'), ('[0:0:0:0:0:0:0:1]:8080', '[::1]:8080', 'six'),
-                                  ('[::0001]', '[::1]', 'six'), ('[::2]', '[::2]', 'rest'), ('[::FFFF:1.2.3.4]', '[::ffff:1.2.3.4]', 'rest')):
-            response = ask(host=host, target='/' + route)
+                                  ('[::0001]', '[::1]', 'six'), ('[::2]', '[::2]', 'rest'), ('[::FFFF:1.2.3.4]', '[::ffff:1.2.3.4]', 'rest'))):
+            response = ask(host=host, target=f'/{version[-1]}{number}')
             equal((response.status, response.fields.get('x-route')), (200, route), str((version, host)))
             got = Fields(response.json()['fields'])
             equal((got.get('host'), got.get('x-forwarded-host')), (sent, sent), str((version, host)))
             contains(got.get('forwarded'), f'host="{sent}"')
             name = sent.partition(']')[0][1:] if sent.startswith('[') else sent.partition(':')[0]
-            ok(eventually(lambda: weir.access())[-1]['host'] == name or weir.access_line(host=name, route=route), (version, host))
+            equal(weir.access_line(path=f'/{version[-1]}{number}')['host'], name, f'{version} {host}')
         for host in ('a.test..', '.a.test', 'a..test', '.', '..', 'a..', '.:80', 'b..a.test:80', '[::1].', '[::1', '[fe80::1%25eth0]', '[]', 'a.test:65536', 'a.test:8a'):
             before = origin.count()
             equal(ask(host=host).status, 400, str((version, host)))
@@ -235,3 +235,116 @@ def test_check_knows_what_cannot_be_a_part_of_a_host(t):
         if part is None:
             part = 'would make another host'
         equal((done.returncode, part in done.stderr), (1 if part else 0, True), (route, done.stderr))
+
+
+def check_text(t, route, more=''):
+    pools = 'pools: { p: { servers: "10.0.0.1:1" } }\n' if 'pool:' in route else ''
+    return t.run('check', '-c', t.file('n.yaml', f'listeners: ":1"\nroutes: [ {{ {route} }} ]\n{pools}{more}'))
+
+
+def test_a_name_that_never_comes_is_refused(t):
+    """What belongs to a connection, stands elsewhere in a request or is dropped from it: a rule on it would never hold, silently."""
+    uses = {'match': ('match: {{ header: {{ "{}": x }} }}, respond: 200', ''), 'in_flight': ('in_flight: {{ limit: 5, key: "header:{}" }}, respond: 200', ''),
+            'rate': ('rate_limit: r, respond: 200', 'rate_limits: {{ r: {{ rate: 1/s, key: "header:{}" }} }}\n'), 'split': ('pool: [ {{ name: p }}, {{ name: q }} ], split: {{ key: "header:{}" }}', 'q'),
+            'hash': ('pool: h', 'h'), 'body': ('respond: {{ body: "${{request.header.{}}}" }}', ''), 'set': ('request: {{ headers: {{ set: {{ X-A: "${{request.header.{}}}" }} }} }}, respond: 200', ''),
+            'redirect': ('redirect: "/${{request.header.{}}}"', ''), 'rewrite': ('rewrite: {{ path: "/${{request.header.{}}}" }}, pool: p', '')}
+
+    def check(use, name):
+        route, more = uses[use]
+        if more in ('q', 'h'):
+            pools = 'p: { servers: "10.0.0.1:1" }, q: { servers: "10.0.0.2:1" }' if more == 'q' else f'h: {{ servers: ["10.0.0.1:1"], balance: hash, hash: {{ key: "header:{name}" }} }}'
+            return t.run('check', '-c', t.file('n.yaml', f'listeners: ":1"\nroutes: [ {{ {route.format(name)} }} ]\npools: {{ {pools} }}\n'))
+        return check_text(t, route.format(name), more.format(name))
+    for use in uses:
+        for name, part in (('Host', 'host'), ('Connection', 'one connection'), ('transfer-Encoding', 'one connection'), ('Keep-Alive', 'one connection'), ('Proxy-Connection', 'one connection'),
+                           ('Proxy-Authorization', 'one connection'), ('HTTP2-Settings', 'one connection'), ('X_User', 'underscore_names'), ('x.user', 'underscore_names'), ('a b', 'header name')):
+            done = check(use, name)
+            equal(done.returncode, 1, f'{use} {name}: {done.stderr}')
+            contains(done.stderr, part)
+        for name in (':authority', ':path', ':method'):
+            done = check(use, name)
+            equal(done.returncode, 1, f'{use} {name}: {done.stderr}')
+            contains(done.stderr, 'write')
+        for name in ('X-User', 'Upgrade', 'Content-Length', 'TE', 'Expect', 'Trailer', 'Authorization', 'Cookie', 'Via'):
+            done = check(use, name)
+            equal(done.returncode, 0, f'{use} {name}: {done.stderr}')
+    for name, part in (('Host', 'rewrite: { host'), ('Connection', 'belongs to the connection'), ('Content-Length', 'belongs to the connection'), ('Transfer-Encoding', 'belongs to'), ('TE', 'belongs to'), ('Trailer', 'belongs to'),
+                       ('Upgrade', 'upgrades: ...'), ('Keep-Alive', 'belongs to'), ('Proxy-Connection', 'belongs to'), ('Expect', 'belongs to'), (':path', 'rewrite: { path'), ('Sec-WebSocket-Key', 'handshake')):
+        for where in ('request', 'response'):
+            for edit in ('set: {{ "{}": x }}', 'add: {{ "{}": x }}', 'remove: ["{}"]'):
+                done = check_text(t, f'{where}: {{ headers: {{ {edit.format(name)} }} }}, respond: 200')
+                equal(done.returncode, 1, f'{where} {edit} {name}: {done.stderr}')
+                contains(done.stderr, part)
+        equal(check_text(t, f'respond: {{ headers: {{ "{name}": x }} }}').returncode, 1, name)
+    contains(check_text(t, 'request: { headers: { remove: [X_User] } }, respond: 200').stderr, 'underscore_names')
+    equal(check_text(t, 'request: { headers: { set: { X_User: a } } }, response: { headers: { remove: [X_User] } }, respond: 200').returncode, 0)
+    equal(check_text(t, 'match: { header: { X_User: a } }, request: { headers: { remove: [x.y] } }, respond: { body: "${request.header.x_z}" }', 'limits: { underscore_names: true }\n').returncode, 0)
+    done = check_text(t, 'match: { header: { X-Forwarded-Proto: https } }, respond: 200')
+    equal(done.returncode, 0)
+    contains(done.stderr, 'trusted_proxies names none')
+    ok('trusted' not in check_text(t, 'match: { header: { X-Forwarded-Proto: https } }, respond: 200', 'trusted_proxies: [10.0.0.1]\n').stderr)
+    contains(check_text(t, 'match: { header: { Upgrade: WebSocket } }, respond: 200').stderr, 'lower case')
+
+
+def test_what_the_head_keeps_can_be_matched(t):
+    """Upgrade, Content-Length and TE are no fields inside weir; rules see of them what is forwarded."""
+    weir, origin, asks = both(t, routes='''  - { name: socket, match: { path: /ws, header: { Upgrade: websocket } }, respond: 403 }
+  - { name: spdy, match: { header: { upgrade: "~^spdy/" } }, response: { headers: { set: { X-Route: spdy } } }, upgrades: ["SPDY/3.1"], pool: p }
+  - { name: empty, match: { header: { Content-Length: "0" } }, response: { headers: { set: { X-Route: empty } } }, pool: p }
+  - { name: large, match: { header: { content-length: "~^[0-9]{4,}$" } }, respond: { status: 418, body: "${request.header.content-length}" } }
+  - { name: trailers, match: { header: { TE: trailers } }, respond: { body: "te=${request.header.te}" } }
+  - { name: keyed, match: { path: /key }, rate_limit: by-length, pool: p }
+  - { name: rest, respond: { body: "rest [${request.header.upgrade}] [${request.header.content-length}] [${request.header.te}]" } }''',
+                              more='rate_limits: { by-length: { rate: 1/h, burst: 1, key: "header:content-length" } }')
+    port = weir_port(weir)
+    key = [('Sec-WebSocket-Key', 'dGhlIHNhbXBsZSBub25jZQ=='), ('Sec-WebSocket-Version', '13')]
+
+    def ask(fields, target='/ws', body=None):
+        c = t.client(port)
+        c.request('GET' if body is None else 'POST', target, fields, body, length=not {'content-length', 'Transfer-Encoding'} & set(dict(fields)))
+        return c.response()
+    for value in ('websocket', 'WebSocket', 'foo, websocket', 'WEBSOCKET ,x'):
+        equal(ask([('Connection', 'upgrade'), ('Upgrade', value)] + key).status, 403, value)
+    equal(ask([('Upgrade', 'websocket')] + key).body, b'rest [] [] []', 'no upgrade, for Connection does not name it')
+    equal(ask([('Connection', 'upgrade'), ('Upgrade', 'SPDY/3.1')], '/').fields.get('x-route'), 'spdy')
+    equal(origin.last('/').fields.get('upgrade'), 'SPDY/3.1', 'goes on as it came')
+    equal(ask([('Connection', 'upgrade'), ('Upgrade', 'other')]).body, b'rest [] [] []', 'does not go on')
+    for value, route in (('0', 'empty'), ('000', 'empty'), ('0, 0', 'empty')):
+        equal(ask([('content-length', value)], body=b'').fields.get('x-route'), route, value)
+    equal(origin.last('/ws').fields.all('content-length'), ['0'])
+    for value in ('1000', '0001000', '1000, 1000', '01000,001000'):
+        response = ask([('content-length', value)], body=b'x' * 1000)
+        equal((response.status, response.body), (418, b'1000'), value)
+    equal(ask([('content-length', '0999')], body=b'x' * 999).body, b'rest [] [999] []')
+    equal(ask([('Transfer-Encoding', 'chunked')], body=b'0\r\n\r\n').body, b'rest [] [] []')
+    equal(ask([('TE', 'gzip, Trailers;q=1'), ('Connection', 'TE')]).body, b'rest [] [] []', 'a parameter is none that is passed on')
+    equal(ask([('TE', 'gzip, Trailers'), ('Connection', 'TE')]).body, b'te=trailers')
+    equal([ask([('content-length', v)], '/key', b'x' * 5).status for v in ('5', '05', '5, 5')], [200, 429, 429], 'one key')
+    equal(ask([('content-length', '6')], '/key', b'x' * 6).status, 200)
+    response = asks['HTTP/2']('POST', '/', [], body=b'y' * 2000)
+    equal((response.status, response.body), (418, b'2000'))
+    equal(asks['HTTP/2']('GET', '/', [('te', 'trailers')]).body, b'te=trailers')
+    c = H2Client(port)
+    t.later(c.close)
+    for target, status in (('/ws', 403), ('/ws?x', 403)):
+        stream = c.request('CONNECT', target, [('sec-websocket-version', '13')], pseudo=[(':protocol', 'WebSocket')], open=True)
+        equal(stream.head().status, status, target)
+
+
+def test_no_other_spelling_stands_beside_what_weir_says(t):
+    """Servers that fold names together (CGI) take X_User for X-User: of a client neither goes on beside weir's."""
+    for more, brings in ('', False), ('limits: { underscore_names: true }', True):
+        weir, origin, asks = both(t, more=more, routes='''  - { match: { path: /plain }, request: { headers: { set: { X-User: me }, remove: [X-Role] } }, pool: p }
+  - { match: { path: /folded }, request: { headers: { set: { X_User: me } } }, pool: p }
+  - { match: { header: { X-Request-Id: "*" } }, respond: 418 }
+  - { pool: p }''')
+        for version, ask in asks.items():
+            for target in ('/plain', '/folded'):
+                for name in ('x-user', 'X_User', 'x.user', 'X-USER', 'x_user'):
+                    got = Fields(ask('GET', target, [(name.lower(), 'you')]).json()['fields'])
+                    equal([v for n, v in got if re.sub('[^a-z]', '-', n.lower()) == 'x-user'], ['me'], f'{version} {target} {name} {more}')
+            got = Fields(ask('GET', '/plain', [('x_role', 'admin'), ('x-role', 'admin'), ('x_other', '1')]).json()['fields'])
+            equal([n for n, v in got if 'role' in n.lower() or 'other' in n.lower()], ['x_other'] if brings else [], f'{version} {more}')
+            forged = [(n, '10.0.0.1') for n in ('x_forwarded_for', 'x-forwarded_proto', 'x.real.ip', 'x_real_ip', 'x_request_id', 'x-request-id', 'x_forwarded_user', 'x_attempt')]
+            got = Fields(ask('GET', '/', forged).json()['fields'])
+            equal([(n, v) for n, v in got if v == '10.0.0.1'], [], f'{version} {more}')

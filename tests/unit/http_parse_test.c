@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/block.h"
 #include "config/config.h"
+#include "config/field_names.h"
 #include "http/head.h"
 #include "unit.h"
 
@@ -387,7 +388,7 @@ static void names_of_every_byte(void **state)
                 struct head_check check;
                 bool colon = c == ':' && at != 0; /* the name ends there */
                 bool token = h1_is_token_byte((unsigned char)c);
-                bool plain = name_is_plain(span_make(name, colon ? at : length));
+                bool plain = field_name_is_plain(span_make(name, colon ? at : length));
                 enum failure why = h1_parse_request(bytes, &limits, arena, &head, &check);
                 if (c != '\r' && c != '\n' && why != (token || colon ? FAILURE_NONE : FAILURE_BAD_REQUEST))
                     fail_msg("%u at %u of %u: %s", c, at, length, failure_info[why].word);
@@ -598,9 +599,32 @@ static void fields_keep_their_order(void **state)
     arena_free(arena);
 }
 
+/* The table of config/field_names.c against that of http/field_table.h: what never reaches a rule, or belongs
+ * to a connection, cannot be named. */
+static void names_of_the_file(void **state)
+{
+    (void)state;
+    struct error error;
+    for (uint16_t id = FIELD_OTHER + 1; id < FIELD_ID_COUNT; id++) {
+        struct span value;
+        struct head none = {.body_length = BODY_NONE};
+        bool kept = head_keeps(&none, id, &value), hop = field_is_hop(id);
+        for (unsigned use = FIELD_USE_MATCH; use < FIELD_USES; use++) {
+            bool fine = field_name_check(field_names[id], (enum field_use)use, &error);
+            bool reads = use != FIELD_USE_EDIT;
+            if (hop || id == FIELD_HOST)
+                assert_int_equal(fine, reads && kept);
+            else if (reads)
+                assert_true(fine);
+        }
+    }
+    assert_false(field_name_check(SPAN("content-length"), FIELD_USE_EDIT, &error));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_of_the_file),
         cmocka_unit_test(a_request_is_taken_apart),
         cmocka_unit_test(forms_of_targets),
         cmocka_unit_test(start_lines_that_are_none),
