@@ -29,11 +29,14 @@
 #include "tls/tls.h"
 #include "upstream/pool.h"
 
-enum { ROW_CONFIG, ROW_FIELD, ROW_FROM, ROW_LISTENER, ROW_JSON };
+enum { ROW_CONFIG, ROW_FIELD, ROW_FROM, ROW_LISTENER, ROW_SNI, ROW_JSON };
 #define FIELDS_MOST 32
+#define ASSUMED_PEER "127.0.0.1"
 
 struct question {
-    const char *path, *method, *url, *from, *listener;
+    const char *path, *method, *url, *listener;
+    const char *from;       /* NULL: ASSUMED_PEER */
+    const char *sni;        /* NULL: the URL's host, as clients do */
     struct ip_address peer; /* of `from` */
     const char *fields[FIELDS_MOST];
     size_t fields_count;
@@ -229,6 +232,77 @@ static void tell_readings(struct answer_text *out, const struct site *site, cons
         json_end_array(&out->json);
 }
 
+static void tell_peer(struct answer_text *out, const struct question *question)
+{
+    char line[ADDRESS_TEXT_MAX + 64], text[ADDRESS_TEXT_MAX];
+    struct span ip = ip_address_print(&question->peer, text);
+    bool assumed = question->from == NULL;
+    snprintf(line, sizeof line, "%.*s%s", (int)ip.length, ip.at,
+             assumed && !out->as_json ? ", assumed; --from names another" : "");
+    explain_tell(out, "from", line);
+    explain_note_bool(out, "from_assumed", assumed);
+}
+
+/* What clients ask for by TLS: names, not addresses (RFC 6066 3). NULL: nothing. */
+static const char *sni_of(const struct question *question, const struct exchange *x)
+{
+    struct ip_address ip;
+    if (question->sni != NULL)
+        return strcmp(question->sni, "none") == 0 ? NULL : question->sni;
+    if (ip_address_parse(&ip, x->target.host))
+        return NULL;
+    struct span name = arena_print(x->arena, "%.*s", (int)x->target.host.length, x->target.host.at);
+    return name.at;
+}
+
+static void tell_tls_rules(struct answer_text *out, const struct tls_config *tls, const char *sni)
+{
+    static const char *const auths[] = {"off", "optional", "required"};
+    static const char *const asked[] = {"clients are not asked for certificates",
+                                        "clients are asked for a certificate of client_ca, and may have none",
+                                        "clients have to show a certificate of client_ca"};
+    if (out->as_json) {
+        explain_tell(out, "sni", sni != NULL ? sni : "");
+        explain_tell(out, "client_auth", auths[tls->client_auth]);
+        explain_note_bool(out, "strict_sni", tls->strict_sni);
+        explain_tell(out, "authority", tls->authority == AUTHORITY_COVERED ? "covered" : "any");
+        return;
+    }
+    char line[512];
+    bool covered = tls->strict_sni || tls->authority == AUTHORITY_COVERED;
+    explain_tell(out, "sni", sni != NULL ? sni : "none");
+    explain_tell(out, "client_auth", asked[tls->client_auth]);
+    snprintf(line, sizeof line, "%s; %s",
+             covered ? "421 for hosts that the certificate shown does not cover"
+             : tls->client_auth != CLIENT_AUTH_OFF
+                 ? "421 for hosts of another name of the listener than SNI's"
+                 : "any host may come on any connection",
+             tls->strict_sni ? "a name without a certificate is refused in the handshake"
+                             : "a name without a certificate is shown the first");
+    explain_tell(out, "authority", line);
+}
+
+/* The handshake, and whether the connection is one for that host; false: it is not. */
+static bool tell_tls(struct answer_text *out, const struct question *question, const struct site *site,
+                     const struct exchange *x)
+{
+    if (site->tls == NULL)
+        return true;
+    const char *sni = sni_of(question, x);
+    tell_tls_rules(out, site->config->tls, sni);
+    switch (tls_store_admits(site->tls, sni, x->target.host)) {
+    case TLS_NAME_REFUSED:
+        explain_tell(out, "answer", "none, the handshake ends with the alert unrecognized_name (strict_sni)");
+        return false;
+    case TLS_MISDIRECTED:
+        explain_tell_failure(out, x, FAILURE_MISDIRECTED);
+        return false;
+    case TLS_ADMITTED:
+        break;
+    }
+    return true;
+}
+
 static bool explain_request(struct answer_text *out, const struct question *question, const struct url *url,
                             const struct snapshot *snapshot, struct exchange *x)
 {
@@ -245,12 +319,15 @@ static bool explain_request(struct answer_text *out, const struct question *ques
              site->tls != NULL && !out->as_json ? " (TLS)" : "");
     explain_tell(out, "listener", line);
     explain_note_bool(out, "tls", site->tls != NULL);
+    tell_peer(out, question);
     tell_protocols(out, site);
     enum failure why = prepare(x, question, url, snapshot);
     if (why != FAILURE_NONE) {
         explain_tell_failure(out, x, why);
         return false;
     }
+    if (!tell_tls(out, question, site, x))
+        return false;
     tell_readings(out, site, x);
     why = route_choose(site->router, x);
     const struct route *route = x->route;
@@ -347,6 +424,8 @@ static int question_option(struct options *options, struct question *question)
         question->from = value;
     else if (row == ROW_LISTENER)
         question->listener = value;
+    else if (row == ROW_SNI)
+        question->sni = value;
     question->as_json = question->as_json || row == ROW_JSON;
     return row;
 }
@@ -355,7 +434,7 @@ static int question_check(const struct options *options, struct question *questi
 {
     if (question->url == NULL)
         return options_complain(options, "a METHOD and a URL are needed, such as GET https://example.com/");
-    if (!ip_address_parse(&question->peer, span_of(question->from)))
+    if (!ip_address_parse(&question->peer, span_of(question->from != NULL ? question->from : ASSUMED_PEER)))
         return options_complain(options, "--from %s: this is no IP address", question->from);
     if (!url_split(span_of(question->url), url))
         return options_complain(options, "%s: the URL is neither http nor https", question->url);
@@ -387,15 +466,18 @@ int cli_explain(int argc, char **argv)
     static const struct option_row rows[] = {
         [ROW_CONFIG] = {"config", 'c', "FILE", CLI_CONFIG_TEXT},
         [ROW_FIELD] = {"header", 'H', "FIELD", "a field of the request, 'Name: value'; may be given again"},
-        [ROW_FROM] = {"from", 'f', "IP", "the address that the request comes from (default 127.0.0.1)"},
+        [ROW_FROM] = {"from", 'f', "IP",
+                      "the address that the request comes from (default " ASSUMED_PEER ")"},
         [ROW_LISTENER] = {"listener", 'l', "NAME",
                           "the listener (default: the one of the URL's scheme and port)"},
+        [ROW_SNI] = {"sni", 's', "NAME",
+                     "the name that the TLS connection was opened for, or none (default: the URL's host)"},
         [ROW_JSON] = {"json", 'j', NULL, "for programs"},
         {NULL, 0, NULL, NULL},
     };
     struct options options = {
         .command = "explain",
-        .arguments = "[-c FILE] [-H 'Name: value'] [--from IP] METHOD URL",
+        .arguments = "[-c FILE] [-H 'Name: value'] [--from IP] [--sni NAME] METHOD URL",
         .summary =
             "Tells which listener, route, limits, filters and pool would serve a request, and why not the "
             "routes before it.",
@@ -403,7 +485,7 @@ int cli_explain(int argc, char **argv)
         .notes =
             "exit codes: 0 a route serves it, 1 it is refused, no route takes it or the file has errors, 2 wrong usage",
     };
-    struct question question = {.path = CLI_DEFAULT_FILE, .from = "127.0.0.1"};
+    struct question question = {.path = CLI_DEFAULT_FILE};
     struct url url = {.scheme = SPAN_NONE};
     int row = question_read(&options, &question, &url, argc, argv);
     if (row != OPTIONS_END)

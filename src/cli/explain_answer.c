@@ -350,9 +350,9 @@ bool explain_tell_plan(struct answer_text *out, const struct plan *plan, struct 
     if (!tell_filters(out, plan, x) || !tell_body_limit(out, plan, x))
         return false;
     if (plan->action != NULL) {
-        action_explain(plan->action, x, line, sizeof line);
+        bool answers = action_explain(plan->action, x, line, sizeof line);
         explain_tell(out, "action", line);
-        return true;
+        return answers;
     }
     tell_timeouts(out, plan);
     if (plan->config->priority != PRIORITY_NORMAL)

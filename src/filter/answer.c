@@ -217,16 +217,16 @@ enum failure action_answer(const struct action *action, struct exchange *exchang
     return answer->body.at != NULL ? FAILURE_NONE : FAILURE_OVERLOADED;
 }
 
-void action_explain(const struct action *action, const struct exchange *exchange, char *line, size_t room)
+bool action_explain(const struct action *action, const struct exchange *exchange, char *line, size_t room)
 {
     struct exchange copy = *exchange;
     if (!action->redirects) {
         snprintf(line, room, "respond with %u", action->status);
-        return;
+        return true;
     }
     if (action->needs_host && exchange->target.host.length == 0) {
         snprintf(line, room, "400, or 204 to OPTIONS: a redirect needs a host");
-        return;
+        return exchange->request.line.request.method == METHOD_OPTIONS;
     }
     struct span location;
     enum failure why = location_of(action, &copy, &location);
@@ -235,4 +235,5 @@ void action_explain(const struct action *action, const struct exchange *exchange
                  failure_info[why].word, (int)copy.made.length, copy.made.length != 0 ? copy.made.at : "");
     else
         snprintf(line, room, "redirect with %u to %.*s", action->status, (int)location.length, location.at);
+    return why == FAILURE_NONE;
 }

@@ -70,6 +70,14 @@ void tls_store_dates(const struct tls_store *store, int64_t now, const struct tl
 void tls_client_dates(const struct tls_client *client, int64_t now, const struct tls_date_teller *teller);
 struct tls_store *tls_store_take(struct tls_store *store);
 void tls_store_release(struct tls_store *store); /* NULL allowed */
+/* What a client gets that asks for `name` (NULL: for none) and sends a request for `host` on that connection.
+ */
+enum tls_admission {
+    TLS_ADMITTED,
+    TLS_NAME_REFUSED, /* in the handshake, by strict_sni */
+    TLS_MISDIRECTED   /* the request, by 421 */
+};
+enum tls_admission tls_store_admits(const struct tls_store *store, const char *name, struct span host);
 /* Both ask the same of clients: who shows certificates, of which authorities, versions, ciphers, names. Our
  * own certificates are not looked at. */
 bool tls_store_same_rule(const struct tls_store *a, const struct tls_store *b);

@@ -407,18 +407,30 @@ static bool covers(const struct tls_store *store, size_t shown, struct span host
     return X509_check_ip(leaf, ip.bytes + skip, sizeof ip.bytes - skip, 0) == 1;
 }
 
-bool tls_transport_serves(const struct transport *transport, struct span host)
+static bool serves(const struct tls_store *store, struct span name, size_t shown, struct span host)
 {
-    const struct tls_transport *tls = tls_of(transport);
-    const struct tls_store *store = tls->store;
-    struct span name = span_of(SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name));
     if (host.length != 0 && host.at[host.length - 1] == '.')
         host.length--;
     if (host.length != 0 && span_equal_nocase(name, host))
         return true;
     if (store->client_auth != CLIENT_AUTH_OFF && tls_store_find(store, name) != tls_store_find(store, host))
         return false;
-    return !store->covered || covers(store, tls->shown, host);
+    return !store->covered || covers(store, shown, host);
+}
+
+bool tls_transport_serves(const struct transport *transport, struct span host)
+{
+    const struct tls_transport *tls = tls_of(transport);
+    struct span name = span_of(SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name));
+    return serves(tls->store, name, tls->shown, host);
+}
+
+enum tls_admission tls_store_admits(const struct tls_store *store, const char *name, struct span host)
+{
+    struct tls_choice choice;
+    if (!tls_store_choose(store, name, &choice))
+        return TLS_NAME_REFUSED;
+    return serves(store, span_of(name), choice.identities[0], host) ? TLS_ADMITTED : TLS_MISDIRECTED;
 }
 
 bool tls_transport_satisfies(const struct transport *transport, const struct tls_store *store)

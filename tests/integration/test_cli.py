@@ -476,6 +476,47 @@ def test_explain_chooses_the_listener_of_the_url(t):
     equal(t.run('explain', '-c', t.file('good.yaml', GOOD), 'GET', 'http://api.test/v1/x').returncode, 0, 'the only one')
 
 
+def test_explain_tells_whom_it_takes_the_client_for(t):
+    good = t.file('good.yaml', GOOD)
+    contains(t.run('explain', '-c', good, 'GET', 'http://api.test/v1/x').stdout, '127.0.0.1, assumed; --from names another')
+    ok('assumed' not in t.run('explain', '-c', good, '--from', '127.0.0.1', 'GET', 'http://api.test/v1/x').stdout)
+    for arguments, ip, assumed in (((), '127.0.0.1', True), (('--from', '2001:db8:0::7'), '2001:db8::7', False)):
+        told = json.loads(t.run('explain', '-c', good, '--json', *arguments, 'GET', 'http://api.test/v1/x').stdout)
+        equal((told['from'], told['from_assumed']), (ip, assumed))
+
+
+def test_explain_tells_the_rules_of_tls(t):
+    """And the same as a weir that is asked: served, 421, or no handshake."""
+    a, b, ip = t.leaf('a', 'DNS:a.test'), t.leaf('b', 'DNS:b.test'), t.leaf('ip', 'DNS:ip.test,IP:127.0.0.1')
+    context = t.tls_client(check_hostname=False)
+    for rule, rows in (('', [('a.test', None, 0), ('c.test', None, 0), ('b.test', 'a.test', 0), ('127.0.0.1', None, 0)]),
+                       ('strict_sni: true', [('a.test', None, 0), ('c.test', None, 'no'), ('b.test', 'a.test', 421), ('127.0.0.1', None, 'no'), ('a.test', 'none', 'no'), ('A.test.', None, 0)]),
+                       ('authority: covered', [('a.test', None, 0), ('c.test', None, 0), ('b.test', 'a.test', 421), ('127.0.0.1', None, 421), ('127.0.0.1', 'ip.test', 0), ('a.test', 'none', 0)]),
+                       (f'client_auth: optional, client_ca: {t.certificates}/ca.crt', [('a.test', None, 0), ('b.test', 'a.test', 421), ('c.test', 'd.test', 0), ('c.test', 'a.test', 421)])):
+        port = t.port()
+        text = f'''listeners: [ {{ address: "127.0.0.1:{port}", tls: {{ certificates: [ {{ cert: {a}.crt, key: {a}.key }}, {{ cert: {b}.crt, key: {b}.key }}, {{ cert: {ip}.crt, key: {ip}.key }} ]{", " if rule else ""}{rule} }} }} ]
+routes: [ {{ name: all, respond: {{ body: ok }} }} ]
+'''
+        path = t.file('rules.yaml', text)
+        t.weir(text)
+        for host, sni, wanted in rows:
+            done = t.run('explain', '-c', path, *(('--sni', sni) if sni else ()), 'GET', f'https://{host}:{port}/')
+            equal(done.returncode, 0 if wanted == 0 else 1, f'{rule} {host} {sni}: {done.stdout}')
+            for part in ('sni', 'client_auth', 'authority') + (('unrecognized_name',) if wanted == 'no' else (f'{wanted}, ',) if wanted else ()):
+                contains(done.stdout, part)
+            name = host.rstrip('.') if sni is None and not host[0].isdigit() else None if sni in (None, 'none') else sni
+            try:
+                c = t.client(port, tls=context, name=name)
+                status = c.get('/', host=host).status
+            except ssl.SSLError:
+                status = 'no'
+            equal(status, wanted or 200, f'{rule} {host} {sni}')
+    told = json.loads(t.run('explain', '--json', '-c', path, 'GET', f'https://a.test:{port}/').stdout)
+    equal((told['sni'], told['client_auth'], told['strict_sni'], told['authority'], told['served']), ('a.test', 'optional', False, 'any', True))
+    required = text.replace('optional', 'required')
+    contains(t.run('explain', '-c', t.file('required.yaml', required), 'GET', f'https://a.test:{port}/').stdout, 'have to show a certificate')
+
+
 def test_explain_versions(t):
     if not has_http2():
         raise Skipped('this weir is built without HTTP/2')
