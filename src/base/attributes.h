@@ -4,6 +4,8 @@
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 #define PRINTF_LIKE(template_at, first) __attribute__((format(printf, template_at, first)))
+/* What is rarely called, so that who calls it saves no registers for it. */
+#define NOINLINE __attribute__((noinline))
 #define CACHE_LINE 64
 
 /* The struct that holds `member` at `pointer`. */

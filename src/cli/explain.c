@@ -173,8 +173,7 @@ static enum failure prepare(struct exchange *x, const struct question *question,
     why = forwarded_strip(&x->request, x->peer_trusted ? CLAIMS_KEPT : CLAIMS_DROPPED, x->arena);
     if (why != FAILURE_NONE)
         return why;
-    why = target_prepare(&x->target, x->request.line.request.authority, x->request.line.request.path,
-                         x->request.line.request.query, x->arena);
+    why = target_prepare_head(&x->target, &x->request, x->arena);
     x->request.line.request.authority = x->target.authority;
     return why;
 }

@@ -99,20 +99,23 @@ static void put_fields(struct writer *writer, const struct fields *fields)
     }
 }
 
-/* Trailer goes with chunks: no other framing has a place for what it announces (RFC 9110 6.6.2). */
-static void put_fields_of(struct writer *writer, const struct head *head, enum h1_framing framing)
+static void put_fields_but_trailer(struct writer *writer, const struct fields *fields)
 {
-    const struct fields *fields = &head->fields;
-    if (!head->announces_trailers || framing == H1_FRAMING_CHUNKED) {
-        put_fields(writer, fields);
-        return;
-    }
     for (uint16_t i = 0, begin = 0; i <= fields->count; i++) {
         if (i != fields->count && fields->items[i].id != FIELD_TRAILER)
             continue;
         put_fields(writer, &(struct fields){.items = fields->items + begin, .count = (uint16_t)(i - begin)});
-        begin = i + 1;
+        begin = (uint16_t)(i + 1);
     }
+}
+
+/* Trailer goes with chunks: no other framing has a place for what it announces (RFC 9110 6.6.2). */
+static inline void put_fields_of(struct writer *writer, const struct head *head, enum h1_framing framing)
+{
+    if (head->announces_trailers && framing != H1_FRAMING_CHUNKED)
+        put_fields_but_trailer(writer, &head->fields);
+    else
+        put_fields(writer, &head->fields);
 }
 
 static size_t print_number(char text[20], uint64_t value)

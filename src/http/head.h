@@ -54,6 +54,10 @@ struct head {
             /* from Host or the absolute form, as received, with the port; Host is also removed from the
              * fields: the codec writes it first from here */
             struct span authority;
+            /* of the authority, where that is its own normal form, as nearly all are: the length of the host,
+             * and the port; 0: http/target.c has to look */
+            uint32_t host_length;
+            uint16_t port;
             struct span path;  /* as received, beginning with '/', or "*" */
             struct span query; /* without '?'; at == NULL: there is none ("/x?" has an empty one) */
         } request;

@@ -25,7 +25,7 @@ static bool length_of(struct span digits, int64_t *value)
 }
 
 /* Equal repetitions, in lines or in a list, are one (RFC 9110 8.6); different or empty ones are refused. */
-static void note_length(struct head_check *check, struct span list)
+static NOINLINE void note_length(struct head_check *check, struct span list)
 {
     struct span element;
     while (span_next_element(&list, &element)) {
@@ -56,7 +56,7 @@ static bool is_token(struct span text)
 
 /* Exactly `chunked`, once, without parameters and as the last; everything else is told apart as unknown (501)
  * or malformed (400). */
-static void note_coding(struct head_check *check, struct span list)
+static NOINLINE void note_coding(struct head_check *check, struct span list)
 {
     struct span element;
     check->has_coding = true;
@@ -73,7 +73,7 @@ static void note_coding(struct head_check *check, struct span list)
     }
 }
 
-static void note_connection(struct head_check *check, struct span list)
+static NOINLINE void note_connection(struct head_check *check, struct span list)
 {
     struct span element;
     while (span_next_element(&list, &element)) {
@@ -86,7 +86,7 @@ static void note_connection(struct head_check *check, struct span list)
     }
 }
 
-static bool lists_trailers(struct span list)
+static NOINLINE bool lists_trailers(struct span list)
 {
     struct span element;
     while (span_next_element(&list, &element))
@@ -97,16 +97,16 @@ static bool lists_trailers(struct span list)
 
 /* What a request has one of: who reads the first of two and who reads the last would be told two things (RFC
  * 9110 5.3). Host has a name of its own among the failures; lists and cookies may come in several lines. */
-#define ONCE(id) (UINT64_C(1) << FIELD_##id)
-static const uint64_t once = ONCE(AUTHORIZATION) | ONCE(CONTENT_TYPE) | ONCE(CONTENT_RANGE) | ONCE(RANGE) |
-                             ONCE(ORIGIN) | ONCE(SEC_WEBSOCKET_KEY) | ONCE(SEC_WEBSOCKET_VERSION) |
-                             ONCE(GRPC_TIMEOUT);
-_Static_assert(FIELD_ID_COUNT <= 64, "a bit for each");
+static bool note_once(struct head_check *check, uint16_t id)
+{
+    _Static_assert(FIELD_ID_COUNT <= 64, "a bit for each");
+    check->repeated = check->repeated || (check->seen & UINT64_C(1) << id) != 0;
+    check->seen |= UINT64_C(1) << id;
+    return true;
+}
 
 bool head_check_note(struct head_check *check, const struct field *field, struct head *head)
 {
-    check->twice |= check->seen & UINT64_C(1) << field->id;
-    check->seen |= UINT64_C(1) << field->id;
     switch (field->id) {
     case FIELD_CONTENT_LENGTH:
         note_length(check, field->value);
@@ -135,7 +135,15 @@ bool head_check_note(struct head_check *check, const struct field *field, struct
         return true;
     case FIELD_AUTHORIZATION:
         head->has_credentials = true;
-        return true;
+        return note_once(check, field->id);
+    case FIELD_CONTENT_TYPE:
+    case FIELD_CONTENT_RANGE:
+    case FIELD_RANGE:
+    case FIELD_ORIGIN:
+    case FIELD_SEC_WEBSOCKET_KEY:
+    case FIELD_SEC_WEBSOCKET_VERSION:
+    case FIELD_GRPC_TIMEOUT:
+        return note_once(check, field->id);
     case FIELD_EXPECT:
         head->expect_continue =
             head->expect_continue || span_equal_nocase(field->value, SPAN("100-continue"));
@@ -155,14 +163,16 @@ static enum failure check_host(const struct head_check *check, struct head *head
 {
     if (check->host_count > 1 || (check->host_count == 0 && head->minor_version != 0))
         return FAILURE_BAD_HOST;
-    struct span host;
-    uint16_t port;
-    bool has_port;
-    if (check->host_count == 1 && check->host.length != 0 &&
-        !authority_split(check->host, &host, &port, &has_port))
+    struct authority host = {.is_normal = false};
+    if (check->host_count == 1 && check->host.length != 0 && !authority_read(check->host, &host))
         return FAILURE_BAD_HOST;
-    if (head->line.request.authority.length == 0) /* an absolute form replaces Host (RFC 9112 3.2.2) */
-        head->line.request.authority = check->host;
+    if (head->line.request.authority.length != 0) /* an absolute form replaces Host (RFC 9112 3.2.2) */
+        return FAILURE_NONE;
+    head->line.request.authority = check->host;
+    if (host.is_normal) {
+        head->line.request.host_length = (uint32_t)host.host.length;
+        head->line.request.port = host.port;
+    }
     return FAILURE_NONE;
 }
 
@@ -193,7 +203,7 @@ static enum failure check_framing(const struct head_check *check, struct head *h
 enum failure head_check_request(struct head_check *check, struct head *head)
 {
     enum failure why = check_host(check, head);
-    if (why == FAILURE_NONE && (check->twice & once) != 0)
+    if (why == FAILURE_NONE && check->repeated)
         why = FAILURE_FIELD_REPEATED;
     if (why == FAILURE_NONE)
         why = is_connect_with_length(check, head) ? FAILURE_BAD_FRAMING : check_framing(check, head);

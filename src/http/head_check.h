@@ -14,7 +14,8 @@
 #include "http/head.h"
 
 struct head_check {
-    uint64_t seen, twice; /* a bit by field_id */
+    uint64_t seen; /* of what may come once: a bit by field_id */
+    bool repeated;
     int64_t content_length;
     struct span length_text;
     unsigned host_count;

@@ -9,33 +9,43 @@
 
 /* Of a reg-name or IPv4 (RFC 3986 3.2.2), but for what two readers may take for two hosts: ',' lists them and
  * '%' hides them. */
-static const bool host_bytes[256] = {
-    ['!'] = true, ['$'] = true, ['&'] = true, ['\''] = true, ['('] = true, [')'] = true, ['*'] = true,
-    ['+'] = true, ['-'] = true, ['.'] = true, [';'] = true,  ['='] = true, ['_'] = true, ['~'] = true,
-    ['0'] = true, ['1'] = true, ['2'] = true, ['3'] = true,  ['4'] = true, ['5'] = true, ['6'] = true,
-    ['7'] = true, ['8'] = true, ['9'] = true, ['A'] = true,  ['B'] = true, ['C'] = true, ['D'] = true,
-    ['E'] = true, ['F'] = true, ['G'] = true, ['H'] = true,  ['I'] = true, ['J'] = true, ['K'] = true,
-    ['L'] = true, ['M'] = true, ['N'] = true, ['O'] = true,  ['P'] = true, ['Q'] = true, ['R'] = true,
-    ['S'] = true, ['T'] = true, ['U'] = true, ['V'] = true,  ['W'] = true, ['X'] = true, ['Y'] = true,
-    ['Z'] = true, ['a'] = true, ['b'] = true, ['c'] = true,  ['d'] = true, ['e'] = true, ['f'] = true,
-    ['g'] = true, ['h'] = true, ['i'] = true, ['j'] = true,  ['k'] = true, ['l'] = true, ['m'] = true,
-    ['n'] = true, ['o'] = true, ['p'] = true, ['q'] = true,  ['r'] = true, ['s'] = true, ['t'] = true,
-    ['u'] = true, ['v'] = true, ['w'] = true, ['x'] = true,  ['y'] = true, ['z'] = true,
-};
+enum { HOST_BYTE = 1, HOST_DOT = 2, HOST_UPPER = 4 };
+static const uint8_t host_bytes[256] = {
+    ['!'] = HOST_BYTE,  ['$'] = HOST_BYTE,  ['&'] = HOST_BYTE,  ['\''] = HOST_BYTE, ['('] = HOST_BYTE,
+    [')'] = HOST_BYTE,  ['*'] = HOST_BYTE,  ['+'] = HOST_BYTE,  ['-'] = HOST_BYTE,  ['.'] = HOST_DOT,
+    ['0'] = HOST_BYTE,  ['1'] = HOST_BYTE,  ['2'] = HOST_BYTE,  ['3'] = HOST_BYTE,  ['4'] = HOST_BYTE,
+    ['5'] = HOST_BYTE,  ['6'] = HOST_BYTE,  ['7'] = HOST_BYTE,  ['8'] = HOST_BYTE,  ['9'] = HOST_BYTE,
+    [';'] = HOST_BYTE,  ['='] = HOST_BYTE,  ['A'] = HOST_UPPER, ['B'] = HOST_UPPER, ['C'] = HOST_UPPER,
+    ['D'] = HOST_UPPER, ['E'] = HOST_UPPER, ['F'] = HOST_UPPER, ['G'] = HOST_UPPER, ['H'] = HOST_UPPER,
+    ['I'] = HOST_UPPER, ['J'] = HOST_UPPER, ['K'] = HOST_UPPER, ['L'] = HOST_UPPER, ['M'] = HOST_UPPER,
+    ['N'] = HOST_UPPER, ['O'] = HOST_UPPER, ['P'] = HOST_UPPER, ['Q'] = HOST_UPPER, ['R'] = HOST_UPPER,
+    ['S'] = HOST_UPPER, ['T'] = HOST_UPPER, ['U'] = HOST_UPPER, ['V'] = HOST_UPPER, ['W'] = HOST_UPPER,
+    ['X'] = HOST_UPPER, ['Y'] = HOST_UPPER, ['Z'] = HOST_UPPER, ['_'] = HOST_BYTE,  ['a'] = HOST_BYTE,
+    ['b'] = HOST_BYTE,  ['c'] = HOST_BYTE,  ['d'] = HOST_BYTE,  ['e'] = HOST_BYTE,  ['f'] = HOST_BYTE,
+    ['g'] = HOST_BYTE,  ['h'] = HOST_BYTE,  ['i'] = HOST_BYTE,  ['j'] = HOST_BYTE,  ['k'] = HOST_BYTE,
+    ['l'] = HOST_BYTE,  ['m'] = HOST_BYTE,  ['n'] = HOST_BYTE,  ['o'] = HOST_BYTE,  ['p'] = HOST_BYTE,
+    ['q'] = HOST_BYTE,  ['r'] = HOST_BYTE,  ['s'] = HOST_BYTE,  ['t'] = HOST_BYTE,  ['u'] = HOST_BYTE,
+    ['v'] = HOST_BYTE,  ['w'] = HOST_BYTE,  ['x'] = HOST_BYTE,  ['y'] = HOST_BYTE,  ['z'] = HOST_BYTE,
+    ['~'] = HOST_BYTE};
 
-/* No label of it is empty, but for the root's at the end (RFC 1034 3.1): who drops dots reads "a..b" as
- * another host. */
-static bool host_is_name(struct span host)
+/* 0: it is none. No label of it is empty, but for the root's at the end (RFC 1034 3.1): who drops dots reads
+ * "a..b" as another host. Else what is in it, HOST_DOT: at the end. */
+static unsigned host_name_marks(struct span host)
 {
-    bool dot = true;
-    size_t i = 0;
-    for (; i < host.length && host_bytes[(unsigned char)host.at[i]]; i++) {
-        bool is_dot = host.at[i] == '.';
-        if (is_dot && dot)
-            return false;
-        dot = is_dot;
+    unsigned seen = HOST_BYTE;
+    size_t i = 0, label = 0; /* where it begins */
+    for (;;) {
+        unsigned kind = HOST_BYTE;
+        while (i < host.length && (kind = host_bytes[(unsigned char)host.at[i]]) == HOST_BYTE)
+            i++;
+        if (i == host.length)
+            return i == 0 ? 0 : label == i ? seen | HOST_DOT : seen;
+        if (kind == 0 || (kind == HOST_DOT && i == label))
+            return 0;
+        seen |= kind & HOST_UPPER;
+        i++;
+        label = kind == HOST_DOT ? i : label;
     }
-    return i == host.length && i != 0;
 }
 
 bool host_v6_normal(struct span host, char text[HOST_V6_MOST])
@@ -64,7 +74,7 @@ static bool port_is_number(struct span text, uint16_t *port)
     return value <= 65535;
 }
 
-bool authority_split(struct span authority, struct span *host, uint16_t *port, bool *has_port)
+bool authority_read(struct span authority, struct authority *parts)
 {
     size_t end = authority.length;
     if (authority.length != 0 && authority.at[0] == '[') {
@@ -75,16 +85,30 @@ bool authority_split(struct span authority, struct span *host, uint16_t *port, b
     } else {
         end = span_find(authority, ':');
     }
-    *host = span_first(authority, end);
-    *port = 0;
-    *has_port = false;
+    *parts = (struct authority){.host = span_first(authority, end)};
+    bool port_is_normal = true;
     if (end != authority.length) {
-        if (authority.at[end] != ':' || !port_is_number(span_skip(authority, end + 1), port))
+        struct span port = span_skip(authority, end + 1);
+        if (authority.at[end] != ':' || !port_is_number(port, &parts->port))
             return false;
-        *has_port = end + 1 != authority.length;
+        parts->has_port = port.length != 0;
+        port_is_normal = parts->has_port && port.at[0] != '0';
     }
+    unsigned marks = host_name_marks(parts->host);
+    parts->is_normal = marks == HOST_BYTE && port_is_normal;
     char text[HOST_V6_MOST];
-    return host->length != 0 && (host->at[0] == '[' ? host_v6_normal(*host, text) : host_is_name(*host));
+    return marks != 0 || (end != 0 && host_v6_normal(parts->host, text));
+}
+
+bool authority_split(struct span authority, struct span *host, uint16_t *port, bool *has_port)
+{
+    struct authority parts;
+    if (!authority_read(authority, &parts))
+        return false;
+    *host = parts.host;
+    *port = parts.port;
+    *has_port = parts.has_port;
+    return true;
 }
 
 /* Lower case and without a final dot, or an IPv6 address as inet_ntop() prints it; behind it the port, if
@@ -119,27 +143,25 @@ static bool authority_write(struct target *target, struct span authority, struct
     return true;
 }
 
-/* A name with a port or without, as nearly all are. */
-static bool authority_is_normal(struct span authority, struct span host, bool has_port)
-{
-    size_t i = 0;
-    while (i < host.length && !(host.at[i] >= 'A' && host.at[i] <= 'Z'))
-        i++;
-    return i == host.length && host.at[0] != '[' && host.at[host.length - 1] != '.' &&
-           (has_port ? authority.at[host.length + 1] != '0' : authority.length == host.length);
-}
-
 enum failure target_host(struct target *target, struct span authority, struct arena *arena)
 {
-    struct span host;
-    bool has_port;
-    if (!authority_split(authority, &host, &target->port, &has_port))
+    struct authority parts;
+    if (!authority_read(authority, &parts))
         return FAILURE_BAD_HOST;
-    target->host = host;
+    target->host = parts.host;
+    target->port = parts.port;
     target->authority = authority;
-    if (authority_is_normal(authority, host, has_port))
+    if (parts.is_normal)
         return FAILURE_NONE;
-    return authority_write(target, authority, host, has_port, arena) ? FAILURE_NONE : FAILURE_OVERLOADED;
+    return authority_write(target, authority, parts.host, parts.has_port, arena) ? FAILURE_NONE
+                                                                                 : FAILURE_OVERLOADED;
+}
+
+static enum failure target_path(struct target *target, struct arena *arena)
+{
+    if (path_is_plain(target->path) || span_is(target->path, "*"))
+        return FAILURE_NONE;
+    return path_prepare(target->path, arena, &target->path, &target->marks);
 }
 
 enum failure target_prepare(struct target *target, struct span authority, struct span path, struct span query,
@@ -147,9 +169,20 @@ enum failure target_prepare(struct target *target, struct span authority, struct
 {
     *target = (struct target){.path = path, .query = query};
     enum failure why = authority.length != 0 ? target_host(target, authority, arena) : FAILURE_NONE;
-    if (why != FAILURE_NONE)
-        return why;
-    if (path_is_plain(path) || span_is(path, "*"))
-        return FAILURE_NONE;
-    return path_prepare(path, arena, &target->path, &target->marks);
+    return why != FAILURE_NONE ? why : target_path(target, arena);
+}
+
+enum failure target_prepare_head(struct target *target, const struct head *head, struct arena *arena)
+{
+    struct span authority = head->line.request.authority, path = head->line.request.path,
+                query = head->line.request.query;
+    uint32_t length = head->line.request.host_length;
+    if (length == 0)
+        return target_prepare(target, authority, path, query, arena);
+    *target = (struct target){.host = span_first(authority, length),
+                              .authority = authority,
+                              .port = head->line.request.port,
+                              .path = path,
+                              .query = query};
+    return target_path(target, arena);
 }

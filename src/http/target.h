@@ -22,7 +22,17 @@ enum failure target_host(struct target *target, struct span authority, struct ar
 /* The normal form of an IPv6 address in brackets, without them; false: it is none. */
 #define HOST_V6_MOST 46u /* INET6_ADDRSTRLEN */
 bool host_v6_normal(struct span host, char text[HOST_V6_MOST]) MUST_CHECK;
-/* uri-host[:port] (RFC 3986 3.2.2, 9110 7.2): valid, and split. */
+/* The same of a request that a codec has read, which has looked at the authority already. */
+enum failure target_prepare_head(struct target *target, const struct head *head,
+                                 struct arena *arena) MUST_CHECK;
+/* uri-host[:port] (RFC 3986 3.2.2, 9110 7.2): valid, and split. is_normal: it is written as weir would. */
+struct authority {
+    struct span host;
+    uint16_t port;
+    bool has_port, is_normal;
+};
+bool authority_read(struct span authority, struct authority *parts) MUST_CHECK;
+/* The same without the last. */
 bool authority_split(struct span authority, struct span *host, uint16_t *port, bool *has_port) MUST_CHECK;
 
 #endif

@@ -434,8 +434,7 @@ static enum failure prepare_target(struct exchange_run *run)
     enum failure why =
         request->line.request.method == METHOD_CONNECT ? upgrade_take_connect(run) : FAILURE_NONE;
     if (why == FAILURE_NONE)
-        why = target_prepare(&x->target, request->line.request.authority, request->line.request.path,
-                             request->line.request.query, x->arena);
+        why = target_prepare_head(&x->target, request, x->arena);
     if (why == FAILURE_NONE)
         request->line.request.authority = x->target.authority;
     return why;

@@ -269,7 +269,7 @@ static void upstream_head(struct stream *stream, struct head *head, bool last)
     run->progress = loop_now(run->exchange.loop);
     run->exchange.response = *head;
     struct span offered = status == 426 ? upgrade_offered(head) : SPAN_NONE;
-    enum failure why = forwarded_strip(&run->exchange.response, CLAIMS_KEPT, run->exchange.arena);
+    enum failure why = forwarded_strip(&run->exchange.response, CLAIMS_OF_SERVER, run->exchange.arena);
     if (why != FAILURE_NONE) {
         exchange_fail(run, why == FAILURE_OVERLOADED ? why : FAILURE_RESPONSE_INVALID);
         return;

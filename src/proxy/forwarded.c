@@ -44,17 +44,12 @@ bool forwarded_is_attempt(struct span name)
            span_equal_nocase(name, SPAN("x-envoy-attempt-count"));
 }
 
-/* What tells who the client is, or how often it asked; in the spelling too that some servers take for it
+/* Of a name that begins with "x-" or the like, in the spelling too that some servers take for it
  * (limits.underscore_names). */
-static bool field_is_claim(const struct field *field)
+static NOINLINE bool name_is_claim(struct span name)
 {
     static const struct span claims[] = {
         {"x-real-ip", 9}, {"x-request-id", 12}, {"x-attempt", 9}, {"x-envoy-attempt-count", 21}};
-    struct span name = field->name;
-    if (field->id == FIELD_FORWARDED)
-        return true;
-    if ((name.at[0] | 0x20) != 'x' || name.length < 9)
-        return false;
     if (name.length > 12 && names_fold_together(span_first(name, 12), SPAN("x-forwarded-")))
         return true;
     for (size_t i = 0; i < COUNT_OF(claims); i++)
@@ -63,10 +58,17 @@ static bool field_is_claim(const struct field *field)
     return false;
 }
 
-/* A trusted proxy has no reason to spell it so: a client's, that it let through. */
-static bool claim_is_dropped(const struct field *field, enum claims claims)
+/* What tells who the client is, or how often it asked. */
+static inline bool field_is_claim(const struct field *field)
 {
-    return field_is_claim(field) &&
+    return field->id == FIELD_FORWARDED ||
+           ((field->name.at[0] | 0x20) == 'x' && field->name.length >= 9 && name_is_claim(field->name));
+}
+
+/* A trusted proxy has no reason to spell it so: a client's, that it let through. */
+static inline bool claim_is_dropped(const struct field *field, enum claims claims)
+{
+    return claims != CLAIMS_OF_SERVER && field_is_claim(field) &&
            (claims == CLAIMS_DROPPED || (field->id == FIELD_OTHER && !field_name_is_plain(field->name)));
 }
 

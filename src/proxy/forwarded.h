@@ -18,7 +18,7 @@ struct head;
 /* What a peer says of who is behind it (X-Forwarded-*, Forwarded, X-Real-IP) and of how often it tried: of
  * one that is not trusted it is dropped before anybody looks, so that conditions, keys and templates see what
  * servers are told. */
-enum claims { CLAIMS_KEPT, CLAIMS_DROPPED };
+enum claims { CLAIMS_OF_SERVER, CLAIMS_KEPT, CLAIMS_DROPPED };
 /* Removes what must not go on: all that Connection names (but never what weir asserts), which head->named
  * keeps for the trailers, and the hop-by-hop fields. Request or response. BAD_REQUEST: it names more than
  * anybody means; OVERLOADED: arena cap. */
