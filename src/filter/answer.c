@@ -28,6 +28,7 @@ struct action {
     /* respond */
     struct template *body;
     struct span file, content_type;
+    enum template_escape escape; /* of the body, by its type */
     size_t headers_count;
     struct name_value *names;
     struct field_value *headers;
@@ -74,6 +75,16 @@ static bool read_file(struct span *file, const char *path, struct error *error)
     return file_read(path, FILE_MOST, file, error);
 }
 
+/* A header may say it in place of the key. */
+static struct span type_of_answer(const struct respond_config *config)
+{
+    struct span type = span_of(config->content_type);
+    for (size_t i = 0; i < config->headers.count; i++)
+        if (field_id(span_of(config->headers.items[i].name)) == FIELD_CONTENT_TYPE)
+            type = span_of(config->headers.items[i].value);
+    return type;
+}
+
 static bool respond_new(struct action *action, const struct respond_config *config, struct error *error)
 {
     action->status = (uint16_t)config->status;
@@ -85,6 +96,7 @@ static bool respond_new(struct action *action, const struct respond_config *conf
         if (!field_value_new(&action->headers[action->headers_count], pair->name, pair->value, error))
             return false;
     }
+    action->escape = template_escape_of(type_of_answer(config));
     if (config->file != NULL)
         return read_file(&action->file, config->file, error);
     return template_maybe(&action->body, config->body != NULL ? config->body : "", error);
@@ -203,7 +215,8 @@ enum failure action_answer(const struct action *action, struct exchange *exchang
     answer->content_type = action->content_type;
     struct span constant;
     answer->body_lasts = action->file.at != NULL || template_is_constant(action->body, &constant);
-    answer->body = action->file.at != NULL ? action->file : template_fill(action->body, exchange);
+    answer->body = action->file.at != NULL ? action->file
+                                           : template_fill_escaped(action->body, exchange, action->escape);
     for (size_t i = 0; i < action->headers_count; i++) {
         struct span value, name = span_of(action->names[i].name);
         enum failure why = field_value_fill(&action->headers[i], exchange, &value);

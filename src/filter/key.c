@@ -9,50 +9,8 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "http/exchange.h"
+#include "http/form.h"
 #include "http/path.h"
-
-/* ---- escapes ---- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* As forms have them; *at goes behind the character. */
-static char unescape(struct span text, size_t *at)
-{
-    char c = text.at[(*at)++];
-    int high = c == '%' && *at + 1 < text.length ? hex_digit(text.at[*at]) : -1;
-    int low = high >= 0 ? hex_digit(text.at[*at + 1]) : -1;
-    if (low < 0)
-        return c == '+' ? ' ' : c;
-    *at += 2;
-    return (char)(high * 16 + low);
-}
-
-/* Whether this is `name`, or becomes it when it is decoded. */
-static bool is_named(struct span text, struct span name)
-{
-    size_t at = 0, length = 0;
-    while (at < text.length && length < name.length && unescape(text, &at) == name.at[length])
-        length++;
-    return at == text.length && length == name.length;
-}
-
-/* at == NULL: no memory. */
-static struct span decoded(struct span value, struct arena *arena)
-{
-    if (span_find(value, '%') == value.length && span_find(value, '+') == value.length)
-        return value;
-    char *room = arena_get_bytes(arena, value.length);
-    size_t length = 0;
-    for (size_t at = 0; room != NULL && at < value.length; length++)
-        room[length] = unescape(value, &at);
-    return span_make(room, length);
-}
 
 static struct span unquoted(struct span value)
 {
@@ -110,7 +68,7 @@ static struct span next_parameter(struct walk *walk)
     while (walk->rest.at != NULL) {
         struct span pair = pair_take(&walk->rest, '&');
         size_t equal = span_find(pair, '=');
-        if (is_named(span_first(pair, equal), walk->name))
+        if (form_is_named(span_first(pair, equal), walk->name))
             return equal == pair.length ? SPAN("") : span_skip(pair, equal + 1);
     }
     return SPAN_NONE;
@@ -122,7 +80,7 @@ static struct span next_cookie(struct walk *walk)
         while (walk->rest.at != NULL) {
             struct span pair = span_trim(pair_take(&walk->rest, ';'));
             size_t equal = span_find(pair, '=');
-            if (equal != pair.length && is_named(span_trim(span_first(pair, equal)), walk->name))
+            if (equal != pair.length && form_is_named(span_trim(span_first(pair, equal)), walk->name))
                 return span_trim(span_skip(pair, equal + 1));
         }
         walk->field = fields_next(&walk->exchange->request.fields, walk->field);
@@ -188,7 +146,7 @@ static struct span value_of_name(const struct key_part *part, const struct excha
     if (part->kind == KEY_COOKIE)
         first = unquoted(first);
     struct span plain =
-        part->kind != KEY_HEADER && first.length != 0 ? decoded(first, exchange->arena) : first;
+        part->kind != KEY_HEADER && first.length != 0 ? form_decoded(first, exchange->arena) : first;
     *several = differ || (plain.at == NULL && first.at != NULL);
     return plain;
 }

@@ -255,17 +255,63 @@ bool template_names_host(const struct template *template)
     return i != template->count;
 }
 
+/* What ends text: of an element or an attribute, of a string. */
+static const struct {
+    char byte;
+    const char *html, *json;
+} escapes[] = {{'&', "&amp;", "&"},     {'<', "&lt;", "\\u003c"}, {'>', "&gt;", "\\u003e"},
+               {'"', "&quot;", "\\\""}, {'\'', "&#39;", "'"},     {'\\', "\\", "\\\\"},
+               {'\t', "\t", "\\t"}};
+#define ESCAPE_MOST 6u /* bytes that one becomes */
+
+static size_t copy_escaped(char *to, char c, enum template_escape escape)
+{
+    for (size_t i = 0; i < COUNT_OF(escapes); i++) {
+        if (escapes[i].byte != c)
+            continue;
+        struct span text = span_of(escape == TEMPLATE_FOR_HTML ? escapes[i].html : escapes[i].json);
+        memcpy(to, text.at, text.length);
+        return text.length;
+    }
+    *to = c;
+    return 1;
+}
+
 /* Bytes that could end a field or a line never come out of a value. */
-static size_t copy_clean(char *to, struct span from)
+static size_t copy_clean(char *to, struct span from, enum template_escape escape)
 {
     size_t length = 0;
-    for (size_t i = 0; i < from.length; i++)
-        if (((unsigned char)from.at[i] >= ' ' && from.at[i] != 0x7f) || from.at[i] == '\t')
+    for (size_t i = 0; i < from.length; i++) {
+        unsigned char c = (unsigned char)from.at[i];
+        if ((c < ' ' || c == 0x7f) && c != '\t')
+            continue;
+        if (escape == TEMPLATE_AS_IT_IS)
             to[length++] = from.at[i];
+        else
+            length += copy_escaped(to + length, from.at[i], escape);
+    }
     return length;
 }
 
-struct span template_fill(const struct template *template, struct exchange *exchange)
+static bool type_is(struct span type, struct span whole, struct span suffix)
+{
+    return span_equal_nocase(type, whole) ||
+           (type.length > suffix.length &&
+            span_equal_nocase(span_skip(type, type.length - suffix.length), suffix));
+}
+
+enum template_escape template_escape_of(struct span content_type)
+{
+    struct span type = span_trim(span_first(content_type, span_find(content_type, ';')));
+    if (type_is(type, SPAN("application/json"), SPAN("+json")) || span_equal_nocase(type, SPAN("text/json")))
+        return TEMPLATE_FOR_JSON;
+    return type_is(type, SPAN("text/html"), SPAN("+xml")) || type_is(type, SPAN("text/xml"), SPAN("/xml"))
+               ? TEMPLATE_FOR_HTML
+               : TEMPLATE_AS_IT_IS;
+}
+
+struct span template_fill_escaped(const struct template *template, struct exchange *exchange,
+                                  enum template_escape escape)
 {
     struct span parts[PIECES_MOST], constant;
     if (template_is_constant(template, &constant))
@@ -273,10 +319,11 @@ struct span template_fill(const struct template *template, struct exchange *exch
     size_t length = 0;
     for (size_t i = 0; i < template->count; i++) {
         const struct piece *piece = &template->pieces[i];
+        bool grows = piece->value != NULL && escape != TEMPLATE_AS_IT_IS;
         parts[i] = piece->value != NULL ? piece->value(exchange, piece->text) : piece->text;
         if (parts[i].at == NULL)
             return SPAN_NONE;
-        length += parts[i].length;
+        length += parts[i].length * (grows ? ESCAPE_MOST : 1);
     }
     char *at = arena_get_bytes(exchange->arena, length + 1);
     if (at == NULL)
@@ -284,7 +331,7 @@ struct span template_fill(const struct template *template, struct exchange *exch
     size_t out = 0;
     for (size_t i = 0; i < template->count; i++) {
         if (template->pieces[i].value != NULL) {
-            out += copy_clean(at + out, parts[i]);
+            out += copy_clean(at + out, parts[i], escape);
         } else {
             memcpy(at + out, parts[i].at, parts[i].length);
             out += parts[i].length;
@@ -292,4 +339,9 @@ struct span template_fill(const struct template *template, struct exchange *exch
     }
     at[out] = '\0';
     return span_make(at, out);
+}
+
+struct span template_fill(const struct template *template, struct exchange *exchange)
+{
+    return template_fill_escaped(template, exchange, TEMPLATE_AS_IT_IS);
 }

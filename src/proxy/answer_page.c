@@ -55,8 +55,13 @@ static bool response_add(struct exchange *x, uint16_t id, struct span value)
     return fields_add(&x->response.fields, x->arena, field_names[id], value, id);
 }
 
+/* What the file or a filter says takes the place of what weir says by itself, where a response has one of it.
+ */
 static bool response_add_all(struct exchange *x, const struct fields *fields)
 {
+    for (uint16_t i = 0; i < fields->count; i++)
+        if (fields->items[i].id == FIELD_DATE || fields->items[i].id == FIELD_CONTENT_TYPE)
+            fields_remove(&x->response.fields, fields->items[i].id);
     for (uint16_t i = 0; i < fields->count; i++)
         if (!fields_add(&x->response.fields, x->arena, fields->items[i].name, fields->items[i].value,
                         fields->items[i].id))

@@ -483,13 +483,14 @@ static void client_head(struct stream *stream, struct head *head, bool last)
     struct exchange *x = &run->exchange;
     x->request = *head;
     run->up.ended = last;
-    run->grpc = head->line.request.method == METHOD_POST && grpc_kind(&head->fields, NULL) != GRPC_NONE;
     client_chain_find(x, run->snapshot);
     if (x->chain_cut)
         tell_chain(x);
     enum failure why = client_memory_takes_request(run->conn) ? FAILURE_NONE : FAILURE_OVERLOADED;
     if (why == FAILURE_NONE)
         why = forwarded_strip(&x->request, x->peer_trusted ? CLAIMS_KEPT : CLAIMS_DROPPED, x->arena);
+    /* by what goes on, not by what Connection has named away */
+    run->grpc = head->line.request.method == METHOD_POST && grpc_kind(&x->request.fields, NULL) != GRPC_NONE;
     if (why == FAILURE_NONE)
         why = prepare_target(run);
     if (why == FAILURE_NONE && is_misdirected(run))

@@ -127,7 +127,7 @@ static enum match test_passes(const struct test *test, enum value_kind kind, con
     request_values_begin(&values, kind, test->name, exchange);
     while (match != MATCH_YES && request_values_next(&values, &value))
         match = match_either(match, value_passes(test, value));
-    return match;
+    return values.failed ? match_either(match, MATCH_FAILED) : match;
 }
 
 /* Without case: what a server may take for the method is the method to rules. */

@@ -1,8 +1,9 @@
-/* Query parameters are compared as they were received, like everything that weir does not decode before it
- * forwards it. */
+/* Query parameters are compared as they were received and as servers decode them: a rule must not be passed
+ * by with another spelling. */
 #include "route/request_values.h"
 
 #include "http/exchange.h"
+#include "http/form.h"
 
 void request_values_begin(struct request_values *values, enum value_kind kind, struct span name,
                           const struct exchange *exchange)
@@ -13,6 +14,8 @@ void request_values_begin(struct request_values *values, enum value_kind kind, s
     values->exchange = exchange;
     values->field = NULL;
     values->rest = SPAN_NONE;
+    values->decoded = SPAN_NONE;
+    values->failed = false;
     if (kind == VALUE_QUERY)
         values->rest = exchange->target.query;
     else if (!head_keeps(request, field_id(name), &values->rest))
@@ -21,14 +24,27 @@ void request_values_begin(struct request_values *values, enum value_kind kind, s
 
 static bool query_next(struct request_values *values, struct span *value)
 {
+    if (values->decoded.at != NULL) {
+        *value = values->decoded;
+        values->decoded = SPAN_NONE;
+        return true;
+    }
     while (values->rest.at != NULL) {
         size_t end = span_find(values->rest, '&');
         struct span pair = span_first(values->rest, end);
         values->rest = end == values->rest.length ? SPAN_NONE : span_skip(values->rest, end + 1);
         size_t equal = span_find(pair, '=');
         *value = equal == pair.length ? SPAN("") : span_skip(pair, equal + 1);
-        if (span_equal(span_first(pair, equal), values->name))
-            return true;
+        struct span name = span_first(pair, equal);
+        if (!span_equal(name, values->name) && !form_is_named(name, values->name))
+            continue;
+        if (form_is_encoded(*value)) {
+            values->decoded = value->length <= sizeof values->few
+                                  ? form_decode(*value, values->few)
+                                  : form_decoded(*value, values->exchange->arena);
+            values->failed = values->failed || values->decoded.at == NULL;
+        }
+        return true;
     }
     return false;
 }

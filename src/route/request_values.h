@@ -16,13 +16,18 @@ struct request_values {
     struct span name;
     const struct exchange *exchange;
     const struct field *field; /* the next one */
-    struct span rest; /* of the query, or of what the head keeps under the name; at == NULL: nothing */
-    char lower[64];   /* of an element of the latter, which protocols and codings are compared in */
+    struct span rest;    /* of the query, or of what the head keeps under the name; at == NULL: nothing */
+    struct span decoded; /* of a query parameter, to be given next; at == NULL: none */
+    bool failed;         /* memory: there may have been more */
+    /* short values are decoded here, so that many conditions on one take no memory each */
+    char few[256];
+    char lower[64]; /* of an element of the latter, which protocols and codings are compared in */
 };
-/* name: of a field without case; of a query parameter as received. */
+/* name: of a field without case; of a query parameter as received, or as it is when it is decoded. */
 void request_values_begin(struct request_values *values, enum value_kind kind, struct span name,
                           const struct exchange *exchange);
-/* In the order of the request; false at the end. The value lasts until the next one. */
+/* In the order of the request, of a query parameter as received and, where that differs, decoded; false at
+ * the end. The value lasts until the next one. */
 bool request_values_next(struct request_values *values, struct span *value);
 
 #endif

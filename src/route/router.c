@@ -72,6 +72,10 @@ static void search_long(struct search *search, const struct long_list *list)
             else if (pick->used)
                 search_take(search, pick->number);
         }
+        if (values.failed) { /* any of them */
+            search->best = 0;
+            search->failed = true;
+        }
     }
     search_list(search, list->rest);
 }

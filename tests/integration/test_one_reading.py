@@ -348,3 +348,56 @@ def test_no_other_spelling_stands_beside_what_weir_says(t):
             forged = [(n, '10.0.0.1') for n in ('x_forwarded_for', 'x-forwarded_proto', 'x.real.ip', 'x_real_ip', 'x_request_id', 'x-request-id', 'x_forwarded_user', 'x_attempt')]
             got = Fields(ask('GET', '/', forged).json()['fields'])
             equal([(n, v) for n, v in got if v == '10.0.0.1'], [], f'{version} {more}')
+
+
+def test_no_other_spelling_passes_a_query_by(t):
+    """Servers decode names and values of parameters: a rule holds for what they make of them, by a condition and by the table of values."""
+    many = ''.join(f'  - {{ name: t{i}, match: {{ query: {{ tenant: t{i} }} }}, respond: {{ body: t{i} }} }}\n' for i in range(40))
+    weir, origin, asks = both(t, routes=f'''  - {{ match: {{ path: /a, query: {{ debug: "1" }} }}, respond: 403 }}
+  - {{ match: {{ path: /b, query: {{ "user name": "*" }} }}, respond: 403 }}
+  - {{ match: {{ path: /c, query: {{ file: "~^/etc/" }} }}, respond: 403 }}
+{many}  - {{ pool: p }}''')
+    long = '%2Fetc%2F' + 'x' * 3000
+    for version, ask in asks.items():
+        for target, status in (('/a?debug=1', 403), ('/a?d%65bug=1', 403), ('/a?debug=%31', 403), ('/a?%64%65%62%75%67=%31', 403), ('/a?x&debug=0&debug=%31', 403), ('/a?debug=2', 200), ('/a?debug=%2531', 200), ('/a?debug%3D1', 200),
+                               ('/a?debug=1%26', 200), ('/b?user+name', 403), ('/b?user%20name=x', 403), ('/b?user%2Bname', 200), ('/c?file=/etc/passwd', 403), ('/c?file=%2Fetc/passwd', 403), ('/c?file=%2fe%74c%2f', 403),
+                               (f'/c?file={long}', 403), ('/c?file=%zz', 200), ('/c?file=%', 200), ('/c?file=%252Fetc%252F', 200)):
+            equal(ask('GET', target).status, status, f'{version} {target[:60]}')
+        for target, body in (('/t?tenant=t7', b't7'), ('/t?tenant=%747', b't7'), ('/t?t%65nant=t%31%32', b't12'), ('/t?tenant=t39&tenant=t%31', b't1')):
+            equal(ask('GET', target).body, body, f'{version} {target}')
+    equal({r.target for r in origin.requests if '%26' in r.target}, {'/a?debug=1%26'}, 'goes on as it came')
+
+
+def test_values_are_text_in_a_body(t):
+    """Of HTML, XML and JSON: a client writes no elements and ends no string."""
+    weir, origin, asks = both(t, routes='''  - { match: { path: "~^/html" }, respond: { body: "<p title='${request.header.x-a}'>${request.path}</p>", content_type: text/html; charset=utf-8 } }
+  - { match: { path: "~^/svg" }, respond: { body: "<text>${request.path}</text>", content_type: image/svg+xml } }
+  - { match: { path: "~^/json" }, respond: { body: '{"path": "${request.path}", "a": "${request.header.x-a}"}', headers: { Content-Type: application/problem+json } } }
+  - { match: { path: "~^/text" }, respond: { body: "${request.path}" } }''')
+    for version, ask in asks.items():
+        response = ask('GET', '/html/<script>&"', [('x-a', "' onload='x<")])
+        equal((response.body.decode(), response.fields.all('content-type')), ("<p title='&#39; onload=&#39;x&lt;'>/html/&lt;script&gt;&amp;&quot;</p>", ['text/html; charset=utf-8']), version)
+        equal(ask('GET', '/svg/<a>').body, b'<text>/svg/&lt;a&gt;</text>')
+        response = ask('GET', '/json/"}</script>', [('x-a', 'a\\b\tc"')])
+        equal((response.json(), response.fields.all('content-type')), ({'path': '/json/"}</script>', 'a': 'a\\b\tc"'}, ['application/problem+json']), version)
+        ok(b'<' not in response.body)
+        equal(ask('GET', '/text/<a>&').body, b'/text/<a>&')
+
+
+def test_the_file_has_the_last_word_on_what_a_response_has_one_of(t):
+    weir, origin, asks = both(t, routes='''  - { match: { path: /a }, respond: { body: x, content_type: text/html, headers: { content-type: application/json, Date: "Mon, 01 Jan 2024 00:00:00 GMT" } } }
+  - { match: { path: /b }, respond: { body: x, content_type: text/html } }''')
+    for version, ask in asks.items():
+        fields = ask('GET', '/a').fields
+        equal((fields.all('content-type'), fields.all('date')), (['application/json'], ['Mon, 01 Jan 2024 00:00:00 GMT']), version)
+        equal((ask('GET', '/b').fields.all('content-type'), len(ask('GET', '/b').fields.all('date'))), (['text/html'], 1), version)
+
+
+def test_what_connection_names_away_decides_nothing(t):
+    """A request is gRPC by what goes on of it."""
+    weir, origin, asks = both(t, routes='  - { match: { path: /x }, pool: p }')
+    c = t.client(weir_port(weir))
+    for named, status in (('', 200), ('content-type', 404)):
+        c = t.client(weir_port(weir))
+        c.request('POST', '/none', [('Content-Type', 'application/grpc'), ('TE', 'trailers')] + ([('Connection', named)] if named else []), b'')
+        equal(c.response().status, status, named)
