@@ -503,7 +503,7 @@ static enum failure death(const struct h1_conn *conn, int error)
         return (enum failure)conn->why;
     if (conn->conn.role == HTTP_SERVER)
         return FAILURE_CLIENT_CLOSED;
-    if (conn->head_told)
+    if (conn->head_told || conn->receiving == RECEIVE_RAW)
         return FAILURE_RESPONSE_CUT;
     if (conn->stream.any_received)
         return FAILURE_RESPONSE_INVALID;
@@ -563,7 +563,8 @@ static struct stream *h1_open(struct http_conn *http)
 static unsigned h1_room(const struct http_conn *http)
 {
     const struct h1_conn *conn = h1_of(http);
-    return !conn->stream_open && !conn->closing && !conn->draining && !conn->peer_ended && !conn->close_after;
+    return !conn->stream_open && !conn->closing && !conn->draining && !conn->peer_ended &&
+           !conn->close_after && (conn->conn.role == HTTP_SERVER || !transport_is_stale(conn->transport));
 }
 
 static void h1_drain(struct http_conn *http)

@@ -190,9 +190,12 @@ static void transport_read(struct transport *transport)
         }
         /* When writing has failed, an end stands behind a short read, of which no event will tell. */
         bool failed = transport->error != 0;
-        if (step != TRANSPORT_DONE || (reading.got < reading.asked && !failed))
+        if (step != TRANSPORT_DONE || (reading.got < reading.asked && !failed)) {
+            transport->unread = false;
             return;
+        }
     }
+    transport->unread = true;
     if (total >= READ_A_TURN)
         transport_look_later(transport);
 }
@@ -434,9 +437,13 @@ uint64_t transport_taken(const struct transport *transport)
     return given > waits ? given - waits : 0;
 }
 
-bool transport_is_stale(struct transport *transport)
+bool transport_is_stale(const struct transport *transport)
 {
     char byte;
+    if (!transport->unread)
+        return false;
+    if (transport->kind->has_pending != NULL && transport->kind->has_pending(transport))
+        return true;
     ssize_t got = recv(transport->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return got >= 0 || (errno != EAGAIN && errno != EWOULDBLOCK);
 }

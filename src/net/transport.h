@@ -88,6 +88,7 @@ struct transport {
     uint32_t read_size;
     unsigned opened : 1, paused : 1, finishing : 1, finished : 1, ended : 1, closing : 1, closed : 1,
         wants_write : 1, read_wants_write : 1,
+        unread : 1,     /* reading stopped before a short read: the socket may have more */
         connecting : 1; /* of the kind: the socket is not connected yet */
 };
 
@@ -126,9 +127,10 @@ static inline size_t transport_unsent(const struct transport *transport)
 /* Bytes of all that was sent which the peer has (its side of TCP has acknowledged them), or a few less: what
  * a slow reader takes shows here long before the socket has room for more. One ioctl. */
 uint64_t transport_taken(const struct transport *transport);
-/* True when the kernel already shows EOF or bytes on an idle connection (protocol.md 29). One recv(MSG_PEEK),
- * only for connections the loop has not read this turn. */
-bool transport_is_stale(struct transport *transport) MUST_CHECK;
+/* True when an idle connection has bytes, or its end, that no event has told yet: the next message would be
+ * taken for what they say (protocol.md 14, 29). One recv(MSG_PEEK), and only where the last read was not a
+ * short one; all else the loop has told. */
+bool transport_is_stale(const struct transport *transport) MUST_CHECK;
 const char *transport_error_text(int error);
 
 #endif

@@ -31,6 +31,27 @@ def test_bodies_are_whole_and_connections_kept(t):
     equal({request.link.number for request in origin.requests}, {0}, 'connections to the server')
 
 
+def test_bytes_behind_a_body_answer_nobody(t):
+    """They lie in the socket, where no event tells of them, when the next request comes: its connection must be another one."""
+    surplus = b'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen'
+
+    def handler(link, request):
+        size = int(request.path[1:])
+        if size == 0:
+            link.answer(200, 'own')
+        else:
+            link.send(f'HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n', DATA[:size], surplus)
+    origin = t.origin(handler)
+    weir, port = t.simple(origin, more='workers: 1')
+    for size in 300000, 400000, 500000, 700000, 900000, 1 << 20:
+        for _ in range(3):
+            c = t.client(port)
+            c.send(f'GET /{size} HTTP/1.1\r\nHost: a\r\n\r\nGET /0 HTTP/1.1\r\nHost: a\r\n\r\n')
+            equal(c.response().body, DATA[:size])
+            equal(c.response().body, b'own', f'behind {size} bytes')
+            c.close()
+
+
 def test_many_at_once(t):
     """More than there are pipes."""
     weir, port = t.simple(t.origin(body))
