@@ -199,6 +199,8 @@ void h2_tell_over(struct h2_conn *conn);
 void h2_leftover_gone(struct h2_stream *stream); /* the library has closed it */
 /* what was submitted leaves at the turn's end */
 void h2_later(struct h2_conn *conn);
+/* the same at once, never from inside a call of the library; false: no memory */
+bool h2_write_frames(struct h2_conn *conn) MUST_CHECK;
 void h2_over(struct h2_stream *stream, enum failure why); /* closed(why) will be told */
 /* closes the transport; streams end with `why` */
 void h2_fail(struct h2_conn *conn, enum failure why);
@@ -230,7 +232,7 @@ int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t 
                   nghttp2_data_source *source, void *user);
 /* h2_head.c */
 bool h2_reading_begin(struct h2_stream *stream, bool trailers) MUST_CHECK; /* false: arena cap */
-void h2_reading_field(struct h2_stream *stream, struct span name, struct span value);
+void h2_reading_field(struct h2_stream *stream, struct span name, struct span value, bool never_indexed);
 /* So far over the limit that the rest is not worth reading. */
 bool h2_reading_is_bomb(const struct h2_stream *stream) MUST_CHECK;
 /* The whole block was received: sets head, and tells what is wrong with it. ended: END_STREAM stands on it.

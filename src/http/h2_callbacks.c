@@ -153,11 +153,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags, void *user)
 {
     struct h2_stream *stream = stream_of(session, frame->hd.stream_id);
-    (void)flags;
     if (stream == NULL || stream->reading == NULL)
         return 0;
     h2_reading_field(stream, span_make((const char *)name, name_length),
-                     span_make((const char *)value, value_length));
+                     span_make((const char *)value, value_length), (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0);
     if (!h2_reading_is_bomb(stream))
         return 0;
     /* Few bytes may unfold to many: only the end of the connection spares reading them. */

@@ -309,7 +309,7 @@ static void watch_writes(struct h2_conn *conn)
     conn->write_stalls = unsent;
 }
 
-static bool write_frames(struct h2_conn *conn)
+bool h2_write_frames(struct h2_conn *conn)
 {
     conn->more = false;
     for (;;) {
@@ -332,7 +332,7 @@ static void h2_flush(struct task *task)
     struct buf nothing = {0};
     if (conn->closing || conn->lingering)
         return;
-    bool written = write_frames(conn);
+    bool written = h2_write_frames(conn);
     if (conn->closing)
         return;
     if (!written && !conn->finishing) {

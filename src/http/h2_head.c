@@ -101,7 +101,7 @@ static bool is_dropped(const struct h2_conn *conn, struct span name, uint16_t id
            !field_name_is_plain(name);
 }
 
-void h2_reading_field(struct h2_stream *stream, struct span name, struct span value)
+void h2_reading_field(struct h2_stream *stream, struct span name, struct span value, bool never_indexed)
 {
     struct h2_conn *conn = stream->conn;
     struct h2_reading *reading = stream->reading;
@@ -121,8 +121,11 @@ void h2_reading_field(struct h2_stream *stream, struct span name, struct span va
     }
     if (is_dropped(conn, name, field.id) || !head_check_note(&reading->check, &field, &reading->head))
         return;
-    if (!fields_add(&reading->head.fields, stream->stream.arena, field.name, field.value, field.id))
+    struct fields *fields = &reading->head.fields;
+    if (!fields_add(fields, stream->stream.arena, field.name, field.value, field.id))
         reading->why = too_large(conn);
+    else
+        fields->items[fields->count - 1].never_indexed = never_indexed;
 }
 
 bool h2_reading_is_bomb(const struct h2_stream *stream)
@@ -161,8 +164,10 @@ static bool join_cookies(struct fields *fields, struct arena *arena)
             if (field.value.length != 0)
                 memcpy(text + length, field.value.at, field.value.length);
             length += field.value.length;
-            if (first != NULL)
+            if (first != NULL) {
+                first->never_indexed = first->never_indexed || field.never_indexed;
                 continue;
+            }
             first = &fields->items[kept];
         }
         fields->items[kept++] = field;
@@ -241,7 +246,7 @@ enum failure h2_reading_response(struct h2_stream *stream, bool ended)
     head->line.response.reason = status_reason(status);
     if (reading->why != FAILURE_NONE)
         return reading->why;
-    if (status < 100 || status > 599 || status == 101)
+    if (status < 100 || status == 101)
         return FAILURE_RESPONSE_INVALID;
     enum failure why = head_check_response(&reading->check, head);
     head->upgrade = SPAN_NONE;
@@ -298,6 +303,9 @@ static void names_put_fields(struct names *names, const struct fields *fields, b
             (upgrade && (field->id == FIELD_SEC_WEBSOCKET_KEY || field->id == FIELD_SEC_WEBSOCKET_ACCEPT)))
             continue;
         names_put(names, field->name, field->value);
+        /* in no table of the next hop either, which is shared by many clients */
+        if (field->never_indexed)
+            names->items[names->count - 1].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
     }
 }
 

@@ -358,9 +358,22 @@ static uint32_t code_of(const struct h2_stream *stream, enum failure why)
     return why == FAILURE_STREAM_REFUSED ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR;
 }
 
+/* The library sends RST_STREAM before what waits, and drops that: what an answer or a tunnel had before it
+ * was cut is framed first, as far as the windows let it. */
+static void frame_what_waits(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
+    bool passes = stream->raw || (conn->conn.role == HTTP_SERVER && stream->head_sent);
+    if (!passes || stream->over || conn->feeding != NULL || conn->closing || conn->finishing)
+        return;
+    if (!h2_write_frames(conn))
+        h2_later(conn); /* where it fails again, and the connection with it */
+}
+
 static void h2_give_up(struct stream *waist, enum failure why)
 {
     struct h2_stream *stream = h2_of_stream(waist);
+    frame_what_waits(stream);
     h2_reset(stream, code_of(stream, why), why);
 }
 

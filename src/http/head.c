@@ -468,6 +468,19 @@ static bool copy_span(struct span *to, struct span from, struct arena *arena)
     return to->at != NULL;
 }
 
+bool fields_copy(struct fields *to, const struct fields *from, struct arena *arena)
+{
+    for (uint16_t i = 0; i < from->count; i++) {
+        const struct field *field = &from->items[i];
+        struct span name, value;
+        if (!copy_span(&name, field->name, arena) || !copy_span(&value, field->value, arena) ||
+            !fields_add(to, arena, name, value, field->id))
+            return false;
+        to->items[to->count - 1].never_indexed = field->never_indexed;
+    }
+    return true;
+}
+
 bool head_copy(struct head *to, const struct head *from, bool request, struct arena *arena)
 {
     *to = *from;
@@ -481,11 +494,5 @@ bool head_copy(struct head *to, const struct head *from, bool request, struct ar
                copy_span(&to->line.request.query, from->line.request.query, arena);
     else
         fits = fits && copy_span(&to->line.response.reason, from->line.response.reason, arena);
-    for (uint16_t i = 0; fits && i < from->fields.count; i++) {
-        struct span name, value;
-        fits = copy_span(&name, from->fields.items[i].name, arena) &&
-               copy_span(&value, from->fields.items[i].value, arena) &&
-               fields_add(&to->fields, arena, name, value, from->fields.items[i].id);
-    }
-    return fits;
+    return fits && fields_copy(&to->fields, &from->fields, arena);
 }

@@ -29,6 +29,7 @@ enum method {
 struct field {
     struct span name, value; /* the name keeps its case as received; the value is trimmed */
     uint16_t id;             /* enum field_id */
+    bool never_indexed;      /* so its sender has it on every hop (RFC 7541 6.2.3) */
 };
 struct fields {
     struct field *items;
@@ -130,6 +131,8 @@ bool method_is_misspelt(struct span name);
 bool method_is_idempotent(enum method method);
 struct span status_reason(unsigned status); /* standard phrase, or empty */
 /* Copies the head so that all spans live in `arena`; false at its cap. */
+/* all of them with their bytes, added to `to` */
+bool fields_copy(struct fields *to, const struct fields *from, struct arena *arena) MUST_CHECK;
 bool head_copy(struct head *to, const struct head *from, bool request, struct arena *arena) MUST_CHECK;
 
 #endif

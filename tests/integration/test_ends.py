@@ -141,6 +141,7 @@ def test_a_reset_is_no_end_of_a_tunnel(t):
         except Closed:
             pass
         equal(how, 'reset', f'cut by the {cut_by}')
+        weir.access_line(path='/', status=101, failure='response_cut' if cut_by == 'server' else 'client_closed')
         ok(b'some'.startswith(other.bytes), other.bytes)
 
 
@@ -232,8 +233,7 @@ def test_the_last_answer_is_not_taken_by_what_comes_behind(t):
 # ---- servers of HTTP/2 ----
 
 def test_answered_and_reset_at_once(t):
-    """Head, half a body and RST_STREAM in one piece, whatever its code: the client gets what there was (over HTTP/2 a reset may overtake it), as cut;
-    never an end without a byte."""
+    """Head, half a body and RST_STREAM in one piece, whatever its code: the client gets what there was, as cut; never an end without a byte."""
     def handler(link, request):
         code = int(request.query)
         request._body = b''
@@ -253,8 +253,26 @@ pools: {{ p: {{ servers: ["{origin.address}"], protocol: h2c }} }}
             equal(seen(version, client), (b'half', False), f'{version} {code}')
         client = H2Client(port)
         t.later(client.close)
-        body, whole = seen('2', client.request('GET', f'/?{code}'))
-        ok(b'half'.startswith(body) and not whole, f'2 {code}: {body}')
+        equal(seen('2', client.request('GET', f'/?{code}')), (b'half', False), f'2 {code}')
+
+
+def test_said_in_a_tunnel_and_reset_at_once(t):
+    """The last message of a WebSocket, and RST_STREAM in one piece, over HTTP/2 on both sides."""
+    def handler(link, request):
+        request._body = b''
+        with link.conn.writing:
+            block = link.conn.encoder.encode([(':status', '200')])
+            link.conn.raw(frame(HEADERS, END_HEADERS, link.stream.number, block) + frame(DATA, 0, link.stream.number, b'last words') +
+                          frame(RST_STREAM, 0, link.stream.number, struct.pack('>I', CANCEL)))
+    origin, port = t.h2_origin(handler, settings={ENABLE_CONNECT_PROTOCOL: 1}), t.port()
+    weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}", protocols: [h2c] }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"], protocol: h2c }} }}
+''')
+    client = H2Client(port)
+    t.later(client.close)
+    equal(seen('2', client.request('CONNECT', '/', [('sec-websocket-version', '13')], open=True, pseudo=[(':protocol', 'websocket')])), (b'last words', False))
+    equal(weir.access_line(path='/')['failure'], 'response_cut')
 
 
 def test_answered_whole_and_reset_at_once(t):

@@ -786,3 +786,43 @@ def test_upload_is_held_back(t):
     c.ping()
     gate.set()
     equal(s.response(20).body.decode(), hashlib.sha256(piece * 512).hexdigest())
+
+
+def test_never_indexed_stays_so(t):
+    """Who sends a field so wants it in no table of any hop (RFC 7541 6.2.3), in heads, crumbs of cookies and trailers, both ways."""
+    noted = {}
+
+    class Noting(hpack.Decoder):
+        def decode(self, data, raw=False):
+            fields = super().decode(data, raw)
+            noted.update((bytes(f[0], 'latin-1') if isinstance(f[0], str) else f[0], type(f)) for f in fields)
+            return fields
+    plain, hpack.Decoder = hpack.Decoder, Noting
+    t.later(lambda: setattr(hpack, 'Decoder', plain))
+    never = [hpack.NeverIndexedHeaderTuple(b'x-hidden', b'1'), (b'x-open', b'1')]
+
+    def send(conn, number, fields, end=False):
+        with conn.writing:
+            conn.raw(frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), number, conn.encoder.encode(fields)))
+
+    def handler(link, request):
+        request.body()
+        send(link.conn, link.stream.number, [(b':status', b'200'), hpack.NeverIndexedHeaderTuple(b'set-cookie', b'a=1')] + never)
+        link.piece(b'x')
+        send(link.conn, link.stream.number, [hpack.NeverIndexedHeaderTuple(b'x-hidden-end', b'1'), (b'x-open-end', b'1')], True)
+    for x in crossings(t, handler, pairs=(('h2c', 'h2c'),)):
+        client = x.connect()
+        for _ in range(2):
+            noted.clear()
+            stream = client.request('GET', '/', host=x.host, hold=False, fields=[('x-warm', '1')])
+            stream.response()
+            with client.opening:
+                number, client.next = client.next, client.next + 2
+                stream = client.streams[number] = H2Stream(client, number)
+            send(client, number, [(b':method', b'PUT'), (b':scheme', b'http'), (b':path', b'/'), (b':authority', x.host.encode()), (b'cookie', b'b=2; c=333333333333333333333'),
+                                  hpack.NeverIndexedHeaderTuple(b'cookie', b'a=1')] + never)
+            send(client, number, [hpack.NeverIndexedHeaderTuple(b'x-hidden-up', b'1'), (b'x-open-up', b'1')], True)
+            equal(stream.response().status, 200)
+            for name, hidden in (b'x-hidden', True), (b'x-open', False), (b'cookie', True), (b'set-cookie', True), (b'x-hidden-up', True), (b'x-open-up', False), \
+                    (b'x-hidden-end', True), (b'x-open-end', False):
+                equal(noted[name] is hpack.NeverIndexedHeaderTuple, hidden, f'{name}: {noted}')

@@ -110,7 +110,7 @@ static void wrong_responses(void **state)
         {{":status", "20"}, true, "closed1:response_invalid"},
         {{":status", "2000"}, true, "closed1:response_invalid"},
         {{":status", "101"}, false, "closed1:response_invalid"},
-        {{":status", "600"}, true, "closed1:response_invalid"},
+        {{":status", "099"}, true, "closed1:response_invalid"},
         {{":status", "103"}, true, "closed1:response_invalid"},
         {{":status", "200", "connection", "close"}, true, "closed1:response_invalid"},
         {{":status", "200", "X", "y"}, true, "closed1:response_invalid"},
