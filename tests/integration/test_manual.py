@@ -31,6 +31,18 @@ def test_examples(t):
         equal(done.returncode, 0, block + done.stderr)
 
 
+def test_variables(t):
+    """Each that templates know can be written, alone and in a text, in braces as the manual has them."""
+    known = re.search(r'^Templates know besides:\n(.*?)^In a template', open(os.path.join(MAN, 'weir.yaml.5')).read(), re.S | re.M).group(1)
+    names = [n.replace('NAME', 'X-A') for n in re.findall(r'\$\{[^}]*\}', known)]
+    ok(len(names) >= 16, names)
+    for name in names:
+        done = t.run('check', '--file-only', '-c', '-', stdin=f'''listeners: ":8080"
+routes: [ {{ respond: {{ body: "of {name}." }}, response: {{ headers: {{ set: {{ X-A: "{name}", X-B: "of {name}" }} }} }} }} ]
+''')
+        equal(done.returncode, 0, name + done.stderr)
+
+
 def test_migrating_names_keys_that_exist(t):
     """Every word of ours in weir-migrating(7) is a key of the file."""
     keys = {part.replace('[]', '') for line in t.run('schema', '--list').stdout.splitlines() for part in line.split('\t')[0].split('.')}
