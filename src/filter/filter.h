@@ -62,6 +62,7 @@ void filters_dispose(struct filters *filters);
 enum verdict filters_request(const struct filters *filters, struct exchange *exchange, unsigned *index);
 bool filters_response(const struct filters *filters, struct exchange *exchange) MUST_CHECK;
 void filters_request_trailers(const struct filters *filters, struct fields *trailers);
+/* What they remove or set goes; of the fields of an interim response too. */
 void filters_response_trailers(const struct filters *filters, struct fields *trailers);
 void filters_done(const struct filters *filters, struct exchange *exchange, unsigned index);
 

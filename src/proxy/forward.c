@@ -123,11 +123,33 @@ static struct attempt *attempt_of(struct stream *stream)
     return stream->owner;
 }
 
+/* Of gRPC, a head that is all there is stands for trailers (PROTOCOL-HTTP2.md), which are the server's. */
+static bool is_trailers_only(const struct exchange_run *run, bool last)
+{
+    return run->grpc && last && run->bridge == NULL &&
+           fields_find(&run->exchange.response.fields, FIELD_GRPC_STATUS) != NULL;
+}
+
+/* What weir and the route make of the head that answers the request, a 101 as any other. False: the arena is
+ * full. */
+static bool complete_answer(struct exchange_run *run, bool last)
+{
+    struct exchange *x = &run->exchange;
+    bool via = (run->plan->forwarding & FORWARDING_VIA) != 0;
+    bool fits = (is_trailers_only(run, last) || forwarded_add_response(x, via)) &&
+                (run->pool->sticky == NULL || sticky_end(run)) && filters_response(&run->plan->filters, x);
+    for (uint16_t i = 0; fits && i < x->response_fields.count; i++) {
+        const struct field *field = &x->response_fields.items[i];
+        fits = fields_add(&x->response.fields, x->arena, field->name, field->value, field->id);
+    }
+    return fits;
+}
+
 static void forward_upgrade(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
     enum failure why = upgrade_switch(run);
-    if (why == FAILURE_NONE && run->pool->sticky != NULL && !sticky_end(run))
+    if (why == FAILURE_NONE && !complete_answer(run, false))
         why = FAILURE_OVERLOADED;
     if (why != FAILURE_NONE) {
         exchange_fail(run, why);
@@ -155,20 +177,10 @@ static void forward_interim(struct exchange_run *run)
             return;
         run->continue_sent = true;
     }
+    filters_response_trailers(&run->plan->filters,
+                              &x->response.fields); /* what is set comes with the answer */
     counter_add(COUNTER_responses_1xx, 1);
     x->client_stream->ops->send_head(x->client_stream, &x->response, false);
-}
-
-/* Of gRPC, a head that is all there is stands for trailers (PROTOCOL-HTTP2.md), which are the server's. */
-static bool is_trailers_only(const struct exchange_run *run, bool last)
-{
-    return run->grpc && last && run->bridge == NULL &&
-           fields_find(&run->exchange.response.fields, FIELD_GRPC_STATUS) != NULL;
-}
-
-static bool add_own_fields(struct exchange_run *run)
-{
-    return forwarded_add_response(&run->exchange, (run->plan->forwarding & FORWARDING_VIA) != 0);
 }
 
 static void forward_final(struct exchange_run *run, bool last)
@@ -179,15 +191,7 @@ static void forward_final(struct exchange_run *run, bool last)
     replay_drop(&run->replay);
     struct buf bytes = {0}; /* that the head alone becomes */
     enum failure why = run->bridge != NULL ? grpc_bridge_head(run, last, &bytes) : FAILURE_NONE;
-    bool fits = why == FAILURE_NONE && (is_trailers_only(run, last) || add_own_fields(run)) &&
-                (run->pool->sticky == NULL || sticky_end(run));
-    if (run->plan != NULL)
-        fits = filters_response(&run->plan->filters, x) && fits;
-    for (uint16_t i = 0; fits && i < x->response_fields.count; i++) {
-        const struct field *field = &x->response_fields.items[i];
-        fits = fields_add(&x->response.fields, x->arena, field->name, field->value, field->id);
-    }
-    if (!fits) {
+    if (why != FAILURE_NONE || !complete_answer(run, last)) {
         buf_clear(&bytes);
         exchange_fail(run, FAILURE_OVERLOADED);
         return;
@@ -706,9 +710,8 @@ void forward_trailers(struct exchange_run *run, struct fields *trailers)
         return;
     }
     *kept = *trailers;
-    struct buf none = {0};
     if (run->mirror != NULL)
-        mirror_body(run, &none, true);
+        mirror_trailers(run, kept);
     relay_end(&run->up, kept);
     forward_look_sent(run);
 }

@@ -25,6 +25,7 @@ struct mirror {
     struct stream *stream;
     struct head request;
     struct buf body;
+    struct fields trailers;
     size_t window;
     uint64_t sent_us;
     struct deadline deadline;
@@ -114,14 +115,16 @@ static void mirror_ready(struct upstream_waiter *waiter, struct stream *stream)
     stream->owner = mirror;
     stream->arena = mirror->arena;
     stream->window = mirror->window;
-    bool whole = buf_is_empty(&mirror->body);
+    bool trails = mirror->trailers.count != 0, whole = buf_is_empty(&mirror->body) && !trails;
     mirror->sent_us = loop_now_us(mirror->worker->loop);
     struct span *authority = &mirror->request.line.request.authority;
     if (authority->length == 0)
         *authority = server_authority(waiter->server);
     stream->ops->send_head(stream, &mirror->request, whole);
-    if (!whole)
-        stream->ops->send_body(stream, &mirror->body, true);
+    if (!buf_is_empty(&mirror->body))
+        stream->ops->send_body(stream, &mirror->body, !trails);
+    if (trails)
+        stream->ops->send_trailers(stream, &mirror->trailers);
 }
 
 static void mirror_failed(struct upstream_waiter *waiter, enum failure why)
@@ -167,10 +170,11 @@ static bool has_room(const struct exchange_run *run)
            upstream_has_other(run->worker->upstreams, &anybody);
 }
 
-/* The head as it is to be sent, in the copy's own arena. */
-static bool head_take(struct mirror *mirror, const struct exchange *x)
+/* Head and trailers as they are to be sent, in the copy's own arena. */
+static bool fields_take(struct mirror *mirror, const struct exchange *x, const struct fields *trailers)
 {
-    if (!head_copy(&mirror->request, &x->request, true, mirror->arena))
+    if (!head_copy(&mirror->request, &x->request, true, mirror->arena) ||
+        (trailers != NULL && !fields_copy(&mirror->trailers, trailers, mirror->arena)))
         return false;
     (void)fields_remove(&mirror->request.fields, FIELD_EXPECT); /* the body is at hand */
     mirror->request.expect_continue = false;
@@ -182,15 +186,15 @@ static void mirror_skip(void)
     counter_add(COUNTER_mirrors_skipped, 1);
 }
 
-/* body: taken. */
-static void mirror_send(struct exchange_run *run, struct buf *body)
+/* body: taken; trailers: NULL for none. */
+static void mirror_send(struct exchange_run *run, struct buf *body, const struct fields *trailers)
 {
     struct worker *worker = run->worker;
     struct arena *arena = has_room(run) ? arena_new(head_arena_most(&run->snapshot->config->limits)) : NULL;
     struct mirror *mirror = arena != NULL ? arena_get_zeroed(arena, sizeof *mirror) : NULL;
     if (mirror != NULL)
         mirror->arena = arena;
-    if (mirror == NULL || !head_take(mirror, &run->exchange)) {
+    if (mirror == NULL || !fields_take(mirror, &run->exchange, trailers)) {
         arena_free(arena);
         mirror_skip();
         return;
@@ -221,7 +225,7 @@ void mirror_begin(struct exchange_run *run)
         return;
     if (run->up.ended) {
         struct buf none = {0};
-        mirror_send(run, &none);
+        mirror_send(run, &none, NULL);
         return;
     }
     run->mirror = has_room(run) ? arena_get_zeroed(run->exchange.arena, sizeof *run->mirror) : NULL;
@@ -244,9 +248,14 @@ void mirror_body(struct exchange_run *run, const struct buf *bytes, bool last)
         mirror_drop(run);
         return;
     }
-    if (!last)
-        return;
+    if (last)
+        mirror_trailers(run, NULL);
+}
+
+void mirror_trailers(struct exchange_run *run, const struct fields *trailers)
+{
+    struct mirror_body *body = run->mirror;
     run->mirror = NULL;
-    mirror_send(run, &body->kept);
+    mirror_send(run, &body->kept, trailers);
     buf_clear(&body->kept);
 }

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 
 struct exchange_run;
+struct fields;
 struct worker;
 
 /* A request that shall be copied, until its body is whole. In the exchange's arena. */
@@ -22,6 +23,8 @@ struct mirror_body {
 void mirror_begin(struct exchange_run *run);
 /* What of the body comes; only while run->mirror is not NULL. bytes: left as they are. */
 void mirror_body(struct exchange_run *run, const struct buf *bytes, bool last);
+/* The request ends with them, as the filters have left them; the same. */
+void mirror_trailers(struct exchange_run *run, const struct fields *trailers);
 /* The exchange ends before its request was whole. */
 void mirror_drop(struct exchange_run *run);
 /* The worker stops: its copies end. */

@@ -158,3 +158,60 @@ def test_heads_that_end_a_message_over_http_2(t):
     for x in crossings(t, handler, pairs=(('h2c', 'h2c'), ('h1', 'h2c'), ('h2c', 'h1'))):
         equal(x.ask('GET', '/length').fields.get('content-length'), '0', x.name)
         equal(x.ask('GET', '/none').fields.get('content-length'), '0' if 'h1' in x.name else None, x.name)
+
+
+def test_edits_hold_for_every_head_of_an_answer(t):
+    """What a route removes or sets comes in no 1xx either, and a 101 is an answer as any: with its edits, cookies, limits, Via and Date."""
+    secret = [('X-Removed', 'secret'), ('X-Set', 'server'), ('Link', '</a>')]
+
+    def handler(link, request):
+        request._body = b''
+        link.interim(103, secret)
+        if 'sec-websocket-version' not in request.fields:
+            link.answer(200, 'ok', secret)
+        elif isinstance(link, H2Link):
+            link.begin(200, secret)
+        else:
+            accept = Websocket.accept(request.fields.get('sec-websocket-key'))
+            link.send('HTTP/1.1 101 On\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' f'Sec-WebSocket-Accept: {accept}\r\nX-Removed: secret\r\nX-Set: server\r\nLink: </a>\r\n\r\n')
+    for x in crossings(t, handler, pairs=FOUR, settings={ENABLE_CONNECT_PROTOCOL: 1}, more='rate_limits: { many: { rate: 1000/s } }',
+                       route='rate_limit: many, response: { headers: { remove: [X-Removed], set: { X-Set: weir }, add: { X-More: "of ${status}" } } }'):
+        for websocket in False, True:
+            client = x.connect()
+            if not websocket:
+                got = x.ask('GET', '/', client=client)
+            elif x.two_in:
+                stream = client.request('CONNECT', '/', [('sec-websocket-version', '13')], host=x.host, open=True, pseudo=[(':protocol', 'websocket')])
+                got = stream.head()
+            else:
+                client.request('GET', '/', [('Connection', 'Upgrade'), ('Upgrade', 'websocket'), ('Sec-WebSocket-Key', Websocket.KEY), ('Sec-WebSocket-Version', '13')], host=x.host)
+                got = client.response()
+            case = f'{x} {"WebSocket" if websocket else "GET"}'
+            early, = got.interim
+            equal([(n.lower(), v) for n, v in early.fields if n.lower() in ('x-removed', 'x-set', 'link')], [('link', '</a>')], case)
+            equal((got.fields.get('x-removed'), got.fields.all('x-set'), got.fields.get('link')), (None, ['weir'], '</a>'), case)
+            equal(got.fields.get('x-more'), 'of 101' if websocket else 'of 200', case)
+            ok('ratelimit' in got.fields and 'via' in got.fields and 'date' in got.fields, f'{case}: {got.fields}')
+            (client.close if x.two_in else client.reset)()
+
+
+def test_a_websocket_is_told_its_split(t):
+    """Who begins with a WebSocket would else be drawn anew by the next request."""
+    def handler(link, request):
+        request._body = b''
+        link.send('HTTP/1.1 101 On\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n'
+                  f'Sec-WebSocket-Accept: {Websocket.accept(request.fields.get("sec-websocket-key"))}\r\n\r\n')
+    one, port = t.origin(handler), t.port()
+    t.weir(f'''listeners: ["127.0.0.1:{port}"]
+routes: [ {{ pool: [a, b], split: {{ cookie: variant }} }} ]
+pools: {{ a: {{ servers: "{one.address}" }}, b: {{ servers: "{one.address}" }} }}
+''')
+    ok(t.websocket(port).upgrade().fields.get('set-cookie', '').startswith('variant='))
+
+
+def test_statuses_without_a_class(t):
+    """600 to 999, which clients take for 5xx (RFC 9110 15), pass over either version."""
+    for x in crossings(t, lambda link, request: link.answer(int(request.path[1:]), 'odd'), pairs=FOUR):
+        for status in 600, 999:
+            got = x.ask('GET', f'/{status}')
+            equal((got.status, got.body), (status, b'odd'), x.name)

@@ -44,6 +44,22 @@ def test_chunked_bodies_and_both_versions(t):
     equal(c.response().json()['length'], 11)
     eventually(lambda: shadow.count() == 1)
     equal(bytes(shadow.last().body()), b'hello world')
+    equal(shadow.last().trailers.get('x-end'), 'yes')
+
+
+def test_trailers_are_copied(t):
+    """As the filters have left them, behind a body or none; where a head announces them, they come."""
+    shadow = t.origin(name='shadow')
+    weir, port, main = mirrored(t, shadow)
+    weir.reload(open(weir.file).read().replace('{ pool: main,', '{ pool: main, request: { headers: { remove: [X-Gone] } },'))
+    c = t.client(port)
+    for count, body in enumerate(['5\r\nhello\r\n', '']):
+        c.send(f'PUT / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n{body}0\r\nX-End: yes\r\nX-Gone: no\r\nHost: evil\r\n\r\n')
+        equal(c.response().status, 200)
+        eventually(lambda: shadow.count() == count + 1)
+        copy, one = shadow.last(), main.last()
+        equal((copy.body(), list(copy.trailers)), (one.body(), list(one.trailers)))
+        equal([(n.lower(), v) for n, v in copy.trailers], [('x-end', 'yes')])
 
 
 def test_an_original_waits_for_nothing(t):
