@@ -106,8 +106,9 @@ struct schema {
 };
 /*
  * A word of another product and ours for it: a key, or a value of a key. "{}" stands for a section where a
- * single value is meant. Without `ours`, `hint` says what to do instead; a hint goes before `ours`. With
- * neither there is nothing like it.
+ * single value is meant, "{number}" for a whole number, and a star at the end for all words that begin so.
+ * Without `ours`, `hint` says what to do instead; a hint goes before `ours`. With neither there is nothing
+ * like it.
  */
 struct schema_alias {
     /* noun of the section it is written in, or the key that it is a value of with a colon; NULL: any section

@@ -25,20 +25,111 @@ void context_print(const struct context *context, struct text *to)
     }
 }
 
-static const struct schema_alias *alias_find(const struct loader *loader, const struct schema *schema,
+/* A section, and the one that it stands in. */
+struct spot {
+    const struct schema *schema, *up; /* NULL, NULL: none */
+};
+/* Products write the same word with dashes, underscores, blanks and capitals; what stands in parentheses is
+ * an argument. `theirs` may end in a star, for all words that begin so. */
+static bool is_word(const char *theirs, struct span word)
+{
+    size_t at = 0;
+    for (; *theirs != '\0' && *theirs != '*'; theirs++) {
+        bool is_separator = strchr("_- ", *theirs) != NULL;
+        if (is_separator && theirs[1] == '*')
+            return at < word.length && strchr("_- ", word.at[at]) != NULL;
+        if (is_separator)
+            continue;
+        while (at < word.length && strchr("_- ", word.at[at]) != NULL)
+            at++;
+        if (at == word.length || ascii_lower(word.at[at]) != ascii_lower(*theirs))
+            return false;
+        at++;
+    }
+    return *theirs == '*' || at == word.length || strchr("( .", word.at[at]) != NULL;
+}
+
+static bool is_of_key(const struct schema_alias *alias)
+{
+    return alias->section == NULL || alias->section[strlen(alias->section) - 1] != ':';
+}
+
+/* The row for a key of this section; section NULL: of any. Words as they are written come before those that
+ * are nearly so, and both before beginnings. */
+static const struct schema_alias *alias_find(const struct loader *loader, const char *section,
                                              struct span word)
 {
-    for (const struct schema_alias *alias = loader->aliases; alias != NULL && alias->theirs != NULL; alias++)
-        if (span_is(word, alias->theirs) &&
-            (alias->section == NULL || strcmp(alias->section, schema->noun) == 0))
+    const struct schema_alias *found = NULL;
+    for (const struct schema_alias *alias = loader->aliases; alias != NULL && alias->theirs != NULL;
+         alias++) {
+        bool here = section == NULL || alias->section == NULL || strcmp(alias->section, section) == 0;
+        if (!here || !is_of_key(alias))
+            continue;
+        if (span_is(word, alias->theirs))
             return alias;
-    return NULL;
+        if ((found == NULL || strlen(alias->theirs) > strlen(found->theirs)) && is_word(alias->theirs, word))
+            found = alias;
+    }
+    return found;
+}
+
+struct guess {
+    const struct schema_alias *alias;
+    const struct schema_key *meant; /* of this section */
+    struct spot elsewhere;          /* has a key of that name, or of ours for it */
+    const char *name;               /* of that key */
+    bool abroad;                    /* the word is one of another section */
+    const char *key, *value;        /* it is that value of that key; NULL: it is none */
+};
+
+/* A word that is a value of one of the section's keys, or that another product's users know as one. */
+static bool value_guess(const struct loader *loader, const struct schema *schema, struct span word,
+                        const char **key, const char **value)
+{
+    unsigned which;
+    for (const struct schema_key *row = schema->keys; row->name != NULL; row++) {
+        if (row->choices == NULL || row->type != SCHEMA_CHOICE)
+            continue;
+        *key = row->name;
+        if (value_choice(row->choices, word, &which)) {
+            *value = row->choices[which];
+            return word.length > 3;
+        }
+        for (const struct schema_alias *alias = loader->aliases; alias != NULL && alias->theirs != NULL;
+             alias++)
+            if (alias->ours != NULL && value_alias_is_of(alias, row->name) && word.length > 3 &&
+                is_word(alias->theirs, word)) {
+                *value = alias->ours;
+                return true;
+            }
+    }
+    return false;
+}
+
+/* The same of a key of any section. */
+static bool value_guess_anywhere(const struct loader *loader, struct span word, struct guess *guess)
+{
+    for (const struct schema_alias *alias = loader->aliases; alias != NULL && alias->theirs != NULL; alias++)
+        if (!is_of_key(alias) && alias->ours != NULL && word.length > 3 && is_word(alias->theirs, word)) {
+            struct span key = span_first(span_of(alias->section), strlen(alias->section) - 1);
+            struct span copy = arena_copy(loader->arena, key);
+            guess->key = copy.at;
+            guess->value = alias->ours;
+            return copy.at != NULL;
+        }
+    return false;
+}
+
+static bool is_number(struct span value)
+{
+    return value.length != 0 && strspn(value.at, "0123456789") >= value.length;
 }
 
 const char *value_hint(const struct loader *loader, const char *name, struct span value)
 {
     for (const struct schema_alias *alias = loader->aliases; alias != NULL && alias->theirs != NULL; alias++)
-        if (alias->hint != NULL && value_alias_is_of(alias, name) && span_is(value, alias->theirs))
+        if (alias->hint != NULL && value_alias_is_of(alias, name) &&
+            (span_is(value, alias->theirs) || (strcmp(alias->theirs, "{number}") == 0 && is_number(value))))
             return alias->hint;
     return NULL;
 }
@@ -66,10 +157,6 @@ static const struct schema_key *key_near(const struct schema *schema, struct spa
     return found;
 }
 
-/* A section, and the one that it stands in. */
-struct spot {
-    const struct schema *schema, *up; /* NULL, NULL: none */
-};
 struct search {
     const char *name;
     const struct schema *seen[SCHEMAS_MOST];
@@ -104,34 +191,43 @@ static struct spot spot_elsewhere(const struct loader *loader, const struct sche
 
 bool key_is_explained(const struct loader *loader, const struct schema *schema, struct span word)
 {
-    return alias_find(loader, schema, word) != NULL ||
+    return alias_find(loader, schema->noun, word) != NULL ||
            key_near(schema, word, word.length > 3 ? 1 : 0) != NULL;
 }
 
-struct guess {
-    const struct schema_alias *alias;
-    const struct schema_key *meant; /* of this section */
-    struct spot elsewhere;          /* has a key of that name, or of ours for it */
-    const char *name;               /* of that key */
-};
+static void key_guess_ours(const struct loader *loader, const struct schema *schema, struct guess *guess)
+{
+    const char *ours = guess->alias->ours;
+    if (ours == NULL)
+        return;
+    guess->name = ours;
+    guess->meant = guess->abroad ? NULL : key_find(schema, ours);
+    if (guess->meant == NULL && !guess->abroad)
+        guess->elsewhere = spot_elsewhere(loader, schema, ours);
+}
 
-/* What another product calls so is known for certain; then comes what is nearly the same, then what stands in
- * another section, and last what is a little like it. */
+/* What another product calls so here is known for certain; then comes what is nearly the same, then what it
+ * calls so in another place, what stands in another section, a value of a key, and last what is a little like
+ * it. */
 static struct guess key_guess(const struct loader *loader, const struct schema *schema, struct span word)
 {
-    struct guess guess = {.alias = alias_find(loader, schema, word), .name = word.at};
-    const char *ours = guess.alias != NULL ? guess.alias->ours : NULL;
-    if (ours != NULL)
-        guess.meant = key_find(schema, ours);
-    if (guess.meant != NULL || (guess.alias != NULL && ours == NULL))
+    struct guess guess = {.alias = alias_find(loader, schema->noun, word), .name = word.at};
+    if (guess.alias != NULL) {
+        key_guess_ours(loader, schema, &guess);
         return guess;
-    if (ours != NULL)
-        guess.name = ours;
-    else
-        guess.meant = key_near(schema, word, word.length > 3 ? 1 : 0);
-    if (guess.meant == NULL)
-        guess.elsewhere = spot_elsewhere(loader, schema, guess.name);
-    if (guess.meant == NULL && guess.elsewhere.schema == NULL)
+    }
+    guess.meant = key_near(schema, word, word.length > 3 ? 1 : 0);
+    if (guess.meant != NULL)
+        return guess;
+    guess.elsewhere = spot_elsewhere(loader, schema, word.at);
+    if (guess.elsewhere.schema != NULL)
+        return guess;
+    guess.alias = alias_find(loader, NULL, word);
+    guess.abroad = guess.alias != NULL;
+    if (guess.abroad)
+        key_guess_ours(loader, schema, &guess);
+    else if (!value_guess(loader, schema, word, &guess.key, &guess.value) &&
+             !value_guess_anywhere(loader, word, &guess))
         guess.meant = key_near(schema, word, word.length < 6 ? 1 : word.length < 9 ? 2 : 3);
     return guess;
 }
@@ -155,17 +251,33 @@ static void guess_print(const struct loader *loader, const struct schema *schema
 {
     const struct schema_alias *alias = guess->alias;
     bool known = alias != NULL && strcmp(alias->whose, "others") != 0;
+    bool file = alias != NULL && strcmp(alias->section, loader->root->noun) == 0;
+    if (alias != NULL && alias->hint != NULL) {
+        text_print(to, "; ");
+        if (guess->abroad && !file) /* names of sections in the plural need no article */
+            text_print(to, "in %s%s, ", alias->section[strlen(alias->section) - 1] == 's' ? "" : "a ",
+                       alias->section);
+        text_print(to, "%s", alias->hint);
+    }
+    if (alias != NULL && alias->absent != NULL && alias->hint == NULL)
+        text_print(to, "; %s%sweir has nothing like it", known ? alias->whose : "",
+                   known ? " has that, and " : "");
     if (alias != NULL && alias->absent != NULL)
-        text_print(to, "; %s%sweir has nothing like it: see %s under NOT IN WEIR in weir.yaml(5)",
-                   known ? alias->whose : "", known ? " has that, and " : "", alias->absent);
-    else if (alias != NULL && alias->hint != NULL)
-        text_print(to, "; %s", alias->hint);
-    else if (guess->meant != NULL)
+        text_print(to, "%s see %s under NOT IN WEIR in weir.yaml(5)", alias->hint != NULL ? ";" : ":",
+                   alias->absent);
+    if (alias != NULL && (alias->hint != NULL || alias->absent != NULL))
+        return;
+    if (guess->meant != NULL)
         text_print(to, "; did you mean \"%s\"?", guess->meant->name);
+    else if (guess->abroad && file)
+        text_print(to, "; \"%s\" stands at the top of the file", guess->name);
+    else if (guess->abroad)
+        text_print(to, "; \"%s\" is a key of %s", guess->name, alias->section);
     else if (guess->elsewhere.schema != NULL) {
         text_print(to, "; \"%s\" ", guess->name);
         spot_print(loader, schema, guess->elsewhere, to);
-    }
+    } else if (guess->value != NULL)
+        text_print(to, "; write %s: %s", guess->key, guess->value);
 }
 
 /* What a section takes, where nothing better can be said. */

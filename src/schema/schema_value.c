@@ -255,7 +255,8 @@ const char *value_suggest(const char *const *choices, struct span value, const s
     unsigned which, best = value.length < 4 ? 2 : value.length < 8 ? 3 : 4;
     const char *found = NULL;
     for (; aliases != NULL && aliases->theirs != NULL; aliases++) {
-        if (value_alias_is_of(aliases, section) && aliases->ours != NULL && span_is(value, aliases->theirs) &&
+        if (value_alias_is_of(aliases, section) && aliases->ours != NULL &&
+            span_equal_nocase(value, span_of(aliases->theirs)) &&
             value_choice(choices, span_of(aliases->ours), &which))
             return choices[which];
     }

@@ -59,3 +59,63 @@ def test_migrating_names_keys_that_exist(t):
     ok(len(words) >= 40, len(words))
     unknown = words - keys
     equal(unknown, set())
+
+
+def foreign_words():
+    """Each word of the tables of weir-migrating(7) with what it is told to be here, and of NOT IN WEIR with its entry."""
+    page = open(os.path.join(MAN, 'weir-migrating.7')).read()
+    for name, rest in re.findall(r'^\.Sh (.*)\n((?:(?!^\.Sh ).*\n)*)', page, re.M):
+        for item, told in re.findall(r'^\.It Ql (.*)\n((?:(?!^\.It |^\.El).*\n)*)', rest, re.M):
+            for part in item.strip('"').split(','):
+                word = re.match(r'\s*[{]?((?:(?:option|tls) )?[@A-Za-z][\w.-]*)', part)
+                if name.startswith('COMING FROM') and word:
+                    yield word[1], told
+    for entry, told in re.findall(r'^\.It (.*)\nElsewhere: (.*)\.\n', section('weir.yaml.5', 'NOT IN WEIR'), re.M):
+        for part in told.split(','):
+            yield re.match(r'\s*([A-Za-z][\w-]*)', part)[1], f'see {entry} under NOT IN WEIR'
+
+
+def answers(t, words):
+    """What check says of each word as a key of the file, a listener, a route, its match, a pool and a server."""
+    said = {word: {} for word in words}
+    keys = [json.dumps(word) for word in words]
+    whole = {'listeners': 'listeners: [ "127.0.0.1:8080" ]\n', 'routes': 'routes: [ { pool: p0 } ]\n', 'pools': 'pools: { p0: { servers: "10.0.0.1:80" } }\n'}
+    forms = {'listener': ('listeners', '- {{ address: "127.0.0.1:1{n}", {}: x }}'), 'route': ('routes', '- {{ pool: p0, {}: x }}'), 'match': ('routes', '- {{ pool: p0, match: {{ {}: x }} }}'),
+             'pool': ('pools', 'p{n}: {{ servers: "10.0.0.1:80", {}: x }}'), 'server': ('pools', 'p{n}: {{ servers: [ {{ address: "10.0.0.1:80", {}: x }} ] }}')}
+    files = {}
+    for place, (top, form) in forms.items():
+        files[place] = f'{top}:\n' + ''.join('  ' + form.format(key, n=n) + '\n' for n, key in enumerate(keys)) + ''.join(text for other, text in whole.items() if other != top)
+    for place, text in files.items():
+        for message in json.loads(t.run('check', '--file-only', '--json', '-c', '-', stdin=text).stdout)['messages']:
+            if message['severity'] == 'error' and 2 <= message.get('line', 0) <= len(words) + 1:
+                said[words[message['line'] - 2]].setdefault(place, message['message'])
+    for word, key in zip(words, keys):
+        messages = json.loads(t.run('check', '--file-only', '--json', '-c', '-', stdin=''.join(whole.values()) + f'{key}: x\n').stdout)['messages']
+        said[word]['file'] = '; '.join(m['message'] for m in messages if m['severity'] == 'error')
+    return said
+
+
+def test_foreign_words_are_answered_as_the_pages_say(t):
+    """A word of another proxy as a key, wherever it is put: nobody is left with a list of keys, and what is said is what weir-migrating(7) and NOT IN WEIR say."""
+    told = {}
+    for word, text in foreign_words():
+        told.setdefault(word, []).append(text)
+    ok(len(told) > 180, len(told))
+    said = answers(t, sorted(told))
+    wrong = []
+    for word, places in said.items():
+        wrong += [f'{word} in {place}: {text}' for place, text in places.items() if 'its keys are' in text or 'for the keys of' in text]
+        everything = ' '.join(places.values())
+        ways = ' '.join(told[word])
+        keys = set(re.findall(r'[a-z_]{3,}', re.sub(r'\\\(dq.*?\\\(dq', '', ' '.join(re.findall(r'^\.Ic "(.*)"', ways, re.M))))) - {'and', 'the', 'with', 'https', 'name'}
+        entries = re.findall(r'^see .* under NOT IN WEIR$', ways, re.M)
+        good = [entry in everything for entry in entries]
+        if not entries and 'Not in weir.' in ways:
+            good.append('NOT IN WEIR' in everything)
+        elif not entries and 'Nothing is needed.' in ways:
+            good.append('othing is needed' in everything)
+        elif not entries and keys:
+            good.append(any(key in everything for key in keys))
+        if not all(good):
+            wrong.append(f'{word}: the page says {ways!r}, check {sorted(set(places.values()))}')
+    equal(wrong, [])
