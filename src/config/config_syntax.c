@@ -36,6 +36,15 @@ static bool is_token(struct span value)
     return value.length != 0;
 }
 
+/* Whatever HTTP allows: names have a letter, and are not of any length. */
+static bool is_name_like(struct span value)
+{
+    bool letter = false;
+    for (size_t i = 0; i < value.length; i++)
+        letter = letter || (ascii_lower(value.at[i]) >= 'a' && ascii_lower(value.at[i]) <= 'z');
+    return letter && value.length <= 256 && is_token(value);
+}
+
 static bool is_ip(int family, struct span value)
 {
     char copy[INET6_ADDRSTRLEN], address[sizeof(struct in6_addr)];
@@ -189,8 +198,8 @@ bool syntax_network(struct span value, struct error *error)
 
 bool syntax_token(struct span value, struct error *error)
 {
-    return is_token(value) ||
-           error_set(error, "\"%s\" is not a name; it has other characters than HTTP allows", value.at);
+    return (is_token(value) && value.length <= 256) ||
+           error_set(error, "\"%s\" is not a name; write letters, digits, \"-\" and \"_\" alone", value.at);
 }
 
 /* Names of headers are whole. HTTP allows what patterns and signs are made of; nobody has such a header. */
@@ -209,8 +218,9 @@ static bool name_is_whole(struct span value, struct error *error)
 
 static bool syntax_field_name(struct span value, struct error *error)
 {
-    if (!is_token(value))
-        return error_set(error, "\"%s\" is not a header name; write it without a colon or blanks", value.at);
+    if (!is_name_like(value))
+        return error_set(error, "\"%.80s\" is not a header name; write it without a colon or blanks",
+                         value.at);
     return name_is_whole(value, error);
 }
 
@@ -237,7 +247,7 @@ bool syntax_method(struct span value, struct error *error)
     capitals[i] = '\0';
     if (is_token(value) && i == value.length && !span_is(value, capitals))
         return error_set(error, "\"%s\" is not a method; methods are in capitals: %s", value.at, capitals);
-    return (is_token(value) && strpbrk(value.at, "|*^~$") == NULL) ||
+    return (is_name_like(value) && strpbrk(value.at, "|*^~$") == NULL) ||
            error_set(error,
                      "\"%s\" is not a method; write one such as GET, and several as a list: [GET, POST]",
                      value.at);
@@ -248,7 +258,7 @@ bool syntax_upgrade(struct span value, struct error *error)
 {
     size_t slash = span_find(value, '/');
     struct span name = span_first(value, slash);
-    if (!is_token(name) || (slash != value.length && !is_token(span_skip(value, slash + 1))))
+    if (!is_name_like(name) || (slash != value.length && !is_token(span_skip(value, slash + 1))))
         return error_set(error, "\"%s\" is not a protocol; write one such as websocket or \"SPDY/3.1\"",
                          value.at);
     if (span_equal_nocase(name, SPAN("h2c")) || span_equal_nocase(name, SPAN("h2")) ||
@@ -270,6 +280,16 @@ static bool host_foreign(struct span value, struct error *error)
         if (span_equal_nocase(value, span_of(all[i])))
             return error_set(error, "\"%s\" is no host; leave host out, and the route is for every host",
                              value.at);
+    static const char *const switches[] = {"true", "false", "on",   "off", "none",
+                                           "any",  "all",   "null", "auto"};
+    for (size_t i = 0; i < COUNT_OF(switches); i++)
+        if (span_equal_nocase(value, span_of(switches[i])))
+            return error_set(error,
+                             "\"%s\" is no host; write a name such as www.example.com, or leave the key out",
+                             value.at);
+    if (value.length != 0 && strspn(value.at, "0123456789") >= value.length)
+        return error_set(error, "\"%s\" is a number and no host; write a name such as www.example.com",
+                         value.at);
     if (value.length != 0 && value.at[0] == '!')
         return error_set(error, NO_NOT, value.at);
     if (strpbrk(value.at, " ,|") != NULL && !regex)
@@ -413,6 +433,26 @@ bool syntax_value_pattern(struct span value, struct error *error)
     return value.length == 0 || value.at[0] != '~' || syntax_regex(span_skip(value, 1), error);
 }
 
+/* HTTP takes the blanks at the ends of a value away. */
+bool syntax_field_pattern(struct span value, struct error *error)
+{
+    bool trimmed = span_trim(value).length == value.length || (value.length != 0 && value.at[0] == '~');
+    return (trimmed && syntax_value_pattern(value, error)) ||
+           (!trimmed &&
+            error_set(
+                error,
+                "\"%s\" has a blank at its end or front, which no value that comes has; write it without",
+                value.at));
+}
+
+/* One that finds nothing everywhere is none. */
+bool syntax_search(struct span value, struct error *error)
+{
+    return value.length != 0
+               ? syntax_regex(value, error)
+               : error_set(error, "regex cannot be empty; write what is searched for, such as \"^/old/\"");
+}
+
 bool syntax_path(struct span value, struct error *error)
 {
     if (!syntax_environment(value, error))
@@ -421,7 +461,9 @@ bool syntax_path(struct span value, struct error *error)
         return error_set(error, "\"%s\" does not begin with \"/\"", value.at);
     for (size_t i = 0; i < value.length; i++)
         if (value.at[i] <= ' ' || value.at[i] == '#' || value.at[i] == 0x7f)
-            return error_set(error, "\"%s\" has a character that a path cannot have", value.at);
+            return error_set(
+                error, "\"%s\" has a character that a path cannot have; write its bytes as %%20 is written",
+                value.at);
     return true;
 }
 
@@ -492,8 +534,10 @@ bool syntax_grpc_service(struct span value, struct error *error)
         return error_set(error, "a name of a service has at most 256 bytes");
     for (size_t i = 0; i < value.length; i++)
         if (value.at[i] <= ' ' || value.at[i] > '~')
-            return error_set(error, "\"%s\" has a character that the name of a service cannot have",
-                             value.at);
+            return error_set(
+                error,
+                "\"%s\" has a character that the name of a service cannot have; write one such as package.Service",
+                value.at);
     return true;
 }
 
@@ -537,21 +581,47 @@ bool syntax_zone(struct span value, struct error *error)
                value.at);
 }
 
-/* What goes into a line of a head as it is. */
-bool syntax_line(struct span value, struct error *error)
+/* Of a listener, route, server or weir, in logs and on command lines. */
+bool syntax_name(struct span value, struct error *error)
 {
-    for (size_t i = 0; i < value.length; i++)
-        if ((unsigned char)value.at[i] < ' ' || value.at[i] == 0x7f)
-            return error_set(error,
-                             "this goes into one line and has more, or a control character; write it in one");
-    return value.length != 0 || error_set(error, "this cannot be empty; write a value or remove the key");
+    if (value.length == 0)
+        return error_set(error, "a name cannot be empty; write one or remove the key");
+    if (span_trim(value).length != value.length)
+        return error_set(error, "\"%s\" has a blank at its end or front; write the name without", value.at);
+    return value.length <= 256 ||
+           error_set(error, "\"%.40s...\" is no name; one has at most 256 bytes", value.at);
+}
+
+/* RFC 9110 8.3.1 */
+bool syntax_media_type(struct span value, struct error *error)
+{
+    size_t slash = span_find(value, '/'), end = span_find(value, ';');
+    struct span kind = span_first(value, slash);
+    struct span rest = slash < end ? span_trim(span_make(value.at + slash + 1, end - slash - 1)) : SPAN_NONE;
+    return (is_token(kind) && is_token(rest)) ||
+           error_set(error, "\"%s\" is not a type; write one such as text/html; charset=utf-8", value.at);
+}
+
+bool syntax_expected_body(struct span value, struct error *error)
+{
+    if (value.length == 0)
+        return error_set(error,
+                         "every answer has an empty text; write what must stand in it, or remove the key");
+    return value.length <= 65536 ||
+           error_set(error,
+                     "the first 64 KiB of an answer are looked at, and this has %zu bytes; "
+                     "write less",
+                     value.length);
 }
 
 bool syntax_user(struct span value, struct error *error)
 {
     size_t colon = span_find(value, ':');
-    bool good = colon != 0 && colon + 1 != value.length && strpbrk(value.at, " \t/") == NULL;
-    return good || error_set(error, "\"%s\" is not a user; write a name, or name:group", value.at);
+    bool good = colon != 0 && colon + 1 != value.length &&
+                strspn(value.at, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.@\\$-:") >=
+                    value.length &&
+                value.length <= 256;
+    return good || error_set(error, "\"%.80s\" is not a user; write a name, or name:group", value.at);
 }
 
 bool syntax_probe_host(struct span value, struct error *error)

@@ -904,5 +904,8 @@ const struct schema_alias config_words[] = {
     {"pool", "others", "secrets", NULL, "write sticky: { secrets: ... }", NULL},
     {"listener", "Caddy", "tls_internal", NULL, "weir demo makes a certificate to try things with",
      "Certificates that come by themselves"},
+    {"upgrades:", "others", "true", NULL, "write [websocket], which is the default, or leave the key out",
+     NULL},
+    {"upgrades:", "others", "false", NULL, "write none: no upgrade passes then", NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };

@@ -41,7 +41,8 @@ bool secret_check(struct span secret, struct error *error)
                 "this secret stood in an example, so everybody knows it; write one of your own, such as "
                 "\"${env.STICKY_SECRET}\"");
     return secret.length >= SECRET_LEAST ||
-           error_set(error, "a secret has at least %u bytes; this one has %zu", SECRET_LEAST, secret.length);
+           error_set(error, "a secret has at least %u bytes; this one has %zu, so write a longer one",
+                     SECRET_LEAST, secret.length);
 }
 
 static bool secret_take(struct span line, bool (*each)(void *owner, struct span secret, struct error *error),

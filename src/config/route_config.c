@@ -28,10 +28,11 @@ static const struct schema_key match_keys[] = {
               "Methods, any of them, in capitals; those of requests are compared without case.",
               .check = syntax_method, .doubt = doubt_method, .least = 1),
     KEY_PAIRS(SCHEMA_STRING, MATCH, header, "Headers, all of them: a value to equal, * for any, or ~REGEX.",
-              .check_name = syntax_match_name, .check = syntax_value_pattern, .doubt = doubt_value_pattern),
+              .check_name = syntax_match_name, .check = syntax_field_pattern, .doubt = doubt_value_pattern),
     KEY_PAIRS(SCHEMA_STRING, MATCH, query,
               "Query parameters, all of them: a value to equal, * for any, or ~REGEX.",
-              .check = syntax_value_pattern, .doubt = doubt_value_pattern, .doubt_name = doubt_query_name),
+              .check = syntax_value_pattern, .doubt = doubt_value_pattern, .flags = SCHEMA_LINES,
+              .doubt_name = doubt_query_name),
     KEY_TEXTS(SCHEMA_STRING, MATCH, client, NULL, "Addresses and networks of the client, any of them.",
               .check = syntax_network, .doubt = doubt_network, .least = 1),
     KEY_END};
@@ -97,7 +98,7 @@ static const struct schema_key rewrite_keys[] = {
     KEY_STRING(REWRITE, add_prefix, NULL, "Segments put before the path.", .check = syntax_prefix,
                .doubt = doubt_prefix),
     KEY_STRING(REWRITE, regex, NULL, "Regular expression that is searched in the path, with replacement.",
-               .check = syntax_regex),
+               .check = syntax_search),
     KEY_STRING(
         REWRITE, replacement, NULL,
         "What takes the place of what regex found; $0 to $9 are its groups, and $$ is one dollar sign."),
@@ -133,10 +134,11 @@ static const struct schema redirect_schema = {.noun = "redirect",
 #define RESPOND struct respond_config
 static const struct schema_key respond_keys[] = {
     KEY_INT(RESPOND, status, "200", 200, 599, "Status of the answer."),
-    KEY_TEMPLATE(RESPOND, body, "", "Body of the answer.", .check = syntax_body),
+    KEY_TEMPLATE(RESPOND, body, "", "Body of the answer.", .check = syntax_body, .flags = SCHEMA_LINES),
     KEY_PATH(RESPOND, file, NULL, "File with the body, read when the file is loaded; at most 1 MiB.",
              .check = syntax_environment),
-    KEY_STRING(RESPOND, content_type, "text/plain; charset=utf-8", "Type of the body.", .check = syntax_line),
+    KEY_STRING(RESPOND, content_type, "text/plain; charset=utf-8", "Type of the body.",
+               .check = syntax_media_type),
     KEY_PAIRS(SCHEMA_TEMPLATE, RESPOND, headers, "Headers of the answer.", .check_name = syntax_set_name,
               .check = syntax_template),
     KEY_END};
@@ -217,7 +219,7 @@ static const struct schema paths_schema = {
 #define ROUTE struct route_config
 static const struct schema_key route_keys[] = {
     KEY_STRING(ROUTE, name, NULL, "Name in logs; by default \"route N\", counted from 1.",
-               .flags = SCHEMA_OWN),
+               .flags = SCHEMA_OWN, .check = syntax_name),
     KEY_SECTION(ROUTE, match, MATCH, match_schema, "What must hold; without it everything matches.",
                 .flags = SCHEMA_OWN),
     KEY_OPTIONAL(ROUTE, access, ACCESS, access_schema, "Who may, by client address."),

@@ -16,7 +16,8 @@ static const struct schema_key subset_keys[] = {
     KEY_INT(SUBSET, of, NULL, 1, 100000, "How many weirs stand in front of the pool."),
     KEY_STRING(
         SUBSET, id, NULL,
-        "This weir's name, by which its servers are drawn where there is no index; by default the host's name."),
+        "This weir's name, by which its servers are drawn where there is no index; by default the host's name.",
+        .check = syntax_name),
     KEY_END};
 const struct schema subset_schema = {.noun = "subset",
                                      .size = sizeof(SUBSET),

@@ -157,6 +157,17 @@ bool syntax_environment(struct span value, struct error *error)
     return true;
 }
 
+/* A blank at the end would be taken away, and others have no place in a line. */
+static bool control_check(struct span value, struct error *error)
+{
+    for (size_t i = 0; i < value.length; i++)
+        if (((unsigned char)value.at[i] < ' ' && value.at[i] != '\t') || value.at[i] == 0x7f)
+            return error_set(error,
+                             "this has a control character (0x%02x), which no head can have; remove it",
+                             (unsigned char)value.at[i]);
+    return true;
+}
+
 bool syntax_template(struct span value, struct error *error)
 {
     bool may_be_text = value.length == 0 || value.at[0] != '{' || value.at[value.length - 1] != '}';
@@ -164,7 +175,7 @@ bool syntax_template(struct span value, struct error *error)
         return error_set(
             error,
             "a header has one line, and this value has more; join them, or write \">-\" instead of \"|\"");
-    return template_check(value, !may_be_text, error);
+    return control_check(value, error) && template_check(value, !may_be_text, error);
 }
 
 bool syntax_body(struct span value, struct error *error)
@@ -330,7 +341,9 @@ static bool host_bytes_check(struct span outline, struct span value, bool port, 
                 error, "\"%s\" has a character that is not ASCII; write the host as it is in DNS, xn--...",
                 value.at);
         if (!fits)
-            return error_set(error, "\"%s\" is not a host; it has the character '%c'", value.at, c);
+            return error_set(
+                error, "\"%s\" is not a host; it has the character '%c'; write one such as www.example.com",
+                value.at, c);
     }
     return !port || port_check(outline, error);
 }

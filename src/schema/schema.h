@@ -53,8 +53,10 @@ enum schema_flag {
     SCHEMA_MERGED = 64, /* its effect is in other sections: not part of the effective configuration */
     /* a section of names: those of a section of defaults and its own add up, its own winning by name */
     SCHEMA_ADDS_UP = 256,
-    SCHEMA_SECRET = 128,     /* its texts are not printed with the effective configuration */
-    SCHEMA_SECRET_FILE = 512 /* a path of a file that only weir is to read */
+    SCHEMA_SECRET = 128,      /* its texts are not printed with the effective configuration */
+    SCHEMA_SECRET_FILE = 512, /* a path of a file that only weir is to read */
+    /* a text that may have lines, control characters and a length of its own; others are one line of 8 KiB */
+    SCHEMA_LINES = 1024
 };
 
 #define SCHEMA_SECRET_SHOWN "(a secret, not shown)" /* printed for a secret; never one itself */

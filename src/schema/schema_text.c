@@ -122,7 +122,7 @@ static bool name_refuse(struct filling *filling, struct span name, struct schema
                           "\"${%.*s}\" is not a variable; write $%.*s for that group", (int)name.length,
                           name.at, (int)name.length, name.at);
     else if (key->check != NULL && !inside.cut && key->check(text_span(&inside), &error) &&
-             !key->check(text_span(&whole), &error))
+             !key->check(text_span(&whole), &error) && !key->check(SPAN("no.such-word"), &error))
         schema_report_add(report, SCHEMA_ERROR, place, "%s is written without ${}; write \"%.*s\"", key->name,
                           (int)name.length, name.at);
     else
@@ -267,10 +267,29 @@ static bool choice_check(struct loader *loader, const struct schema_key *key, co
     char range[256];
     struct text text = text_over(range, sizeof(range));
     value_range_print(key, &text);
-    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "\"%s\" is not known%s%s%s %s takes %s",
-                      value.at, meant != NULL ? "; did you mean \"" : ";", meant != NULL ? meant : "",
+    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                      "\"%.80s\" is not known%s%s%s %s takes %s", value.at,
+                      meant != NULL ? "; did you mean \"" : ";", meant != NULL ? meant : "",
                       meant != NULL ? "\"?" : "", key->name, range);
     return false;
+}
+
+enum { LINE_MOST = 8192 };
+
+/* What one line of a head, a log or a file system can carry. */
+static bool line_check(const struct schema_key *key, struct span value, struct error *error)
+{
+    if ((key->flags & SCHEMA_LINES) != 0)
+        return true;
+    if (value.length > LINE_MOST)
+        return error_set(error, "\"%.40s...\" has %zu bytes; %s takes at most %d bytes", value.at,
+                         value.length, key->name, LINE_MOST);
+    for (size_t i = 0; i < value.length; i++)
+        if ((unsigned char)value.at[i] < ' ' || value.at[i] == 0x7f)
+            return error_set(error,
+                             "\"%s\" has a control character (0x%02x), which %s takes none of; remove it",
+                             value.at, (unsigned char)value.at[i], key->name);
+    return true;
 }
 
 const char *text_load(struct loader *loader, const struct schema_key *key, const struct node *node,
@@ -286,7 +305,9 @@ const char *text_load(struct loader *loader, const struct schema_key *key, const
                           "%s cannot be empty; write a value or remove the key", key->name);
         return NULL;
     }
-    if (key->check != NULL && !key->check(value, &error)) {
+    bool fits = value.length <= LINE_MOST || (key->flags & SCHEMA_LINES) != 0; /* its own words come first */
+    bool good = !fits || key->check == NULL || key->check(value, &error);
+    if (!good || !line_check(key, value, &error)) {
         if (!lookalike_tell(loader, node, value))
             schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s", error.text);
         return NULL;

@@ -299,6 +299,23 @@ static void numbers_try(const struct path *path)
     must_be_told(path, key->name, "1\xC2\xA0s", "no-break space");
 }
 
+/* What is longer than any line, and what no line has. */
+static void lines_try(const struct path *path)
+{
+    static char huge[20003];
+    const struct schema_key *key = path->keys[path->depth - 1];
+    bool pairs = key->type == SCHEMA_PAIRS;
+    if ((key->flags & SCHEMA_LINES) != 0)
+        return;
+    memset(huge, 'a', sizeof(huge) - 1);
+    huge[0] = '/';
+    struct text long_one = text_growing();
+    text_print(&long_one, pairs ? "{ X-Some: %s }" : "%s", huge);
+    must_be_told(path, key->name, long_one.at, NULL);
+    must_be_told(path, key->name, pairs ? "{ X-Some: \"/a\\u0001b\" }" : "\"/a\\u0001b\"", NULL);
+    text_free(&long_one);
+}
+
 static void scalars_try(const struct path *path)
 {
     const struct schema_key *key = path->keys[path->depth - 1];
@@ -324,6 +341,7 @@ static void scalars_try(const struct path *path)
         must_be_told(path, key->name, "\"\"", NULL);
         return;
     case SCHEMA_PATH:
+        lines_try(path);
         must_be_told(path, key->name, "$N/x", "${env.N}/x");
         must_be_told(path, key->name, "\"${N}/x\"", "${env.N}");
         must_be_told(path, key->name, "/tmp", NULL);
@@ -332,6 +350,7 @@ static void scalars_try(const struct path *path)
         must_be_told(path, key->name, "\"\"", NULL);
         return;
     case SCHEMA_TEMPLATE:
+        lines_try(path);
         if (key->type == SCHEMA_PAIRS) {
             must_be_told(path, key->name, "{ X-Some: \"a $host\" }", "${request.host}");
             must_be_told(path, key->name, "{ X-Some: \"${request.hots}\" }", "${request.host}");
@@ -345,6 +364,7 @@ static void scalars_try(const struct path *path)
         must_be_told(path, key->name, "\"/${request.host\"", NULL);
         return;
     case SCHEMA_STRING:
+        lines_try(path);
         if (key->type != SCHEMA_PAIRS)
             must_be_told(path, key->name, "\"${client.ip}\"", NULL);
         if (key->choices != NULL)
