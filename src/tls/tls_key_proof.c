@@ -48,7 +48,7 @@ static bool ec_is_proven(X509 *leaf, EVP_PKEY *key, EC_GROUP **kept)
            known_length == length && memcmp(made, known, length) == 0;
 }
 
-/* ---- RSA: what RFC 8017 3.2 says of the numbers of a key of two primes ---- */
+/* ---- RSA: what RFC 8017 3.2 says of the numbers of a key of two primes: n has no other two factors ---- */
 
 enum rsa_number { RSA_N, RSA_E, RSA_D, RSA_P, RSA_Q, RSA_DP, RSA_DQ, RSA_QINV, RSA_NUMBERS };
 
@@ -72,7 +72,9 @@ static bool exponent_fits(BIGNUM *const numbers[], const BIGNUM *prime, const BI
 static bool rsa_fits(BIGNUM *const numbers[], BN_CTX *context)
 {
     BIGNUM *product = BN_CTX_get(context);
-    return product != NULL && BN_mul(product, numbers[RSA_P], numbers[RSA_Q], context) == 1 &&
+    /* Of different lengths one may be two primes in truth, of which the rest says nothing. */
+    return product != NULL && BN_num_bits(numbers[RSA_P]) == BN_num_bits(numbers[RSA_Q]) &&
+           BN_mul(product, numbers[RSA_P], numbers[RSA_Q], context) == 1 &&
            BN_cmp(product, numbers[RSA_N]) == 0 && !BN_is_one(numbers[RSA_P]) && !BN_is_one(numbers[RSA_Q]) &&
            exponent_fits(numbers, numbers[RSA_P], numbers[RSA_DP], context) &&
            exponent_fits(numbers, numbers[RSA_Q], numbers[RSA_DQ], context) &&
