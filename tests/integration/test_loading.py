@@ -1,5 +1,5 @@
 """Loading goes on beside the rest: while names are asked for or certificates are read, probes, signals and the service manager are served."""
-import os, signal, shutil, subprocess, time
+import os, signal, shutil, subprocess, threading, time
 
 from weirtest import *
 
@@ -139,6 +139,58 @@ def test_a_start_is_told_and_ended(t):
         weir.wait_message('EXTEND_TIMEOUT_USEC=')
         weir.stop(number, seconds=8)
         ok(not any('READY=1' in m for m in weir.messages), 'it said READY=1')
+
+
+def test_signals_at_every_time_of_life(t):
+    """Each does what it is for, or the log says why not, and none ends weir: while it starts, loads a file, serves on before its end, and drains."""
+    env, late = slow_names(t)
+    gate = threading.Event()
+
+    def handler(link, request):
+        if request.path == '/slow':
+            gate.wait(60 * SLOW)
+        tell(link, request)
+    origin, port = t.origin(handler), t.port()
+    text = 'drain_delay: 10m\n' + text_of(port, f'a.slow.test:{origin.port}').replace('drain_timeout: 5s', 'drain_timeout: 10m')
+    late(2)
+    weir = t.weir(text, env=env, ready=False)
+
+    def signalled(*pairs):
+        time.sleep(1.1)     # the same line twice within a second is one
+        for number, words in pairs:
+            before = weir.stderr().count(words)
+            weir.signal(number)
+            eventually(lambda: weir.stderr().count(words) > before, 5, lambda: f'{words}: {weir.stderr()}')
+    told, reopened = (signal.SIGUSR2, 'counted so far'), (signal.SIGUSR1, 'logs reopened')
+    ended = (signal.SIGHUP, 'told to end, so the file is not loaded anew')
+    weir.wait_message('EXTEND_TIMEOUT_USEC=')
+    weir.signal(signal.SIGUSR1)     # no log is open yet
+    weir.signal(signal.SIGHUP)
+    signalled(told)
+    weir.wait_message('READY=1')
+    weir.log_line('configuration loaded', 10)
+    late(3600)
+    weir.write(text.replace('a.slow', 'b.slow').replace('body: one', 'body: two'))
+    weir.take_messages()
+    weir.messages.clear()
+    weir.signal(signal.SIGHUP)
+    weir.wait_message('RELOADING=1')
+    weir.signal(signal.SIGHUP)
+    signalled(told, reopened)
+    busy = t.client(port)
+    busy.request('GET', '/slow')
+    eventually(lambda: origin.in_progress)
+    signalled((signal.SIGTERM, 'it serves on until drain_delay is over'))
+    weir.log_line('the reload is given up')
+    signalled(told, reopened, ended)
+    equal(t.client(port).get('/version').body, b'one')
+    signalled((signal.SIGTERM, 'the rest of drain_delay is left out'))
+    weir.log_line('draining')
+    signalled(told, reopened, ended)
+    gate.set()
+    equal(busy.response().status, 200)
+    equal(weir.process.wait(10 * SLOW), 0)
+    equal(weir.stderr().count('configuration loaded'), 1)
 
 
 def test_a_slow_start_serves_in_the_end(t):
