@@ -168,3 +168,51 @@ def test_too_few_descriptors_is_an_error_of_the_start(t):
     done = subprocess.run(['sh', '-c', f'ulimit -n 24; exec {WEIR} run -c {file}'], capture_output=True, timeout=20 * SLOW)
     equal(done.returncode, 1)
     contains(done.stderr.decode(), 'open files are limited to 24')
+
+
+CLOSED = ('<&-', '>&-', '2>&-', '<&- >&-', '>&- 2>&-', '<&- 2>&-', '<&- >&- 2>&-')
+
+
+def test_standard_streams_that_are_closed_are_nobody_elses(t):
+    """Whatever was closed when weir began is /dev/null: no socket takes its place, and logs go where the file says."""
+    origin = t.origin()
+    for closed in CLOSED:
+        port, text = text_of(t, origin, more='log: { to: process.log, level: debug }\naccess_log: { to: access.log }')
+        weir = t.weir(text, command=['sh', '-c', f'exec "$0" run -c weir.yaml {closed}', WEIR])
+        names = [os.readlink(f'/proc/{weir.pid}/fd/{fd}') for fd in range(3)]
+        wanted = {'<&-': 0, '>&-': 1, '2>&-': 2}
+        for part in closed.split():
+            equal(names[wanted[part]], '/dev/null', closed)
+        c = t.client(port)
+        equal([c.get(f'/{i}').status for i in range(3)], [200] * 3)
+        eventually(lambda: open(f'{weir.work}/access.log').read().count('\n') == 3)
+        weir.reload(text)
+        equal(t.client(port).get().status, 200)
+        weir.stop()
+        eventually(lambda: 'ended' in open(f'{weir.work}/process.log').read())
+
+
+def test_logs_to_closed_streams_are_told_lost(t):
+    port, text = text_of(t, t.origin())
+    weir = t.weir(text, command=['sh', '-c', 'exec "$0" run -c weir.yaml >&-', WEIR])
+    equal([t.client(port).get().status for _ in range(3)], [200] * 3)
+    contains(weir.log_line('lines were lost'), 'access_log')
+    weir.stop()
+    port, text = text_of(t, t.origin())
+    weir = t.weir(text, command=['sh', '-c', 'exec "$0" run -c weir.yaml <&- >&- 2>&-', WEIR])
+    equal([t.client(port).get().status for _ in range(3)], [200] * 3)
+    equal([os.readlink(f'/proc/{weir.pid}/fd/{fd}') for fd in range(3)], ['/dev/null'] * 3)
+
+
+def test_output_to_closed_streams_is_a_failure(t):
+    """What a command prints did not arrive where standard output is closed, whatever the command opens meanwhile."""
+    text = text_of(t, t.origin())[1]
+    path = t.file('x.yaml', text)
+    for command in ('version', 'schema', f'check -c {path}', f'config -c {path}', f'explain -c {path} GET http://a/', 'help'):
+        for closed in CLOSED:
+            done = subprocess.run(['sh', '-c', f'"$0" {command} {closed}', WEIR], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            equal(done.returncode != 0, '>&-' in closed.split(), f'{command} {closed}')
+    equal(open(path).read(), text)
+    done = subprocess.run(['sh', '-c', '"$0" check -c - <&-', WEIR], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    equal(done.returncode, 1)
+    contains(done.stderr, 'cannot read standard input')
