@@ -61,8 +61,8 @@ struct server_score {
     uint64_t all_answers, all_errors; /* ever */
     uint32_t accusers[OUTLIER_CLIENTS_MOST - 1]; /* whose errors counted last, the newest first; 0: nobody */
 };
-/* How many requests a server of max_connections: auto may be given at once (server_limit.c); guarded by the
- * score's lock. */
+/* How many requests a server may be given at once (server_limit.c): one of max_connections: auto, and of a
+ * number when it comes back; guarded by the score's lock. */
 struct server_limit {
     /* of ln(microseconds to the head), since the last judgement; timeouts are among them */
     double answers, logs;
@@ -98,7 +98,7 @@ struct server {
     _Atomic uint32_t ejected_until_ms; /* low bits of the clock, see server_is_ejected(); 0: not ejected */
     _Atomic uint32_t joined_ms;        /* when it came back, for slow start; 0: it has always been there */
     _Atomic uint16_t health; /* enum server_health; written by control, and by workers on fast-down */
-    _Atomic uint16_t limit;  /* of max_connections: auto, see server_has_room() */
+    _Atomic uint16_t limit;  /* of those that await a head, see server_has_room() */
     /* bit by worker number: it has requests queued that this server could take */
     _Atomic uint64_t waiting_workers[SERVER_WORKERS_MOST / 64];
     /* from here on read mostly */
@@ -215,11 +215,17 @@ static inline bool server_has_room(const struct server *server, uint32_t most)
 {
     if (!LIKELY(most != 0))
         return true;
-    if (!LIKELY(most == SERVER_ADAPTS))
-        return server_load(server) < most;
+    if (!LIKELY(most == SERVER_ADAPTS) && server_load(server) >= most)
+        return false;
+    int32_t limit = atomic_load_explicit(&server->limit, memory_order_relaxed);
     /* Sequentially consistent, as the load. */
-    return atomic_load(&server->awaiting) <
-           (int32_t)atomic_load_explicit(&server->limit, memory_order_relaxed);
+    return LIKELY(limit == SERVER_LIMIT_OPEN) || atomic_load(&server->awaiting) < limit;
+}
+
+/* Some wait for others to have their head. */
+static inline bool server_is_limited(const struct server *server)
+{
+    return atomic_load_explicit(&server->limit, memory_order_relaxed) != SERVER_LIMIT_OPEN;
 }
 
 static inline bool server_is_up(const struct server *server)

@@ -19,7 +19,7 @@
  * A server that comes back is not given what its whole pool is asked, which it would be where it is the first
  * of them: it begins with what it had in good times, and the rest waits here. Its limit then grows as TCP's
  * window does, twofold with each round of answers that take no longer than usual, in smaller steps once some
- * did, and is gone when nobody waits for it.
+ * did, and is gone when nobody waits for it. One with a number has this limit beside it.
  */
 #include "upstream/server_limit.h"
 
@@ -263,15 +263,16 @@ static bool window_close(struct server *server, uint64_t now_us, struct window *
 }
 
 /* Under the lock. */
-static enum limit_change judge(struct server *server, const struct window *window)
+static enum limit_change judge(struct server *server, const struct window *window, bool adapts)
 {
     struct server_limit *limit = &server->limiting;
     usual_follow(limit, window);
     double ratio = PATIENCE * limit_usual(limit) / window->median_us;
     if (!limit->holds && ratio >= 1)
         limit->carried = fmax(CARRIED_FADES * limit->carried, window->awaiting);
-    enum limit_change change =
-        limit->holds ? limit_hold(limit, window, ratio) : limit_watch(limit, window, ratio);
+    enum limit_change change = limit->holds ? limit_hold(limit, window, ratio)
+                               : adapts     ? limit_watch(limit, window, ratio)
+                                            : LIMIT_SAME;
     limit->awaiting_before = window->awaiting;
     return change;
 }
@@ -351,7 +352,8 @@ static bool server_is_away(const struct server *server)
            atomic_load_explicit(&server->unreached_in_a_row, memory_order_relaxed) != 0;
 }
 
-static void server_judge(struct server *server, const struct pool_shared *shared, bool steady,
+/* adapts: else its limit is a number, beside which it has one of these only when it comes back. */
+static void server_judge(struct server *server, const struct pool_shared *shared, bool adapts, bool steady,
                          uint64_t now_us)
 {
     struct server_limit *limit = &server->limiting;
@@ -359,11 +361,13 @@ static void server_judge(struct server *server, const struct pool_shared *shared
     struct window window;
     score_lock(&server->score);
     bool away = limit->returns && server_is_away(server);
+    if (!adapts && !limit->returns)
+        limit->holds = limit->tries = false; /* since before a reload */
     if (limit->returns && !away)
         return_look(server, atomic_load_explicit(&shared->waiting, memory_order_relaxed), now_us);
     bool closed = !away && window_close(server, now_us, &window);
     double usual_us = limit_usual(limit); /* that it was judged by, or nearly so */
-    enum limit_change change = closed ? judge(server, &window) : LIMIT_SAME;
+    enum limit_change change = closed ? judge(server, &window, adapts) : LIMIT_SAME;
     if (steady)
         change = limit_leave(server);
     limit_tell(server);
@@ -395,7 +399,9 @@ void limit_judge(const struct pool *pool, uint64_t now_us)
 {
     queue_compare(pool->shared, now_us);
     bool steady = queue_is_steady(pool->shared);
-    for (size_t i = 0; pool->adapts && i < pool->servers_count; i++)
-        if (pool->servers[i].max_connections == SERVER_ADAPTS)
-            server_judge(pool->servers[i].server, pool->shared, steady, now_us);
+    for (size_t i = 0; pool->limited && i < pool->servers_count; i++) {
+        uint32_t most = pool->servers[i].max_connections;
+        if (most != 0)
+            server_judge(pool->servers[i].server, pool->shared, most == SERVER_ADAPTS, steady, now_us);
+    }
 }

@@ -18,8 +18,8 @@ void limit_gather(struct server_limit *limit, double answers, double logs, uint6
                   uint64_t now_us);
 /* It is down: when it comes back it gets what it had, and then more and more. Any thread. */
 void limit_server_left(struct server *server);
-/* Once each SCORE_TICK_US, by one worker: sets the limits of servers that adapt, and looks how the pool's
- * queue changes. */
+/* Once each SCORE_TICK_US, by one worker: sets the limits of servers that adapt or come back, and looks how
+ * the pool's queue changes. */
 void limit_judge(const struct pool *pool, uint64_t now_us);
 
 #define STEADY_IN_A_ROW 3 /* looks; one alone may be the turn from more to fewer */

@@ -343,7 +343,7 @@ void upstream_answered(struct upstreams *upstreams, struct upstream_waiter *wait
     if (waiter->awaits) {
         waiter->awaits = false;
         server_heard(waiter->server, now_us);
-        if (pool->adapts)
+        if (pool->adapts || server_is_limited(waiter->server))
             queue_slot_free(upstreams, pool->shared, waiter->server);
     }
     if (status_is_error(status)) {

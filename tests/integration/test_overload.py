@@ -393,10 +393,20 @@ def together(run, count):
         thread.join(60 * SLOW)
 
 
-def test_the_first_server_that_comes_back(t):
-    """It gets what it had, and more as it answers; the queue holds the rest, which would be the work of the whole pool."""
-    for pool in ('health: { interval: 100ms }', '', 'balance: round_robin, health: { interval: 100ms }'):
+def fares_as_the_first(t, pools):
+    for pool in pools:
         back, got = returning(t, pool)
         between(back.most_in_progress, 8, 40, pool)
         ok(got[200] >= 64 * 6, got)
         back.close()
+
+
+def test_the_first_server_that_comes_back(t):
+    """It gets what it had, and more as it answers; the queue holds the rest, which would be the work of the whole pool."""
+    fares_as_the_first(t, ('health: { interval: 100ms }', '', 'balance: round_robin, health: { interval: 100ms }'))
+
+
+def test_the_first_server_with_a_number_that_comes_back(t):
+    """The same beside a number, which is more than it can take at once."""
+    fares_as_the_first(t, ('max_connections: 200, health: { interval: 100ms }', 'max_connections: 200',
+                           'balance: round_robin, max_connections: 200, health: { interval: 100ms }'))

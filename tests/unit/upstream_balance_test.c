@@ -29,8 +29,10 @@ static void bench_begin(struct bench *bench, enum balance_kind kind, const uint3
     rng_seed_with(&bench->rng, 7);
     for (size_t i = 0; i < count; i++)
         bench->members[i] = (struct pool_server){.server = &bench->servers[i], .weight = weights[i]};
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         bench->servers[i].slowness = 1;
+        bench->servers[i].limit = SERVER_LIMIT_OPEN;
+    }
     static const char *const names[SERVERS_MOST] = {"a", "b", "c", "d", "e", "f"};
     for (size_t i = 0; i < count; i++)
         bench->servers[i].name = names[i];
@@ -186,6 +188,7 @@ static void adaptive_samples_large_pools(void **state)
     static struct pool_server members[COUNT];
     for (unsigned i = 0; i < COUNT; i++) {
         servers[i].slowness = 1;
+        servers[i].limit = SERVER_LIMIT_OPEN;
         servers[i].in_flight = i < COUNT / 2 ? 5 : 0;
         members[i] = (struct pool_server){.server = &servers[i], .weight = 1};
     }
@@ -279,6 +282,7 @@ static void hashed_begin(struct hashed *hashed, size_t count, uint64_t bound)
         snprintf(hashed->names[i], sizeof hashed->names[i], "s%zu", i);
         hashed->servers[i].name = hashed->names[i];
         hashed->servers[i].slowness = 1;
+        hashed->servers[i].limit = SERVER_LIMIT_OPEN;
         hashed->members[i] = (struct pool_server){.server = &hashed->servers[i], .weight = 1};
     }
     hashed->config.hash.bounded_load = bound;

@@ -29,8 +29,20 @@ static void bench_begin(struct bench *bench)
     bench->server.pool_name = "p";
     bench->member =
         (struct pool_server){.server = &bench->server, .weight = 1, .max_connections = SERVER_ADAPTS};
-    bench->pool = (struct pool){
-        .servers = &bench->member, .servers_count = 1, .shared = &bench->shared, .adapts = true};
+    bench->pool = (struct pool){.servers = &bench->member,
+                                .servers_count = 1,
+                                .shared = &bench->shared,
+                                .adapts = true,
+                                .limited = true};
+}
+
+/* A server with a number, beside which it is limited only when it comes back. */
+#define NUMBER 100u
+static void bench_begin_number(struct bench *bench)
+{
+    bench_begin(bench);
+    bench->member.max_connections = NUMBER;
+    bench->pool.adapts = false;
 }
 
 /* A tenth of a second with so many answers, while so many await theirs. */
@@ -366,6 +378,24 @@ static void a_server_that_comes_back_begins_with_what_it_had(void **state)
     (void)windows(&bench, 10, 50, 10 * MILLISECOND, 0);
 }
 
+static void a_number_is_all_while_it_is_there(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin_number(&bench);
+    (void)window(&bench, 50, 10 * MILLISECOND, 20);
+    assert_int_equal(crowd(&bench, 25, 50, 200 * MILLISECOND, 24), SERVER_LIMIT_OPEN);
+    bench.server.in_flight = NUMBER - 1;
+    assert_true(server_has_room(&bench.server, NUMBER));
+    bench.server.in_flight = NUMBER;
+    assert_false(server_has_room(&bench.server, NUMBER));
+    /* A reload has made a number of what was auto, and had a limit. */
+    bench_begin(&bench);
+    bench_lower(&bench);
+    bench.member.max_connections = NUMBER;
+    assert_int_equal(window(&bench, 50, 200 * MILLISECOND, 24), SERVER_LIMIT_OPEN);
+}
+
 /* When those of before the last change have been answered. */
 static unsigned later(struct bench *bench, unsigned count, uint64_t waited_us, int32_t awaiting)
 {
@@ -373,12 +403,15 @@ static unsigned later(struct bench *bench, unsigned count, uint64_t waited_us, i
     return window(bench, count, waited_us, awaiting);
 }
 
-static void it_gets_more_while_that_takes_no_longer(void **state)
+static void gets_more(void (*begin)(struct bench *bench), uint32_t most)
 {
-    (void)state;
     struct bench bench;
-    bench_begin(&bench);
+    begin(&bench);
     bench_leave(&bench);
+    bench.server.awaiting = bench.server.in_flight = 8;
+    assert_true(server_has_room(&bench.server, most));
+    bench.server.awaiting = 9; /* an answer on its way is no work for it */
+    assert_false(server_has_room(&bench.server, most));
     bench.shared.waiting = 500;
     assert_int_equal(later(&bench, 30, 10 * MILLISECOND, 9), 18);
     assert_int_equal(later(&bench, 30, 11 * MILLISECOND, 18), 36);
@@ -392,6 +425,13 @@ static void it_gets_more_while_that_takes_no_longer(void **state)
     bench.shared.waiting = 0;
     /* Nobody waits any more. */
     assert_int_equal(windows(&bench, 15, 30, 10 * MILLISECOND, 3), SERVER_LIMIT_OPEN);
+}
+
+static void it_gets_more_while_that_takes_no_longer(void **state)
+{
+    (void)state;
+    gets_more(bench_begin, SERVER_ADAPTS);
+    gets_more(bench_begin_number, NUMBER);
 }
 
 /* The same who wait and ask again: for others that would be a reason to have no limit. */
@@ -483,6 +523,7 @@ int main(void)
         cmocka_unit_test(what_is_usual_is_learned_anew),
         cmocka_unit_test(a_quiet_time_forgets_little),
         cmocka_unit_test(a_server_that_comes_back_begins_with_what_it_had),
+        cmocka_unit_test(a_number_is_all_while_it_is_there),
         cmocka_unit_test(it_gets_more_while_that_takes_no_longer),
         cmocka_unit_test(a_steady_herd_is_still_one),
         cmocka_unit_test(a_server_that_comes_back_slower_is_no_queue),
