@@ -50,7 +50,7 @@ static NOINLINE bool name_is_claim(struct span name)
 {
     static const struct span claims[] = {
         {"x-real-ip", 9}, {"x-request-id", 12}, {"x-attempt", 9}, {"x-envoy-attempt-count", 21}};
-    if (name.length > 12 && names_fold_together(span_first(name, 12), SPAN("x-forwarded-")))
+    if (name.length >= 11 && names_fold_together(span_first(name, 11), SPAN("x-forwarded")))
         return true;
     for (size_t i = 0; i < COUNT_OF(claims); i++)
         if (names_fold_together(name, claims[i]))

@@ -345,7 +345,7 @@ def test_no_other_spelling_stands_beside_what_weir_says(t):
                     equal([v for n, v in got if re.sub('[^a-z]', '-', n.lower()) == 'x-user'], ['me'], f'{version} {target} {name} {more}')
             got = Fields(ask('GET', '/plain', [('x_role', 'admin'), ('x-role', 'admin'), ('x_other', '1')]).json()['fields'])
             equal([n for n, v in got if 'role' in n.lower() or 'other' in n.lower()], ['x_other'] if brings else [], f'{version} {more}')
-            forged = [(n, '10.0.0.1') for n in ('x_forwarded_for', 'x-forwarded_proto', 'x.real.ip', 'x_real_ip', 'x_request_id', 'x-request-id', 'x_forwarded_user', 'x_attempt')]
+            forged = [(n, '10.0.0.1') for n in ('x_forwarded_for', 'x-forwarded_proto', 'x.real.ip', 'x_real_ip', 'x_request_id', 'x-request-id', 'x_forwarded_user', 'x_attempt', 'x-forwarded', 'x-forwarded-')]
             got = Fields(ask('GET', '/', forged).json()['fields'])
             equal([(n, v) for n, v in got if v == '10.0.0.1'], [], f'{version} {more}')
 
