@@ -198,7 +198,8 @@ static bool network_of(struct span value, char *text, size_t room)
         return false;
     for (size_t i = 0; i < length; i++) {
         size_t kept = bits > i * 8 ? bits - i * 8 : 0;
-        masked[i] = kept >= 8 ? bytes[i] : (unsigned char)(bytes[i] & ~(0xffu >> kept));
+        unsigned mask = kept >= 8 ? 0xffu : 0xff00u >> kept;
+        masked[i] = (unsigned char)(bytes[i] & mask);
     }
     return memcmp(bytes, masked, length) != 0 && inet_ntop(family, masked, text, (socklen_t)room) != NULL;
 }

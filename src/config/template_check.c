@@ -402,9 +402,9 @@ static bool status_beside_check(struct span value, struct error *error)
     struct span first = span_first(value, blank),
                 second = span_trim(span_skip(value, blank < value.length ? blank : 0));
     unsigned status = status_word(first), behind = status_word(second);
-    struct naming naming = {.braces = true, .right = text_growing()};
     if (blank == value.length || second.length == 0 || (status == 0) == (behind == 0))
         return true;
+    struct naming naming = {.braces = true, .right = text_growing()};
     naming_walk(&naming, status != 0 ? second : first);
     (void)error_set(error,
                     "\"%s\" has a status beside the place; write redirect: { to: \"%.*s\", status: %u }",
