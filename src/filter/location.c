@@ -129,7 +129,9 @@ bool field_value_new(struct field_value *value, const char *name, const char *te
 {
     bool located = field_id(span_of(name)) == FIELD_LOCATION;
     *value = (struct field_value){.location = located ? location_new(text, error) : NULL,
-                                  .template = located ? NULL : template_new(text, error)};
+                                  .template = located ? NULL : template_new(text, error),
+                                  .escape = field_id(span_of(name)) == FIELD_SET_COOKIE ? TEMPLATE_FOR_COOKIE
+                                                                                        : TEMPLATE_AS_IT_IS};
     return value->location != NULL || value->template != NULL;
 }
 
@@ -143,6 +145,6 @@ enum failure field_value_fill(const struct field_value *value, struct exchange *
 {
     if (value->location != NULL)
         return location_fill(value->location, exchange, filled);
-    *filled = template_fill(value->template, exchange);
+    *filled = template_fill_escaped(value->template, exchange, value->escape);
     return filled->at != NULL ? FAILURE_NONE : FAILURE_OVERLOADED;
 }

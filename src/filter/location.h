@@ -9,15 +9,16 @@
 #include "base/error.h"
 #include "base/span.h"
 #include "http/failure.h"
+#include "http/template.h"
 
 struct exchange;
 struct location;
-struct template;
 
 /* The value of a field: of Location as such, of any other its template's text. One of both is set. */
 struct field_value {
     struct location *location;
     struct template *template;
+    enum template_escape escape;
 };
 bool field_value_new(struct field_value *value, const char *name, const char *text,
                      struct error *error) MUST_CHECK;

@@ -255,21 +255,30 @@ bool template_names_host(const struct template *template)
     return i != template->count;
 }
 
-/* What ends text: of an element or an attribute, of a string. */
+/* What ends text: of an element or an attribute, of a string, of a cookie's value (RFC 6265 4.1.1). */
 static const struct {
     char byte;
-    const char *html, *json;
-} escapes[] = {{'&', "&amp;", "&"},     {'<', "&lt;", "\\u003c"}, {'>', "&gt;", "\\u003e"},
-               {'"', "&quot;", "\\\""}, {'\'', "&#39;", "'"},     {'\\', "\\", "\\\\"},
-               {'\t', "\t", "\\t"}};
+    const char *as[TEMPLATE_ESCAPES]; /* NULL: as it is */
+} escapes[] = {
+    {'&', {[TEMPLATE_FOR_HTML] = "&amp;"}},
+    {'<', {[TEMPLATE_FOR_HTML] = "&lt;", [TEMPLATE_FOR_JSON] = "\\u003c"}},
+    {'>', {[TEMPLATE_FOR_HTML] = "&gt;", [TEMPLATE_FOR_JSON] = "\\u003e"}},
+    {'"', {[TEMPLATE_FOR_HTML] = "&quot;", [TEMPLATE_FOR_JSON] = "\\\"", [TEMPLATE_FOR_COOKIE] = "%22"}},
+    {'\'', {[TEMPLATE_FOR_HTML] = "&#39;"}},
+    {'\\', {[TEMPLATE_FOR_JSON] = "\\\\", [TEMPLATE_FOR_COOKIE] = "%5C"}},
+    {'\t', {[TEMPLATE_FOR_JSON] = "\\t", [TEMPLATE_FOR_COOKIE] = "%09"}},
+    {' ', {[TEMPLATE_FOR_COOKIE] = "%20"}},
+    {';', {[TEMPLATE_FOR_COOKIE] = "%3B"}},
+    {',', {[TEMPLATE_FOR_COOKIE] = "%2C"}},
+};
 #define ESCAPE_MOST 6u /* bytes that one becomes */
 
 static size_t copy_escaped(char *to, char c, enum template_escape escape)
 {
     for (size_t i = 0; i < COUNT_OF(escapes); i++) {
-        if (escapes[i].byte != c)
+        if (escapes[i].byte != c || escapes[i].as[escape] == NULL)
             continue;
-        struct span text = span_of(escape == TEMPLATE_FOR_HTML ? escapes[i].html : escapes[i].json);
+        struct span text = span_of(escapes[i].as[escape]);
         memcpy(to, text.at, text.length);
         return text.length;
     }

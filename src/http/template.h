@@ -24,8 +24,14 @@ bool template_names_host(const struct template *template); /* of the request, by
 /* Into the exchange's arena (no copy when constant). Control bytes never come out of a value: they are
  * dropped, but for HTAB. at == NULL: arena cap. */
 struct span template_fill(const struct template *template, struct exchange *exchange) MUST_CHECK;
-/* The same for a body of some type: values are text in it and nothing else. */
-enum template_escape { TEMPLATE_AS_IT_IS, TEMPLATE_FOR_HTML, TEMPLATE_FOR_JSON };
+/* The same for a body of some type, or for a cookie: values are text in it and nothing else. */
+enum template_escape {
+    TEMPLATE_AS_IT_IS,
+    TEMPLATE_FOR_HTML,
+    TEMPLATE_FOR_JSON,
+    TEMPLATE_FOR_COOKIE, /* Set-Cookie: no value begins an attribute or another cookie */
+    TEMPLATE_ESCAPES
+};
 enum template_escape template_escape_of(struct span content_type);
 struct span template_fill_escaped(const struct template *template, struct exchange *exchange,
                                   enum template_escape escape) MUST_CHECK;

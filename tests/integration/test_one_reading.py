@@ -384,6 +384,14 @@ def test_values_are_text_in_a_body(t):
         equal(ask('GET', '/text/<a>&').body, b'/text/<a>&')
 
 
+def test_a_value_is_no_attribute_of_a_cookie(t):
+    weir, origin, asks = both(t, routes='''  - { match: { path: /a }, respond: { headers: { Set-Cookie: "last=${request.query}; Path=/; HttpOnly" } } }
+  - { match: { path: /b }, response: { headers: { add: { Set-Cookie: "last=${request.header.x-a}; Path=/" } } }, pool: p }''')
+    for version, ask in asks.items():
+        equal(ask('GET', '/a?x;Domain=.test,b="\\\\').fields.all('set-cookie'), ['last=x%3BDomain=.test%2Cb=%22%5C%5C; Path=/; HttpOnly'], version)
+        equal(ask('GET', '/b', [('x-a', 'a b; Secure')]).fields.all('set-cookie'), ['last=a%20b%3B%20Secure; Path=/'], version)
+
+
 def test_the_file_has_the_last_word_on_what_a_response_has_one_of(t):
     weir, origin, asks = both(t, routes='''  - { match: { path: /a }, respond: { body: x, content_type: text/html, headers: { content-type: application/json, Date: "Mon, 01 Jan 2024 00:00:00 GMT" } } }
   - { match: { path: /b }, respond: { body: x, content_type: text/html } }''')
