@@ -138,7 +138,7 @@ static void redirect_derive(struct route_config *route)
 static void respond_check(const struct routes *routes, const struct respond_config *respond)
 {
     struct stat status;
-    bool no_body = respond->status == 204 || respond->status == 304;
+    bool no_body = respond->status == 204 || respond->status == 205 || respond->status == 304;
     if (no_body && (respond->body[0] != '\0' || respond->file != NULL))
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, respond),
                           "an answer with status %d has no body", (int)respond->status);

@@ -132,6 +132,8 @@ void h1_linger(struct h1_conn *conn);
 void h1_receive(struct h1_conn *conn); /* goes through conn->in as far as it may */
 void h1_received(struct h1_conn *conn, struct buf *bytes);
 void h1_peer_ended(struct h1_conn *conn);
+/* Client role: what it is when the connection ends and something has come: cut, unless it never was HTTP. */
+enum failure h1_end_of_response(const struct h1_conn *conn) MUST_CHECK;
 void h1_refuse(struct h1_conn *conn, enum failure why); /* server role */
 void h1_drop_blocks(struct h1_conn *conn);
 static inline void h1_drop_fill(struct h1_conn *conn)

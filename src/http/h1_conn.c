@@ -501,12 +501,12 @@ static enum failure death(const struct h1_conn *conn, int error)
 {
     if (conn->closing || error == 0)
         return (enum failure)conn->why;
-    if (conn->conn.role == HTTP_SERVER)
-        return FAILURE_CLIENT_CLOSED;
-    if (conn->head_told || conn->receiving == RECEIVE_RAW)
-        return FAILURE_RESPONSE_CUT;
-    if (conn->stream.any_received)
-        return FAILURE_RESPONSE_INVALID;
+    if (conn->conn.role == HTTP_SERVER) {
+        bool done = conn->receiving == RECEIVE_RAW && conn->sending == SEND_ENDED; /* as in h2.h */
+        return done && transport_unsent(conn->transport) == 0 ? FAILURE_NONE : FAILURE_CLIENT_CLOSED;
+    }
+    if (conn->head_told || conn->stream.any_received)
+        return h1_end_of_response(conn);
     return conn->stream.reused ? FAILURE_SERVER_STALE : FAILURE_SERVER_CLOSED;
 }
 

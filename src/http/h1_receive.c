@@ -767,6 +767,19 @@ static void server_peer_ended(struct h1_conn *conn)
     }
 }
 
+enum failure h1_end_of_response(const struct h1_conn *conn)
+{
+    static const char begins[] = "HTTP/1.";
+    char start[sizeof begins - 1];
+    size_t seen = conn->gathered_length < sizeof start ? conn->gathered_length : sizeof start;
+    if (seen != 0)
+        memcpy(start, conn->gathered, seen);
+    else
+        seen = buf_peek(&conn->in, start, sizeof start);
+    bool wrong = conn->receiving == RECEIVE_HEAD && memcmp(start, begins, seen) != 0;
+    return wrong ? FAILURE_RESPONSE_INVALID : FAILURE_RESPONSE_CUT;
+}
+
 static void client_peer_ended(struct h1_conn *conn)
 {
     if (!conn->stream_open) {
@@ -776,7 +789,7 @@ static void client_peer_ended(struct h1_conn *conn)
     struct buf nothing = {0};
     switch ((enum h1_receiving)conn->receiving) {
     case RECEIVE_HEAD:
-        h1_fail(conn, conn->stream.any_received ? FAILURE_RESPONSE_INVALID
+        h1_fail(conn, conn->stream.any_received ? h1_end_of_response(conn)
                       : conn->stream.reused     ? FAILURE_SERVER_STALE
                                                 : FAILURE_SERVER_CLOSED);
         break;

@@ -91,7 +91,9 @@ struct h2_stream {
     bool raw : 1;          /* and granted */
     bool hold : 1;         /* received bytes wait for the tunnel to be granted */
     bool refused : 1;      /* server role: refused() was told */
-    /* server role: answered and told closed(); the rest of its request is thrown away. On conn->leftovers */
+    /* Told closed(), and not over for the library. Server role: answered, and the rest of its request is
+     * thrown away; client role: END_STREAM is still to come behind an answer without a body. On
+     * conn->leftovers. */
     bool leftover : 1;
     bool gone : 1;           /* leftover: the library knows it no more */
     bool waits_settings : 1; /* client role: an extended CONNECT before the peer's SETTINGS */
@@ -141,7 +143,7 @@ struct h2_conn {
     size_t unconsumed;    /* of these, not given back to the connection's window */
     size_t kept;          /* server role: bytes of the arenas of all streams, about */
     size_t unsent;        /* server role: of all streams' `out`, but for lent bytes */
-    unsigned streams_count;
+    unsigned streams_count, leftovers_count;
     struct h2_guard guard;
     struct h2_walk walk;
     uint64_t reset_at;  /* when we reset a stream last; 0: never */
@@ -202,6 +204,11 @@ void h2_later(struct h2_conn *conn);
 /* the same at once, never from inside a call of the library; false: no memory */
 bool h2_write_frames(struct h2_conn *conn) MUST_CHECK;
 void h2_over(struct h2_stream *stream, enum failure why); /* closed(why) will be told */
+/* Of a tunnel the client has all, and its end. How it leaves then is its own affair: browsers reset. */
+static inline bool h2_tunnel_is_done(const struct h2_stream *stream)
+{
+    return stream->raw && stream->out_ended;
+}
 /* closes the transport; streams end with `why` */
 void h2_fail(struct h2_conn *conn, enum failure why);
 void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why); /* GOAWAY, then the end */

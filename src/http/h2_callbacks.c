@@ -281,6 +281,15 @@ static void response_complete(struct h2_stream *stream)
     h2_reset(stream, NGHTTP2_CANCEL, FAILURE_NONE);
 }
 
+/*
+ * HEAD, 204 and 304 end with their head, though many servers say so by a frame of its own behind it. That one
+ * is waited for: a reset would count there as a request that was cancelled, of which they take only so many.
+ */
+static bool ends_by_itself(const struct h2_stream *stream, unsigned status)
+{
+    return stream->out_ended && (stream->head_request || status == 204 || status == 304);
+}
+
 static void response_invalid(struct h2_stream *stream, enum failure why)
 {
     h2_reset(stream, NGHTTP2_PROTOCOL_ERROR, stream->head_told ? FAILURE_RESPONSE_CUT : why);
@@ -341,8 +350,11 @@ static void response_received(struct h2_stream *stream)
         return;
     }
     stream->head_told = true;
-    stream->stream.events->head(&stream->stream, &told, ended);
-    if (ended)
+    stream->leftover = !ended && ends_by_itself(stream, status);
+    stream->stream.events->head(&stream->stream, &told, ended || stream->leftover);
+    if (stream->leftover)
+        h2_over(stream, FAILURE_NONE);
+    else if (ended)
         response_complete(stream);
 }
 
@@ -595,7 +607,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 static enum failure server_verdict(const struct h2_stream *stream)
 {
     if (stream->peer_reset)
-        return FAILURE_CLIENT_CLOSED;
+        return h2_tunnel_is_done(stream) ? FAILURE_NONE : FAILURE_CLIENT_CLOSED;
     if (stream->out_ended)
         return FAILURE_NONE;
     return FAILURE_BAD_BODY; /* the library found the request malformed while its body came */
@@ -611,6 +623,8 @@ static enum failure client_verdict(const struct h2_stream *stream, uint32_t code
         return FAILURE_STREAM_REFUSED;
     if (code == NGHTTP2_HTTP_1_1_REQUIRED && stream->peer_reset)
         return FAILURE_HTTP1_REQUIRED;
+    if (stream->stream.any_received && stream->peer_reset)
+        return FAILURE_RESPONSE_CUT;
     return stream->peer_reset || code == NGHTTP2_NO_ERROR ? FAILURE_SERVER_CLOSED : FAILURE_RESPONSE_INVALID;
 }
 
@@ -623,6 +637,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
         return 0;
     if (stream->leftover) {
         h2_leftover_gone(stream);
+        if (conn->conn.events->room != NULL && !conn->closing)
+            conn->conn.events->room(&conn->conn);
         return 0;
     }
     bool cancelled = is_server(conn) && stream->peer_reset && !stream->out_ended;

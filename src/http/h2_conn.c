@@ -106,6 +106,7 @@ static void tell_closed(struct h2_stream *stream)
     }
     stream->since_in = loop_now(conn->loop);
     list_push_back(&conn->leftovers, &stream->at);
+    conn->leftovers_count++;
     h2_arm(conn, H2_LEFTOVER_MS);
 }
 
@@ -116,10 +117,12 @@ void h2_leftover_gone(struct h2_stream *stream)
     if (list_is_linked(&stream->told)) /* on conn->over: tell_closed() sees to it */
         return;
     list_remove(&stream->at);
+    stream->conn->leftovers_count--;
     loop_retire(stream->conn->loop, &stream->retired);
 }
 
-/* The oldest first: all that are due are reset (RFC 9113 8.1: NO_ERROR, the answer stands). */
+/* The oldest first: all that are due are reset (RFC 9113 8.1: NO_ERROR, the answer stands; CANCEL from who
+ * asked). */
 static void look_at_leftovers(struct h2_conn *conn, uint64_t now, uint64_t *next)
 {
     while (!list_is_empty(&conn->leftovers)) {
@@ -130,7 +133,8 @@ static void look_at_leftovers(struct h2_conn *conn, uint64_t now, uint64_t *next
             return;
         }
         (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
-        (void)nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, stream->id, NGHTTP2_NO_ERROR);
+        (void)nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, stream->id,
+                                        is_server(conn) ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
         h2_later(conn);
         h2_leftover_gone(stream);
     }
@@ -457,11 +461,9 @@ static void on_sent(struct transport *transport, size_t bytes)
 static enum failure death(const struct h2_conn *conn, const struct h2_stream *stream)
 {
     if (is_server(conn))
-        return FAILURE_CLIENT_CLOSED;
-    if (stream->head_told)
-        return FAILURE_RESPONSE_CUT;
+        return h2_tunnel_is_done(stream) ? FAILURE_NONE : FAILURE_CLIENT_CLOSED;
     if (stream->stream.any_received)
-        return FAILURE_RESPONSE_INVALID;
+        return FAILURE_RESPONSE_CUT;
     return stream->stream.reused && conn->received == stream->bytes_before ? FAILURE_SERVER_STALE
                                                                            : FAILURE_SERVER_CLOSED;
 }
@@ -735,6 +737,7 @@ static bool ping_is_due(const struct h2_conn *conn, uint64_t now, uint64_t *next
 static void look_at_client(struct h2_conn *conn, uint64_t now, uint64_t *next)
 {
     const struct timeouts_config *timeouts = conn->settings->timeouts;
+    look_at_leftovers(conn, now, next);
     if (conn->streams_count == 0 || timeouts->ping == 0) {
         conn->ping_out = false;
         return;
@@ -805,7 +808,8 @@ static unsigned h2_room(const struct http_conn *http)
         return 0;
     uint32_t most =
         nghttp2_session_get_remote_settings(conn->session, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
-    return conn->streams_count < most ? most - conn->streams_count : 0;
+    unsigned open = conn->streams_count + conn->leftovers_count;
+    return open < most ? most - open : 0;
 }
 
 static void h2_close(struct http_conn *http, enum http_close how)

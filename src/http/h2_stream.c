@@ -353,7 +353,7 @@ void h2_reset(struct h2_stream *stream, uint32_t code, enum failure why)
 
 static uint32_t code_of(const struct h2_stream *stream, enum failure why)
 {
-    if (stream->conn->conn.role == HTTP_CLIENT || why == FAILURE_NONE)
+    if (stream->conn->conn.role == HTTP_CLIENT || why == FAILURE_NONE || stream->raw) /* RFC 8441 5 */
         return NGHTTP2_CANCEL;
     return why == FAILURE_STREAM_REFUSED ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR;
 }

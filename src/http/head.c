@@ -410,6 +410,7 @@ static const struct {
     REASON(201, "Created"),
     REASON(202, "Accepted"),
     REASON(204, "No Content"),
+    REASON(205, "Reset Content"),
     REASON(206, "Partial Content"),
     REASON(301, "Moved Permanently"),
     REASON(302, "Found"),

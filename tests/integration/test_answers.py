@@ -99,6 +99,17 @@ def test_what_old_servers_send(t):
         x.origin.requests.clear()
 
 
+def test_statuses_nobody_knows(t):
+    """Of three digits from 100 on, over both versions alike: some sites have their own (999)."""
+    def handler(link, request):
+        request.body()
+        link.answer(int(request.path[1:]), b'body')
+    for x in crossings(t, handler, pairs=FOUR):
+        for status in 299, 499, 599, 600, 777, 999:
+            got = x.ask('GET', f'/{status}')
+            equal((got.status, got.body), (status, b'body'), f'{x} {status}')
+
+
 def test_what_no_server_may_send(t):
     """Lines that end in LF alone, two empty lines, more blanks than padding, blanks inside a size: two readers could read them in two ways."""
     chunked = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'

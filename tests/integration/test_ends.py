@@ -300,6 +300,56 @@ pools: {{ p: {{ servers: ["{origin.address}"], protocol: h2c }} }}
         equal((stream.response().status, stream.response().body), (403, b'whole'))
 
 
+def test_an_answer_that_is_its_head_ends_by_itself(t):
+    """HEAD, 204 and 304, of which many servers say the end in a frame behind (RFC 9113 8.1): it is waited for. A reset for each would be taken for a flood."""
+    streams = []
+
+    def handler(link, request):
+        streams.append(link.stream)
+        request.body()
+        link.begin(int(request.path[1:4]), [('etag', '"a"')])
+        time.sleep(0.1)
+        link.end([('x-sum', '1')] if 'trailers' in request.path else ())
+    origin, port = t.h2_origin(handler), t.port()
+    t.weir(f'''workers: 1
+listeners: [ {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c] }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"], protocol: h2c }} }}
+''')
+    one, two = t.client(port), H2Client(port)
+    t.later(two.close)
+    for method, path in ('HEAD', '/200'), ('HEAD', '/200-trailers'), ('HEAD', '/404'), ('GET', '/204'), ('GET', '/304'), ('POST', '/204-trailers'):
+        for _ in range(3):
+            one.request(method, path, body=b'abc' if method == 'POST' else None)
+            got = one.response(method), two.request(method, path, body=b'abc' if method == 'POST' else None).response()
+            equal([(r.status, r.body, r.fields.get('etag')) for r in got], [(int(path[1:4]), b'', '"a"')] * 2, f'{method} {path}')
+    time.sleep(0.3)
+    equal([s.reset for s in streams if s.reset is not None], [], 'the server was sent resets')
+    equal(len(streams), 36)
+    equal(len(origin.links), 1, 'connections: ')
+
+
+def test_an_end_is_told_as_one(t):
+    """A server that goes in the middle of a head, or after an interim response, has sent nothing malformed. Who speaks another protocol has."""
+    def handler(link, request):
+        request._body = b''
+        what = request.path[1:]
+        if isinstance(link, H2Link):
+            link.interim(103, [('link', '</a>')])
+            link.cut() if what == 'stream' else link.close()
+            return
+        link.send({'head': 'HTTP/1.1 200 OK\r\nContent-Le', 'start': 'HTT', 'interim': 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n',
+                   'other': '220 mail.test ESMTP\r\n'}[what])
+        time.sleep(0.1)
+        link.close()
+    for x in crossings(t, handler, pairs=FOUR):
+        for what in ('stream', 'connection') if x.two_out else ('head', 'start', 'interim', 'other'):
+            failure = 'response_invalid' if what == 'other' else 'response_cut'
+            equal(x.ask('GET', '/' + what).status, 502, f'{x} {what}')
+            line = x.weir.access_line(path='/' + what, protocol='HTTP/2' if x.two_in else 'HTTP/1.1')
+            equal((line.get('failure'), line['failure_of'], line['attempts']), (failure, 'server', 1), f'{x} {what}')
+
+
 def test_no_length_where_none_may_be(t):
     """204 and 1xx (RFC 9110 8.6), whatever was asked, whoever says it."""
     def old(link, request):

@@ -154,6 +154,51 @@ def test_server_ends_first(t):
         eventually(lambda: x.weir.access())
 
 
+def test_a_client_leaves_as_it_likes_once_the_server_has_ended(t):
+    """Browsers reset the stream, or close the connection, of a WebSocket that its server has closed: that is no failure. Before the end it is one."""
+    ends = threading.Event()
+    ends.set()
+
+    def handler(link, request):
+        tunnel = take(link, request)
+        tunnel.send(b'bye')
+        if ends.is_set():
+            tunnel.finish()
+        ok(tunnel.gone(20))
+    for before in False, True:
+        if before:
+            ends.clear()
+        for x in crossings(t, handler, settings=CAN, pairs=FOUR):
+            for how in 'reset', 'close':
+                tunnel, lines = opened(x), len(x.weir.access())
+                equal(tunnel.exactly(3), b'bye', x.name)
+                ok(before or tunnel.ended(), x.name)
+                if not x.two_in:
+                    tunnel.h1.reset()
+                elif how == 'reset':
+                    tunnel.stream.rst(NO_ERROR if before else CANCEL)
+                else:
+                    tunnel.stream.conn.close()
+                eventually(lambda: len(x.weir.access()) > lines, text=f'{x.name} {how}: no line')
+                equal(x.weir.access()[-1].get('failure'), 'client_closed' if before else None, f'{x.name} {how} {before}')
+
+
+def test_a_cut_server_is_told_as_cut(t):
+    """Not as an answer that is malformed; over HTTP/2 by CANCEL (RFC 8441 5)."""
+    def handler(link, request):
+        tunnel = take(link, request)
+        tunnel.exactly(1)
+        tunnel.stream.rst(INTERNAL_ERROR) if tunnel.stream else tunnel.h1.reset()
+    for x in crossings(t, handler, settings=CAN, pairs=FOUR):
+        tunnel = opened(x)
+        tunnel.send(b'x')
+        ok(tunnel.was_cut(), x.name)
+        if x.two_in:
+            equal(tunnel.stream.reset, CANCEL, x.name)
+        line = x.weir.access_line(path='/ws', protocol='HTTP/2' if x.two_in else 'HTTP/1.1', server_protocol='HTTP/2' if x.two_out else 'HTTP/1.1')
+        equal((line['failure'], line['failure_of']), ('response_cut', 'server'), x.name)
+
+
 def test_half_closed_for_too_long(t):
     def handler(link, request):
         tunnel = take(link, request)

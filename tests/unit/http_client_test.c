@@ -264,8 +264,11 @@ static void ends_of_connections(void **state)
         const char *raw, *events;
     } cases[] = {
         {"", "closed:server_closed end"},
-        {"HTT", "closed:response_invalid end"},
-        {"HTTP/1.1 103 Early Hints\r\n\r\n", "head:103 closed:response_invalid end"},
+        {"HTT", "closed:response_cut end"},
+        {"HTTP/1.1 200 OK\r\nContent-Le", "closed:response_cut end"},
+        {"SSH-2.0-what\r\n", "closed:response_invalid end"},
+        {"HTTP/1.1 103 Early Hints\r\n\r\n", "head:103 closed:response_cut end"},
+        {"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 2", "head:103 closed:response_cut end"},
         {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", "head:200 body:hel closed:response_cut end"},
         {CHUNKS "5\r\nhello\r\n", "head:200 body:hello closed:response_cut end"},
         {CHUNKS "5\r\nhello\r\n0\r\n", "head:200 body:hello closed:response_cut end"},
