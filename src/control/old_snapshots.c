@@ -12,6 +12,10 @@
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
 
+/* ms until what was ended and is still there is ended again: a connection that takes its leave, or that one
+ * worker was handing to another, may have begun one more request under it. */
+#define AGAIN_AFTER 3000
+
 /* The oldest first. */
 struct old_snapshot {
     struct list at;
@@ -29,6 +33,7 @@ static struct old_snapshot *old_of(struct list *node)
 static void old_end(struct control *control, struct old_snapshot *old)
 {
     old->ended = true;
+    old->due = loop_now(control->loop) + AGAIN_AFTER;
     for (unsigned i = 0; i < control->workers_count; i++)
         worker_post_cut(control->workers[i], old->number);
 }
@@ -40,10 +45,9 @@ static void old_end_due(struct control *control)
     uint64_t now = loop_now(control->loop), next = UINT64_MAX;
     LIST_EACH (node, &control->old_snapshots) {
         struct old_snapshot *old = old_of(node);
-        if (!old->ended && old->due <= now)
+        if (old->due <= now)
             old_end(control, old);
-        else if (!old->ended && old->due < next)
-            next = old->due;
+        next = old->due < next ? old->due : next;
     }
     control->reload_drain.passed = old_passed;
     if (next != UINT64_MAX)
@@ -84,10 +88,8 @@ void old_snapshots_add(struct control *control, uint64_t number)
     *made = (struct old_snapshot){.number = number, .since = now, .due = UINT64_MAX};
     list_push_back(&control->old_snapshots, &made->at);
     counter_add(COUNTER_configurations_old, 1);
-    if (drain == RELOAD_DRAIN_NONE)
-        return;
     LIST_EACH (node, &control->old_snapshots)
-        if (old_of(node)->due > now + drain)
+        if (drain != RELOAD_DRAIN_NONE && old_of(node)->due > now + drain)
             old_of(node)->due = now + drain;
     old_end_due(control);
 }

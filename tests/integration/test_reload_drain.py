@@ -140,6 +140,23 @@ def test_answers_of_weir_to_slow_clients_are_ended(t):
     equal(c.request('GET', '/version').head().status, 200)
 
 
+def test_requests_that_begin_late_are_ended_too(t):
+    """A connection that takes its leave of an address that has gone may begin one more under the older file, after all others were ended."""
+    gate = threading.Event()
+    origin, port = t.origin(handler(gate)), t.port()
+    weir = t.weir(text_of(port, origin))
+    c = t.h2_client(port)
+    first = c.request('GET', '/begun')
+    equal(first.head().status, 200)
+    weir.reload(text_of(t.port(), origin, top='reload_drain: 0s'))
+    first.wait(first.dead, text='the stream goes on')
+    late = c.request('GET', '/begun')
+    late.wait(late.dead, 20, text='a stream that began late goes on')
+    eventually(lambda: weir.counted()['configurations_old'] == 0, 10, 'the older file is kept')
+    equal({line.get('failure') for line in weir.access()}, {'reload_drained'})
+    gate.set()
+
+
 def test_tunnels_end_one_by_one(t):
     """Each at a time of its own, so that not all clients come back at once; one that is begun late too."""
     origin, port = t.origin(handler(threading.Event())), t.port()
