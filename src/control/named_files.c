@@ -22,7 +22,7 @@
 
 /* ---- the files ---- */
 
-enum file_kind { FILE_READ, FILE_SECRET, FILE_LOG };
+enum file_kind { FILE_READ, FILE_SECRET, FILE_LOG, FILE_SOCKET };
 struct named_file {
     const char *path;
     const char *const *field; /* NULL: the file itself, or one that it includes */
@@ -71,6 +71,11 @@ static void files_each(const struct config *config, void (*each)(void *owner, co
     for (size_t i = 0; i < config->sources.count; i++)
         files_tell(&files, &(struct named_file){config->sources.items[i], NULL, FILE_READ, NULL});
     schema_each_text(&config_schema, config, files_key, &files);
+    for (size_t i = 0; i < config->listeners_count; i++) {
+        const char *const *address = &config->listeners[i].address;
+        if (strncmp(*address, "unix:", 5) == 0)
+            files_tell(&files, &(struct named_file){*address + 5, address, FILE_SOCKET, NULL});
+    }
     map_free(files.seen);
 }
 
@@ -176,20 +181,26 @@ static bool way_is_barred(const struct reader *reader, const char *path, int how
     return !reader->may(path, how);
 }
 
+/* Nothing can be made in the folder of the path, or removed from it. */
+static bool folder_is_barred(const struct reader *reader, const char *path)
+{
+    char folder[4096], bar[4096];
+    (void)snprintf(folder, sizeof folder, "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash == NULL)
+        return !reader->may(".", W_OK | X_OK);
+    slash[slash == folder] = '\0';
+    return way_is_barred(reader, folder, X_OK, bar, sizeof bar) || !reader->may(folder, W_OK);
+}
+
 /* After it was moved away a log is made anew; else it is opened as it is. */
 static bool log_is_barred(const struct reader *reader, const char *path)
 {
-    char bar[4096], *slash;
+    char bar[4096];
     struct stat status;
     if (!way_is_barred(reader, path, W_OK, bar, sizeof bar) && stat(path, &status) == 0)
         return false;
-    (void)snprintf(bar, sizeof bar, "%s", path);
-    slash = strrchr(bar, '/');
-    if (slash == NULL)
-        return !reader->may(".", W_OK | X_OK);
-    slash[slash == bar] = '\0';
-    char folder_bar[4096];
-    return way_is_barred(reader, bar, X_OK, folder_bar, sizeof folder_bar) || !reader->may(bar, W_OK);
+    return folder_is_barred(reader, path);
 }
 
 /* What goes wrong and how it is mended; false: nothing does. */
@@ -199,16 +210,20 @@ static bool file_trouble(const struct reader *reader, const char *user, const st
     char bar[4096], who[256];
     bool this = reader == &reader_this;
     (void)snprintf(who, sizeof who, "%s%s%s", reader->who, this ? user : "", reader->cannot);
-    if (file->kind == FILE_LOG) {
-        if (!log_is_barred(reader, file->path))
-            return false;
-        error_set(
-            line,
-            "%s: %s open this log again, so once weir is user \"%s\" SIGUSR1 and rotation fail; chown it "
-            "and its folder to that user",
-            file->path, who, user);
-        return true;
-    }
+    if (file->kind == FILE_LOG)
+        return log_is_barred(reader, file->path) &&
+               !error_set(
+                   line,
+                   "%s: %s open this log again, so once weir is user \"%s\" SIGUSR1 and rotation fail; "
+                   "chown it and its folder to that user",
+                   file->path, who, user);
+    if (file->kind == FILE_SOCKET)
+        return folder_is_barred(reader, file->path) &&
+               !error_set(
+                   line,
+                   "%s: %s make or remove a socket in its folder, so once weir is user \"%s\" a reload "
+                   "that adds one there fails, and none is removed; chown the folder to that user",
+                   file->path, who, user);
     if (!way_is_barred(reader, file->path, R_OK, bar, sizeof bar))
         return false;
     bool folder = strcmp(bar, file->path) != 0;

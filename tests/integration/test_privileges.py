@@ -45,7 +45,7 @@ def test_secrets_that_all_can_read(t):
     shutil.copy(t.certificates + '/localhost.key', t.work + '/site.key')
     included = t.file('conf.d/app.yaml', f'''pools:
   app:
-    servers: ["127.0.0.1:1"]
+    servers: ["127.0.0.1:2"]
     tls: {{ ca: {t.certificates}/ca.crt, cert: {t.certificates}/client.crt, key: {t.work}/own.key }}
     sticky: {{ secret_file: {secret}, secrets: ["${{env.STICKY}}", "words that stand in the file"] }}
 ''')
@@ -179,6 +179,37 @@ routes: [ {{ respond: 204 }} ]
     ok('out of reach' not in open(logs[0] + '.1').read().split('ended')[-1])
 
 
+def test_sockets_of_root_and_a_user(t):
+    """Those of listeners are made before weir becomes that user, who may not be able to make or remove one."""
+    only_root()
+    os.chmod(t.work, 0o755)
+    os.mkdir(t.work + '/sockets', 0o755)
+    sockets = [f'{t.work}/sockets/a', f'{t.work}/sockets/b']
+    text = 'user: nobody\nlisteners: [{}]\nroutes: [ {{ respond: 204 }} ]\n'
+    path = t.file('sockets.yaml', text.format(', '.join(f'"unix:{name}"' for name in sockets)))
+
+    def told(*options):
+        said = said_by(t, *options, path=path, code=0)
+        return [name for name in sockets if re.search(re.escape(name) + ': .* make or remove a socket in its folder, .*; chown the folder to that user', said)]
+    for options in ((), ('--here',)):
+        equal(told(*options), sockets, f'{options}')
+    weir = t.weir(text.format(f'"unix:{sockets[0]}"'))
+    weir.log_line('make or remove a socket in its folder')
+    weir.reload(open(path).read(), good=False)
+    contains(weir.log_line('reload failed'), f'unix:{sockets[1]}: Permission denied')
+    weir.stop()
+    ok(os.path.exists(sockets[0]), 'the manual says that it stays')
+    shutil.chown(t.work + '/sockets', 65534)
+    for options in ((), ('--here',)):
+        equal(told(*options), [], f'{options}')
+    weir = t.weir(text.format(f'"unix:{sockets[0]}"'))
+    weir.reload(open(path).read())
+    ok(os.path.exists(sockets[1]))
+    weir.stop()
+    equal(os.listdir(t.work + '/sockets'), [])
+    ok('a socket in its folder' not in weir.stderr(), weir.stderr())
+
+
 FAILING = r'''
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -244,6 +275,8 @@ def test_a_user_is_become_wholly_or_not_at_all(t):
         contains(done.stderr, f'cannot become user "{user}": ')
     weir = t.weir('user: nobody\n' + text, env=dict(env, FAILING='nothing'))
     equal(t.client(port).get().status, 204)
-    status = dict(line.rstrip('\n').split(':\t', 1) for line in open(f'/proc/{weir.pid}/status') if ':\t' in line)
-    equal((status['Uid'].split(), status['Gid'].split(), status['CapInh']), (['65534'] * 4, ['65534'] * 4, '0' * 16))
-    ok(int(status['CapPrm'], 16) in (0, 1 << 10), status['CapPrm'])
+    for task in os.listdir(f'/proc/{weir.pid}/task'):       # those that ran before it was dropped, too
+        status = dict(line.rstrip('\n').split(':\t', 1) for line in open(f'/proc/{weir.pid}/task/{task}/status') if ':\t' in line)
+        equal((status['Uid'].split(), status['Gid'].split(), status['CapInh']), (['65534'] * 4, ['65534'] * 4, '0' * 16), status['Name'])
+        ok(int(status['CapPrm'], 16) in (0, 1 << 10), status['Name'] + status['CapPrm'])
+        equal(int(status['Groups'].split()[0]), 65534, status['Name'])
