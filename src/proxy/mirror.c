@@ -10,6 +10,7 @@
 #include "http/head.h"
 #include "http/stream.h"
 #include "proxy/exchange_state.h"
+#include "proxy/retry.h"
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
 #include "upstream/pool.h"
@@ -171,12 +172,14 @@ static bool has_room(const struct exchange_run *run)
 }
 
 /* Head and trailers as they are to be sent, in the copy's own arena. */
-static bool fields_take(struct mirror *mirror, const struct exchange *x, const struct fields *trailers)
+static bool fields_take(struct mirror *mirror, const struct exchange_run *run, const struct fields *trailers)
 {
-    if (!head_copy(&mirror->request, &x->request, true, mirror->arena) ||
+    if (!head_copy(&mirror->request, &run->exchange.request, true, mirror->arena) ||
         (trailers != NULL && !fields_copy(&mirror->trailers, trailers, mirror->arena)))
         return false;
     (void)fields_remove(&mirror->request.fields, FIELD_EXPECT); /* the body is at hand */
+    if (!retry_came_so(run)) /* how often the request was sent, which the copy was not */
+        (void)fields_remove_name(&mirror->request.fields, SPAN("X-Attempt"));
     mirror->request.expect_continue = false;
     return true;
 }
@@ -194,7 +197,7 @@ static void mirror_send(struct exchange_run *run, struct buf *body, const struct
     struct mirror *mirror = arena != NULL ? arena_get_zeroed(arena, sizeof *mirror) : NULL;
     if (mirror != NULL)
         mirror->arena = arena;
-    if (mirror == NULL || !fields_take(mirror, &run->exchange, trailers)) {
+    if (mirror == NULL || !fields_take(mirror, run, trailers)) {
         arena_free(arena);
         mirror_skip();
         return;

@@ -62,6 +62,29 @@ def test_trailers_are_copied(t):
         equal([(n.lower(), v) for n, v in copy.trailers], [('x-end', 'yes')])
 
 
+def test_a_copy_is_no_retry(t):
+    """The original was tried twice when its body became whole; its copy is sent for the first time. What came as a retry is copied as one."""
+    shadow, bad = t.origin(name='shadow'), t.origin(lambda link, request: (link.answer(503, 'no'), link.close()), name='bad')
+    good, port = t.origin(name='good'), t.port()
+    t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+trusted_proxies: 127.0.0.1
+routes: [ {{ pool: main, mirror: shadow }} ]
+pools:
+  main: {{ servers: ["{bad.address}", "{good.address}"], balance: first, outlier: false }}
+  shadow: {{ servers: "{shadow.address}" }}
+''')
+    c = t.client(port)
+    c.send('PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nbegin')
+    eventually(lambda: good.count() == 1)
+    c.send('s end')
+    equal(c.response().status, 200)
+    eventually(lambda: shadow.count() == 1)
+    equal((good.last().fields.get('x-attempt'), shadow.last().fields.get('x-attempt')), ('2', None))
+    equal(c.get('/', [('X-Attempt', '3')]).status, 503)
+    eventually(lambda: shadow.count() == 2)
+    equal(shadow.last().fields.get('x-attempt'), '3')
+
+
 def test_an_original_waits_for_nothing(t):
     """The shadow does not answer, answers late, answers without end: its original has been answered long before, and copies are bounded."""
     release = threading.Event()
