@@ -136,6 +136,7 @@ static bool complete_answer(struct exchange_run *run, bool last)
 {
     struct exchange *x = &run->exchange;
     bool via = (run->plan->forwarding & FORWARDING_VIA) != 0;
+    x->times.answered = loop_now_us(x->loop);
     bool fits = (is_trailers_only(run, last) || forwarded_add_response(x, via)) &&
                 (run->pool->sticky == NULL || sticky_end(run)) && filters_response(&run->plan->filters, x);
     for (uint16_t i = 0; fits && i < x->response_fields.count; i++) {
@@ -186,7 +187,6 @@ static void forward_interim(struct exchange_run *run)
 static void forward_final(struct exchange_run *run, bool last)
 {
     struct exchange *x = &run->exchange;
-    x->times.answered = loop_now_us(x->loop);
     run->status = x->response.line.response.status;
     replay_drop(&run->replay);
     struct buf bytes = {0}; /* that the head alone becomes */

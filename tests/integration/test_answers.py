@@ -204,6 +204,7 @@ def test_edits_hold_for_every_head_of_an_answer(t):
             equal(got.fields.get('x-more'), 'of 101' if websocket else 'of 200', case)
             ok('ratelimit' in got.fields and 'via' in got.fields and 'date' in got.fields, f'{case}: {got.fields}')
             (client.close if x.two_in else client.reset)()
+            ok(x.weir.access_line(status=101 if websocket else 200, route=x.back, protocol='HTTP/2' if x.two_in else 'HTTP/1.1')['first_byte_ms'] >= 0)
 
 
 def test_a_websocket_is_told_its_split(t):
