@@ -267,6 +267,35 @@ static void believe_hop(struct exchange *exchange, unsigned behind)
     believe_port(exchange, value_of_hop(fields, FIELD_X_FORWARDED_PORT, behind));
 }
 
+/* One field with that value, where the peer brought some; empty: none. */
+static void keep_value(struct fields *fields, uint16_t id, struct span value)
+{
+    struct field *first = fields_find(fields, id);
+    if (first == NULL)
+        return;
+    struct field one = *first;
+    (void)fields_remove(fields, id); /* there is room for one again */
+    one.value = value;
+    if (value.length != 0)
+        fields->items[fields->count++] = one;
+}
+
+/* What conditions see of what a peer told is what is believed of it, and servers are told: not the other
+ * language, nor other hops. */
+static void keep_believed(struct exchange *exchange)
+{
+    struct fields *fields = &exchange->request.fields;
+    bool other = exchange->chain == CHAIN_FORWARDED, tells_port = !other && exchange->told_port != 0;
+    struct span port = value_of_hop(fields, FIELD_X_FORWARDED_PORT, exchange->hops_behind);
+    while (port.length > 1 && port.at[0] == '0')
+        port = span_skip(port, 1);
+    if (!other)
+        (void)fields_remove(fields, FIELD_FORWARDED);
+    keep_value(fields, FIELD_X_FORWARDED_PROTO, exchange->https ? SPAN("https") : SPAN("http"));
+    keep_value(fields, FIELD_X_FORWARDED_HOST, other ? SPAN("") : exchange->told_host);
+    keep_value(fields, FIELD_X_FORWARDED_PORT, tells_port ? port : SPAN(""));
+}
+
 void client_chain_find(struct exchange *exchange, const struct snapshot *snapshot)
 {
     struct fields *fields = &exchange->request.fields;
@@ -293,4 +322,5 @@ void client_chain_find(struct exchange *exchange, const struct snapshot *snapsho
     } else {
         believe_hop(exchange, 0);
     }
+    keep_believed(exchange);
 }

@@ -221,3 +221,27 @@ def test_of_a_long_chain_the_nearest_count(t):
     equal(t.client(port).get('/say', [('X-Forwarded-For', ', '.join(trusted[:-1]))]).body, b'http 203.0.113.7')
     slow = 'x="' + '\\' * 5000 + ',' * 5000 + '"' * 5000
     equal(t.client(port).get('/say', [('Forwarded', slow)]).status, 200)
+
+
+def test_conditions_see_what_is_believed(t):
+    """Of a trusted proxy, in the form in which servers are told it: one scheme, one host, one language."""
+    origin, port = t.origin(), t.port()
+    t.weir(f'''listeners: ["127.0.0.1:{port}"]
+trusted_proxies: ["127.0.0.1", "10.0.0.0/8"]
+routes:
+  - {{ match: {{ path: /proto, header: {{ X-Forwarded-Proto: https }} }}, respond: {{ body: https }} }}
+  - {{ match: {{ path: /proto, header: {{ X-Forwarded-Proto: http }} }}, respond: {{ body: http }} }}
+  - {{ match: {{ path: /host, header: {{ X-Forwarded-Host: a.test }} }}, respond: {{ body: a }} }}
+  - {{ match: {{ path: /host, header: {{ X-Forwarded-Host: "*" }} }}, respond: {{ body: other }} }}
+  - {{ match: {{ path: /port, header: {{ X-Forwarded-Port: "443" }} }}, respond: {{ body: "443" }} }}
+  - {{ match: {{ path: /forwarded, header: {{ Forwarded: "*" }} }}, respond: {{ body: told }} }}
+  - {{ respond: {{ body: none }} }}
+''')
+    chain = ('X-Forwarded-For', '203.0.113.7, 10.0.0.1')
+    for target, fields, body in (('/proto', [('X-Forwarded-Proto', 'HTTPS')], 'https'), ('/proto', [('X-Forwarded-Proto', 'wss')], 'https'), ('/proto', [chain, ('X-Forwarded-Proto', 'https, http')], 'https'),
+                                 ('/proto', [chain, ('X-Forwarded-Proto', 'http'), ('X-Forwarded-Proto', 'https'), ('X-Forwarded-Proto', 'http')], 'https'), ('/proto', [('X-Forwarded-Proto', 'gopher')], 'http'), ('/proto', [], 'none'),
+                                 ('/host', [('X-Forwarded-Host', 'A.Test.')], 'a'), ('/host', [chain, ('X-Forwarded-Host', 'a.test, b.test')], 'a'), ('/host', [chain, ('X-Forwarded-Host', 'b.test, c.test')], 'other'),
+                                 ('/host', [('X-Forwarded-Host', 'a..test')], 'none'), ('/host', [('Forwarded', 'for=203.0.113.7'), ('X-Forwarded-Host', 'a.test')], 'none'),
+                                 ('/port', [('X-Forwarded-Port', '00443')], '443'), ('/port', [chain, ('X-Forwarded-Port', '443, 80')], '443'), ('/port', [('X-Forwarded-Port', 'x')], 'none'),
+                                 ('/forwarded', [('Forwarded', 'for=203.0.113.7')], 'told'), ('/forwarded', [chain, ('Forwarded', 'for=10.0.0.1')], 'none'), ('/forwarded', [('Forwarded', 'for="')], 'none')):
+        equal(t.client(port).get(target, fields).body.decode(), body, f'{target} {fields}')
