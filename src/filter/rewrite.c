@@ -235,7 +235,8 @@ static void rewrite_explain(const struct filter *filter, const struct exchange *
         snprintf(line, room, "path %.*s, host %.*s", (int)path.length, path.at, (int)host.length,
                  host.length != 0 ? host.at : "");
     else
-        snprintf(line, room, "the result is no path: refused with %u", copy.answer.status);
+        snprintf(line, room, "\"%.*s\" is no path or host: refused with %u", (int)copy.made.length,
+                 copy.made.length != 0 ? copy.made.at : "", copy.answer.status);
 }
 
 const struct filter_kind filter_rewrite = {

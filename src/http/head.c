@@ -486,7 +486,8 @@ bool head_copy(struct head *to, const struct head *from, bool request, struct ar
 {
     *to = *from;
     to->fields = (struct fields){0};
-    bool fits = copy_span(&to->upgrade, from->upgrade, arena);
+    bool fits = copy_span(&to->upgrade, from->upgrade, arena) &&
+                copy_span(&to->length_text, from->length_text, arena);
     if (request)
         fits = fits && copy_span(&to->line.request.method_name, from->line.request.method_name, arena) &&
                copy_span(&to->line.request.scheme, from->line.request.scheme, arena) &&
