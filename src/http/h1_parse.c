@@ -211,7 +211,6 @@ static enum failure parse_fields(struct section *section, struct span rest)
 {
     /* A server's fields are its own affair up to ten times what a client may send. */
     uint64_t left = section->limits->fields * (section->request ? 1u : 10u);
-    bool foldable = section->request && !section->limits->underscore_names;
     enum failure bad = section->request ? FAILURE_BAD_REQUEST : FAILURE_RESPONSE_INVALID;
     enum failure large = section->request ? FAILURE_FIELDS_TOO_LARGE : FAILURE_RESPONSE_TOO_LARGE;
     for (;;) {
@@ -224,8 +223,9 @@ static enum failure parse_fields(struct section *section, struct span rest)
             return bad;
         if (left-- == 0)
             return large;
-        bool folds = !plain && foldable && field.id == FIELD_OTHER;
-        if (folds || (field.id != FIELD_OTHER && !head_check_note(section->check, &field, section->head)))
+        bool dropped = !plain && section->request && field.id == FIELD_OTHER &&
+                       name_is_dropped(field.name, section->limits);
+        if (dropped || (field.id != FIELD_OTHER && !head_check_note(section->check, &field, section->head)))
             continue;
         if (!fields_add(&section->head->fields, section->arena, field.name, field.value, field.id))
             return large;

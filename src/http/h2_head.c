@@ -97,8 +97,8 @@ static bool copy_field(struct h2_stream *stream, struct span name, struct span v
 
 static bool is_dropped(const struct h2_conn *conn, struct span name, uint16_t id)
 {
-    return conn->conn.role == HTTP_SERVER && id == FIELD_OTHER && !conn->settings->limits->underscore_names &&
-           !field_name_is_plain(name);
+    return conn->conn.role == HTTP_SERVER && id == FIELD_OTHER && !field_name_is_plain(name) &&
+           name_is_dropped(name, conn->settings->limits);
 }
 
 void h2_reading_field(struct h2_stream *stream, struct span name, struct span value, bool never_indexed)

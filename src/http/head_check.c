@@ -153,6 +153,19 @@ bool head_check_note(struct head_check *check, const struct field *field, struct
     }
 }
 
+bool name_is_dropped(struct span name, const struct limits_config *limits)
+{
+    char plain[32];
+    if (!limits->underscore_names)
+        return true;
+    for (size_t i = 0; i < name.length && i < sizeof plain; i++) {
+        char lower = ascii_lower(name.at[i]);
+        bool kept = (lower >= 'a' && lower <= 'z') || (lower >= '0' && lower <= '9');
+        plain[i] = kept ? lower : '-';
+    }
+    return name.length <= sizeof plain && field_id(span_make(plain, name.length)) != FIELD_OTHER;
+}
+
 enum failure head_check_method(const struct head *head, const struct limits_config *limits)
 {
     bool other = head->line.request.method == METHOD_OTHER && !limits->lower_case_methods;

@@ -29,6 +29,10 @@ struct head_check {
 };
 /* True when the field must be kept among the head's fields; false when the check has taken it. */
 bool head_check_note(struct head_check *check, const struct field *field, struct head *head);
+/* Of a request's field whose name is not plain (field_name_is_plain()): it does not go on.
+ * limits.underscore_names lets those pass that no server could take for one that weir knows: framing, hosts,
+ * who the client is. */
+bool name_is_dropped(struct span name, const struct limits_config *limits);
 /* Methods are told apart by case (RFC 9110 9.1), but not by all servers: what weir took for no known method,
  * one would take for DELETE. NONE or BAD_METHOD. */
 enum failure head_check_method(const struct head *head, const struct limits_config *limits) MUST_CHECK;

@@ -345,6 +345,9 @@ def test_no_other_spelling_stands_beside_what_weir_says(t):
                     equal([v for n, v in got if re.sub('[^a-z]', '-', n.lower()) == 'x-user'], ['me'], f'{version} {target} {name} {more}')
             got = Fields(ask('GET', '/plain', [('x_role', 'admin'), ('x-role', 'admin'), ('x_other', '1')]).json()['fields'])
             equal([n for n, v in got if 'role' in n.lower() or 'other' in n.lower()], ['x_other'] if brings else [], f'{version} {more}')
+            for name in ('content_length', 'transfer_encoding', 'content.type', 'x_forwarded_for', 'user_agent', 'proxy_authorization', 'sec_websocket_key'):
+                got = Fields(ask('GET', '/', [(name, 'chunked'), ('x_own', '1')]).json()['fields'])
+                equal([n for n, v in got if v == 'chunked' or n == 'x_own'], ['x_own'] if brings else [], f'{version} {name} {more}')
             forged = [(n, '10.0.0.1') for n in ('x_forwarded_for', 'x-forwarded_proto', 'x.real.ip', 'x_real_ip', 'x_request_id', 'x-request-id', 'x_forwarded_user', 'x_attempt', 'x-forwarded', 'x-forwarded-')]
             got = Fields(ask('GET', '/', forged).json()['fields'])
             equal([(n, v) for n, v in got if v == '10.0.0.1'], [], f'{version} {more}')
