@@ -1,4 +1,6 @@
 """One reading of what comes: hosts, methods and fields that have one value, over both versions of HTTP; what is matched is what is sent and logged."""
+import random
+
 from h2test import *
 
 
@@ -412,3 +414,36 @@ def test_what_connection_names_away_decides_nothing(t):
         c = t.client(weir_port(weir))
         c.request('POST', '/none', [('Content-Type', 'application/grpc'), ('TE', 'trailers')] + ([('Connection', named)] if named else []), b'')
         equal(c.response().status, status, named)
+
+
+def test_no_value_drawn_at_random_reaches_out_of_its_place(t):
+    """Queries, headers and paths of the signs that URLs are made of: a location stays of its host, a path a path, and of a chain each quote is closed."""
+    weir, origin, asks = both(t, more='trusted_proxies: ["127.0.0.2"]', routes='''  - { match: { path: /r/ }, redirect: { path: "${request.query}" } }
+  - { match: { path: /t/ }, redirect: "https://${request.header.x-h}.a.test/${request.query}" }
+  - { match: { path: /u/ }, redirect: "/${request.query}" }
+  - { match: { path: /w/ }, rewrite: { path: "/${request.header.x-h}" }, pool: p }
+  - { match: { path: /s/ }, rewrite: { strip_prefix: /s }, pool: p }
+  - { pool: p }''')
+    port, rng, signs = weir_port(weir), random.Random(5), '/.;%25?#\\@:&=+ "<>[]{}|^`~!$\'()*,-_aZ09'
+
+    def draw(most, without=''):
+        return ''.join(rng.choice(signs) for _ in range(rng.randint(0, most))).translate({ord(c): None for c in without})
+    places = {'/r/': r'http://(a\.test|\[::1\]|b_c:1)/', '/t/': r"https://[a-zA-Z0-9!$&'()*+;=_~.-]+\.a\.test/", '/u/': r'/(?![/\\])'}
+    seen = collections.Counter()
+    for _ in range(3000):
+        place = rng.choice(['/r/', '/t/', '/u/', '/w/', '/s/', '/x'])
+        path, query, value = place + ('' if place in places else draw(8, ' #?')), draw(12, ' #'), draw(10).strip()
+        c = Client(port, source=rng.choice(['127.0.0.1', '127.0.0.2']))
+        c.send(f'GET {path}?{query} HTTP/1.1\r\nHost: {rng.choice(["a.test", "[0::1]", "A.test.", "b_c:01"])}\r\nX-H: {value}\r\nForwarded: for=1.2.3.4;x={value}\r\nConnection: close\r\n\r\n')
+        response = c.response()
+        c.close()
+        location = response.fields.get('location')
+        ok(response.status in (200, 308, 400, 500), f'{response.status} {path}?{query} {value}')
+        if location is not None:
+            ok(re.match(places[place], location) and not re.search('[\x00- \x7f-\xff]', location), f'{path}?{query} {value}: {location}')
+        seen[place, response.status] += 1
+    ok(all(seen[place, status] for place, status in (('/r/', 308), ('/r/', 500), ('/t/', 308), ('/t/', 500), ('/u/', 308), ('/w/', 200), ('/w/', 500), ('/s/', 200))), str(seen))
+    for request in origin.requests:
+        path = request.target.partition('?')[0]
+        ok(path.startswith('/') and not re.search(r'/\.\.?(/|$)', path), request.target)
+        ok(request.fields.all('forwarded') == [request.fields.get('forwarded')] and request.fields.get('forwarded').count('"') % 2 == 0, str(request.fields))
