@@ -28,7 +28,7 @@ def ok(condition, text='not so'):
 
 def equal(got, wanted, text=''):
     if got != wanted:
-        fail(f'{text + ": " if text else ""}got {got!r}, wanted {wanted!r}')
+        fail(f'{text}: got {got!r}, wanted {wanted!r}' if text else f'got {got!r}, wanted {wanted!r}')
 
 
 def between(got, least, most, text=''):
