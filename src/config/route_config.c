@@ -243,9 +243,10 @@ static const struct schema_key route_keys[] = {
     KEY_BOOL(ROUTE, grpc_web, "false", "Translates gRPC-Web, which browsers speak, to gRPC."),
     KEY_DURATION(ROUTE, timeout, NULL, 1, HOURS(24),
                  "Longest time for the whole request; by default as timeouts.request says.", .words = none),
-    KEY_DURATION(ROUTE, response_timeout, NULL, 1, HOURS(24),
-                 "Longest time until the head of the response; by default as timeouts.response says.",
-                 .words = none),
+    KEY_DURATION(
+        ROUTE, response_timeout, NULL, 1, HOURS(24),
+        "Longest time until the head of the response, or the next interim one; by default as timeouts.response says.",
+        .words = none),
     KEY_DURATION(ROUTE, idle_timeout, NULL, 1, HOURS(24),
                  "Longest time between two pieces of the body; by default as timeouts.response_idle says.",
                  .words = none),

@@ -66,7 +66,6 @@ struct exchange_run {
     struct tried *tried;          /* where it came to nothing; in the arena; NULL: nowhere yet */
     struct attempt *spare;        /* one that is over, for the next; NULL: none */
     struct span servers_out;      /* why none could be had, when that was the end */
-    const char *host_text;        /* for SNI; NULL: not copied yet */
     struct server *sticky_server; /* that the client's cookie names; NULL: none */
     uint64_t hash;                /* of the key of balance: hash; 0: none */
     unsigned sends;               /* tries for which there was a connection */

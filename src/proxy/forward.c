@@ -596,8 +596,6 @@ static struct attempt *attempt_new(struct exchange_run *run, struct try_place pl
     run->spare = NULL;
     if (attempt == NULL)
         attempt = arena_get(x->arena, sizeof *attempt);
-    if (run->pool->tls != NULL && run->host_text == NULL)
-        run->host_text = arena_copy(x->arena, x->target.host).at;
     if (attempt == NULL)
         return NULL;
     memset(attempt, 0, sizeof *attempt);
@@ -617,7 +615,6 @@ static struct attempt *attempt_new(struct exchange_run *run, struct try_place pl
     waiter->client = &x->client;
     waiter->uploading = !run->up.ended;
     waiter->priority = run->conn->holds_up ? PRIORITY_LOW : run->plan->priority;
-    waiter->host = run->host_text;
     waiter->tried = run->tried;
     waiter->spares = run->spares;
     return attempt;

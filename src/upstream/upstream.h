@@ -60,8 +60,6 @@ struct upstream_waiter {
     /* whose request it is: what comes of it is held against the server only as far as others fare the same;
      * NULL: nobody's */
     const struct ip_address *client;
-    /* of the request; may be NULL. No certificate is verified against it: that name is the file's */
-    const char *host;
     bool fresh; /* open a new connection, do not reuse (replay after a stale one) */
     /* its body still comes at the client's pace: the server is not waited for until upstream_sent_whole() */
     bool uploading;
