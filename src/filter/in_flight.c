@@ -169,8 +169,8 @@ static void would_refuse(const struct exchange *exchange, enum admission why)
                                        [KEY_MISSING] =
                                            "a part of the key is missing, or there several times"};
     counter_add(COUNTER_in_flight_limited_dry, 1);
-    log_debug("in_flight", "a request would be refused, were the limit not in dry run",
-              KV("route", exchange->route_name), KV("why", told[why]));
+    log_info("in_flight", "a request would be refused, were the limit not in dry run",
+             KV("route", exchange->route_name), KV("why", told[why]));
 }
 
 static enum verdict in_flight_request(const struct filter *filter, struct exchange *exchange)

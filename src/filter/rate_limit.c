@@ -101,8 +101,8 @@ static enum verdict refuse(struct exchange *exchange, const struct limit *limit,
 static void would_refuse(const struct limit *limit, const char *why)
 {
     counter_add(COUNTER_rate_limited_dry, 1);
-    log_debug("rate_limit", "a request would be refused, were the limit not in dry run",
-              KV("limit", limit->config->name), KV("why", why));
+    log_info("rate_limit", "a request would be refused, were the limit not in dry run",
+             KV("limit", limit->config->name), KV("why", why));
 }
 
 static void is_taken_over(const struct limit *limit)

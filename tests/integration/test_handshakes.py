@@ -105,11 +105,13 @@ def test_a_burst_of_honest_clients(t):
 
 
 def test_by_reload(t):
-    weir, port = site(t)
-    clients = silent(t, port, 10)
-    text = open(weir.file).read()
-    weir.reload(text + 'limits: { handshakes_per_client: 2 }\n')
-    time.sleep(0.1 * SLOW)
-    equal(left(clients), list(range(10)))
-    clients += silent(t, port, 1)
-    eventually(lambda: left(clients) == [9, 10], text=lambda: f'{left(clients)}')
+    """Those in progress count for a cap that comes or gets lower."""
+    for more in ('limits: { window: 32KiB }', 'limits: { handshakes_per_client: none }'):
+        weir, port = site(t, more)
+        clients = silent(t, port, 10)
+        text = open(weir.file).read()
+        weir.reload(text.replace(more, 'limits: { handshakes_per_client: 2 }'))
+        time.sleep(0.1 * SLOW)
+        equal(left(clients), list(range(10)))
+        clients += silent(t, port, 1)
+        eventually(lambda: left(clients) == [9, 10], text=lambda: f'{more}: {left(clients)}')

@@ -225,11 +225,13 @@ def test_dry_runs_are_told(t):
     equal([c.response().status for c in clients], [200] * 5)
     counted = weir.counted()
     equal((counted['in_flight_limited_dry'], counted['in_flight_limited']), (4, 0))
+    contains(weir.log_line('subject=in_flight message="a request would be refused'), 'why=')
     weir, port = limited(t, '  l: { rate: 1/h, burst: 1, key: "header:k", missing: refuse, dry_run: true }', 'rate_limit: l')
     c = t.client(port)
     equal([c.get('/', fields).status for fields in ([('K', 'v')], [('K', 'v')], [], [('K', 'v'), ('K', 'w')])], [200] * 4)
     counted = weir.counted()
     equal((counted['rate_limited_dry'], counted['rate_limited']), (3, 0))
+    contains(weir.log_line('subject=rate_limit message="a request would be refused'), 'limit=l')
 
 
 def test_clients_are_told_apart(t):

@@ -29,6 +29,40 @@ def test_limits_take_no_memory_before_keys_come(t):
     between(weir.resident() - before, -before, (20 if SLOW == 1 else 400) * MIB, 'grown by a reload and six requests')
 
 
+def size_of(weir):
+    """What it has mapped, touched or not."""
+    return int(re.search(r'VmSize:\s+(\d+)', open(f'/proc/{weir.pid}/status').read())[1]) << 10
+
+
+def test_large_tables_take_no_memory_before_keys_come(t):
+    """10,000 limits in flight, and rate limits of 32 MiB each: nothing is held for them at the start, nor when a reload makes all of them anew, keeps them or drops them."""
+    if SLOW != 1:
+        raise Skipped('a sanitizer needs the address space')
+    port, origin = t.port(), t.origin()
+
+    def text(keys, in_flight):
+        limits = ''.join(f'  l{i}: {{ rate: 1/h, burst: 2, keys: {keys} }}\n' for i in range(200))
+        routes = ''.join(f'  - {{ match: {{ path: /{i} }}, rate_limit: l{i % 200}, in_flight: {{ limit: 10, keys: {in_flight} }}, pool: p }}\n' for i in range(10000))
+        return f'listeners: ["127.0.0.1:{port}"]\nrate_limits:\n{limits}routes:\n{routes}pools: {{ p: {{ servers: ["{origin.address}"] }} }}\nlog: {{ level: error }}\n'
+    bare = f'listeners: ["127.0.0.1:{port}"]\nroutes: [ {{ pool: p }} ]\npools: {{ p: {{ servers: ["{origin.address}"] }} }}\nlog: {{ level: error }}\n'
+    without = re.sub(r', rate_limit: l\d+, in_flight: {[^}]*}', '', text(4194304, 65536))
+    without = re.sub(r'rate_limits:\n(  l.*\n)*', '', without)
+    weir = t.weir(without)
+    c = t.client(port)
+    equal(c.get('/0').status, 200)
+    routes_alone, size = weir.resident(), size_of(weir)
+    weir.reload(bare)
+    weir.reload(text(4194304, 65536))
+    between(size_of(weir) - size, 10 << 30, 16 << 30, 'tables that are mapped')
+    for keys, in_flight in ((4194304, 65536), (8388608, 131072), (4194304, 65536)):
+        weir.reload(text(keys, in_flight))
+        equal([c.get(f'/{i}').status for i in (0, 9999)], [200, 200])
+        between(weir.resident(), 1, 5 * routes_alone + 50 * MIB, f'resident, where routes alone hold {routes_alone >> 20} MiB')
+    weir.reload(bare)
+    weir.reload(bare + '# again\n')        # what the last file had is dropped once nobody has it
+    eventually(lambda: size_of(weir) < size + (1 << 30) or weir.reload(bare + f'# {time.monotonic()}\n'))
+
+
 def test_check_says_what_limits_may_come_to(t):
     text, _ = many_limits(t, 3)
     said = t.run('check', '-c', t.file('few', text))

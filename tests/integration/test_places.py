@@ -23,7 +23,7 @@ def handler(link, request):
 class Attack:
     """Holds all places in one way, and takes each that it loses anew."""
     def __init__(self, t, weir, ports, way):
-        self.t, self.weir, self.ports, self.stopped, self.lost = t, weir, ports, False, 0
+        self.t, self.weir, self.ports, self.stopped, self.lost, self.clients, self.links = t, weir, ports, False, 0, [], []
         getattr(self, way)()
         eventually(lambda: weir.counted()['requests_active'] >= PLACES)
         self.thread = threading.Thread(target=self.go_on, daemon=True)
@@ -33,6 +33,8 @@ class Attack:
     def stop(self):
         self.stopped = True
         self.thread.join()
+        for link in self.clients + self.links:
+            link.close()
 
     def go_on(self):
         while not self.stopped:
