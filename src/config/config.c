@@ -83,7 +83,8 @@ static const struct schema_key limits_keys[] = {
     KEY_SIZE(LIMITS, least_read_rate, "500B", 1, GIBIBYTES(1),
              "Bytes a second that a client must take of what waits for it, averaged over timeouts.write.",
              .word = "none"),
-    KEY_INT(LIMITS, keep_alive_requests, "none", 1, 1000000000, "Requests on one client connection.",
+    KEY_INT(LIMITS, keep_alive_requests, "none", 1, 1000000000,
+            "Requests on one client connection; over HTTP/2 it is drained with the last of them.",
             .word = "none"),
     KEY_SIZE(
         LIMITS, window, "32KiB", KIBIBYTES(16), MEBIBYTES(64),

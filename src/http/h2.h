@@ -139,6 +139,7 @@ struct h2_conn {
     uint64_t received_at; /* client role */
     uint64_t said_at;     /* client role: the server's last frame of a message */
     uint64_t received;    /* bytes, all */
+    uint64_t requests;    /* server role: told, all */
     size_t held;          /* uncredited, of all streams */
     size_t unconsumed;    /* of these, not given back to the connection's window */
     size_t kept;          /* server role: bytes of the arenas of all streams, about */

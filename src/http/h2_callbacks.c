@@ -247,6 +247,15 @@ static int request_received(struct h2_stream *stream)
     return 0;
 }
 
+/* As HTTP/1 says Connection: close with the last answer; what comes before the client has seen it is served.
+ */
+static void count_request(struct h2_conn *conn)
+{
+    uint64_t most = conn->settings->limits->keep_alive_requests;
+    if (++conn->requests >= most && most != 0)
+        http_conn_drain(&conn->conn);
+}
+
 static void tell_request(struct h2_stream *stream)
 {
     struct h2_conn *conn = stream->conn;
@@ -254,6 +263,7 @@ static void tell_request(struct h2_stream *stream)
     list_remove(&stream->told);
     stream->fresh = NULL;
     stream->announced = true;
+    count_request(conn);
     conn->conn.events->opened(&conn->conn, &stream->stream);
     if (stream->over)
         return;

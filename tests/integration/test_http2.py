@@ -426,6 +426,29 @@ def test_drain(t):
     equal(weir.process.wait(5 * SLOW), 0)
 
 
+def test_requests_of_a_connection(t):
+    """limits.keep_alive_requests: with the last of them the client is told to go; what it sends before it knows is served; the limit follows a reload."""
+    origin = t.origin()
+    weir, port = in_clear(t, origin, more='limits: { keep_alive_requests: 3 }')
+    one = t.h2_client(port)
+    for i in range(3):
+        equal(one.get('/').status, 200)
+        one.ping()
+        equal(one.goaways[:1], [(0x7fffffff, NO_ERROR)] if i == 2 else [], f'after request {i + 1}')
+    one.wait(lambda: len(one.goaways) > 1, 4, 'no second GOAWAY')
+    equal(one.goaways[1], (5, NO_ERROR))
+    one.wait(lambda: one.over, 4, 'it stays after its last request')
+    ok(one.clean, 'not ended cleanly')
+    many = t.h2_client(port)
+    equal([s.response().status for s in [many.request('GET', '/') for _ in range(20)]], [200] * 20)
+    many.wait(lambda: many.over and many.clean, 4, 'it stays after 20 requests')
+    weir.reload(open(weir.file).read().replace('keep_alive_requests: 3', 'keep_alive_requests: none'))
+    free = t.h2_client(port)
+    for _ in range(10):
+        equal(free.get('/').status, 200)
+    equal(free.goaways, [])
+
+
 def test_a_late_upload_does_not_end_a_drain(t):
     """A request begun before the last GOAWAY was seen is ignored with its body; what runs beside it goes on."""
     gate = threading.Event()
