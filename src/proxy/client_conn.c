@@ -135,6 +135,14 @@ void client_conn_shed(struct client_conn *conn)
         client_conn_close(conn);
 }
 
+void client_conn_cut(struct client_conn *conn)
+{
+    if (conn->http != NULL)
+        http_conn_reset(conn->http);
+    else
+        client_conn_close(conn);
+}
+
 /* ---- the codec ---- */
 
 static bool is_choosing(const struct client_conn *conn)

@@ -61,6 +61,8 @@ void client_conn_refuse(const struct site *site, int fd, const char *limit);
 void client_conn_refresh(struct client_conn *conn);
 void client_conn_drain(struct client_conn *conn);
 void client_conn_close(struct client_conn *conn);
+/* At once, with a reset: nothing more is said to it. */
+void client_conn_cut(struct client_conn *conn);
 void client_conn_shed(struct client_conn *conn); /* closes it for another: its descriptor is wanted soon */
 /* The exchange tells that it is over (its lease hold is its own). */
 void client_conn_exchange_done(struct client_conn *conn);

@@ -519,10 +519,12 @@ static void worker_stop_now(struct task *task)
     loop_stop(worker->loop);
 }
 
+/* Some read on without closing: they are not waited for. */
 static void worker_stop_late(struct deadline *deadline)
 {
     struct worker *worker = CONTAINER_OF(deadline, struct worker, stop_at_the_latest);
-    loop_stop(worker->loop);
+    each_client(worker, client_conn_cut);
+    loop_later(worker->loop, &worker->stop);
 }
 
 /* No request began since the last look: what a burst has left warm goes back to the system. */
