@@ -278,7 +278,7 @@ void h1_fail(struct h1_conn *conn, enum failure why)
         conn->failing = true;
         loop_later(h1_loop(conn), &conn->step);
     } else if (end_is_believed(conn)) {
-        transport_reset(conn->transport);
+        transport_cut(conn->transport);
     } else {
         transport_close(conn->transport);
     }

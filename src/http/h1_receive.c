@@ -815,7 +815,9 @@ static void tell_end(struct h1_conn *conn)
 {
     struct buf nothing = {0};
     conn->end_told = true;
-    if (conn->receiving == RECEIVE_RAW && conn->stream_open) {
+    if (conn->receiving == RECEIVE_RAW && conn->transport->truncated) {
+        h1_fail(conn, FAILURE_CLIENT_CLOSED);
+    } else if (conn->receiving == RECEIVE_RAW && conn->stream_open) {
         conn->raw_ended = true;
         deliver(conn, &nothing, true);
     } else if (conn->conn.role == HTTP_SERVER) {

@@ -38,6 +38,7 @@ struct h2_reading {
     unsigned fields, crumbs;
     enum failure why; /* not NONE: refused; the rest of the block is not kept */
     bool trailers;
+    bool past_pseudo; /* of a response: a field without a colon has come */
 };
 struct h2_stream {
     struct stream stream;

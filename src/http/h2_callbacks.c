@@ -311,15 +311,20 @@ static bool response_is_short(const struct h2_stream *stream)
     return stream->in_ended && stream->receive_left > 0;
 }
 
-/* A server that grants no tunnel is owed the end of the request. */
-static void tunnel_refused(struct h2_stream *stream, const struct head *head)
+/* What of a body may come: nothing where there is none, whatever its length would be (RFC 9110 6.4.1). */
+static void expect_body(struct h2_stream *stream, const struct head *head)
 {
-    stream->tunnel = false;
     unsigned status = head->line.response.status;
-    if (status == 204 || status == 304)
+    if (stream->head_request || status == 204 || status == 304)
         stream->receive_left = 0;
     else if (head->length_given)
         stream->receive_left = head->body_length;
+}
+
+/* A server that grants no tunnel is owed the end of the request. */
+static void tunnel_refused(struct h2_stream *stream)
+{
+    stream->tunnel = false;
     stream->out_last = true;
     if (stream->deferred)
         nghttp2_session_resume_data(stream->conn->session, stream->id);
@@ -354,7 +359,8 @@ static void response_received(struct h2_stream *stream)
         return;
     }
     if (stream->tunnel)
-        tunnel_refused(stream, head);
+        tunnel_refused(stream);
+    expect_body(stream, head);
     if (response_is_short(stream)) {
         response_invalid(stream, FAILURE_RESPONSE_INVALID);
         return;
@@ -392,7 +398,7 @@ static int trailers_received(struct h2_stream *stream)
         h2_refuse(stream, why);
         return h2_note(conn, guard_of_refusal(why)) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
     }
-    if (why != FAILURE_NONE || response_is_short(stream)) {
+    if (why != FAILURE_NONE || (!is_server(conn) && (!stream->in_ended || response_is_short(stream)))) {
         response_invalid(stream, why);
         return 0;
     }
@@ -487,6 +493,11 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
         nghttp2_session_consume(session, id, length);
         return 0;
     }
+    if (!is_server(conn) && !stream->head_told) {
+        nghttp2_session_consume(session, id, length);
+        response_invalid(stream, FAILURE_RESPONSE_INVALID);
+        return 0;
+    }
     if (stream->receive_left >= 0 && (stream->receive_left -= (int64_t)length) < 0) {
         nghttp2_session_consume(session, id, length);
         response_invalid(stream, FAILURE_RESPONSE_CUT);
@@ -508,8 +519,9 @@ static void data_received(struct h2_stream *stream, const nghttp2_frame *frame)
     stream->conn->partial = NULL;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
         stream->in_ended = stream->in_last = true;
-    if (response_is_short(stream)) {
-        response_invalid(stream, FAILURE_RESPONSE_CUT);
+    bool headless = !is_server(stream->conn) && !stream->head_told;
+    if (stream->in_ended && (headless || response_is_short(stream))) {
+        response_invalid(stream, FAILURE_RESPONSE_INVALID);
         return;
     }
     h2_deliver(stream);
@@ -686,6 +698,8 @@ static nghttp2_option *option_new(const struct h2_conn *conn)
         return NULL;
     nghttp2_option_set_no_auto_window_update(option, 1); /* credits decide */
     nghttp2_option_set_no_closed_streams(option, 1);
+    /* Of responses all that it would look at is looked at by us (h2_head.c, and where bodies come). */
+    nghttp2_option_set_no_http_messaging(option, !is_server(conn));
     /* A whole head in frames of the usual size, and some: bytes are counted besides. */
     nghttp2_option_set_max_continuations(option, most / 16384 + 8);
     /* what was received within its limit, with all that an exchange may make of it, can be sent */

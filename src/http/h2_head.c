@@ -1,7 +1,7 @@
 /*
- * Fields both ways. What the library has let pass is well formed (RFC 9113 8.2, 8.3: lower-case names, known
- * pseudo-fields, once and first, no connection fields); what makes a request acceptable besides is held to
- * the same rules as HTTP/1's (head_check.h).
+ * Fields both ways. What the library has let pass of a request is well formed (RFC 9113 8.2, 8.3: lower-case
+ * names, known pseudo-fields, once and first, no connection fields); of a response that is looked at here.
+ * What makes a head acceptable besides is held to the same rules as HTTP/1's (head_check.h).
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -101,13 +101,81 @@ static bool is_dropped(const struct h2_conn *conn, struct span name, uint16_t id
            name_is_dropped(name, conn->settings->limits);
 }
 
+/* ---- responses: the library would end the stream for what harms nobody, such as a length in a 103, so it
+ * lets all pass ---- */
+
+/* RFC 9113 8.3: :status alone, once, before the others, and not in trailers. */
+static bool status_is_good(const struct h2_reading *reading, struct span name, struct span value)
+{
+    if (!span_is(name, ":status") || reading->trailers || reading->past_pseudo ||
+        reading->head.line.response.status != 0 || value.length != 3)
+        return false;
+    for (size_t i = 0; i < value.length; i++)
+        if (value.at[i] < '0' || value.at[i] > '9')
+            return false;
+    return true;
+}
+
+/* RFC 9113 8.2.2; they would mean a connection of HTTP/1. */
+static bool is_of_connection(struct span name, struct span value)
+{
+    static const char *const names[] = {"connection", "keep-alive", "proxy-connection", "transfer-encoding",
+                                        "upgrade"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (span_is(name, names[i]))
+            return true;
+    return span_is(name, "te") && !span_equal_nocase(value, SPAN("trailers"));
+}
+
+/* One number: no second one, and no list. */
+static bool length_is_good(const struct h2_reading *reading, struct span value)
+{
+    for (size_t i = 0; i < value.length; i++)
+        if (value.at[i] < '0' || value.at[i] > '9')
+            return false;
+    return value.length != 0 && !reading->check.has_length && !reading->check.bad_length;
+}
+
+static bool response_field_is_good(struct h2_reading *reading, struct span name, struct span value)
+{
+    const uint8_t *bytes = (const uint8_t *)name.at, *text = (const uint8_t *)value.at;
+    if (name.length == 0)
+        return false;
+    if (name.at[0] == ':')
+        return status_is_good(reading, name, value);
+    reading->past_pseudo = true;
+    return nghttp2_check_header_name(bytes, name.length) != 0 &&
+           nghttp2_check_header_value_rfc9113(text, value.length) != 0 && !is_of_connection(name, value) &&
+           (!span_is(name, "content-length") || length_is_good(reading, value));
+}
+
+/* Where a length says nothing (RFC 9110 8.6), and none goes on. */
+static bool length_is_idle(const struct h2_reading *reading, struct span name)
+{
+    unsigned status = reading->head.line.response.status;
+    return span_is(name, "content-length") && !reading->trailers && (status < 200 || status == 204);
+}
+
+/* False: nothing of it is to be kept. */
+static bool look_at_response(struct h2_reading *reading, struct span name, struct span value)
+{
+    if (response_field_is_good(reading, name, value))
+        return !length_is_idle(reading, name);
+    reading->why = FAILURE_RESPONSE_INVALID;
+    return false;
+}
+
+/* ---- any field ---- */
+
 void h2_reading_field(struct h2_stream *stream, struct span name, struct span value, bool never_indexed)
 {
     struct h2_conn *conn = stream->conn;
     struct h2_reading *reading = stream->reading;
     reading->size += name.length + value.length + 4;
-    if (reading->why == FAILURE_NONE)
-        reading->why = over_limit(conn, reading, name, value);
+    if (reading->why != FAILURE_NONE ||
+        (conn->conn.role == HTTP_CLIENT && !look_at_response(reading, name, value)))
+        return;
+    reading->why = over_limit(conn, reading, name, value);
     if (reading->why != FAILURE_NONE)
         return;
     if (name.at[0] == ':') {

@@ -20,11 +20,11 @@ static enum transport_step step_of_errno(struct transport *transport, enum trans
 /*
  * A reset is told once, by the call that comes first; behind it the kernel reads as if the peer had ended. So
  * when writing has failed, an EOF is no end of what was sent: who reads to the end of the connection would
- * take half of it for all. EPIPE is the exception: it tells of a reset that came after the peer's own end.
+ * take half of it for all. (EPIPE tells of a reset that came after the peer's own end.)
  */
 static enum transport_step tcp_end(struct transport *transport)
 {
-    return transport->error == 0 || transport->error == EPIPE ? TRANSPORT_ENDED : TRANSPORT_FAILED;
+    return transport_has_failed(transport) ? TRANSPORT_FAILED : TRANSPORT_ENDED;
 }
 
 /* First called before the loop has looked at the socket: then only waits. */

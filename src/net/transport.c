@@ -313,6 +313,9 @@ static void transport_flush(struct task *task)
 {
     struct transport *transport = CONTAINER_OF(task, struct transport, flush);
     if (transport->closing) {
+        size_t rest = 0;
+        if (transport->cutting && transport->opened)
+            (void)transport_write(transport, &rest);
         if (transport->finishing && !transport->finished && transport->opened)
             transport_finish_now(transport);
         transport_die(transport, 0);
@@ -416,15 +419,32 @@ void transport_close(struct transport *transport)
     loop_later(transport->loop, &transport->flush);
 }
 
-void transport_reset(struct transport *transport)
+static void transport_will_reset(struct transport *transport)
 {
-    if (transport->closing)
-        return;
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
     transport->finishing = false;
     (void)!setsockopt(transport->fd, SOL_SOCKET, SO_LINGER, &linger,
                       sizeof linger); /* a unix socket has none: then it just closes */
+}
+
+void transport_reset(struct transport *transport)
+{
+    if (transport->closing)
+        return;
+    transport_will_reset(transport);
     transport_close(transport);
+}
+
+void transport_cut(struct transport *transport)
+{
+    struct buf rest = {0};
+    if (transport->closing)
+        return;
+    transport_will_reset(transport);
+    buf_move(&rest, &transport->out);
+    transport_close(transport);
+    buf_move(&transport->out, &rest);
+    transport->cutting = 1;
 }
 
 uint64_t transport_taken(const struct transport *transport)

@@ -6,6 +6,7 @@
 #ifndef WEIR_NET_TRANSPORT_H
 #define WEIR_NET_TRANSPORT_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -87,9 +88,11 @@ struct transport {
     /* bytes to ask for at once: one block for heads, more for bodies (transport_expect()) */
     uint32_t read_size;
     unsigned opened : 1, paused : 1, finishing : 1, finished : 1, ended : 1, closing : 1, closed : 1,
-        wants_write : 1, read_wants_write : 1,
+        wants_write : 1, read_wants_write : 1, cutting : 1,
         unread : 1,     /* reading stopped before a short read: the socket may have more */
-        connecting : 1; /* of the kind: the socket is not connected yet */
+        connecting : 1, /* of the kind: the socket is not connected yet */
+        truncated : 1;  /* of the kind: the peer has ended without its word for it (TLS), so perhaps another
+                           has ended it */
 };
 
 /* An accepted socket, or one that socket_connect() began; takes the descriptor. Plain TCP or unix. Opened is
@@ -120,6 +123,14 @@ void transport_close(
     struct transport *transport);
 void transport_reset(
     struct transport *transport); /* the same with RST (SO_LINGER 0), so that the peer learns it was cut */
+void transport_cut(
+    struct transport *transport); /* the same behind what waits, as far as the socket takes it */
+/* Sending has failed for another reason than that the peer had ended before: an EOF is what is left of that
+ * failure, and no end. */
+static inline bool transport_has_failed(const struct transport *transport)
+{
+    return transport->error != 0 && transport->error != EPIPE;
+}
 static inline size_t transport_unsent(const struct transport *transport)
 {
     return transport->out.length;

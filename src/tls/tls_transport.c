@@ -70,8 +70,8 @@ static enum transport_step tls_failed(struct tls_transport *tls, int error)
 }
 
 /* What an SSL call that did not succeed means. The end of the stream without close_notify is an end for a
- * server, whose HTTP knows when a request is cut, but not for a client: there a body may end with the
- * connection. */
+ * server, whose HTTP knows when a request is cut (a tunnel does not, so it is told), but not for a client:
+ * there a body may end with the connection. */
 static enum transport_step step_of(struct tls_transport *tls, int result)
 {
     int number = errno;
@@ -91,6 +91,9 @@ static enum transport_step step_of(struct tls_transport *tls, int result)
     }
     if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
         ERR_clear_error();
+        if (transport_has_failed(&tls->transport))
+            return TRANSPORT_FAILED;
+        tls->transport.truncated = 1;
         if (tls->shaken && tls->store != NULL)
             return TRANSPORT_ENDED;
         tls->transport.error = tls->shaken ? TRANSPORT_ERROR_TRUNCATED : ECONNRESET;

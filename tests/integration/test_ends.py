@@ -108,8 +108,28 @@ def test_an_end_before_a_reset_is_one(t):
         equal(seen(version, client), (b'all of it', True), version)
 
 
-def test_a_reset_is_no_end_of_a_tunnel(t):
-    """In both directions: who reads to the end of the connection must not take a cut for one."""
+def bare(client, reset):
+    """Ends a connection without a word of TLS."""
+    sock = socket.socket(fileno=client.sock.detach()) if isinstance(client.sock, ssl.SSLSocket) else client.sock
+    if reset:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    sock.close()
+
+
+def how_it_ends(reader):
+    if isinstance(reader.sock, ssl.SSLSocket):
+        reader.sock.suppress_ragged_eofs = False        # Python's word for taking a cut for an end
+    try:
+        while True:
+            reader.more()
+    except (ConnectionResetError, ssl.SSLEOFError):
+        return 'reset'
+    except Closed:
+        return 'end'
+
+
+def test_a_cut_is_no_end_of_a_tunnel(t):
+    """In both directions, in the clear and in TLS: who reads to the end of the connection must not take a cut for one. What came before arrives."""
     opened, links = threading.Event(), []
 
     def handler(link, request):
@@ -117,32 +137,54 @@ def test_a_reset_is_no_end_of_a_tunnel(t):
         links.append(link)
         opened.set()
         time.sleep(3600)
-    for cut_by in 'server', 'client':
+    for tls in False, True:
+        weir, port = t.simple(t.origin(handler, tls=t.tls_server() if tls else None), f'tls: {{ certificates: [{t.cert("localhost")}] }}' if tls else '',
+                              f'tls: {{ ca: "{t.certificates}/ca.crt", server_name: localhost }}' if tls else '', route='upgrades: [tcp]', more='workers: 1')
+        for cut_by, reset, failing in [('server', True, True), ('server', True, False), ('client', True, True), ('client', True, False)] + \
+                [('server', False, False), ('client', False, False)] * tls:
+            opened.clear()
+            client = t.client(port, tls=t.tls_client() if tls else None, name='localhost' if tls else None)
+            client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n')
+            equal(client.response().status, 101)
+            ok(opened.wait(10 * SLOW))
+            link = links.pop()
+            link.sock.settimeout(10 * SLOW)
+            cut, other = (link, client) if cut_by == 'server' else (client, link)
+            steps = [lambda: other.send('x')] * failing + [lambda: cut.send('some'), lambda: bare(cut, reset)]
+            if failing:         # what the one that is cut is sent fails before its reset is read
+                at_once(weir, steps)
+            else:
+                for step in steps:
+                    step()
+            what = f'tls={tls} cut by the {cut_by} reset={reset} failing={failing}'
+            equal(how_it_ends(other.reader), 'reset', what)
+            equal(other.reader.bytes, b'some', what)
+
+
+def test_an_end_of_a_tunnel_is_one(t):
+    """Said properly, it reaches the other side as one, whose own bytes still pass."""
+    opened, links = threading.Event(), []
+
+    def handler(link, request):
+        link.send('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n')
+        links.append(link)
+        opened.set()
+        time.sleep(3600)
+    weir, port = t.simple(t.origin(handler), route='upgrades: [tcp]')
+    for first in 'server', 'client':
         opened.clear()
-        weir, port = t.simple(t.origin(handler), route='upgrades: [tcp]', more='workers: 1')
         client = t.client(port)
         client.send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n')
         equal(client.response().status, 101)
         ok(opened.wait(10 * SLOW))
         link = links.pop()
         link.sock.settimeout(10 * SLOW)
-        if cut_by == 'server':      # what it is sent fails first
-            at_once(weir, (lambda: client.send('x'), lambda: link.send('some'), link.reset))
-            other = client.reader
-        else:
-            at_once(weir, (lambda: link.send('x'), lambda: client.send('some'), client.reset))
-            other = link.reader
-        got, how = b'', 'end'
-        try:
-            while True:
-                other.more()
-        except ConnectionResetError:
-            how = 'reset'
-        except Closed:
-            pass
-        equal(how, 'reset', f'cut by the {cut_by}')
-        weir.access_line(path='/', status=101, failure='response_cut' if cut_by == 'server' else 'client_closed')
-        ok(b'some'.startswith(other.bytes), other.bytes)
+        one, other = (link, client) if first == 'server' else (client, link)
+        for sender, reader in (one, other), (other, one):
+            sender.send('all')
+            sender.sock.shutdown(socket.SHUT_WR)
+            equal(how_it_ends(reader.reader), 'end', first)
+            equal(reader.reader.bytes, b'all', first)
 
 
 # ---- pipelined requests ----
@@ -372,3 +414,114 @@ pools: {{ p: {{ servers: ["{origin.address}"] }} }}
             equal((response.status, [i.status for i in response.interim]), (204, [103]), method)
             for each in [response] + response.interim:
                 ok('content-length' not in each.fields, f'{method}: {each.status} has a length')
+
+
+# ---- what a server of HTTP/2 may say ----
+
+WRONG = {
+    'no status': [('x', 'y')],
+    'two statuses': [(':status', '200'), (':status', '200')],
+    'another pseudo-field': [(':status', '200'), (':path', '/')],
+    'one behind a field': [('x', 'y'), (':status', '200')],
+    'a short status': [(':status', '20')],
+    'a long status': [(':status', '2000')],
+    'a status of letters': [(':status', '2x0')],
+    'a status below all': [(':status', '099')],
+    '101': [(':status', '101')],
+    'capitals': [(':status', '200'), ('X-Case', 'y')],
+    'a blank in a name': [(':status', '200'), ('x y', 'y')],
+    'no name': [(':status', '200'), ('', 'y')],
+    'a line feed in a value': [(':status', '200'), ('x', 'a\nb')],
+    'a NUL in a value': [(':status', '200'), ('x', 'a\0b')],
+    'a blank before a value': [(':status', '200'), ('x', ' b')],
+    'a field of the connection': [(':status', '200'), ('connection', 'close')],
+    'a transfer coding': [(':status', '200'), ('transfer-encoding', 'chunked')],
+    'an upgrade': [(':status', '200'), ('upgrade', 'websocket')],
+    'a te': [(':status', '200'), ('te', 'gzip')],
+    'two lengths': [(':status', '200'), ('content-length', '4'), ('content-length', '4')],
+    'a list of lengths': [(':status', '200'), ('content-length', '4, 4')],
+    'a signed length': [(':status', '200'), ('content-length', '+4')],
+    'an empty length': [(':status', '200'), ('content-length', '')],
+}
+
+
+def of_http2(t, frames):
+    """A client of HTTP/1.1 before a server of HTTP/2 that answers with what frames(conn, number, request) makes."""
+    def handler(link, request):
+        request._body = b''
+        with link.conn.writing:
+            link.conn.raw(frames(link.conn, link.stream.number, request))
+    port, origin = t.port(), t.h2_origin(handler)
+    weir = t.weir(f'''listeners: ["127.0.0.1:{port}"]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"], protocol: h2c, retry: {{ attempts: 0 }}, outlier: false }} }}
+''')
+    return weir, t.client(port), port
+
+
+def head(conn, number, fields, end=False):
+    return frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), number, conn.encoder.encode(fields))
+
+
+def test_malformed_answers_of_http2(t):
+    """Each is 502 for who has seen nothing of it, and the connection serves others."""
+    def frames(conn, number, request):
+        name = list(WRONG)[int(request.query)]
+        return head(conn, number, WRONG[name]) + frame(DATA, END_STREAM, number, b'body')
+    weir, client, port = of_http2(t, frames)
+    for i, name in enumerate(WRONG):
+        response = client.get(f'/?{i}')
+        equal((response.status, weir.access_line(query=str(i))['failure']), (502, 'response_invalid'), name)
+
+
+def test_malformed_bodies_of_http2(t):
+    """Bytes and ends where there may be none: 502 before a head was told, else a cut."""
+    good = [(':status', '200')]
+    cases = {
+        'data before a head': lambda c, n: frame(DATA, END_STREAM, n, b'body'),
+        'an end before a head': lambda c, n: frame(DATA, END_STREAM, n),
+        'data behind a 103': lambda c, n: head(c, n, [(':status', '103')]) + frame(DATA, END_STREAM, n, b'body'),
+        'a 103 that ends all': lambda c, n: head(c, n, [(':status', '103')], True),
+        'less than the length': lambda c, n: head(c, n, good + [('content-length', '5')]) + frame(DATA, END_STREAM, n, b'body'),
+        'more than the length': lambda c, n: head(c, n, good + [('content-length', '3')]) + frame(DATA, END_STREAM, n, b'body'),
+        'a length and an end': lambda c, n: head(c, n, good + [('content-length', '3')], True),
+        'a body of a 204': lambda c, n: head(c, n, [(':status', '204')]) + frame(DATA, END_STREAM, n, b'body'),
+        'a body of a 304': lambda c, n: head(c, n, [(':status', '304')]) + frame(DATA, END_STREAM, n, b'body'),
+        'trailers without an end': lambda c, n: head(c, n, good) + frame(DATA, 0, n, b'body') + head(c, n, [('x', 'y')]),
+        'a status in trailers': lambda c, n: head(c, n, good) + frame(DATA, 0, n, b'body') + head(c, n, good, True),
+        'capitals in trailers': lambda c, n: head(c, n, good) + frame(DATA, 0, n, b'body') + head(c, n, [('X', 'y')], True),
+        'a second head': lambda c, n: head(c, n, good) + head(c, n, good) + frame(DATA, END_STREAM, n, b'body'),
+    }
+    weir, client, port = of_http2(t, lambda conn, number, request: list(cases.values())[int(request.query)](conn, number))
+    for i, name in enumerate(cases):
+        client = t.client(port)
+        client.request('GET', f'/?{i}')
+        try:
+            response = client.response()
+            ok(response.status == 502 or response.status in (204, 304), f'{name}: {response}')
+        except (Closed, ConnectionResetError):
+            pass
+        line = weir.access_line(query=str(i))
+        ok(line['failure'] in ('response_invalid', 'response_cut'), f'{name}: {line}')
+    for status in '204', '304':
+        weir, client, _ = of_http2(t, lambda conn, number, request: head(conn, number, [(':status', status), ('content-length', '0')], True))
+        equal(client.get('/').status, int(status))
+
+
+def test_lengths_that_say_nothing(t):
+    """Of 1xx and 204 they are left out, and harm nobody; of HEAD and 304 they tell what there would be."""
+    def frames(conn, number, request):
+        early = head(conn, number, [(':status', '103'), ('content-length', '7'), ('link', '</a>')])
+        if request.path == '/204':
+            return early + head(conn, number, [(':status', '204'), ('content-length', '5')], True)
+        if request.path == '/304':
+            return early + head(conn, number, [(':status', '304'), ('content-length', '5')], True)
+        if request.method == 'HEAD':
+            return early + head(conn, number, [(':status', '200'), ('content-length', '5')], True)
+        return early + head(conn, number, [(':status', '200'), ('content-length', '4')]) + frame(DATA, END_STREAM, number, b'body')
+    weir, client, port = of_http2(t, frames)
+    for method, path, status, length in ('GET', '/', 200, '4'), ('HEAD', '/', 200, '5'), ('GET', '/204', 204, None), ('HEAD', '/204', 204, None), ('GET', '/304', 304, '5'):
+        client.request(method, path)
+        response = client.response(method)
+        equal((response.status, response.fields.get('content-length')), (status, length), f'{method} {path}')
+        equal([(i.status, i.fields.get('link'), 'content-length' in i.fields) for i in response.interim], [(103, '</a>', False)], f'{method} {path}')

@@ -16,20 +16,6 @@ static struct client_h1 *client_of(struct link *link)
 
 /* ---- the end ---- */
 
-/*
- * An answer further on that has to be cut takes the connection with it, and with what is pipelined behind
- * that unread, by a reset: which may overtake the end of this answer.
- */
-static bool later_one_failed(const struct client_h1 *client)
-{
-    for (unsigned i = 1; i < client->count; i++) {
-        const struct exchange *x = client->queue[i];
-        if (x->attempts_count != 0 && x->attempts[x->attempts_count - 1].failed)
-            return true;
-    }
-    return false;
-}
-
 /* Everything on the connection is over; judged says whether each has to have a reason. */
 static void abandon(struct client_h1 *client, const char *how)
 {
@@ -55,6 +41,7 @@ static void abandon(struct client_h1 *client, const char *how)
 void client_h1_cut(struct client_h1 *client, struct exchange *x, bool reset)
 {
     x->was_reset = x->gave_up = true;
+    x->torn = (reset || client->link.ssl != NULL) && x->tunnels && !x->ended;
     if (reset)
         link_reset(&client->link);
     else
@@ -259,8 +246,7 @@ static void on_ended(struct link *link)
 static void on_broken(struct link *link)
 {
     struct client_h1 *client = client_of(link);
-    bool explained = client->last_one != NULL || later_one_failed(client);
-    abandon(client, explained ? NULL : "weir broke the connection");
+    abandon(client, client->last_one != NULL ? NULL : "weir broke the connection");
 }
 
 static void on_freed(struct link *link)

@@ -25,9 +25,11 @@ static void write_noise(struct bytes *out, unsigned length)
 
 static void write_connection(struct bytes *out, const struct plan *plan)
 {
+    static const char websocket[] =
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2l4dGVlbiBieXRlcyBvaw==\r\n";
     if (plan->kind == KIND_UPGRADE)
-        bytes_print(out, "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                         "Sec-WebSocket-Key: c2l4dGVlbiBieXRlcyBvaw==\r\n");
+        bytes_print(out, "Connection: Upgrade\r\nUpgrade: %s\r\n%s", protocols[plan->tunnel.protocol],
+                    plan->tunnel.protocol == PROTOCOL_WEBSOCKET_ROW ? websocket : "");
     else if (plan->says_close)
         bytes_print(out, "Connection: close\r\n");
     else if (plan->says_keep_alive)
@@ -92,6 +94,26 @@ static bool goes_behind(struct client_h1 *client)
     return (ends || refused) && draw_permille(&client->draw, 400);
 }
 
+/* Behind an upgrade that is not granted comes the next request, before the client can know. */
+static bool follows_upgrade(struct client_h1 *client)
+{
+    const struct exchange *before = client->count != 0 ? client->queue[client->count - 1] : NULL;
+    if (before == NULL || client->count == QUEUE_MOST || client->ending || client->sending != NULL)
+        return false;
+    return before->plan.kind == KIND_UPGRADE && !before->plan.tunnel.accepted &&
+           before->plan.tunnel.early == 0 && before->plan.cut.where == CUT_NOWHERE &&
+           draw_permille(&client->draw, 400);
+}
+
+static void make_plain(struct plan *plan)
+{
+    plan->kind = KIND_PLAIN;
+    plan->cut = (struct cut){0};
+    plan->holds_at = NEVER;
+    plan->waits = plan->half_closes = plan->gives_up = false;
+    plan->tunnel = (struct tunnel_plan){0};
+}
+
 static void send_head(struct client_h1 *client, struct exchange *x)
 {
     struct bytes *out = &client->link.out;
@@ -108,7 +130,7 @@ static void send_head(struct client_h1 *client, struct exchange *x)
         (void)decide_cut(client, x);
     }
     if (x->plan.kind == KIND_UPGRADE && x->plan.tunnel.early != 0 && client->step != CLIENT_CUTS) {
-        struct identity whose = {.id = x->id, .flow = FLOW_TUNNEL_UP};
+        struct identity whose = {.id = x->id, .flow = FLOW_TUNNEL_UP, .flavour = x->plan.tunnel.flavour};
         identity_fill(&whose, 0, bytes_reserve(out, x->plan.tunnel.early), x->plan.tunnel.early);
         bytes_wrote(out, x->plan.tunnel.early);
         x->body_sent = x->plan.tunnel.early;
@@ -148,7 +170,8 @@ static void begin(struct client_h1 *client, struct exchange *x)
 static bool begin_next(struct client_h1 *client)
 {
     bool behind = client->alone && goes_behind(client);
-    if (!behind && (client->alone || client->ending || client->count >= client->depth))
+    bool follows = client->alone && !behind && follows_upgrade(client);
+    if (!behind && !follows && (client->alone || client->ending || client->count >= client->depth))
         return false;
     struct exchange *x = client->left != 0 ? exchange_new(false, client->tls) : NULL;
     if (x == NULL && client->count == 0)
@@ -157,12 +180,10 @@ static bool begin_next(struct client_h1 *client)
         return false;
     x->give_up = client_h1_give_up;
     client->left--;
-    if (behind) {
-        x->plan.kind = KIND_PLAIN;
-        x->plan.cut = (struct cut){0};
-        x->plan.holds_at = NEVER;
-        x->plan.waits = x->plan.half_closes = x->plan.gives_up = false;
-        x->forbidden = x->gave_up = true;
+    if (behind || follows) {
+        make_plain(&x->plan);
+        x->forbidden = x->gave_up = behind;
+        x->was_behind = follows;
     }
     begin(client, x);
     client->ending = client->ending || behind;
@@ -247,7 +268,7 @@ static bool send_tunnel(struct client_h1 *client)
 {
     struct exchange *x = client->queue[0];
     const struct tunnel_plan *tunnel = &x->plan.tunnel;
-    struct identity whose = {.id = x->id, .flow = FLOW_TUNNEL_UP};
+    struct identity whose = {.id = x->id, .flow = FLOW_TUNNEL_UP, .flavour = x->plan.tunnel.flavour};
     uint64_t left = tunnel->up - x->body_sent;
     if (x->ended)
         return false;
@@ -281,7 +302,8 @@ static bool send_step(struct client_h1 *client)
     case CLIENT_CUTS:
         if (bytes_length(&client->link.out) == 0) {
             struct exchange *x = client->sending != NULL ? client->sending : client->queue[0];
-            client_h1_cut(client, x, x->plan.kind == KIND_UPGRADE || x->plan.cut.reset);
+            bool bare = client->tls && draw_permille(&client->draw, 500);
+            client_h1_cut(client, x, x->plan.kind == KIND_UPGRADE ? !bare : x->plan.cut.reset);
         }
         return false;
     case CLIENT_TUNNEL:

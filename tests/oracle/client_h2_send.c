@@ -118,7 +118,7 @@ static ssize_t read_tunnel(nghttp2_session *session, int32_t id, uint8_t *to, si
     if (x == NULL || request->cuts)
         return defer(request);
     const struct tunnel_plan *tunnel = &x->plan.tunnel;
-    struct identity whose = {.id = x->id, .flow = FLOW_TUNNEL_UP};
+    struct identity whose = {.id = x->id, .flow = FLOW_TUNNEL_UP, .flavour = x->plan.tunnel.flavour};
     uint64_t left = (x->tunnels ? tunnel->up : tunnel->early) - x->body_sent;
     if (left == 0 && !x->tunnels)
         return defer(request);
@@ -267,6 +267,7 @@ static bool cut_one(struct client_h2 *client)
         struct h2_request *request = client->streams[i];
         if (!request->cuts)
             continue;
+        request->exchange->torn = request->exchange->tunnels && !request->exchange->ended;
         if (request->exchange->plan.cut.reset) {
             link_reset(&client->link);
             client_h2_abandon(client, NULL);

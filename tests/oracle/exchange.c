@@ -13,7 +13,7 @@
 #define REMEMBERED 16384u
 
 #define GOAWAY_TICKS 10u
-#define SUSPICION_TICKS (uint64_t)(5 * settings.slow)
+#define SUSPICION_TICKS (uint64_t)(30 * settings.slow)
 
 uint64_t exchange_goaways[2];
 uint64_t exchange_ticks;

@@ -32,6 +32,7 @@ struct attempt {
     bool failed;      /* the server has cut it, refused it, or said what allows another attempt */
     bool unprocessed; /* it has said that it did nothing with it */
     bool tunnels;     /* it has opened a tunnel */
+    bool torn;        /* and cut it so that it can't be taken for an end */
     bool over;
 };
 struct exchange {
@@ -58,12 +59,13 @@ struct exchange {
     uint16_t status;                   /* 0: no answer yet */
     bool whole;                        /* the answer's end was seen */
     bool tunnels;                      /* 101, or 2xx to a CONNECT */
+    bool torn; /* the client has cut its tunnel so that it can't be taken for an end */
 
     unsigned attempts_count, attempts_open;
     struct attempt attempts[ATTEMPTS_MOST];
     uint64_t goaways_before; /* a second before it began: weir may learn of them late */
     bool stale;              /* it met a connection that the server had ended: weir may have to give it up */
-    bool was_early, was_reset, was_pipelined;
+    bool was_early, was_reset, was_pipelined, was_behind;
     bool failed, done;
     char *suspicion;       /* a fault that is not sure yet; NULL: none */
     uint64_t suspected_at; /* tick */

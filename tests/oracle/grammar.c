@@ -13,6 +13,8 @@ const struct method methods[] = {
     {"Odd", false, 10, 100},   {NULL, false, 0, 0},
 };
 
+const char *const protocols[PROTOCOLS] = {"websocket", "tcp", "SPDY/3.1"};
+
 static uint8_t draw_method(struct draw *draw)
 {
     uint32_t pick = draw_below(draw, 1000);
@@ -197,6 +199,20 @@ static void draw_answer(struct draw *draw, const struct plan *plan, struct answe
     answer->end = pick < 60 ? END_CLOSE : pick < 85 ? END_SILENT : pick < 105 ? END_SURPLUS : END_KEEP;
 }
 
+/* Its end is that of the connection, and a reset comes instead, while the request is still being sent. */
+static void make_cut_early(struct draw *draw, struct plan *plan)
+{
+    struct answer_plan *answer = &plan->answers[0];
+    answer->body.framing = FRAMING_CLOSE;
+    answer->body.trailers = 0;
+    answer->body.bad_trailers = false;
+    answer->cut = (struct cut){.where = CUT_IN_BODY, .reset = true, .late = draw_permille(draw, 500)};
+    answer->cut.at = answer->body.length != 0 ? draw_below(draw, answer->body.length) : 0;
+    plan->gives_up = false;
+    if (!plan->http2_in)
+        plan->piece = (uint16_t)draw_between(draw, 50, 2000);
+}
+
 /* An answer before the request is whole; mostly the client waits for it half-way, so that it surely is. */
 static void make_early(struct draw *draw, struct plan *plan)
 {
@@ -218,6 +234,8 @@ static void make_early(struct draw *draw, struct plan *plan)
         answer->holds = !answer->leaves && !plan->gives_up && draw_permille(draw, 400);
         answer->delay = 0;
     }
+    if (!plan->http2_out && draw_permille(draw, 150))
+        make_cut_early(draw, plan);
 }
 
 /* ---- tunnels ---- */
@@ -232,6 +250,9 @@ static void draw_tunnel(struct draw *draw, struct plan *plan)
     tunnel->up = draw_length(draw);
     tunnel->down = draw_length(draw);
     tunnel->ends = (uint8_t)draw_below(draw, 3);
+    tunnel->flavour = (uint8_t)draw_below(draw, FLAVOUR_COUNT);
+    if (!plan->http2_in && !plan->http2_out && draw_permille(draw, 400))
+        tunnel->protocol = (uint8_t)draw_between(draw, 1, PROTOCOLS - 1);
     tunnel->together = draw_permille(draw, 400);
     tunnel->cut = draw_permille(draw, 80) ? (uint8_t)draw_between(draw, 1, 2) : 0;
     if (draw_permille(draw, 250) && tunnel->up != 0)
@@ -241,6 +262,7 @@ static void draw_tunnel(struct draw *draw, struct plan *plan)
         while (plan->answers[i].status < 300 && (plan->http2_in || plan->http2_out))
             plan->answers[i].status = draw_status(draw);
         plan->answers[i].begin = BEGIN_WHOLE;
+        plan->answers[i].cut.reset = draw_permille(draw, 600);
     }
 }
 

@@ -262,7 +262,7 @@ void judge_client_gone(struct exchange *x, const char *how)
 static bool judge_tunnel(struct exchange *x, struct link *link, enum flow flow, uint64_t sent, uint64_t *seen,
                          struct span bytes)
 {
-    struct identity whose = {.id = x->id, .flow = (uint8_t)flow};
+    struct identity whose = {.id = x->id, .flow = (uint8_t)flow, .flavour = x->plan.tunnel.flavour};
     exchange_touch(x);
     size_t same = identity_match(&whose, *seen, bytes.at, bytes.length);
     if (*seen + bytes.length > sent || same != bytes.length) {
@@ -291,7 +291,8 @@ bool judge_tunnel_down_end(struct exchange *x)
 {
     exchange_touch(x);
     const struct attempt *a = x->answered;
-    if (x->gave_up || x->failed || a->failed || (a->ended && x->body_seen == a->body_sent))
+    bool torn = a->torn && !x->gave_up && !x->failed;
+    if (!torn && (x->gave_up || x->failed || a->failed || (a->ended && x->body_seen == a->body_sent)))
         return true;
     report_fault(a->ended ? FAULT_CUT : FAULT_MADE_UP, x, x->link,
                  "the client saw the tunnel's end after %" PRIu64 " of %u bytes", x->body_seen,
@@ -303,7 +304,8 @@ bool judge_tunnel_up_end(struct attempt *a)
 {
     struct exchange *x = a->exchange;
     exchange_touch(x);
-    if (x->gave_up || x->failed || a->failed || (x->ended && a->body_seen == x->body_sent))
+    bool torn = x->torn && !a->failed && !x->failed;
+    if (!torn && (x->gave_up || x->failed || a->failed || (x->ended && a->body_seen == x->body_sent)))
         return true;
     report_fault(x->ended ? FAULT_CUT : FAULT_MADE_UP, x, a->link,
                  "the server saw the tunnel's end after %" PRIu64 " of %u bytes", a->body_seen,

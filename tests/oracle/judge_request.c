@@ -14,21 +14,35 @@
 
 #define ID_LENGTH 16u
 
-/* The number in /x/NUMBER or /x/NUMBER?...; 0: there is none. */
-static uint64_t id_of_path(struct span path)
+/* The number in /x/NUMBER or /x/NUMBER?..., `begins` being what stands before it; 0: there is none. */
+static uint64_t id_of_path(struct span path, const char *begins)
 {
     uint64_t id = 0;
-    if (path.length < 3 + ID_LENGTH || memcmp(path.at, "/x/", 3) != 0)
+    size_t skip = strlen(begins);
+    if (path.length < skip + ID_LENGTH || memcmp(path.at, begins, skip) != 0)
         return 0;
-    if (path.length > 3 + ID_LENGTH && path.at[3 + ID_LENGTH] != '?')
+    if (path.length > skip + ID_LENGTH && path.at[skip + ID_LENGTH] != '?')
         return 0;
-    for (unsigned i = 3; i < 3 + ID_LENGTH; i++) {
+    for (size_t i = skip; i < skip + ID_LENGTH; i++) {
         char c = path.at[i];
         if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f'))
             return 0;
         id = id * 16 + (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
     }
     return id;
+}
+
+/* Bytes that a client has sent for a tunnel before it had one are its next requests, when there is none. */
+static bool is_of_refused_tunnel(struct span path)
+{
+    uint64_t id = id_of_path(path, "/smuggled/");
+    const struct exchange *x = id != 0 ? exchange_find(id) : NULL;
+    if (x == NULL || x->plan.kind != KIND_UPGRADE || x->plan.tunnel.early == 0)
+        return false;
+    for (unsigned i = 0; i < x->attempts_count; i++)
+        if (x->attempts[i].tunnels)
+            return false;
+    return true;
 }
 
 static bool says_id(const struct message *message, uint64_t id)
@@ -55,7 +69,8 @@ static const char *method_differs(const struct plan *plan, const struct message 
         return span_is(message->method, "CONNECT") && span_is(message->protocol, "websocket")
                    ? NULL
                    : "no extended CONNECT";
-    bool good = span_is(message->method, "GET") && span_is_nocase(upgrade, "websocket") &&
+    bool good = span_is(message->method, "GET") &&
+                span_is_nocase(upgrade, protocols[plan->tunnel.protocol]) &&
                 message_says(message, "connection", "upgrade");
     return good ? NULL : "no GET with Upgrade";
 }
@@ -130,8 +145,10 @@ static struct attempt *begin_attempt(struct exchange *x, struct link *link)
 
 struct attempt *judge_request(const struct message *message, unsigned pool, bool ended, struct link *link)
 {
-    uint64_t id = id_of_path(message->path);
+    uint64_t id = id_of_path(message->path, "/x/");
     struct exchange *x = id != 0 ? exchange_find(id) : NULL;
+    if (x == NULL && is_of_refused_tunnel(message->path))
+        return NULL;
     if (x == NULL || !x->head_sent) {
         report_fault(FAULT_UNSENT, NULL, link, "a server was sent %.*s %.*s", (int)message->method.length,
                      message->method.at, (int)message->path.length, message->path.at);

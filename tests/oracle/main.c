@@ -12,6 +12,7 @@
 
 #include "oracle/certificate.h"
 #include "oracle/clients.h"
+#include "oracle/draw.h"
 #include "oracle/exchange.h"
 #include "oracle/link.h"
 #include "oracle/report.h"
@@ -25,12 +26,13 @@
 struct settings settings = {.seed = 1, .exchanges = 5000, .slots = 48, .slow = 1, .tls = true};
 
 static const char usage[] =
-    "oracle [--weir PATH] [--exchanges N] [--seed N] [--crossing IN-OUT] [--clear] [--slots N] [--slow F] [--stop]\n"
+    "oracle [--weir PATH] [--exchanges N] [--seed N] [--crossing IN-OUT] [--clear] [--calm] [--slots N] [--slow F] [--stop]\n"
     "  --weir PATH      the binary that is judged; default $WEIR, or ./weir\n"
     "  --exchanges N    default 5000\n"
     "  --seed N         what is drawn; 0: of the clock. It is printed\n"
     "  --crossing C     only h1-h1, h1-h2, h2-h1 or h2-h2\n"
     "  --clear          no TLS\n"
+    "  --calm           weir is neither held up nor reloaded\n"
     "  --slots N        client connections at once; default 48\n"
     "  --slow F         longest waits are multiplied by it\n"
     "  --stop           ends at the first fault\n"
@@ -52,15 +54,11 @@ static void take_crossing(const char *text)
 static void take_options(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"weir", required_argument, NULL, 'w'},
-        {"exchanges", required_argument, NULL, 'n'},
-        {"seed", required_argument, NULL, 's'},
-        {"crossing", required_argument, NULL, 'c'},
-        {"clear", no_argument, NULL, 'p'},
-        {"slots", required_argument, NULL, 'l'},
-        {"slow", required_argument, NULL, 'f'},
-        {"stop", no_argument, NULL, 'x'},
-        {NULL, 0, NULL, 0},
+        {"weir", required_argument, NULL, 'w'},  {"exchanges", required_argument, NULL, 'n'},
+        {"seed", required_argument, NULL, 's'},  {"crossing", required_argument, NULL, 'c'},
+        {"clear", no_argument, NULL, 'p'},       {"calm", no_argument, NULL, 'q'},
+        {"slots", required_argument, NULL, 'l'}, {"slow", required_argument, NULL, 'f'},
+        {"stop", no_argument, NULL, 'x'},        {NULL, 0, NULL, 0},
     };
     settings.weir = getenv("WEIR") != NULL ? getenv("WEIR") : "./weir";
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -79,6 +77,9 @@ static void take_options(int argc, char **argv)
             break;
         case 'p':
             settings.tls = false;
+            break;
+        case 'q':
+            settings.calm = true;
             break;
         case 'l':
             settings.slots = (unsigned)strtoul(optarg, NULL, 10);
@@ -105,6 +106,36 @@ static void on_signal(evutil_socket_t fd, short what, void *owner)
     event_base_loopbreak(link_base);
 }
 
+/*
+ * What came from all sides while weir stood still it finds at once: bytes, ends and resets meet in orders
+ * that a fast program hardly sees. Reloads come in the middle of whatever there is.
+ */
+#define STILL_PERMILLE 300u /* of the ticks */
+#define STILL_MS_MOST 25u
+#define RELOAD_PERMILLE 40u
+
+static struct draw tick_draw;
+static struct event *moves_again;
+
+static void on_moves_again(evutil_socket_t fd, short what, void *owner)
+{
+    (void)fd;
+    (void)what;
+    (void)owner;
+    subject_stand_still(false);
+}
+
+static void disturb(void)
+{
+    struct timeval wait = {.tv_usec = (long)draw_between(&tick_draw, 1, STILL_MS_MOST) * 1000};
+    if (draw_permille(&tick_draw, RELOAD_PERMILLE))
+        subject_reload();
+    if (!draw_permille(&tick_draw, STILL_PERMILLE))
+        return;
+    subject_stand_still(true);
+    evtimer_add(moves_again, &wait);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *owner)
 {
     (void)fd;
@@ -113,6 +144,8 @@ static void on_tick(evutil_socket_t fd, short what, void *owner)
     exchange_tick();
     exchange_look_around((uint64_t)(HANG_TICKS * settings.slow));
     clients_wake();
+    if (!settings.calm)
+        disturb();
     if (!subject_look() || (settings.stop_at_fault && report_faults() != 0))
         event_base_loopbreak(link_base);
 }
@@ -122,6 +155,8 @@ static void run(void)
 {
     struct timeval tick = {.tv_usec = TICK_MS * 1000};
     static const int signals[] = {SIGTERM, SIGINT};
+    tick_draw.state = draw_mix(settings.seed ^ 0x717c);
+    moves_again = evtimer_new(link_base, on_moves_again, NULL);
     struct event *ticks = event_new(link_base, -1, EV_PERSIST, on_tick, NULL);
     event_add(ticks, &tick);
     for (unsigned i = 0; i < 2; i++)
@@ -146,7 +181,8 @@ static void raise_limits(void)
 
 static void remove_files(const char *folder)
 {
-    static const char *const names[] = {"ca.crt", "leaf.crt", "leaf.key", "weir.yaml", "weir.err"};
+    static const char *const names[] = {"ca.crt",    "leaf.crt",      "leaf.key",
+                                        "weir.yaml", "weir.yaml.new", "weir.err"};
     char path[512];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", folder, names[i]);

@@ -70,9 +70,11 @@ struct answer_plan {
 enum tunnel_ends { ENDS_CLIENT, ENDS_SERVER, ENDS_BOTH };
 struct tunnel_plan {
     bool accepted;
-    uint8_t ends;  /* who ends first; the other when it has seen that */
-    uint8_t cut;   /* 1: the client, 2: the server resets half-way */
-    bool together; /* the server's first bytes come with its head */
+    uint8_t protocol; /* a row of `protocols` */
+    uint8_t flavour;  /* of its bytes: enum flavour */
+    uint8_t ends;     /* who ends first; the other when it has seen that */
+    uint8_t cut;      /* 1: the client, 2: the server resets half-way */
+    bool together;    /* the server's first bytes come with its head */
     uint32_t up, down;
     uint32_t early; /* bytes of the client that do not wait for the answer */
 };
@@ -101,6 +103,10 @@ struct method {
     uint16_t bodies; /* of a thousand have a body */
 };
 extern const struct method methods[];
+/* That a request asks for; over HTTP/2 the first alone. */
+#define PROTOCOLS 3u
+extern const char *const protocols[PROTOCOLS];
+#define PROTOCOL_WEBSOCKET_ROW 0u
 #define METHOD_GET_ROW 0u
 #define METHOD_HEAD_ROW 1u
 

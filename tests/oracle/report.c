@@ -73,6 +73,8 @@ void report_exchange(const struct exchange *x)
         [SHARE_BAD_ANSWER] = x->attempts_count != 0 && plan->answers[0].bad != 0,
         [SHARE_EXPECT] = plan->expects,
         [SHARE_TUNNEL] = x->tunnels,
+        [SHARE_OTHER_UPGRADE] = plan->kind == KIND_UPGRADE && plan->tunnel.protocol != PROTOCOL_WEBSOCKET_ROW,
+        [SHARE_BEHIND_UPGRADE] = x->was_behind,
         [SHARE_RETRIED] = x->attempts_count > 1,
         [SHARE_OWN_ANSWER] = x->status != 0 && x->answered == NULL,
         [SHARE_TLS_IN] = plan->tls_in,
@@ -129,10 +131,10 @@ static void print_plan(FILE *to, const struct plan *plan)
     print_body(to, "request's", &plan->body);
     print_cut(to, &plan->cut);
     if (plan->kind == KIND_UPGRADE)
-        fprintf(to, "    tunnel: %s, up %u (early %u), down %u%s, ends %u, cut %u\n",
-                plan->tunnel.accepted ? "accepted" : "refused", plan->tunnel.up, plan->tunnel.early,
-                plan->tunnel.down, plan->tunnel.together ? " together" : "", plan->tunnel.ends,
-                plan->tunnel.cut);
+        fprintf(to, "    tunnel: %s, %s, up %u (early %u), down %u%s, ends %u, cut %u\n",
+                protocols[plan->tunnel.protocol], plan->tunnel.accepted ? "accepted" : "refused",
+                plan->tunnel.up, plan->tunnel.early, plan->tunnel.down,
+                plan->tunnel.together ? " together" : "", plan->tunnel.ends, plan->tunnel.cut);
     if (plan->kind == KIND_CONNECT || plan->kind == KIND_BAD_HEAD || plan->kind == KIND_BAD_BODY)
         fprintf(to, "    text: %.60s...\n", malformed_request(plan));
     for (unsigned i = 0; i < ANSWERS_MOST; i++)
@@ -315,6 +317,7 @@ bool report_end(void)
                    tally.crossings[in][out]);
     print_shares();
     print_connections();
+    printf("  reloads %29u\n", subject_reloads());
     for (unsigned i = 0; i < FAULT_COUNT; i++)
         printf("  %9" PRIu64 " %s\n", tally.faults[i], fault_texts[i]);
     bool good = shares_are_enough() && tally.faults_all == 0 && tally.exchanges >= tally.asked;

@@ -35,6 +35,8 @@ struct trace;
     X(BAD_ANSWER, "malformed answers")                                        \
     X(EXPECT, "Expect: 100-continue")                                         \
     X(TUNNEL, "tunnels")                                                      \
+    X(OTHER_UPGRADE, "other upgrades")                                        \
+    X(BEHIND_UPGRADE, "behind an upgrade")                                    \
     X(RETRIED, "sent more than once")                                         \
     X(OWN_ANSWER, "answered by weir itself")                                  \
     X(TLS_IN, "TLS from the client")                                          \

@@ -44,10 +44,11 @@ static void write_head(struct bytes *out, const struct attempt *a)
 
 static void write_switch(struct bytes *out, const struct attempt *a, const char *accept)
 {
-    bytes_print(out,
-                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-                "Sec-WebSocket-Accept: %s\r\n",
-                accept);
+    unsigned protocol = a->exchange->plan.tunnel.protocol;
+    bytes_print(out, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n",
+                protocols[protocol]);
+    if (protocol == PROTOCOL_WEBSOCKET_ROW)
+        bytes_print(out, "Sec-WebSocket-Accept: %s\r\n", accept);
     write_name(out, a);
     bytes_add(out, "\r\n", 2);
 }
@@ -87,6 +88,8 @@ static void cut(struct server_h1 *server)
 {
     struct attempt *a = server->attempt;
     server->step = SERVER_OVER;
+    /* In the clear a FIN is an end, whatever was meant. */
+    a->torn = a->tunnels && (a->plan->cut.reset || server->link.ssl != NULL);
     if (a->plan->cut.reset) {
         link_reset(&server->link);
         server->attempt = NULL;
@@ -226,7 +229,7 @@ static bool send_tunnel(struct server_h1 *server)
 {
     struct attempt *a = server->attempt;
     const struct tunnel_plan *tunnel = &a->exchange->plan.tunnel;
-    struct identity whose = {.id = a->exchange->id, .flow = FLOW_TUNNEL_DOWN};
+    struct identity whose = {.id = a->exchange->id, .flow = FLOW_TUNNEL_DOWN, .flavour = tunnel->flavour};
     uint64_t left = tunnel->down - a->body_sent;
     if (a->ended)
         return false;

@@ -104,7 +104,7 @@ static ssize_t read_tunnel(nghttp2_session *session, int32_t id, uint8_t *to, si
     if (a == NULL || answer->cuts)
         return defer(answer);
     const struct tunnel_plan *tunnel = &a->exchange->plan.tunnel;
-    struct identity whose = {.id = a->exchange->id, .flow = FLOW_TUNNEL_DOWN};
+    struct identity whose = {.id = a->exchange->id, .flow = FLOW_TUNNEL_DOWN, .flavour = tunnel->flavour};
     uint64_t left = tunnel->down - a->body_sent;
     if (tunnel->cut == 2 && a->body_sent >= tunnel->down / 2) {
         decide_cut(answer, NGHTTP2_CONNECT_ERROR);
@@ -309,6 +309,7 @@ static bool cut_one(struct server_h2 *server)
         if (!answer->cuts || waits_with_cut(answer))
             continue;
         answer->cuts = false;
+        a->torn = a->tunnels;
         if (a->plan->cut.reset && a->failed && !a->unprocessed) {
             server_h2_end(server);
             return false;

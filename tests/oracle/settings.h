@@ -21,6 +21,7 @@ struct settings {
     unsigned in, out; /* 1 or 2: only that version of HTTP; 0: both */
     double slow;      /* of times that are waited for */
     bool tls;
+    bool calm; /* nothing disturbs weir */
     bool stop_at_fault;
     bool stopping;          /* no more exchanges begin */
     uint16_t weir_ports[2]; /* in the clear, and TLS */

@@ -22,7 +22,8 @@ static struct {
     int log;   /* its standard output, where the access log goes */
     char *ring;
     size_t logged; /* bytes in all; the last LOG_ROOM are in the ring */
-    char errors[512];
+    char errors[512], folder[400];
+    unsigned generation;
 } subject;
 
 /* ---- its file ---- */
@@ -37,7 +38,12 @@ static void write_pool(FILE *file, const char *folder, unsigned number)
     fprintf(file, " }\n");
 }
 
-static bool write_file(const char *folder, const char *path)
+/*
+ * Each generation differs from the last by a route that nobody asks for, and by nothing that a connection
+ * goes by. Waits of weir's own are longer than any of the oracle's: on a machine that is slow, they must not
+ * end what the plan goes on with.
+ */
+static bool write_file(const char *folder, const char *path, unsigned generation)
 {
     FILE *file = fopen(path, "w");
     if (file == NULL)
@@ -49,13 +55,22 @@ static bool write_file(const char *folder, const char *path)
         "  - { address: \"127.0.0.1:%u\", tls: { certificates: [ { cert: %s/leaf.crt, key: %s/leaf.key } ] "
         "} }\n",
         settings.weir_ports[0], settings.weir_ports[1], folder, folder);
-    fprintf(file, "routes:\n");
+    fprintf(
+        file,
+        "timeouts: { request_head: 2m, keep_alive: 5m, request_idle: 5m, write: 5m, response: 5m, response_idle: 5m, "
+        "ping: none }\n"
+        "tls: { handshake_timeout: 1m }\n"
+        "limits: { least_body_rate: none, least_read_rate: none }\n");
+    fprintf(file, "routes:\n  - { match: { host: g%u.test }, respond: 404 }\n", generation);
     for (unsigned i = 0; i < POOLS; i++)
-        fprintf(file, "  - { match: { host: p%u.test }, pool: p%u }\n", i, i);
+        fprintf(file,
+                "  - { match: { host: p%u.test }, pool: p%u, upgrades: [websocket, tcp, \"SPDY/3.1\"] }\n", i,
+                i);
     /* What the servers do here on purpose must not take them out. */
-    fprintf(file,
-            "defaults:\n  pool:\n    balance: round_robin\n    max_connections: 100000\n    fast_down: 1000\n"
-            "    outlier: { most: 0%% }\n    retry: { attempts: 2, budget: 100%% }\npools:\n");
+    fprintf(
+        file,
+        "defaults:\n  pool:\n    balance: round_robin\n    max_connections: 100000\n    connect_timeout: 1m\n    fast_down: 1000\n"
+        "    outlier: { most: 0%% }\n    retry: { attempts: 2, budget: 100%% }\npools:\n");
     for (unsigned i = 0; i < POOLS; i++)
         write_pool(file, folder, i);
     return fclose(file) == 0;
@@ -69,7 +84,8 @@ static void run(const char *path, int log)
         nothing = open("/dev/null", O_RDONLY);
     if (errors < 0 || nothing < 0 || dup2(nothing, 0) < 0 || dup2(log, 1) < 0 || dup2(errors, 2) < 0)
         _exit(2);
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* it ends with the oracle, however that ends */
+    (void)prctl(PR_SET_PDEATHSIG,
+                SIGKILL); /* it ends with the oracle, however that ends, and be it stopped */
     (void)setenv("ASAN_OPTIONS", "exitcode=99:detect_leaks=1:abort_on_error=0", 1);
     (void)setenv("UBSAN_OPTIONS", "print_stacktrace=1", 1);
     (void)setenv("TSAN_OPTIONS", "exitcode=66", 1);
@@ -120,10 +136,11 @@ bool subject_start(const char *folder)
 {
     char path[512];
     int both[2], status;
+    (void)snprintf(subject.folder, sizeof subject.folder, "%s", folder);
     (void)snprintf(path, sizeof path, "%s/weir.yaml", folder);
     (void)snprintf(subject.errors, sizeof subject.errors, "%s/weir.err", folder);
     subject.ring = malloc(LOG_ROOM);
-    if (subject.ring == NULL || !write_file(folder, path) || pipe(both) != 0)
+    if (subject.ring == NULL || !write_file(folder, path, 0) || pipe(both) != 0)
         return false;
     subject.pid = fork();
     if (subject.pid == 0)
@@ -182,11 +199,35 @@ bool subject_look(void)
     return false;
 }
 
+void subject_stand_still(bool still)
+{
+    if (subject.pid != 0)
+        (void)kill(subject.pid, still ? SIGSTOP : SIGCONT);
+}
+
+void subject_reload(void)
+{
+    char path[512], made[512];
+    if (subject.pid == 0)
+        return;
+    (void)snprintf(path, sizeof path, "%s/weir.yaml", subject.folder);
+    (void)snprintf(made, sizeof made, "%s/weir.yaml.new", subject.folder);
+    if (!write_file(subject.folder, made, ++subject.generation) || rename(made, path) != 0)
+        abort();
+    (void)kill(subject.pid, SIGHUP);
+}
+
+unsigned subject_reloads(void)
+{
+    return subject.generation;
+}
+
 void subject_stop(void)
 {
     int status;
     if (subject.pid == 0)
         return;
+    subject_stand_still(false);
     (void)kill(subject.pid, SIGTERM);
     for (unsigned i = 0; i < 400 * settings.slow; i++) {
         take_log();

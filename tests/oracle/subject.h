@@ -11,6 +11,11 @@ bool subject_start(const char *folder);
  * fault. */
 bool subject_look(void);
 /* SIGTERM, and waits for its end: an exit code that is not 0, or a sanitizer's report, is told as a fault. */
+/* Holds it up, or lets it go on. */
+void subject_stand_still(bool still);
+/* Gives it another file and has that loaded; how often so far. */
+void subject_reload(void);
+unsigned subject_reloads(void);
 void subject_stop(void);
 /* What its access log said of that exchange, as far as it is remembered. */
 void subject_print_log(uint64_t id);
