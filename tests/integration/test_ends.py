@@ -485,8 +485,6 @@ def test_malformed_bodies_of_http2(t):
         'less than the length': lambda c, n: head(c, n, good + [('content-length', '5')]) + frame(DATA, END_STREAM, n, b'body'),
         'more than the length': lambda c, n: head(c, n, good + [('content-length', '3')]) + frame(DATA, END_STREAM, n, b'body'),
         'a length and an end': lambda c, n: head(c, n, good + [('content-length', '3')], True),
-        'a body of a 204': lambda c, n: head(c, n, [(':status', '204')]) + frame(DATA, END_STREAM, n, b'body'),
-        'a body of a 304': lambda c, n: head(c, n, [(':status', '304')]) + frame(DATA, END_STREAM, n, b'body'),
         'trailers without an end': lambda c, n: head(c, n, good) + frame(DATA, 0, n, b'body') + head(c, n, [('x', 'y')]),
         'a status in trailers': lambda c, n: head(c, n, good) + frame(DATA, 0, n, b'body') + head(c, n, good, True),
         'capitals in trailers': lambda c, n: head(c, n, good) + frame(DATA, 0, n, b'body') + head(c, n, [('X', 'y')], True),
@@ -498,14 +496,15 @@ def test_malformed_bodies_of_http2(t):
         client.request('GET', f'/?{i}')
         try:
             response = client.response()
-            ok(response.status == 502 or response.status in (204, 304), f'{name}: {response}')
+            equal(response.status, 502, name)
         except (Closed, ConnectionResetError):
             pass
         line = weir.access_line(query=str(i))
         ok(line['failure'] in ('response_invalid', 'response_cut'), f'{name}: {line}')
-    for status in '204', '304':
-        weir, client, _ = of_http2(t, lambda conn, number, request: head(conn, number, [(':status', status), ('content-length', '0')], True))
-        equal(client.get('/').status, int(status))
+    for status in '204', '304':     # what stands behind their heads is nobody's
+        weir, client, _ = of_http2(t, lambda conn, number, request: head(conn, number, [(':status', status), ('content-length', '0')]) + frame(DATA, END_STREAM, number, b'body'))
+        for _ in range(2):
+            equal(client.get('/').status, int(status))
 
 
 def test_lengths_that_say_nothing(t):

@@ -49,6 +49,8 @@ static void write_head(struct bytes *out, const struct exchange *x)
     if (plan->body.odd)
         h1_write_framing(out, &plan->body);
     bytes_print(out, "X-Id: %016" PRIx64 "\r\n", x->id);
+    if (plan->asks_hedge)
+        bytes_print(out, "X-Hedge: 1\r\n");
     write_connection(out, plan);
     write_noise(out, plan->noise);
     if (plan->expects)
@@ -110,7 +112,7 @@ static void make_plain(struct plan *plan)
     plan->kind = KIND_PLAIN;
     plan->cut = (struct cut){0};
     plan->holds_at = NEVER;
-    plan->waits = plan->half_closes = plan->gives_up = false;
+    plan->waits = plan->half_closes = plan->gives_up = plan->asks_hedge = plan->hedged = false;
     plan->tunnel = (struct tunnel_plan){0};
 }
 

@@ -172,6 +172,8 @@ static void put_head(struct h2_names *names, const struct exchange *x)
     h2_put(names, "x-id", "%016" PRIx64, x->id);
     if (upgrade)
         h2_put(names, "sec-websocket-version", "13");
+    if (plan->asks_hedge)
+        h2_put(names, "x-hedge", "1");
     if (plan->noise != 0)
         h2_put(names, "x-noise", "%0*u", plan->noise, 0u);
     if (plan->noise % 5 == 1)

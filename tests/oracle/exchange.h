@@ -65,7 +65,7 @@ struct exchange {
     struct attempt attempts[ATTEMPTS_MOST];
     uint64_t goaways_before; /* a second before it began: weir may learn of them late */
     bool stale;              /* it met a connection that the server had ended: weir may have to give it up */
-    bool was_early, was_reset, was_pipelined, was_behind;
+    bool was_early, was_reset, was_pipelined, was_behind, was_hedged;
     bool failed, done;
     char *suspicion;       /* a fault that is not sure yet; NULL: none */
     uint64_t suspected_at; /* tick */

@@ -266,6 +266,25 @@ static void draw_tunnel(struct draw *draw, struct plan *plan)
     }
 }
 
+/* ---- hedges ---- */
+
+/*
+ * Many ask for it, few may have it: what changes nothing when it comes twice, and has no body. Which of both
+ * answers it will be, the clock decides; so they have no interim answers, which would have to be those of the
+ * one.
+ */
+static void draw_hedge(struct draw *draw, struct plan *plan)
+{
+    plan->asks_hedge = draw_permille(draw, 300);
+    bool bodiless = plan->body.framing == FRAMING_NONE ||
+                    (plan->body.framing == FRAMING_LENGTH && plan->body.length == 0);
+    plan->hedged = plan->asks_hedge && bodiless && methods[plan->method].idempotent;
+    for (unsigned i = 0; i < ANSWERS_MOST && plan->asks_hedge; i++) {
+        plan->answers[i].interims = 0;
+        plan->answers[i].delay = draw_permille(draw, 300) ? (uint16_t)draw_between(draw, 3, 20) : 0;
+    }
+}
+
 /* ---- the whole ---- */
 
 static void draw_kind(struct draw *draw, struct plan *plan)
@@ -293,6 +312,8 @@ void plan_draw(struct plan *plan, uint64_t seed, uint64_t number)
         make_early(&draw, plan);
     if (plan->kind == KIND_PLAIN)
         draw_expectation(&draw, plan);
+    if (plan->kind == KIND_PLAIN)
+        draw_hedge(&draw, plan);
     if ((plan->kind == KIND_PLAIN || plan->kind == KIND_UPGRADE) && draw_permille(&draw, 35))
         draw_client_cut(&draw, plan);
     if (draw_permille(&draw, 50))

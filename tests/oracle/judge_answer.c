@@ -50,6 +50,8 @@ static struct attempt *attempt_named(struct exchange *x, const struct message *m
 bool judge_explains(const struct exchange *x)
 {
     bool failed = x->attempts_count != 0 && x->attempts[x->attempts_count - 1].failed;
+    for (unsigned i = 0; i < x->attempts_count && x->plan.hedged; i++)
+        failed = failed || x->attempts[i].failed;
     /* What was sent behind a GOAWAY goes out again twice, unless its body was not kept. */
     uint64_t goaways = exchange_goaways[x->plan.tls_out] - x->goaways_before;
     bool behind = x->plan.http2_out && goaways > (x->plan.body.length > BODY_KEPT ? 0 : 2);
@@ -91,7 +93,7 @@ static bool judge_of_server(struct exchange *x, struct attempt *a, const struct 
     bool late = true;
     if (a->plan->bad)
         (void)malformed_answer(x->plan.http2_out, a->plan->bad, &late);
-    if (!a->head_sent || a->number != x->attempts_count || !late) {
+    if (!a->head_sent || (a->number != x->attempts_count && !x->plan.hedged) || !late) {
         report_fault(FAULT_ALIEN, x, x->link, "an answer of attempt %u of %u%s", a->number, x->attempts_count,
                      late ? "" : ", which was malformed");
         return false;

@@ -102,17 +102,21 @@ static bool may_be_sent_again(const struct exchange *x)
                                          : x->plan.kind == KIND_PLAIN && methods[x->plan.method].idempotent;
 }
 
-/* NULL: it may come (again). */
+/* NULL: it may come (again). A hedge is one more than those that have failed, and comes while nothing was
+ * answered. */
 static const char *may_not_come(const struct exchange *x)
 {
+    unsigned spare = x->plan.hedged ? 1 : 0;
     for (unsigned i = 0; i < x->attempts_count; i++) {
         const struct attempt *a = &x->attempts[i];
-        if (!a->failed)
+        if (!a->failed && spare-- == 0)
             return "a server has it already";
+        if (!a->failed)
+            continue;
         if (!a->unprocessed && !may_be_sent_again(x))
             return "it is not idempotent, and a server has had it";
     }
-    if (x->done && !x->gave_up)
+    if (x->done && !x->gave_up && !x->plan.hedged)
         return "its exchange is over";
     return x->attempts_count == ATTEMPTS_MOST ? "it came too often" : NULL;
 }
@@ -139,6 +143,7 @@ static struct attempt *begin_attempt(struct exchange *x, struct link *link)
     *a = (struct attempt){.exchange = x, .link = link, .plan = &x->plan.answers[row]};
     a->number = (uint8_t)x->attempts_count;
     x->attempts_open++;
+    x->was_hedged = x->was_hedged || (x->attempts_count > 1 && !x->attempts[x->attempts_count - 2].failed);
     exchange_touch(x);
     return a;
 }
@@ -229,8 +234,11 @@ bool judge_request_end(struct attempt *a, const struct message *trailers)
 void judge_server_gone(struct attempt *a, const char *how)
 {
     struct exchange *x = a->exchange;
+    /* Of two that were asked, the one that was not needed may go, and so may one that has failed by its
+     * status, before the other's request is seen here; the answer of the other is held to the rules. */
+    bool not_needed = x->plan.hedged && x->answered != a && (x->attempts_count > 1 || a->plan->status >= 500);
     bool cut_request = !a->whole && !a->ended && x->plan.kind != KIND_BAD_BODY;
-    if (!a->over && !a->failed && !x->gave_up && !x->failed && (cut_request || !a->ended) &&
+    if (!not_needed && !a->over && !a->failed && !x->gave_up && !x->failed && (cut_request || !a->ended) &&
         x->plan.kind != KIND_BAD_BODY)
         report_fault(FAULT_CUT, x, a->link, "%s while the %s", how,
                      cut_request ? "request was coming" : "answer was not taken");

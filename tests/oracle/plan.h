@@ -88,6 +88,8 @@ struct plan {
     bool waits;        /* for a 100 before the body */
     bool half_closes;  /* after the request */
     bool gives_up;     /* does not end a request that was answered early */
+    bool asks_hedge;   /* its route asks a second server when the first is late */
+    bool hedged;       /* and may do so for it */
     uint16_t noise;    /* bytes of a field that means nothing */
     uint16_t piece;    /* HTTP/1: most bytes of one write; 0: no bound */
     uint32_t holds_at; /* byte of the body before which an answer is waited for */

@@ -76,6 +76,7 @@ void report_exchange(const struct exchange *x)
         [SHARE_OTHER_UPGRADE] = plan->kind == KIND_UPGRADE && plan->tunnel.protocol != PROTOCOL_WEBSOCKET_ROW,
         [SHARE_BEHIND_UPGRADE] = x->was_behind,
         [SHARE_RETRIED] = x->attempts_count > 1,
+        [SHARE_HEDGED] = x->was_hedged,
         [SHARE_OWN_ANSWER] = x->status != 0 && x->answered == NULL,
         [SHARE_TLS_IN] = plan->tls_in,
         [SHARE_TLS_OUT] = plan->tls_out,
@@ -126,8 +127,11 @@ static void print_plan(FILE *to, const struct plan *plan)
             plan->old ? ", 1.0" : "", plan->says_close ? ", close" : "",
             plan->says_keep_alive ? ", keep-alive" : "", plan->absolute ? ", absolute" : "",
             plan->expects ? ", expects" : "", plan->waits ? ", waits" : "",
-            plan->half_closes ? ", half-closes" : "", plan->gives_up ? ", gives up" : "", plan->piece,
-            (int)plan->holds_at);
+            plan->half_closes ? ", half-closes" : "",
+            plan->hedged     ? ", hedged"
+            : plan->gives_up ? ", gives up"
+                             : "",
+            plan->piece, (int)plan->holds_at);
     print_body(to, "request's", &plan->body);
     print_cut(to, &plan->cut);
     if (plan->kind == KIND_UPGRADE)

@@ -38,6 +38,7 @@ struct trace;
     X(OTHER_UPGRADE, "other upgrades")                                        \
     X(BEHIND_UPGRADE, "behind an upgrade")                                    \
     X(RETRIED, "sent more than once")                                         \
+    X(HEDGED, "hedged")                                                       \
     X(OWN_ANSWER, "answered by weir itself")                                  \
     X(TLS_IN, "TLS from the client")                                          \
     X(TLS_OUT, "TLS to the server")

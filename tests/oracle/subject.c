@@ -63,9 +63,11 @@ static bool write_file(const char *folder, const char *path, unsigned generation
         "limits: { least_body_rate: none, least_read_rate: none }\n");
     fprintf(file, "routes:\n  - { match: { host: g%u.test }, respond: 404 }\n", generation);
     for (unsigned i = 0; i < POOLS; i++)
-        fprintf(file,
-                "  - { match: { host: p%u.test }, pool: p%u, upgrades: [websocket, tcp, \"SPDY/3.1\"] }\n", i,
-                i);
+        fprintf(
+            file,
+            "  - { match: { host: p%u.test, header: { x-hedge: \"1\" } }, pool: p%u, hedge: { after: 4ms, budget: 5%% } }\n"
+            "  - { match: { host: p%u.test }, pool: p%u, upgrades: [websocket, tcp, \"SPDY/3.1\"] }\n",
+            i, i, i, i);
     /* What the servers do here on purpose must not take them out. */
     fprintf(
         file,
