@@ -114,10 +114,21 @@ static bool address_split(struct span value, const char *example, struct span *h
     const char *scheme = strstr(value.at, "://");
     if (!syntax_environment(value, error))
         return false;
-    if (scheme != NULL)
-        return error_set(error, "\"%s\" has a scheme; an address is host:port, such as %s%s", value.at,
-                         example,
-                         span_starts(value, SPAN("https:")) ? ", and tls: {} speaks TLS to servers" : "");
+    if (scheme != NULL) {
+        bool tls = span_starts(value, SPAN("https:"));
+        struct span authority = span_make(scheme + 3, strcspn(scheme + 3, "/?#"));
+        return error_set(error, "\"%s\" has a scheme; an address is host:port: write \"%.*s%s\"%s", value.at,
+                         (int)authority.length, authority.at,
+                         authority_port(authority).at != NULL ? ""
+                         : tls                                ? ":443"
+                                                              : ":80",
+                         tls ? ", and tls: {} speaks TLS to servers" : "");
+    }
+    size_t blank = strcspn(value.at, " \t");
+    if (blank < value.length && authority_port(span_first(value, blank)).at != NULL)
+        return error_set(
+            error, "\"%s\" has a blank; what stands behind it are keys: { address: \"%.*s\", weight: 2 }",
+            value.at, (int)blank, value.at);
     if (strpbrk(value.at, " \t") != NULL)
         return error_set(error, "\"%s\" has a blank; an address is host:port alone, such as %s", value.at,
                          example);

@@ -76,11 +76,14 @@ bool secret_file_read(const char *path, bool (*each)(void *owner, struct span se
 
 #define COOKIE struct cookie_config
 static const struct schema_key cookie_keys[] = {
-    KEY_STRING(COOKIE, name, NULL, "Name of the cookie.", .check = syntax_token),
+    KEY_STRING(
+        COOKIE, name, NULL,
+        "Name of the cookie; of a split it is required, of sticky by default weir_ and eight hexadecimal digits.",
+        .check = syntax_token, .flags = SCHEMA_TOLD),
     KEY_STRING(COOKIE, path, "/", "Paths that the client sends it for.", .check = syntax_cookie_path),
     KEY_STRING(COOKIE, domain, NULL,
                "Domain that the client sends it for, with all below; by default the host that was asked.",
-               .check = syntax_host),
+               .check = syntax_host, .flags = SCHEMA_TOLD),
     KEY_DURATION(COOKIE, max_age, "none", 1, HOURS(24) * 400,
                  "How long it is good; none: until the client's session ends.", .word = "none"),
     KEY_CHOICE(COOKIE, secure, "auto", secures,
@@ -97,7 +100,7 @@ static const struct schema cookie_schema = {.noun = "cookie",
 #define STICKY struct sticky_config
 static const struct schema_key sticky_keys[] = {
     KEY_SECTION(STICKY, cookie, COOKIE, cookie_schema,
-                "The cookie; by default its name stands for the pool."),
+                "The cookie; without a name of its own its name stands for the pool."),
     KEY_TEXTS(SCHEMA_STRING, STICKY, secrets, NULL,
               "Secrets of at least 16 bytes: the first signs, all are accepted.", .check = secret_check,
               .flags = SCHEMA_SECRET),

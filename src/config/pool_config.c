@@ -17,7 +17,8 @@ static const struct schema_key server_keys[] = {
     KEY_STRING(SERVER, address, NULL, "Address of the server: ip:port, name:port or unix:/path.",
                .flags = SCHEMA_REQUIRED, .check = syntax_server_address),
     KEY_STRING(SERVER, name, NULL,
-               "Name in logs, cookies and hashes, of one server of the pool alone; by default the address."),
+               "Name in logs, cookies and hashes, of one server of the pool alone; by default the address.",
+               .flags = SCHEMA_TOLD),
     KEY_INT(SERVER, weight, "1", 0, WEIGHT_MOST,
             "Share of requests beside the other servers; 0: no new ones."),
     KEY_CHOICE(
@@ -25,7 +26,7 @@ static const struct schema_key server_keys[] = {
         "true: used while under 1/1.4 of the weight of the others is up, for what they lack, and alone when none is; "
         "standby: one at a time, when all others are down."),
     KEY_INT(SERVER, max_connections, NULL, 1, 1000000, "Requests at once; by default as the pool says.",
-            .words = limits),
+            .words = limits, .flags = SCHEMA_TOLD),
     KEY_STRING(SERVER, zone, NULL, "Where the server stands; compared with the pool's zone.",
                .check = syntax_zone),
     KEY_END};
@@ -47,7 +48,7 @@ static const struct schema_key health_keys[] = {
                .doubt = doubt_probe_path),
     KEY_STRING(HEALTH, method, "GET", "Method of a probe.", .check = syntax_method, .doubt = doubt_method),
     KEY_STRING(HEALTH, host, NULL, "Host that a probe names; by default the server's address.",
-               .check = syntax_probe_host),
+               .check = syntax_probe_host, .flags = SCHEMA_TOLD),
     KEY_TEXTS(SCHEMA_STRING, HEALTH, expect_status, "[2xx, 3xx]",
               "Statuses of a server that is well: 200, 2xx or 200-399.", .check = syntax_expected_status,
               .least = 1),
@@ -60,7 +61,8 @@ static const struct schema_key health_keys[] = {
                  "The same while a server is changing its state."),
     KEY_DURATION(HEALTH, timeout, "1s", 10, HOURS(1),
                  "Longest time for a probe; never longer than interval."),
-    KEY_INT(HEALTH, port, NULL, 1, 65535, "Port of the probes; by default the server's own."),
+    KEY_INT(HEALTH, port, NULL, 1, 65535, "Port of the probes; by default the server's own.",
+            .flags = SCHEMA_TOLD),
     KEY_INT(HEALTH, rise, "2", 1, 1000, "Good probes in a row that bring a server back."),
     KEY_INT(HEALTH, fall, "3", 1, 1000, "Failed probes in a row that take a server out."),
     KEY_PERCENT(HEALTH, jitter, "15%", 0, 100,
@@ -177,8 +179,8 @@ static const struct schema_key pool_keys[] = {
     KEY_OPTIONAL(POOL, health, HEALTH, health_schema,
                  "Active health checks; without them only traffic shows who is down."),
     KEY_OPTIONAL(POOL, forwarding, struct forwarding_config, forwarding_schema,
-                 "What servers of this pool are told of the client, instead of what the file says.",
-                 .flags = SCHEMA_SEEN),
+                 "What servers of this pool are told of the client; by default what the file says.",
+                 .flags = SCHEMA_SEEN | SCHEMA_TOLD),
     KEY_OPTIONAL(POOL, tls, struct upstream_tls_config, upstream_tls_schema,
                  "Turns on TLS to the servers, verified."),
     KEY_INT(

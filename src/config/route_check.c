@@ -164,9 +164,10 @@ static void access_check(const struct routes *routes, const struct access_config
 
 static bool match_is_empty(const struct match_config *match)
 {
-    return match->host.count + match->path.count + match->methods.count + match->client.count +
-               match->header.count + match->query.count ==
-           0;
+    return match->unless_scheme == NULL && match->host.count + match->path.count + match->methods.count +
+                                                   match->client.count + match->header.count +
+                                                   match->query.count ==
+                                               0;
 }
 
 /* The routes below one that takes everything are told of once, not one by one; `left` counts it too. */
@@ -217,8 +218,8 @@ static size_t routes_to_look_at(const struct routes *routes, const struct route_
 {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++)
-        if (!schema_is_broken(routes->document, &list[i]))
-            found[kept++] = &list[i];
+        if (!schema_is_broken(routes->document, &list[i]) && list[i].match.unless_scheme == NULL)
+            found[kept++] = &list[i]; /* one that passes a scheme over takes no other's place */
     return kept;
 }
 

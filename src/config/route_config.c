@@ -107,21 +107,22 @@ static const struct schema_key rewrite_keys[] = {
 static const struct schema rewrite_schema = {
     .noun = "rewrite",
     .size = sizeof(REWRITE),
-    .bare = "write rewrite: { path: ... } or rewrite: { strip_prefix: ... }",
+    .bare = "write rewrite: { path: ... }, { strip_prefix: ... } or { regex: ..., replacement: ... }",
     .keys = rewrite_keys,
     .text = "What the server is sent instead of the path and host that came."};
 
 #define REDIRECT struct redirect_config
 static const struct schema_key redirect_keys[] = {
-    KEY_TEMPLATE(REDIRECT, to, NULL, "The whole location; alone, but for status.", .check = syntax_location,
-                 .doubt = doubt_location),
+    KEY_TEMPLATE(REDIRECT, to, NULL, "The whole location; only status may stand beside it.",
+                 .check = syntax_location, .doubt = doubt_location),
     KEY_STRING(REDIRECT, scheme, NULL, "Scheme of the location, http or https; by default as it came.",
-               .check = syntax_scheme),
+               .check = syntax_scheme, .flags = SCHEMA_TOLD),
     KEY_TEMPLATE(REDIRECT, host, NULL, "Host of the location; by default as it came.",
-                 .check = syntax_redirect_host),
+                 .check = syntax_redirect_host, .flags = SCHEMA_TOLD),
     KEY_TEMPLATE(REDIRECT, path, NULL, "Path and query of the location; by default as they came.",
-                 .check = syntax_redirect_path, .doubt = doubt_location),
-    KEY_INT(REDIRECT, port, NULL, 1, 65535, "Port of the location; by default none is written."),
+                 .check = syntax_redirect_path, .doubt = doubt_location, .flags = SCHEMA_TOLD),
+    KEY_INT(REDIRECT, port, NULL, 1, 65535, "Port of the location; by default none is written.",
+            .flags = SCHEMA_TOLD),
     KEY_INT(REDIRECT, status, "308", 301, 308, "Status of the answer: 301, 302, 303, 307 or 308.",
             .check = syntax_redirect_status),
     KEY_END};
@@ -172,7 +173,7 @@ static const struct schema_key hedge_keys[] = {
     KEY_CHOICE(HEDGE, at, "p95", percentiles,
                "Share of the pool's answers that come sooner than what is late."),
     KEY_DURATION(HEDGE, after, NULL, 1, MINUTES(10),
-                 "The same as a time; by default as at says, and at least 2 ms."),
+                 "The same as a time; by default as at says, and at least 2 ms.", .flags = SCHEMA_TOLD),
     KEY_PERCENT(HEDGE, budget, "2%", 0, 5, "Hedges as a share of the requests that may be hedged."), KEY_END};
 static const struct schema hedge_schema = {
     .noun = "hedge",
@@ -219,7 +220,7 @@ static const struct schema paths_schema = {
 #define ROUTE struct route_config
 static const struct schema_key route_keys[] = {
     KEY_STRING(ROUTE, name, NULL, "Name in logs; by default \"route N\", counted from 1.",
-               .flags = SCHEMA_OWN, .check = syntax_name),
+               .flags = SCHEMA_OWN | SCHEMA_TOLD, .check = syntax_name),
     KEY_SECTION(ROUTE, match, MATCH, match_schema, "What must hold; without it everything matches.",
                 .flags = SCHEMA_OWN),
     KEY_OPTIONAL(ROUTE, access, ACCESS, access_schema, "Who may, by client address."),
@@ -233,7 +234,7 @@ static const struct schema_key route_keys[] = {
     KEY_SECTION(ROUTE, request, MESSAGE, request_schema, "What is changed in the request."),
     KEY_SECTION(ROUTE, response, MESSAGE, response_schema, "What is changed in the response."),
     KEY_SIZE(ROUTE, body_limit, NULL, 1, INT64_MAX, "Largest request body; by default as limits.body says.",
-             .words = none),
+             .words = none, .flags = SCHEMA_TOLD),
     KEY_TEXTS(
         SCHEMA_STRING, ROUTE, upgrades, "[websocket]",
         "Protocols that a request may upgrade to and tunnel: websocket, tcp, \"SPDY/3.1\"; none: not any.",
@@ -242,14 +243,15 @@ static const struct schema_key route_keys[] = {
                "Who is served first, and shed last, of those that wait for a server."),
     KEY_BOOL(ROUTE, grpc_web, "false", "Translates gRPC-Web, which browsers speak, to gRPC."),
     KEY_DURATION(ROUTE, timeout, NULL, 1, HOURS(24),
-                 "Longest time for the whole request; by default as timeouts.request says.", .words = none),
+                 "Longest time for the whole request; by default as timeouts.request says.", .words = none,
+                 .flags = SCHEMA_TOLD),
     KEY_DURATION(
         ROUTE, response_timeout, NULL, 1, HOURS(24),
         "Longest time until the head of the response, or the next interim one; by default as timeouts.response says.",
-        .words = none),
+        .words = none, .flags = SCHEMA_TOLD),
     KEY_DURATION(ROUTE, idle_timeout, NULL, 1, HOURS(24),
                  "Longest time between two pieces of the body; by default as timeouts.response_idle says.",
-                 .words = none),
+                 .words = none, .flags = SCHEMA_TOLD),
     KEY_SECTION(ROUTE, paths, PATHS, paths_schema,
                 "How the servers of the route read paths that can be read in more than one way."),
     KEY_SECTIONS(ROUTE, pool, WEIGHTED, weighted_schema,

@@ -17,7 +17,7 @@ static const struct schema_key subset_keys[] = {
     KEY_STRING(
         SUBSET, id, NULL,
         "This weir's name, by which its servers are drawn where there is no index; by default the host's name.",
-        .check = syntax_name),
+        .check = syntax_name, .flags = SCHEMA_TOLD),
     KEY_END};
 const struct schema subset_schema = {.noun = "subset",
                                      .size = sizeof(SUBSET),

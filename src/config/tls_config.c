@@ -16,7 +16,7 @@ static const struct schema_key certificate_keys[] = {
     KEY_PATH(CERT, key, NULL, "PEM file with the private key.", .flags = SCHEMA_REQUIRED | SCHEMA_SECRET_FILE,
              .check = syntax_environment),
     KEY_TEXTS(SCHEMA_STRING, CERT, names, NULL, "Names that it serves; by default those in the certificate.",
-              .check = syntax_host_pattern),
+              .check = syntax_host_pattern, .flags = SCHEMA_TOLD),
     KEY_BOOL_AS(
         CERT, is_default, "default", "false",
         "Serves clients that send no name or an unknown one; otherwise the first certificate of the list does."),
@@ -68,7 +68,7 @@ static const struct schema_key upstream_tls_keys[] = {
         .synonyms = server_verify_synonyms),
     KEY_PATH(UPSTREAM_TLS, ca, NULL,
              "PEM file with the authorities that are trusted; by default those of the system.",
-             .check = syntax_environment),
+             .check = syntax_environment, .flags = SCHEMA_TOLD),
     KEY_PATH(UPSTREAM_TLS, cert, NULL, "PEM file with the certificate that weir shows to servers.",
              .check = syntax_environment),
     KEY_PATH(UPSTREAM_TLS, key, NULL, "PEM file with its private key.", .check = syntax_environment,
@@ -77,7 +77,7 @@ static const struct schema_key upstream_tls_keys[] = {
         UPSTREAM_TLS, server_name, NULL,
         "Name or IP address that is verified, and the name that is asked for; by default the host of the "
         "server's address.",
-        .check = syntax_host),
+        .check = syntax_host, .flags = SCHEMA_TOLD),
     KEY_CHOICE(UPSTREAM_TLS, min_version, "1.2", tls_versions, "Oldest version of TLS that is spoken."),
     KEY_END};
 const struct schema upstream_tls_schema = {.noun = "tls",

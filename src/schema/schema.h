@@ -56,7 +56,8 @@ enum schema_flag {
     SCHEMA_SECRET = 128,      /* its texts are not printed with the effective configuration */
     SCHEMA_SECRET_FILE = 512, /* a path of a file that only weir is to read */
     /* a text that may have lines, control characters and a length of its own; others are one line of 8 KiB */
-    SCHEMA_LINES = 1024
+    SCHEMA_LINES = 1024,
+    SCHEMA_TOLD = 2048 /* its prose says what holds without the key: "by default ..." */
 };
 
 #define SCHEMA_SECRET_SHOWN "(a secret, not shown)" /* printed for a secret; never one itself */

@@ -12,13 +12,29 @@ enum { SCHEMAS_MOST = 128, PATH_MOST = 256 };
 
 /* ---- the list ---- */
 
+/* What holds where the key is left out and has no default of its own: a section that is off, or on, or is
+ * made of its keys' defaults; no items; what the prose says. */
+static const char *absent_list(const struct schema_key *key)
+{
+    if ((key->flags & SCHEMA_TOLD) != 0)
+        return "(told)";
+    if (key->type == SCHEMA_OPTIONAL)
+        return (key->flags & SCHEMA_PRESENT) != 0 ? "(on)" : "(off)";
+    if (key->type == SCHEMA_SECTION)
+        return "(its keys)";
+    return "-";
+}
+
 static void row_list(const struct schema_key *key, const char *path, struct text *to)
 {
     text_print(to, "%s\t%s\t", path, value_type_name(key));
     if ((key->flags & SCHEMA_REQUIRED) != 0)
         text_print(to, "required");
     else
-        text_print(to, "%s", key->fallback == NULL ? "-" : key->fallback[0] == '\0' ? "\"\"" : key->fallback);
+        text_print(to, "%s",
+                   key->fallback == NULL      ? absent_list(key)
+                   : key->fallback[0] == '\0' ? "\"\""
+                                              : key->fallback);
     text_char(to, '\t');
     size_t before = to->length;
     value_range_print(key, to);

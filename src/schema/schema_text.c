@@ -190,9 +190,11 @@ bool text_of(struct loader *loader, const struct schema_key *key, const struct n
     if (node->refused)
         return false;
     if (node->kind != NODE_SCALAR) {
+        const char *hint = node->kind == NODE_MAP ? value_hint(loader, key->name, SPAN("{}")) : NULL;
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
-                          "%s takes a single value here, not a %s", key->name,
-                          node->kind == NODE_LIST ? "list" : "section");
+                          "%s takes a single value here, not a %s%s%s", key->name,
+                          node->kind == NODE_LIST ? "list" : "section", hint != NULL ? "; " : "",
+                          hint != NULL ? hint : "");
         return false;
     }
     if (node_is_null(node)) {

@@ -181,6 +181,10 @@ static bool unit_read(const struct notation *notation, struct span value, uint64
         return error_set(error, "\"%.*s\" has no unit; write %s, such as %s", shown(value), value.at,
                          notation->units_said, notation->example);
     *unit = digits != 0 ? unit_find(notation->units, span_skip(value, digits)) : NULL;
+    if (*unit == NULL && digits != 0 && notation == &notations[SCHEMA_RATE] && value.at[digits] == 'r' &&
+        unit_find(notation->units, span_skip(value, digits + 1)) != NULL)
+        return error_set(error, "\"%.*s\" is nginx's; write \"%.*s%s\"", shown(value), value.at, (int)digits,
+                         value.at, value.at + digits + 1);
     if (*unit == NULL)
         return error_set(error, "\"%.*s\" is not %s; write a number and %s, such as %s", shown(value),
                          value.at, notation->noun, notation->units_said, notation->example);
@@ -397,8 +401,9 @@ void value_range_print(const struct schema_key *key, struct text *to)
         for (size_t i = 0; (word = number_word(key, i, &number)) != NULL; i++)
             text_print(to, "%s or ", word);
         value_number_print(key, key->least, to);
-        text_print(to, key->most == SCHEMA_NO_LIMIT ? " and more" : " to ");
-        if (key->most != SCHEMA_NO_LIMIT)
+        bool bounded = key->most != SCHEMA_NO_LIMIT && key->most != INT64_MAX;
+        text_print(to, bounded ? " to " : " and more");
+        if (bounded)
             value_number_print(key, key->most, to);
     }
 }

@@ -264,13 +264,19 @@ static void the_manual_has_every_key_and_no_other(void **state)
         next = strchr(row, '\n') + 1;
         assert_int_equal(
             sscanf(row, "%127[^\t]\t%63[^\t]\t%127[^\t]\t%127[^\t]", path, type, fallback, range), 4);
-        bool required = strcmp(fallback, "required") == 0, none = strcmp(fallback, "-") == 0,
-             all = strcmp(range, "-") == 0;
+        static const char *const absent[][2] = {{"required", "Required"},
+                                                {"(off)", "Off unless it is given"},
+                                                {"(on)", "On unless it is false"},
+                                                {"(its keys)", "Its keys have defaults"},
+                                                {"(told)", "Default as told below"},
+                                                {"-", "Not set by default"}};
+        const char *words = NULL;
+        bool all = strcmp(range, "-") == 0;
+        for (size_t i = 0; i < COUNT_OF(absent); i++)
+            words = strcmp(fallback, absent[i][0]) == 0 ? absent[i][1] : words;
         (void)snprintf(expected, sizeof(expected), "\n%s\t%s\t%s%s%s%s.\n", path, type,
-                       required ? "Required"
-                       : none   ? "No default"
-                                : "Default ",
-                       required || none ? "" : fallback, all ? "" : "; ", all ? "" : range);
+                       words != NULL ? words : "Default ", words != NULL ? "" : fallback, all ? "" : "; ",
+                       all ? "" : range);
         if (strstr(manual.at, expected) == NULL)
             fail_msg("man/weir.yaml.5 lacks, or says otherwise:%s", expected);
     }

@@ -69,6 +69,9 @@ static void row_check(const struct schema *schema, const struct schema_key *key)
     assert_non_null(key->text);
     assert_int_equal(key->text[strlen(key->text) - 1], '.');
     assert_false((key->flags & SCHEMA_REQUIRED) != 0 && key->fallback != NULL);
+    /* the flag says of the prose what it says */
+    bool tells = strstr(key->text, "by default") != NULL && key->fallback == NULL;
+    assert_true(tells == ((key->flags & SCHEMA_TOLD) != 0));
     if (value_is_number(key))
         number_row_check(key);
     bool is_value = value_is_number(key) || key->type == SCHEMA_BOOL || key->type == SCHEMA_CHOICE ||
