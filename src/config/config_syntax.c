@@ -424,11 +424,13 @@ bool syntax_path_pattern(struct span value, struct error *error)
             error,
             "\"%s\" has a \"{\", which no path of a request has; write \"~^/...[^/]+...$\" for any segment",
             value.at);
-    if (value.at[value.length - 1] == '*')
-        return error_set(
-            error,
-            "\"%s\" ends in \"*\", which is no pattern here; a path that ends in \"/\" holds for all below it",
-            value.at);
+    if (value.at[value.length - 1] == '*') {
+        bool dot = value.length > 2 && value.at[value.length - 2] == '.';
+        bool below = value.length > 1 && value.at[value.length - 2 - dot] == '/';
+        return error_set(error, "\"%s\" ends in \"*\", which is no pattern here; write \"%s%.*s\"%s",
+                         value.at, below ? "" : "~^", (int)value.length - 1 - (below && dot), value.at,
+                         below ? ", which holds for it and all below" : ", a regular expression");
+    }
     if (strchr(value.at, '\\') != NULL)
         return error_set(
             error,
@@ -673,6 +675,12 @@ bool syntax_log_target(struct span value, struct error *error)
             "\"%s\" would be a file of that name; write to: ./%s for it, level: or format: for what it means elsewhere, "
             "and to: stdout, stderr, a file or unix:/path for where",
             value.at, value.at);
+    size_t blank = span_find(value, ' ');
+    if (blank < value.length && is_word_for_no_file(span_trim(span_skip(value, blank))))
+        return error_set(
+            error,
+            "\"%s\" would be a file of that name; write { to: %.*s, ... } with format: or level: beside it",
+            value.at, (int)blank, value.at);
     if (!syntax_environment(value, error))
         return false;
     if (span_starts(value, SPAN("unix:")))

@@ -931,5 +931,8 @@ const struct schema_alias config_words[] = {
     {"defaults", "HAProxy", "log", NULL, "log and access_log stand at the top of the file", NULL},
     {"defaults", "HAProxy", "balance", NULL, "write pool: { balance: ... }", NULL},
     {"defaults", "HAProxy", "maxconn", NULL, "write limits: { connections: N } at the top of the file", NULL},
+    {"response:", "others", "{number}", NULL, "a fixed answer is written respond: STATUS", NULL},
+    {"route", "others", "weights", NULL, "write pool: [ { name: a, weight: 90 }, { name: b, weight: 10 } ]",
+     NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL},
 };

@@ -209,5 +209,6 @@ static const struct schema_key pool_keys[] = {
 const struct schema pool_schema = {.noun = "pool",
                                    .size = sizeof(POOL),
                                    .keys = pool_keys,
+                                   .bare = "write NAME: { servers: ... }",
                                    .name_offset = offsetof(POOL, name),
                                    .text = "A named group of servers."};
