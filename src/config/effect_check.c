@@ -183,7 +183,7 @@ static size_t most_servers(const struct place *place)
 
 static bool no_second_server(const struct place *place)
 {
-    return place->route->pool_count != 0 && most_servers(place) < 2;
+    return place->route->hedge != NULL && place->route->pool_count != 0 && most_servers(place) < 2;
 }
 
 static bool hedges_nothing(const struct place *place)
@@ -198,7 +198,8 @@ static bool copies_nothing(const struct place *place)
 
 static bool one_pool(const struct place *place)
 {
-    return place->route->pool_count == 1;
+    return place->route->pool_count == 1 &&
+           ((const struct weighted_pool_config *)place->section)->weight != 1;
 }
 
 static bool late_is_a_time(const struct place *place)
@@ -278,12 +279,15 @@ static const struct effect hash_effects[] = {{"ipv6_prefix", hash_lacks_address,
 
 static bool is_no_hash(const struct place *place)
 {
-    return place->pool->balance != BALANCE_HASH;
+    const struct hash_config *hash = &place->pool->hash;
+    bool usual = hash->parts_count == 1 && hash->parts[0].kind == KEY_CLIENT_IP && hash->ipv6_prefix == 64 &&
+                 hash->bounded_load == 125;
+    return place->pool->balance != BALANCE_HASH && !usual;
 }
 
 static bool is_not_random(const struct place *place)
 {
-    return place->pool->balance != BALANCE_RANDOM;
+    return place->pool->balance != BALANCE_RANDOM && place->pool->choices != 2;
 }
 
 static bool is_without_zones(const struct place *place)
@@ -291,8 +295,15 @@ static bool is_without_zones(const struct place *place)
     return place->pool->balance != BALANCE_ADAPTIVE && place->pool->balance != BALANCE_LEAST_CONN;
 }
 
+static bool is_zone_without_zones(const struct place *place)
+{
+    return ((const struct server_config *)place->section)->zone != NULL && is_without_zones(place);
+}
+
 static bool no_server_has_zone(const struct place *place)
 {
+    if (place->pool->zone == NULL)
+        return false;
     for (size_t i = 0; i < place->pool->servers_count; i++)
         if (place->pool->servers[i].zone != NULL)
             return false;
@@ -301,7 +312,7 @@ static bool no_server_has_zone(const struct place *place)
 
 static bool pool_has_no_zone(const struct place *place)
 {
-    return place->pool->zone == NULL;
+    return place->pool->zone == NULL && ((const struct server_config *)place->section)->zone != NULL;
 }
 
 static bool nobody_waits(const struct place *place)
@@ -344,6 +355,8 @@ static bool is_first_alone(const struct place *place)
 
 static bool all_are_backups(const struct place *place)
 {
+    if (place->pool->servers[0].backup != BACKUP_SHARES)
+        return false;
     for (size_t i = 0; i < place->pool->servers_count; i++)
         if (place->pool->servers[i].backup != BACKUP_SHARES)
             return false;
@@ -352,7 +365,7 @@ static bool all_are_backups(const struct place *place)
 
 static bool is_not_codel(const struct place *place)
 {
-    return place->pool->queue.discipline != QUEUE_CODEL;
+    return place->pool->queue.discipline != QUEUE_CODEL && place->pool->queue.target != 5;
 }
 
 static bool none_may_wait(const struct place *place)
@@ -391,7 +404,7 @@ static const struct effect pool_effects[] = {
     {"idle_timeout", keeps_none, "with idle_connections: 0 no connection is kept"},
     {NULL, NULL, NULL}};
 static const struct effect server_effects[] = {
-    {"zone", is_without_zones, "only balance: adaptive and least_conn go by zones"},
+    {"zone", is_zone_without_zones, "only balance: adaptive and least_conn go by zones"},
     {"zone", pool_has_no_zone, "the pool has no zone to compare with; it says where this weir stands"},
     {"weight", is_first_alone, "balance: first goes by the order of the servers"},
     {"backup", all_are_backups, "all servers of the pool are backups"},
@@ -434,10 +447,12 @@ static void section_tell(struct place *place, const struct schema *schema, const
         return; /* a value that is not judged may be what reads it */
     place->section = section;
     for (const struct effect *effect = effects; effect->key != NULL; effect++) {
+        if (!effect->is_idle(place) || strcmp(told, effect->key) == 0)
+            continue; /* places are made a table when the first is asked for, and most files have none to tell
+                       */
         const struct schema_key *key = row_of(schema, effect->key);
         struct schema_place where = schema_place_key(place->document, (const char *)section + key->offset);
-        if (where.source == NULL || strcmp(told, key->name) == 0 || !effect->is_idle(place) ||
-            schema_is_default(schema, key, section))
+        if (where.source == NULL || schema_is_default(schema, key, section))
             continue;
         told = key->name;
         schema_report_add(place->report, SCHEMA_WARNING, where, "%s has no effect: %s", key->name,

@@ -207,12 +207,12 @@ static void redirect_check(const struct served *served, size_t at)
     const struct route_config *route = &served->routes[at];
     char port[8];
     const struct target target = target_of(route->redirect, port);
-    struct schema_place place = schema_place(served->document, &route->redirect->to);
     struct span scheme = target.scheme.text;
-    if (place.source == NULL)
-        place = schema_place_section(served->document, route->redirect);
     if (route->match.unless_scheme != NULL || !takes_again(served, at, &target))
         return;
+    struct schema_place place = schema_place(served->document, &route->redirect->to);
+    if (place.source == NULL)
+        place = schema_place_section(served->document, route->redirect);
     bool alone = is_scheme_alone(route, &target), here = is_served(served, &target);
     if (here && !alone)
         schema_report_add(

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/text.h"
 #include "schema/schema_loader.h"
 #include "schema/schema_value.h"
@@ -468,10 +469,12 @@ void *schema_load(struct schema_document *document, const struct schema *root,
 {
     struct loader loader = {
         .document = document, .report = document->report, .arena = arena, .root = root, .aliases = aliases};
+    hints_file(&loader);
     void *section = loader_get(&loader, root->size);
     section_load(&loader, NULL, document->root, section, &(struct context){root, NULL, NULL}, false);
     if (!document->incomplete)
         references_check(&loader, section);
     free(loader.references);
+    map_free(loader.hints);
     return section;
 }

@@ -24,6 +24,7 @@ struct loader {
     struct arena *arena; /* of what is made */
     const struct schema *root;
     const struct schema_alias *aliases;
+    struct map *hints; /* by key: the rows of its values that have a hint, as a list */
     struct prototype *prototypes;
     struct reference *references;
     size_t references_count, references_room;
@@ -73,6 +74,8 @@ bool key_is_explained(const struct loader *loader, const struct schema *schema, 
  * is answered with the same is not told again. */
 const struct schema_key *unknown_key_tell(struct loader *loader, const struct context *context,
                                           const struct node *key, const char **told);
+/* Files those rows, so that each value costs one look-up. */
+void hints_file(struct loader *loader);
 void references_check(struct loader *loader, const void *root);
 void context_print(const struct context *context, struct text *to);
 

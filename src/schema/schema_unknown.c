@@ -125,12 +125,31 @@ static bool is_number(struct span value)
     return value.length != 0 && strspn(value.at, "0123456789") >= value.length;
 }
 
+struct hint {
+    const struct schema_alias *alias;
+    struct hint *next;
+};
+
+void hints_file(struct loader *loader)
+{
+    loader->hints = map_new();
+    for (const struct schema_alias *alias = loader->aliases; alias != NULL && alias->theirs != NULL;
+         alias++) {
+        if (alias->hint == NULL || is_of_key(alias))
+            continue;
+        struct span key = span_first(span_of(alias->section), strlen(alias->section) - 1);
+        struct hint *hint = loader_get(loader, sizeof(*hint));
+        *hint = (struct hint){alias, map_get(loader->hints, key)};
+        map_set(loader->hints, key, hint);
+    }
+}
+
 const char *value_hint(const struct loader *loader, const char *name, struct span value)
 {
-    for (const struct schema_alias *alias = loader->aliases; alias != NULL && alias->theirs != NULL; alias++)
-        if (alias->hint != NULL && value_alias_is_of(alias, name) &&
-            (span_is(value, alias->theirs) || (strcmp(alias->theirs, "{number}") == 0 && is_number(value))))
-            return alias->hint;
+    for (const struct hint *hint = map_get(loader->hints, span_of(name)); hint != NULL; hint = hint->next)
+        if (span_is(value, hint->alias->theirs) ||
+            (strcmp(hint->alias->theirs, "{number}") == 0 && is_number(value)))
+            return hint->alias->hint;
     return NULL;
 }
 
