@@ -91,6 +91,8 @@ bool doubt_location(struct span value, struct error *error);
 bool doubt_prefix(struct span value, struct error *error);
 bool doubt_method(struct span value, struct error *error);
 bool doubt_network(struct span value, struct error *error);
+/* Both are networks of the file. */
+bool network_has(const char *outer, const char *inner);
 
 /* config_check.c: what no row can say; fills what is derived. */
 void config_check(struct config *config, struct schema_document *document);

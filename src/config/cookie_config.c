@@ -140,15 +140,28 @@ static void cookie_check(const struct cookie_config *cookie, const struct schema
             "clients take a cookie with same_site: none over TLS only; it cannot go with secure: never");
 }
 
+static bool secret_note(void *owner, struct span secret, struct error *error)
+{
+    (void)secret;
+    (void)error;
+    *(bool *)owner = true;
+    return true;
+}
+
 void sticky_check(struct sticky_config *sticky, const struct schema_document *document,
                   struct schema_report *report)
 {
     cookie_check(&sticky->cookie, document, report);
     struct error error = {""};
     bool is_read = sticky->secret_file != NULL && file_check(&sticky->secret_file, document, report);
-    if (is_read && !secret_file_read(sticky->secret_file, NULL, NULL, &error))
+    bool any = false;
+    if (is_read && !secret_file_read(sticky->secret_file, secret_note, &any, &error))
         schema_report_add(report, SCHEMA_ERROR, schema_place(document, &sticky->secret_file), "%s",
                           error.text);
+    else if (is_read && !any && sticky->secrets.count == 0)
+        schema_report_add(report, SCHEMA_ERROR, schema_place(document, &sticky->secret_file),
+                          "%s holds no secret; write one a line, of at least %u bytes", sticky->secret_file,
+                          SECRET_LEAST);
     if (sticky->secrets.count == 0 && sticky->secret_file == NULL && !schema_is_broken(document, sticky))
         schema_report_add(
             report, SCHEMA_ERROR, schema_place_section(document, sticky),

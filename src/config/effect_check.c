@@ -25,6 +25,12 @@ struct effect {
     const char *why; /* after "has no effect: " */
 };
 
+/* A part that may take as long as the whole has its end with it. */
+static bool is_shorter(uint64_t whole, uint64_t part)
+{
+    return whole != 0 && whole != ROUTE_NONE && part != ROUTE_NONE && part >= whole;
+}
+
 /* ---- the file ---- */
 
 static bool no_tls(const struct place *place)
@@ -71,6 +77,36 @@ static bool no_ping(const struct place *place)
     return place->config->timeouts.ping == 0;
 }
 
+static bool any_own_timeout(const struct route_config *routes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (routes[i].timeout != 0)
+            return true;
+    return false;
+}
+
+/* The file's time for the whole request holds for each route. */
+static bool ends_all(const struct place *place, uint64_t part)
+{
+    if (!is_shorter(place->config->timeouts.request, part) ||
+        any_own_timeout(place->config->routes, place->config->routes_count))
+        return false;
+    for (size_t i = 0; i < place->config->listeners_count; i++)
+        if (any_own_timeout(place->config->listeners[i].routes, place->config->listeners[i].routes_count))
+            return false;
+    return true;
+}
+
+static bool ends_all_before_response(const struct place *place)
+{
+    return ends_all(place, place->config->timeouts.response);
+}
+
+static bool ends_all_before_idle(const struct place *place)
+{
+    return ends_all(place, place->config->timeouts.response_idle);
+}
+
 static bool one_request_each(const struct place *place)
 {
     return place->config->timeouts.keep_alive == 0;
@@ -85,6 +121,8 @@ static const struct effect timeouts_effects[] = {
     {"proxy_header", no_proxy_header, "no listener has proxy_protocol"},
     {"ping", no_http_2_servers, "only servers that speak HTTP/2 are asked (protocol of a pool)"},
     {"ping_answer", no_http_2_servers, "only servers that speak HTTP/2 are asked (protocol of a pool)"},
+    {"response", ends_all_before_response, "request is no longer, and bounds the whole"},
+    {"response_idle", ends_all_before_idle, "request is no longer, and bounds the whole"},
     {"ping_answer", no_ping, "nobody is asked while ping is none"},
     {NULL, NULL, NULL}};
 static const struct effect limits_effects[] = {
@@ -196,6 +234,16 @@ static bool copies_nothing(const struct place *place)
     return place->route->mirror != NULL && place->route->mirror->share == 0;
 }
 
+static bool ends_before_response(const struct place *place)
+{
+    return is_shorter(place->route->timeout, place->route->response_timeout);
+}
+
+static bool ends_before_idle(const struct place *place)
+{
+    return is_shorter(place->route->timeout, place->route->idle_timeout);
+}
+
 static bool one_pool(const struct place *place)
 {
     return place->route->pool_count == 1 &&
@@ -220,6 +268,8 @@ static const struct effect route_effects[] = {
     {"priority", no_pool, "only what goes to a pool waits for a server"},
     {"response_timeout", no_pool, "no server is waited for"},
     {"idle_timeout", no_pool, "no server is waited for"},
+    {"response_timeout", ends_before_response, "timeout is no longer, and bounds the whole request"},
+    {"idle_timeout", ends_before_idle, "timeout is no longer, and bounds the whole request"},
     {"hedge", no_second_server, "no pool of the route has a second server"},
     {"hedge", hedges_nothing, "a budget of 0% hedges nothing"},
     {"mirror", copies_nothing, "a share of 0% copies nothing"},

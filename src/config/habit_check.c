@@ -179,6 +179,41 @@ bool doubt_method(struct span value, struct error *error)
     return true;
 }
 
+struct network {
+    unsigned char bytes[sizeof(struct in6_addr)];
+    int family;
+    uint64_t bits;
+};
+
+static bool network_read(struct span value, struct network *network)
+{
+    char copy[INET6_ADDRSTRLEN];
+    size_t slash = span_find(value, '/');
+    if (slash >= sizeof copy)
+        return false;
+    memcpy(copy, value.at, slash);
+    copy[slash] = '\0';
+    network->family = memchr(copy, ':', slash) != NULL ? AF_INET6 : AF_INET;
+    network->bits = network->family == AF_INET6 ? 128 : 32;
+    uint64_t most = network->bits;
+    return inet_pton(network->family, copy, network->bytes) == 1 &&
+           (slash == value.length || text_to_number(span_skip(value, slash + 1), most, &network->bits));
+}
+
+bool network_has(const char *outer, const char *inner)
+{
+    struct network all, part;
+    if (strcmp(outer, inner) == 0)
+        return true;
+    if (!network_read(span_of(outer), &all) || !network_read(span_of(inner), &part) ||
+        all.family != part.family || all.bits > part.bits)
+        return false;
+    for (uint64_t i = 0; i < all.bits; i++)
+        if (((all.bytes[i / 8] ^ part.bytes[i / 8]) >> (7 - i % 8) & 1) != 0)
+            return false;
+    return true;
+}
+
 /* The network that the address with this many bits lies in, as a text; false: the address has no others set.
  */
 static bool network_of(struct span value, char *text, size_t room)

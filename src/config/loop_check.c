@@ -213,13 +213,14 @@ static void redirect_check(const struct served *served, size_t at)
     struct schema_place place = schema_place(served->document, &route->redirect->to);
     if (place.source == NULL)
         place = schema_place_section(served->document, route->redirect);
-    bool alone = is_scheme_alone(route, &target), here = is_served(served, &target);
+    bool here = is_served(served, &target),
+         alone = is_scheme_alone(route, &target) && span_is(scheme, "https");
     if (here && !alone)
         schema_report_add(
             served->report, SCHEMA_ERROR, place,
             "this route takes what it redirects to, so the redirect never ends; give match what it leaves "
             "out, or write another place");
-    else if (here || (alone && span_is(scheme, "https") && served->config->trusted_proxies.count != 0))
+    else if (here || (alone && served->config->trusted_proxies.count != 0))
         schema_report_add(
             served->report, here ? SCHEMA_ERROR : SCHEMA_WARNING, place,
             "this sends what came by %.*s%s to where it is, again and again; write redirect: { scheme: %.*s }, "

@@ -160,6 +160,24 @@ static void access_check(const struct routes *routes, const struct access_config
     if (access->allow.count == 0 && access->deny.count == 0 && !schema_is_broken(routes->document, access))
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, access),
                           "access has neither allow nor deny and refuses nobody");
+    for (size_t i = 0; i < access->allow.count; i++)
+        for (size_t j = 0; j < access->deny.count; j++)
+            if (network_has(access->deny.items[j], access->allow.items[i]))
+                schema_report_add(routes->report, SCHEMA_WARNING, PLACE(routes, &access->allow.items[i]),
+                                  "\"%s\" is allowed nothing: deny is looked at first, and has \"%s\"",
+                                  access->allow.items[i], access->deny.items[j]);
+}
+
+/* What is named twice is counted twice. */
+static void limits_check(const struct routes *routes, const struct texts *limits)
+{
+    for (size_t i = 1; i < limits->count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(limits->items[i], limits->items[j]) == 0)
+                schema_report_add(
+                    routes->report, SCHEMA_WARNING, PLACE(routes, &limits->items[i]),
+                    "rate limit \"%s\" is named twice, and counts each request twice; name it once",
+                    limits->items[i]);
 }
 
 static bool match_is_empty(const struct match_config *match)
@@ -357,6 +375,8 @@ static void rewrite_reach_check(const struct routes *routes, const struct route_
     const char *const *field = strips ? &rewrite->strip_prefix : &rewrite->regex;
     if (*field == NULL || route->match.path.count == 0 || schema_is_broken(routes->document, route))
         return;
+    if (PLACE_KEY(routes, &route->rewrite).source == NULL)
+        return; /* of defaults, which is meant for those whom it fits */
     struct span prefix = strips ? span_of(*field) : regex_beginning(*field);
     for (size_t i = 0; i < route->match.path.count; i++)
         if (may_begin(route->match.path.items[i], prefix, strips))
@@ -385,6 +405,7 @@ static void route_check(struct routes *routes, struct route_config *route)
         respond_check(routes, route->respond);
     if (route->access != NULL)
         access_check(routes, route->access);
+    limits_check(routes, &route->rate_limit);
     if (route->in_flight != NULL && route->in_flight->parts == NULL)
         route->in_flight->parts =
             key_parts_of(&route->in_flight->key, &route->in_flight->parts_count, routes->arena);
