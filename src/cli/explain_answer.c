@@ -88,7 +88,7 @@ static bool tell_filters(struct answer_text *out, const struct plan *plan, struc
         filter->kind->explain(filter, x, line, sizeof line);
         explain_tell(out, filter->kind->name, line);
         /* What a filter changes is what the next one and the action see. */
-        if (filter->kind->pure && filter->kind->request(filter, x) == VERDICT_ANSWERED) {
+        if (filter->kind->ask != NULL && filter->kind->ask(filter, x) == VERDICT_ANSWERED) {
             const struct failure_info *info = &failure_info[x->answer.failure];
             snprintf(line, sizeof line, "%u, %s (%s)", x->answer.status, info->text, info->word);
             explain_tell(out, "answer", line);

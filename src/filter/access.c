@@ -75,6 +75,6 @@ const struct filter_kind filter_access = {
     .prepare = access_prepare,
     .dispose = access_dispose,
     .request = access_request,
-    .pure = true,
+    .ask = access_request,
     .explain = access_explain,
 };

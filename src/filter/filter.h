@@ -37,9 +37,8 @@ struct filter_kind {
     void (*response_trailers)(const struct filter *filter, struct fields *trailers);
     /* NULL: none; once, when the exchange ends, if its request step ran */
     void (*done)(const struct filter *filter, struct exchange *exchange);
-    /* The request step changes nothing but the exchange, and counts nothing that a question must not: weir
-     * explain takes it. */
-    bool pure;
+    /* The request step as weir explain takes it: counts nothing that a question must not. NULL: none */
+    enum verdict (*ask)(const struct filter *filter, struct exchange *exchange);
     /* one line for weir explain */
     void (*explain)(const struct filter *filter, const struct exchange *exchange, char *line, size_t room);
 };

@@ -190,6 +190,15 @@ static enum verdict in_flight_request(const struct filter *filter, struct exchan
     return VERDICT_NEXT;
 }
 
+/* Of what is refused whatever else is in flight. */
+static enum verdict in_flight_ask(const struct filter *filter, struct exchange *exchange)
+{
+    const struct in_flight *in_flight = filter->prepared;
+    uint64_t hash;
+    bool refused = !in_flight->config->dry_run && key_hash(&in_flight->key, exchange, &hash) == KEY_REFUSED;
+    return refused ? refuse(in_flight->config, exchange, KEY_MISSING) : VERDICT_NEXT;
+}
+
 static void in_flight_done(const struct filter *filter, struct exchange *exchange)
 {
     (void)filter;
@@ -215,6 +224,7 @@ const struct filter_kind filter_in_flight = {
     .prepare = in_flight_prepare,
     .dispose = in_flight_dispose,
     .request = in_flight_request,
+    .ask = in_flight_ask,
     .done = in_flight_done,
     .explain = in_flight_explain,
 };

@@ -165,6 +165,18 @@ static enum verdict rate_limit_request(const struct filter *filter, struct excha
     return VERDICT_NEXT;
 }
 
+/* Of what is refused whatever was before. */
+static enum verdict rate_limit_ask(const struct filter *filter, struct exchange *exchange)
+{
+    const struct rate_limit *rate = filter->prepared;
+    uint64_t hash;
+    for (size_t i = 0; i < rate->count; i++)
+        if (!rate->limits[i].config->dry_run &&
+            key_hash(&rate->limits[i].key, exchange, &hash) == KEY_REFUSED)
+            return refuse(exchange, &rate->limits[i], 0);
+    return VERDICT_NEXT;
+}
+
 static void rate_limit_explain(const struct filter *filter, const struct exchange *exchange, char *line,
                                size_t room)
 {
@@ -189,5 +201,6 @@ const struct filter_kind filter_rate_limit = {
     .prepare = rate_limit_prepare,
     .dispose = rate_limit_dispose,
     .request = rate_limit_request,
+    .ask = rate_limit_ask,
     .explain = rate_limit_explain,
 };

@@ -245,6 +245,6 @@ const struct filter_kind filter_rewrite = {
     .prepare = rewrite_prepare,
     .dispose = rewrite_dispose,
     .request = rewrite_request,
-    .pure = true,
+    .ask = rewrite_request,
     .explain = rewrite_explain,
 };

@@ -406,3 +406,19 @@ def test_connections_of_a_listener(t):
         pass
     [c.close() for c in clients]
     eventually(lambda: is_served(t, port))
+
+
+def test_explain_tells_who_is_refused_for_lack_of_a_key(t):
+    """What a limit refuses whatever was before is no request that would be served; in dry run it would."""
+    text = '''listeners: ["127.0.0.1:1"]
+rate_limits: {{ l: {{ rate: 1/s, key: "header:k", missing: refuse{0} }} }}
+routes: [ {{ rate_limit: l, in_flight: {{ limit: 1, key: "cookie:s", missing: refuse{0} }}, pool: p }} ]
+pools: {{ p: {{ servers: ["127.0.0.1:2"] }} }}
+'''
+    path, dry = t.file('refuse.yaml', text.format('')), t.file('dry.yaml', text.format(', dry_run: true'))
+    for fields, failure in (([], 'rate_limited'), (['-H', 'k: 1'], 'in_flight_limited'), (['-H', 'k: 1', '-H', 'k: 2', '-H', 'Cookie: s=1'], 'rate_limited')):
+        said = t.run('explain', '-c', path, *fields, 'GET', 'http://127.0.0.1:1/')
+        equal(said.returncode, 1, said.stdout)
+        contains(said.stdout, f'({failure})')
+        equal(t.run('explain', '-c', dry, *fields, 'GET', 'http://127.0.0.1:1/').returncode, 0)
+    equal(t.run('explain', '-c', path, '-H', 'k: 1', '-H', 'Cookie: s=1', 'GET', 'http://127.0.0.1:1/').returncode, 0)
