@@ -389,8 +389,21 @@ static void rewrite_reach_check(const struct routes *routes, const struct route_
         *field);
 }
 
+/* HTTP/1's is refused before routes are looked at, and what it asks for over HTTP/2 goes on as HTTP/1 would
+ * ask. */
+static void methods_check(const struct routes *routes, const struct texts *methods)
+{
+    for (size_t i = 0; i < methods->count; i++)
+        if (strcmp(methods->items[i], "CONNECT") == 0)
+            schema_report_add(
+                routes->report, SCHEMA_WARNING, PLACE(routes, &methods->items[i]),
+                "no request is a CONNECT here; a WebSocket over HTTP/2 is a GET, and is matched by "
+                "header: { Upgrade: websocket }");
+}
+
 static void route_check(struct routes *routes, struct route_config *route)
 {
+    methods_check(routes, &route->match.methods);
     actions_check(routes, route);
     upgrades_check(routes, route);
     weights_check(routes, route);

@@ -294,6 +294,8 @@ static void keep_believed(struct exchange *exchange)
     keep_value(fields, FIELD_X_FORWARDED_PROTO, exchange->https ? SPAN("https") : SPAN("http"));
     keep_value(fields, FIELD_X_FORWARDED_HOST, other ? SPAN("") : exchange->told_host);
     keep_value(fields, FIELD_X_FORWARDED_PORT, tells_port ? port : SPAN(""));
+    if (fields_find(fields, FIELD_X_REQUEST_ID) != NULL)
+        keep_value(fields, FIELD_X_REQUEST_ID, exchange_request_id(exchange));
 }
 
 void client_chain_find(struct exchange *exchange, const struct snapshot *snapshot)

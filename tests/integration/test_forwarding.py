@@ -235,6 +235,9 @@ routes:
   - {{ match: {{ path: /host, header: {{ X-Forwarded-Host: "*" }} }}, respond: {{ body: other }} }}
   - {{ match: {{ path: /port, header: {{ X-Forwarded-Port: "443" }} }}, respond: {{ body: "443" }} }}
   - {{ match: {{ path: /forwarded, header: {{ Forwarded: "*" }} }}, respond: {{ body: told }} }}
+  - {{ match: {{ path: /id, header: {{ X-Request-Id: "~^[0-9a-f]{{32}}$" }} }}, respond: {{ body: ours }} }}
+  - {{ match: {{ path: /id, header: {{ X-Request-Id: "two" }} }}, respond: {{ body: two }} }}
+  - {{ match: {{ path: /id, header: {{ X-Request-Id: "one" }} }}, respond: {{ body: one }} }}
   - {{ respond: {{ body: none }} }}
 ''')
     chain = ('X-Forwarded-For', '203.0.113.7, 10.0.0.1')
@@ -243,5 +246,6 @@ routes:
                                  ('/host', [('X-Forwarded-Host', 'A.Test.')], 'a'), ('/host', [chain, ('X-Forwarded-Host', 'a.test, b.test')], 'a'), ('/host', [chain, ('X-Forwarded-Host', 'b.test, c.test')], 'other'),
                                  ('/host', [('X-Forwarded-Host', 'a..test')], 'none'), ('/host', [('Forwarded', 'for=203.0.113.7'), ('X-Forwarded-Host', 'a.test')], 'none'),
                                  ('/port', [('X-Forwarded-Port', '00443')], '443'), ('/port', [chain, ('X-Forwarded-Port', '443, 80')], '443'), ('/port', [('X-Forwarded-Port', 'x')], 'none'),
-                                 ('/forwarded', [('Forwarded', 'for=203.0.113.7')], 'told'), ('/forwarded', [chain, ('Forwarded', 'for=10.0.0.1')], 'none'), ('/forwarded', [('Forwarded', 'for="')], 'none')):
+                                 ('/forwarded', [('Forwarded', 'for=203.0.113.7')], 'told'), ('/forwarded', [chain, ('Forwarded', 'for=10.0.0.1')], 'none'), ('/forwarded', [('Forwarded', 'for="')], 'none'),
+                                 ('/id', [('X-Request-Id', 'one')], 'one'), ('/id', [('X-Request-Id', 'one'), ('X-Request-Id', 'two')], 'one'), ('/id', [('X-Request-Id', 'a b')], 'ours'), ('/id', [], 'none')):
         equal(t.client(port).get(target, fields).body.decode(), body, f'{target} {fields}')
