@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "config/config_schema.h"
+#include "config/method_names.h"
 
 /* The first thing in the text that regular expressions are made of; NULL: it reads as a plain text. */
 static const char *regex_word(struct span value)
@@ -122,61 +123,19 @@ bool doubt_prefix(struct span value, struct error *error)
                value.at, word);
 }
 
-/* Registered methods, which one that is nearly the same was to be (RFC 9110 16.1.1 and its registry). */
+/* A method that is nearly one of those that have a name, but not it. */
 bool doubt_method(struct span value, struct error *error)
 {
-    static const char *const known[] = {"GET",
-                                        "HEAD",
-                                        "POST",
-                                        "PUT",
-                                        "DELETE",
-                                        "CONNECT",
-                                        "OPTIONS",
-                                        "TRACE",
-                                        "PATCH",
-                                        "ACL",
-                                        "BIND",
-                                        "CHECKIN",
-                                        "CHECKOUT",
-                                        "COPY",
-                                        "LABEL",
-                                        "LINK",
-                                        "LOCK",
-                                        "MERGE",
-                                        "MKACTIVITY",
-                                        "MKCALENDAR",
-                                        "MKCOL",
-                                        "MKREDIRECTREF",
-                                        "MKWORKSPACE",
-                                        "MOVE",
-                                        "ORDERPATCH",
-                                        "PRI",
-                                        "PROPFIND",
-                                        "PROPPATCH",
-                                        "PURGE",
-                                        "QUERY",
-                                        "REBIND",
-                                        "REPORT",
-                                        "SEARCH",
-                                        "UNBIND",
-                                        "UNCHECKOUT",
-                                        "UNLINK",
-                                        "UNLOCK",
-                                        "UPDATE",
-                                        "UPDATEREDIRECTREF",
-                                        "VERSION-CONTROL",
-                                        "BAN",
-                                        "NOTIFY",
-                                        "SUBSCRIBE",
-                                        "UNSUBSCRIBE"};
-    for (size_t i = 0; i < COUNT_OF(known); i++)
-        if (span_is(value, known[i]))
+    const struct method_name *near = NULL;
+    for (const struct method_name *known = method_names; known->name != NULL; known++) {
+        if (span_is(value, known->name))
             return true;
-    for (size_t i = 0; i < COUNT_OF(known); i++)
-        if (value.length > 2 && text_distance(value, span_of(known[i]), 1) <= 1)
-            return error_set(error, "\"%s\" is a method that hardly anybody has; did you mean \"%s\"?",
-                             value.at, known[i]);
-    return true;
+        if (near == NULL && value.length > 2 && text_distance(value, span_of(known->name), 1) <= 1)
+            near = known;
+    }
+    return near == NULL ||
+           error_set(error, "\"%s\" is a method that hardly anybody has; did you mean \"%s\"?", value.at,
+                     near->name);
 }
 
 struct network {

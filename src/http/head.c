@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "config/config.h"
+#include "config/method_names.h"
 
 #define FIELDS_AT_FIRST 32u
 #define FIELDS_MOST 65535u
@@ -337,50 +338,11 @@ enum method method_of(struct span name)
     return METHOD_OTHER;
 }
 
-/* What else is registered (IANA HTTP Method Registry). */
-static const char *const other_methods[] = {
-    "ACL",
-
-    "BIND",
-    "CHECKIN",
-    "CHECKOUT",
-    "COPY",
-    "LABEL",
-    "LINK",
-    "LOCK",
-    "MERGE",
-    "MKCOL",
-    "MOVE",
-    "ORDERPATCH",
-    "PROPFIND",
-    "PROPPATCH",
-
-    "QUERY",
-    "REBIND",
-    "REPORT",
-    "SEARCH",
-    "UNBIND",
-    "UNCHECKOUT",
-    "UNLINK",
-    "UNLOCK",
-    "UPDATE",
-    "MKCALENDAR",
-    "MKACTIVITY",
-    "MKWORKSPACE",
-    "MKREDIRECTREF",
-    "UPDATEREDIRECTREF",
-    "BASELINE-CONTROL",
-    "VERSION-CONTROL",
-};
-
 bool method_is_misspelt(struct span name)
 {
-    for (size_t i = 0; i < COUNT_OF(methods); i++)
-        if (span_equal_nocase(name, methods[i].name))
-            return !span_equal(name, methods[i].name);
-    for (size_t i = 0; i < COUNT_OF(other_methods); i++)
-        if (span_equal_nocase(name, span_of(other_methods[i])))
-            return !span_is(name, other_methods[i]);
+    for (const struct method_name *known = method_names; known->name != NULL; known++)
+        if (known->registered && span_equal_nocase(name, span_of(known->name)))
+            return !span_is(name, known->name);
     return false;
 }
 
