@@ -110,6 +110,8 @@ static bool follows_upgrade(struct client_h1 *client)
 static void make_plain(struct plan *plan)
 {
     plan->kind = KIND_PLAIN;
+    if (plan->method == METHOD_HEAD_ROW) /* its answers were not drawn for it */
+        plan->method = METHOD_GET_ROW;
     plan->cut = (struct cut){0};
     plan->holds_at = NEVER;
     plan->waits = plan->half_closes = plan->gives_up = plan->asks_hedge = plan->hedged = false;

@@ -199,14 +199,15 @@ static void draw_answer(struct draw *draw, const struct plan *plan, struct answe
     answer->end = pick < 60 ? END_CLOSE : pick < 85 ? END_SILENT : pick < 105 ? END_SURPLUS : END_KEEP;
 }
 
-/* Its end is that of the connection, and a reset comes instead, while the request is still being sent. */
+/* Its end is that of the connection, and a cut comes instead, while the request is still being sent. */
 static void make_cut_early(struct draw *draw, struct plan *plan)
 {
     struct answer_plan *answer = &plan->answers[0];
     answer->body.framing = FRAMING_CLOSE;
     answer->body.trailers = 0;
     answer->body.bad_trailers = false;
-    answer->cut = (struct cut){.where = CUT_IN_BODY, .reset = true, .late = draw_permille(draw, 500)};
+    answer->cut = (struct cut){.where = CUT_IN_BODY, .late = draw_permille(draw, 500)};
+    answer->cut.reset = !plan->tls_out || draw_permille(draw, 500); /* else an end that TLS does not say */
     answer->cut.at = answer->body.length != 0 ? draw_below(draw, answer->body.length) : 0;
     plan->gives_up = false;
     if (!plan->http2_in)
