@@ -228,6 +228,86 @@ static void redirect_check(const struct served *served, size_t at)
             (int)scheme.length, scheme.at, here ? "" : " at a trusted proxy", (int)scheme.length, scheme.at);
 }
 
+/* What a route takes that asks for one host, one path or both, and for nothing else: "host|path". */
+static bool key_of_match(const struct match_config *match, struct text *key)
+{
+    bool plain = match->host.count < 2 && match->path.count < 2 &&
+                 match->methods.count + match->header.count + match->query.count + match->client.count == 0;
+    const char *host = match->host.count != 0 ? match->host.items[0] : "";
+    const char *path = match->path.count != 0 ? match->path.items[0] : "";
+    bool exact = host[0] != '*' && path[0] != '~' && (path[0] == '\0' || path[strlen(path) - 1] != '/');
+    for (; plain && exact && *host != '\0'; host++)
+        text_char(key, ascii_lower(*host));
+    text_print(key, "|%s", path);
+    return plain && exact && match->host.count + match->path.count != 0;
+}
+
+/* The same of where it sends. */
+static bool key_of_target(const struct match_config *match, const struct target *target, struct text *key)
+{
+    struct span host = span_of(match->host.count != 0 ? match->host.items[0] : "");
+    struct span path = span_of(match->path.count != 0 ? match->path.items[0] : "");
+    if (target->host.kind == PART_UNKNOWN || target->path.kind == PART_UNKNOWN)
+        return false;
+    host = target->host.kind == PART_TEXT ? target->host.text : host;
+    path = target->path.kind == PART_TEXT ? target->path.text : path;
+    for (size_t i = 0; i < host.length; i++)
+        text_char(key, ascii_lower(host.at[i]));
+    text_print(key, "|%.*s", (int)path.length, path.at);
+    return true;
+}
+
+struct known_redirect {
+    size_t at;
+    char *target; /* as a key */
+};
+
+/* Two routes that send to each other, as the bare name and its www do when both are redirected. `known` has
+ * those before, by what they take. */
+static void pair_check(const struct served *served, size_t at, struct map *known, struct known_redirect *own)
+{
+    const struct route_config *route = &served->routes[at];
+    char port[8];
+    const struct target target = target_of(route->redirect, port);
+    struct text from = text_growing(), to = text_growing();
+    *own = (struct known_redirect){at, NULL};
+    if (route->match.unless_scheme == NULL && target.scheme.kind != PART_UNKNOWN &&
+        is_served(served, &target) && key_of_match(&route->match, &from) &&
+        key_of_target(&route->match, &target, &to)) {
+        const struct known_redirect *other = map_get(known, text_span(&to));
+        own->target = xstrdup(to.at);
+        if (map_get(known, text_span(&from)) == NULL)
+            map_set(known, text_span(&from), own);
+        if (other != NULL && strcmp(other->target, from.at) == 0 &&
+            !is_taken_before(served, other->at, &target)) {
+            schema_report_add(
+                served->report, SCHEMA_ERROR, schema_place_section(served->document, route->redirect),
+                "this sends to what %s%s sends back here, without end; leave one of the two out",
+                served->routes[other->at].named ? "route " : "", served->routes[other->at].name);
+            schema_report_add(served->report, SCHEMA_NOTE,
+                              schema_place_section(served->document, served->routes[other->at].redirect),
+                              "it is this one");
+        }
+    }
+    text_free(&from);
+    text_free(&to);
+}
+
+static void redirects_check(const struct served *served)
+{
+    struct map *known = map_new();
+    struct known_redirect *own = xcalloc(served->count + 1, sizeof *own);
+    for (size_t i = 0; i < served->count; i++)
+        if (served->routes[i].redirect != NULL && !schema_is_broken(served->document, &served->routes[i])) {
+            redirect_check(served, i);
+            pair_check(served, i, known, &own[i]);
+        }
+    for (size_t i = 0; i < served->count; i++)
+        free(own[i].target);
+    free(own);
+    map_free(known);
+}
+
 /* ---- pools ---- */
 
 struct own_listener {
@@ -387,9 +467,7 @@ void loop_check(const struct config *config, const struct schema_document *docum
                                       own != NULL ? own->routes : config->routes,
                                       own != NULL ? own->routes_count : config->routes_count,
                                       own};
-        for (size_t j = 0; j < served.count; j++)
-            if (served.routes[j].redirect != NULL && !schema_is_broken(document, &served.routes[j]))
-                redirect_check(&served, j);
+        redirects_check(&served);
     }
     struct loops loops = {.config = config, .document = document, .report = report};
     pools_check(&loops);
