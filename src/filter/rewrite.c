@@ -130,13 +130,21 @@ static size_t strip_length(const struct rewrite *rewrite, struct span path)
     return has_prefix(path, rewrite->strip_decoded) ? rewrite->strip_decoded.length : 0;
 }
 
+/* One slash at the front: more of them would be a host to some servers (RFC 3986 4.2), and the path that came
+ * was routed with one there too. For servers to whom each is one, all stay. */
+static struct span one_slash(const struct rewrite *rewrite, struct span path)
+{
+    while (span_starts(path, SPAN("//")) && rewrite->paths->slashes != PATH_SLASHES_AS_IS)
+        path = span_skip(path, 1);
+    return path;
+}
+
 static struct span strip_and_add(const struct rewrite *rewrite, struct exchange *exchange, struct span path)
 {
     size_t stripped = strip_length(rewrite, path);
     struct span rest = span_skip(path, stripped);
-    /* The slashes behind the prefix go with it, but for servers to whom each is one. */
-    while (stripped != 0 && span_starts(rest, SPAN("//")) && rewrite->paths->slashes != PATH_SLASHES_AS_IS)
-        rest = span_skip(rest, 1);
+    if (stripped != 0)
+        rest = one_slash(rewrite, rest);
     struct span add = rewrite->add;
     if (rest.length == 0)
         rest = SPAN("/");
@@ -147,12 +155,9 @@ static struct span strip_and_add(const struct rewrite *rewrite, struct exchange 
     return arena_print(exchange->arena, "%.*s%.*s", (int)add.length, add.at, (int)rest.length, rest.at);
 }
 
-/* "//" at the begin would be a host to some servers (RFC 3986 4.2), of which the route may say that its own
- * are none. */
-static bool path_is_fine(struct span path, const struct paths_config *paths)
+static bool path_is_fine(struct span path)
 {
-    if (path.length == 0 || path.at[0] != '/' ||
-        (span_starts(path, SPAN("//")) && paths->slashes == PATH_SLASHES_ANY))
+    if (path.length == 0 || path.at[0] != '/')
         return false;
     for (size_t i = 0; i < path.length; i++)
         if ((unsigned char)path.at[i] <= 0x20 || (unsigned char)path.at[i] >= 0x7f || path.at[i] == '#' ||
@@ -200,8 +205,9 @@ static enum failure rewrite_path(const struct rewrite *rewrite, struct exchange 
         return why;
     if (path->at == NULL)
         return FAILURE_OVERLOADED;
-    return path_is_fine(*path, rewrite->paths) ? path_check(*path, rewrite->paths, exchange->arena)
-                                               : location_refuse(exchange, *path);
+    *path = one_slash(rewrite, *path);
+    return path_is_fine(*path) ? path_check(*path, rewrite->paths, exchange->arena)
+                               : location_refuse(exchange, *path);
 }
 
 static enum verdict rewrite_request(const struct filter *filter, struct exchange *exchange)

@@ -12,6 +12,7 @@
 #include "http/exchange.h"
 #include "http/head.h"
 #include "http/stream.h"
+#include "http/target.h"
 #include "net/address.h"
 #include "net/loop.h"
 #include "proxy/client_chain.h"
@@ -299,13 +300,16 @@ static bool tell_trusted(struct exchange *exchange, struct told *told)
     return told->addresses.at != NULL && told->forwarded.at != NULL;
 }
 
-/* The port that the client asked for: that a trusted peer tells, of the Host, else the scheme's own. */
+/* The port that the client asked for: that a trusted peer tells, else of the host that is told, else the
+ * scheme's own. */
 static struct span asked_port(struct exchange *exchange)
 {
-    if (exchange->told_port != 0)
-        return arena_print(exchange->arena, "%u", exchange->told_port);
-    if (exchange->target.port != 0)
-        return arena_print(exchange->arena, "%u", exchange->target.port);
+    struct authority asked = {.port = exchange->target.port};
+    if (exchange->told_host.length != 0 && !authority_read(exchange->told_host, &asked))
+        asked.port = 0;
+    unsigned port = exchange->told_port != 0 ? exchange->told_port : asked.port;
+    if (port != 0)
+        return arena_print(exchange->arena, "%u", port);
     return exchange->https ? SPAN("443") : SPAN("80");
 }
 

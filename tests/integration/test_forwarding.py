@@ -199,6 +199,13 @@ def test_what_a_proxy_tells_of_the_host_is_a_host(t):
     for fields, wanted in (([('X-Forwarded-Port', '8443')], '8443'), ([('X-Forwarded-Port', '70000')], '80'), ([('X-Forwarded-Port', '1"')], '80'), ([('X-Forwarded-Port', '1, 2')], '2'), ([], '80')):
         for chain in ([('X-Forwarded-For', '203.0.113.7')], []):
             equal(told(t.client(port).get('/', fields + chain)).all('x-forwarded-port'), [wanted], fields + chain)
+    for told_of, wanted in (([('X-Forwarded-Host', 'out.test')], ('out.test', '443')), ([('X-Forwarded-Host', 'out.test:8443')], ('out.test:8443', '8443')), ([('X-Forwarded-Host', '[::1]:9')], ('[::1]:9', '9')),
+                            ([('X-Forwarded-Host', 'out.test:8443'), ('X-Forwarded-Port', '99')], ('out.test:8443', '99')), ([('X-Forwarded-Host', 'a..test:5')], ('in.test:77', '77')), ([], ('in.test:77', '77'))):
+        for chain in ([('X-Forwarded-For', '203.0.113.7')], []):
+            got = told(t.client(port).get('/', told_of + chain + [('X-Forwarded-Proto', 'https')], host='in.test:77'))
+            equal((got.get('x-forwarded-host'), got.get('x-forwarded-port')), wanted, 'one place, not the port of another')
+    for element, wanted in (('proto=https;host=out.test', '443'), ('proto=https;host="out.test:8443"', '8443'), ('host=out.test', '80'), ('proto=https', '77')):
+        equal(told(t.client(port).get('/', [('Forwarded', f'for=203.0.113.7;{element}')], host='in.test:77')).get('x-forwarded-port'), wanted, element)
     for value, kept in (('10.1.2.3', ['10.1.2.3']), ('evil', []), ('1.2.3.4, 5.6.7.8', [])):
         equal(told(t.client(port).get('/', [('X-Real-IP', value)])).all('x-real-ip'), kept, value)
 

@@ -1,4 +1,6 @@
 """The manual: its whole files are good, and what it tells to write exists."""
+import glob
+
 from weirtest import *
 
 MAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'man')
@@ -23,6 +25,17 @@ def test_tasks(t):
     for block in blocks:
         done = t.run('check', '--file-only', '--strict', '-c', '-', stdin=block)
         equal(done.returncode, 0, block + done.stderr)
+
+
+def test_tasks_hold_what_is_below_too(t):
+    """A path without a slash at its end is that path alone, so what is limited there could be passed by with one."""
+    examples = glob.glob(os.path.join(MAN, '..', 'conf', 'examples', '*.yaml'))
+    texts = literals(section('weir.yaml.5', 'TASKS')) + literals(section('weir.yaml.5', 'LONG RESPONSES')) + [open(f).read() for f in examples]
+    routes = [r for text in texts for r in re.split(r'^ *- ', text, flags=re.M) if re.search('(rate_limit|in_flight|access|body_limit|idle_timeout|response_timeout|priority): ', r)]
+    paths = [p for r in routes for p in re.findall(r'\bmatch: \{ path: ([^\s,}]+)', r)]
+    ok(len(paths) >= 10, paths)
+    for path in paths:
+        ok(path.endswith('/'), path)
 
 
 def test_examples(t):

@@ -180,6 +180,9 @@ def test_what_a_template_makes_is_what_it_is_meant_for(t):
   - { name: strip, match: { path: /api/ }, rewrite: { strip_prefix: /api }, pool: p }
   - { name: strip-as-is, match: { path: /raw/ }, paths: { slashes: as_is }, rewrite: { strip_prefix: /raw }, pool: p }
   - { name: regex, match: { path: "~^/re/" }, rewrite: { regex: "^/re", replacement: "" }, pool: p }
+  - { name: regex-rest, match: { path: "~^/rx/" }, rewrite: { regex: "^/rx/(.*)$", replacement: "/$1" }, pool: p }
+  - { name: regex-as-is, match: { path: /rw/ }, paths: { slashes: as_is }, rewrite: { regex: "^/rw/(.*)$", replacement: "/$1" }, pool: p }
+  - { name: regex-merged, match: { path: /rm/ }, paths: { slashes: merged }, rewrite: { regex: "^/rm", replacement: "" }, pool: p }
   - { name: location, match: { path: /lo }, respond: { status: 302, headers: { Location: "/${request.header.x-p}" } } }
   - { name: location-set, match: { path: /ls }, response: { headers: { set: { Location: "${request.header.x-t}", X-Set: "1" } } }, pool: p }''')
     for version, ask in asks.items():
@@ -197,9 +200,10 @@ def test_what_a_template_makes_is_what_it_is_meant_for(t):
                 ('/tp?/evil.com', {}, '/.//evil.com'), ('/tp?\\evil.com', {}, 500), ('/tp?a', {}, '/a'),
                 ('/tt', {'x-h': 'one'}, 'https://one.a.test/z'), ('/tt', {'x-h': 'evil.com/'}, 500), ('/tt', {'x-h': 'evil.com#'}, 500), ('/tt', {'x-h': 'evil.com\\'}, 500), ('/tt', {'x-h': 'a@evil.com:80#@'}, 500), ('/tt', {}, 500),
                 ('/ts?a', {}, 'http://www.test/ts?a'), ('/ts', {'host': '[::1]'}, 500), ('/tx', {}, 'myapp://login?from=/tx'),
-                ('/rp', {'x-p': '/a'}, ('/a', 'test')), ('/rp', {'x-p': 'a'}, 500), ('/rp', {'x-p': '//evil/x'}, 500), ('/rp', {'x-p': '/a b'}, 500), ('/rp', {'x-p': '/a?b'}, 500), ('/rp', {}, 500), ('/rp', {'x-p': '*'}, 500),
+                ('/rp', {'x-p': '/a'}, ('/a', 'test')), ('/rp', {'x-p': 'a'}, 500), ('/rp', {'x-p': '//evil/x'}, ('/evil/x', 'test')), ('/rp', {'x-p': '//'}, ('/', 'test')), ('/rp', {'x-p': '/a b'}, 500), ('/rp', {'x-p': '/a?b'}, 500), ('/rp', {}, 500), ('/rp', {'x-p': '*'}, 500),
                 ('/rh', {'x-h': 'B.test.:080'}, ('/rh', 'b.test:80')), ('/rh', {'x-h': '[0::1]'}, ('/rh', '[::1]')), ('/rh', {'x-h': 'a..b'}, 500), ('/rh', {'x-h': 'a, b'}, 500), ('/rh', {}, 500), ('/rh', {'x-h': '::1'}, 500),
-                ('/api//evil/admin', {}, ('/evil/admin', 'test')), ('/api///a//b', {}, ('/a//b', 'test')), ('/api//', {}, ('/', 'test')), ('/raw//a', {}, ('//a', 'test')), ('/re//a', {}, 500), ('/re/a', {}, ('/a', 'test')),
+                ('/api//evil/admin', {}, ('/evil/admin', 'test')), ('/api///a//b', {}, ('/a//b', 'test')), ('/api//', {}, ('/', 'test')), ('/raw//a', {}, ('//a', 'test')), ('/re//a', {}, ('/a', 'test')), ('/re///a//b', {}, ('/a//b', 'test')), ('/rx//admin', {}, ('/admin', 'test')), ('/rx/%2Fa', {}, ('/%2Fa', 'test')), ('/rw//a', {}, ('//a', 'test')),
+                ('/rm//a', {}, ('/a', 'test')), ('/re/a', {}, ('/a', 'test')),
                 ('/lo', {'x-p': 'a'}, '/a'), ('/lo', {'x-p': '/evil.com'}, '/.//evil.com'), ('/lo', {'x-p': '\\evil.com'}, 500),
                 ('/ls', {'x-t': '/a'}, '/a'), ('/ls', {'x-t': 'javascript:a'}, None), ('/ls', {'x-t': '//evil.com/'}, '/.//evil.com/')):
             fields = dict(fields)
