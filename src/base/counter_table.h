@@ -81,7 +81,7 @@
       "cookies of sticky sessions that were forged, too old, or of a server that is gone")                   \
     X(mirrors, COUNTER, "copies of requests sent to shadow pools")                                           \
     X(mirrors_skipped, COUNTER,                                                                              \
-      "requests not copied: too many at once, body too large, or nobody well in the shadow pool")            \
+      "requests not copied: memory is short, too many, too large, or nobody well in the shadow pool")        \
     X(mirrors_failed, COUNTER, "copies of requests that were not answered in full")                          \
     X(hedges, COUNTER, "requests sent to a second server because their answer was late")                     \
     X(hedges_of_trials, COUNTER, "hedges of requests to a server known to be slow, made unasked")            \

@@ -15,6 +15,9 @@
 #define STEP_MOST (64 << 10)
 #define STEP_LEAST (4 << 10)
 #define SIXTEENTHS 16u
+/* What the program itself and its libraries have resident, and stacks, about; of little they get little. */
+#define PROGRAM_MOST (8u << 20)
+#define PROGRAM_PART 8u
 
 static struct {
     _Alignas(CACHE_LINE) _Atomic int64_t peers; /* written once a step */
@@ -49,12 +52,20 @@ uint64_t memory_held_for_file(void)
     return load_sum(&memory.file);
 }
 
-/* A file that needs more than half of the limit has been warned of; peers get what is left, or the half. */
+/* A file that needs more than three quarters of the limit has been warned of; peers get the last. */
 uint64_t memory_for_peers(void)
 {
     uint64_t limit = atomic_load_explicit(&memory.limit, memory_order_relaxed);
-    uint64_t file = memory_held_for_file() + atomic_load_explicit(&memory.waste, memory_order_relaxed);
-    return file < limit / 2 ? limit - file : limit - limit / 2;
+    uint64_t program = limit / PROGRAM_PART < PROGRAM_MOST ? limit / PROGRAM_PART : PROGRAM_MOST;
+    uint64_t file =
+        program + memory_held_for_file() + atomic_load_explicit(&memory.waste, memory_order_relaxed);
+    return file < limit / 4 * 3 ? limit - file : limit - limit / 4 * 3;
+}
+
+uint64_t memory_over_half(void)
+{
+    uint64_t limit = atomic_load_explicit(&memory.limit, memory_order_relaxed), file = memory_held_for_file();
+    return limit != 0 && file > limit / 2 ? file - limit / 2 : 0;
 }
 
 uint64_t memory_left(void)
@@ -88,9 +99,9 @@ static enum memory_level judge(void)
 
 /* ---- what is not counted ---- */
 
-#define WEIGH_EACH_MS 100u
-#define WASTE_USUAL (4u << 20) /* stacks, libraries' own data, blocks of which a part was touched */
-#define WASTE_TRIM (4u << 20)  /* more than that: worth having the C library look for whole pages */
+#define WEIGH_EACH_MS 50u
+#define WASTE_USUAL (2u << 20) /* stacks, libraries' own data, blocks of which a part was touched */
+#define WASTE_TRIM (2u << 20)  /* more than that: worth having the C library look for whole pages */
 
 /* Private memory that the process has now; 0: nobody knows. */
 static uint64_t weight(void)
@@ -153,6 +164,14 @@ void memory_count(ptrdiff_t bytes)
     own.some += bytes;
     if (own.some > own.step || own.some < -own.step)
         fold();
+}
+
+void memory_count_file(ptrdiff_t bytes)
+{
+    if (bytes == 0)
+        return;
+    atomic_fetch_add_explicit(&memory.file, bytes, memory_order_relaxed);
+    (void)judge();
 }
 
 void memory_thread_serves(struct memory_server *server)

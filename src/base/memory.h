@@ -59,11 +59,15 @@ void memory_thread_serves(struct memory_server *server);
 
 /* Bytes that were taken (or given back: less than 0) otherwise than by malloc. */
 void memory_count(ptrdiff_t bytes);
+/* The same for the file, whoever takes it. */
+void memory_count_file(ptrdiff_t bytes);
 /* What is held, as far as it is known: threads keep up to a step each to themselves. */
 uint64_t memory_held_for_peers(void);
 uint64_t memory_held_for_file(void);
 /* What peers may make weir hold, and what is left of it. */
 uint64_t memory_for_peers(void);
+/* By how much the file has more than half of the limit: older snapshots have to go. */
+uint64_t memory_over_half(void);
 uint64_t memory_left(void);
 /* What one connection may hold and still get more, once half of it is used: a part of what is left, so that
  * many connections share what there is and one that comes has some. */

@@ -16,6 +16,7 @@
 #include "control/control.h"
 #include "control/cores.h"
 #include "control/machine_check.h"
+#include "control/memory_limit.h"
 #include "control/options.h"
 #include "schema/schema_report.h"
 #include "tls/tls.h"
@@ -48,6 +49,10 @@ static void check_print_json(struct schema_report *report, const struct config *
     for (size_t i = 0; after != NULL && i < after->unjudged.count; i++)
         json_string(&json, span_of(after->unjudged.items[i]));
     json_end_array(&json);
+    if (after != NULL && !config_text_only) {
+        json_key(&json, "limits_memory_bytes");
+        json_number(&json, (int64_t)memory_limit_find(after).bytes);
+    }
     json_key(&json, "messages");
     schema_report_json(report, &json);
     if (before != NULL && after != NULL) {
@@ -62,6 +67,12 @@ static void check_print_json(struct schema_report *report, const struct config *
 static const char *plural(size_t count)
 {
     return count == 1 ? "" : "s";
+}
+
+static void check_print_memory(const struct config *config)
+{
+    struct memory_found found = memory_limit_find(config);
+    printf("limit of memory: %llu MiB (%s)\n", (unsigned long long)(found.bytes >> 20), found.from);
 }
 
 /* An error of the older file is told and is no error of the one that is checked. */
@@ -149,6 +160,8 @@ static void check_tell(const struct check_wish *wish, struct schema_report *repo
         printf("%s\n", unjudged.at);
         text_free(&unjudged);
     }
+    if (good && !wish->quiet && !wish->file_only)
+        check_print_memory(config);
     if (good && !wish->quiet && config_keys_size(config) != 0)
         printf("keys of rate_limits and in_flight: up to %llu KiB of memory, as they come\n",
                (unsigned long long)(config_keys_size(config) >> 10));

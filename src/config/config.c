@@ -95,8 +95,9 @@ static const struct schema_key limits_keys[] = {
     KEY_SIZE(LIMITS, connection_window, "4MiB", KIBIBYTES(64), GIBIBYTES(1),
              "Bytes received and not yet passed on, all streams of one HTTP/2 connection."),
     KEY_SIZE(
-        LIMITS, memory, "1GiB", MEBIBYTES(1), GIBIBYTES(4096),
-        "Memory in all; what the file itself needs is taken off, and the rest is what peers may make weir hold."),
+        LIMITS, memory, "auto", MEBIBYTES(1), GIBIBYTES(4096),
+        "Memory in all; what the file itself needs is taken off, and the rest is what peers may make weir hold; auto: three quarters of what the control group may have, else 1GiB.",
+        .word = "auto"),
     KEY_INT(LIMITS, interim_responses, "8", 0, 1000,
             "Interim responses (1xx) passed on before one response."),
     KEY_INT(

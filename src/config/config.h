@@ -30,6 +30,7 @@ struct timeouts_config {
     uint64_t ping_answer;   /* 5s */
     uint64_t half_closed;   /* 30s: a tunnel with one side ended */
 };
+#define LIMITS_AUTO 0
 #define HANDSHAKES_AUTO 0
 #define HANDSHAKES_NONE UINT64_MAX
 struct limits_config {
@@ -50,7 +51,7 @@ struct limits_config {
     uint64_t stream_window;         /* bytes; 1MiB: what the window of one HTTP/2 stream may grow to */
     /* bytes; 4MiB: received and not yet passed on, all streams of one HTTP/2 connection */
     uint64_t connection_window;
-    uint64_t memory;             /* bytes of blocks, all workers together; 1GiB */
+    uint64_t memory;             /* bytes in all; LIMITS_AUTO: control/memory_limit.c finds it */
     uint64_t interim_responses;  /* 1xx relayed per response; 8 */
     uint64_t old_configurations; /* in use besides the current one; 16 */
     bool

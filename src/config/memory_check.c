@@ -36,7 +36,7 @@ void memory_check(const struct config *config, const struct schema_document *doc
                   struct schema_report *report)
 {
     uint64_t size = config_keys_size(config);
-    if (size > config->limits.memory)
+    if (config->limits.memory != LIMITS_AUTO && size > config->limits.memory)
         schema_report_add(report, SCHEMA_WARNING, schema_place(document, &config->limits.memory),
                           "the keys of rate_limits and in_flight may come to %" PRIu64
                           "MiB, more than limits.memory; lower their `keys`, or raise limits.memory",

@@ -18,6 +18,7 @@
 #include "control/control_state.h"
 #include "control/listeners.h"
 #include "control/loader.h"
+#include "control/memory_limit.h"
 #include "control/named_files.h"
 #include "control/open_files.h"
 #include "control/privileges.h"
@@ -127,7 +128,7 @@ static void control_signal_came(void *owner, int number)
 
 static bool control_start_workers(struct control *control, struct error *error)
 {
-    memory_limit(control->snapshot->config->limits.memory);
+    memory_limit_set(control->snapshot->config);
     control->workers = xcalloc(control->workers_count, sizeof(struct worker *));
     for (unsigned i = 0; i < control->workers_count; i++) {
         control->workers[i] = worker_new(i, control->snapshot);

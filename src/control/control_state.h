@@ -76,7 +76,7 @@ void reload_finish(struct control *control, struct load *load);
 struct old_count {
     uint64_t count, oldest; /* ms */
 };
-void old_snapshots_add(struct control *control, uint64_t number);
+void old_snapshots_add(struct control *control, const struct snapshot *before);
 void old_snapshots_gone(struct control *control, uint64_t number); /* nobody uses it any more */
 struct old_count old_snapshots_count(const struct control *control);
 void old_snapshots_end(struct control *control);

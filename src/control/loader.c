@@ -14,6 +14,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/log_writer.h"
+#include "base/memory.h"
 #include "base/text.h"
 #include "config/config.h"
 #include "control/control.h"
@@ -112,6 +113,7 @@ static void loader_sweep(struct loader *loader)
 static struct snapshot *loader_build(struct loader *loader, struct error *error)
 {
     struct snapshot *snapshot = NULL;
+    uint64_t before = memory_held_for_file();
     struct config *config = loader_read(loader, error);
     if (config == NULL)
         return NULL;
@@ -126,6 +128,8 @@ static struct snapshot *loader_build(struct loader *loader, struct error *error)
     }
     snapshot->number = ++loader->built;
     snapshot->last_release = loader_take_home;
+    uint64_t after = memory_held_for_file();
+    snapshot->memory = after > before ? after - before : 0;
     return snapshot;
 }
 

@@ -4,6 +4,7 @@
 #include "config/config.h"
 #include "config/pem_check.h"
 #include "control/here_check.h"
+#include "control/memory_limit.h"
 #include "control/named_files.h"
 #include "schema/schema.h"
 #include "schema/schema_report.h"
@@ -73,6 +74,8 @@ void machine_check(void *owner, const struct config *config, const struct schema
     if (checking.wish->root)
         named_files_check_root(config, !checking.wish->here, document, report);
     named_files_check_secrets(config, document, report);
+    if (checking.wish->root)
+        memory_limit_check(config, document, report);
     /* The library costs milliseconds to begin, so it begins when something needs it. */
     if (!machine_wants_tls(config))
         return;

@@ -7,6 +7,7 @@
 
 #include "base/counters.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "config/config.h"
 #include "control/control_state.h"
 #include "proxy/snapshot.h"
@@ -20,9 +21,10 @@
 struct old_snapshot {
     struct list at;
     uint64_t number;
-    uint64_t since; /* ms of the loop: when another took its place */
-    uint64_t due;   /* when what uses it is ended; UINT64_MAX: it is not */
-    bool ended;     /* the workers were told; it comes home soon */
+    uint64_t memory; /* bytes */
+    uint64_t since;  /* ms of the loop: when another took its place */
+    uint64_t due;    /* when what uses it is ended; UINT64_MAX: it is not */
+    bool ended;      /* the workers were told; it comes home soon */
 };
 
 static struct old_snapshot *old_of(struct list *node)
@@ -59,33 +61,35 @@ static void old_passed(struct deadline *deadline)
     old_end_due(CONTAINER_OF(deadline, struct control, reload_drain));
 }
 
-/* For the one that comes. */
+/* For the one that comes; and while all that files hold is more than half of limits.memory. */
 static void old_make_room(struct control *control, uint64_t most)
 {
-    uint64_t count = 0;
+    uint64_t count = 0, too_much = memory_over_half();
     LIST_EACH (node, &control->old_snapshots)
         count += !old_of(node)->ended;
     LIST_EACH (node, &control->old_snapshots) {
         struct old_snapshot *old = old_of(node);
-        if (count < most)
+        if (count < most && too_much == 0)
             break;
+        too_much -= old->memory < too_much ? old->memory : too_much;
         if (old->ended)
             continue;
         log_warn("control", "an older configuration is still in use by requests or tunnels, which are ended",
                  KV_NUMBER("since_s", (loop_now(control->loop) - old->since) / 1000),
-                 KV_NUMBER("limits.old_configurations", most));
+                 KV_NUMBER("limits.old_configurations", most), KV_NUMBER("memory", old->memory));
         old_end(control, old);
         count--;
     }
 }
 
-void old_snapshots_add(struct control *control, uint64_t number)
+void old_snapshots_add(struct control *control, const struct snapshot *before)
 {
     const struct config *config = control->snapshot->config;
     uint64_t now = loop_now(control->loop), drain = config->reload_drain;
     old_make_room(control, config->limits.old_configurations);
     struct old_snapshot *made = xcalloc(1, sizeof *made);
-    *made = (struct old_snapshot){.number = number, .since = now, .due = UINT64_MAX};
+    *made = (struct old_snapshot){
+        .number = before->number, .memory = before->memory, .since = now, .due = UINT64_MAX};
     list_push_back(&control->old_snapshots, &made->at);
     counter_add(COUNTER_configurations_old, 1);
     LIST_EACH (node, &control->old_snapshots)

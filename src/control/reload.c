@@ -9,12 +9,12 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/log_writer.h"
-#include "base/memory.h"
 #include "config/config.h"
 #include "control/control.h"
 #include "control/control_state.h"
 #include "control/listeners.h"
 #include "control/loader.h"
+#include "control/memory_limit.h"
 #include "control/open_files.h"
 #include "control/restart_keys.h"
 #include "control/service_notify.h"
@@ -60,16 +60,15 @@ static bool reload_changed_logs(const struct config *before, const struct config
 static void reload_publish(struct control *control, struct snapshot *snapshot)
 {
     struct snapshot *before = control->snapshot;
-    uint64_t number = before->number;
     control->snapshot = snapshot;
     tls_tickets_configure(control->shared->tickets, snapshot->config->tls.ticket_lifetime);
     for (unsigned i = 0; i < control->workers_count; i++)
         worker_post_snapshot(control->workers[i], snapshot);
     listeners_commit(control->listeners, control->workers, control->mailbox);
     open_files_allow(snapshot->config, control->workers_count);
-    memory_limit(snapshot->config->limits.memory);
+    memory_limit_set(snapshot->config);
     health_set_pools(control->health, snapshot->pools, snapshot->pools_count);
-    old_snapshots_add(control, number);
+    old_snapshots_add(control, before);
     snapshot_release(before);
 }
 
@@ -150,7 +149,7 @@ void reload_finish(struct control *control, struct load *load)
     counter_add(COUNTER_reloads, 1);
     log_info("control", "configuration loaded", KV("file", control->options->path),
              KV_NUMBER("took_us", clock_monotonic_us() - load->began_us), KV_NUMBER("older", old.count),
-             KV_NUMBER("oldest_s", old.oldest / 1000));
+             KV_NUMBER("oldest_s", old.oldest / 1000), KV_NUMBER("memory", control->snapshot->memory));
     reload_log_subsets(control->snapshot);
     expiry_look(control);
 }

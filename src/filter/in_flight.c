@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/pages.h"
 #include "filter/key.h"
 #include "filter/kinds.h"
 #include "filter/limiter_set.h"
@@ -127,6 +128,8 @@ static enum admission count_up(const struct in_flight *in_flight, uint64_t hash,
         uint64_t next = (hash >> COUNT_BITS << COUNT_BITS) | (count + 1);
         if (atomic_compare_exchange_weak_explicit(word, &seen, next, memory_order_relaxed,
                                                   memory_order_relaxed)) {
+            if (seen == 0)
+                pages_used((void *)in_flight->words, in_flight->buckets * CACHE_LINE, (const void *)word);
             *counted = word;
             return ADMITTED;
         }

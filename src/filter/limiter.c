@@ -255,6 +255,8 @@ struct limiter_verdict limiter_admit(struct limiter *limiter, uint64_t hash, uin
                                             .retry_after_us = units_to_us(limiter, ahead - most)};
         if (!place_set(&place, ahead))
             continue;
+        if (place.seen == 0)
+            pages_used((void *)limiter->words, pages_size(limiter->buckets), (const void *)place.word);
         uint64_t remaining = (most - ahead) / interval;
         return (struct limiter_verdict){
             .admitted = true,

@@ -146,6 +146,7 @@ struct h2_conn {
     size_t kept;          /* server role: bytes of the arenas of all streams, about */
     size_t unsent;        /* server role: of all streams' `out`, but for lent bytes */
     unsigned streams_count, leftovers_count;
+    unsigned turned_away; /* streams since frames were written last */
     struct h2_guard guard;
     struct h2_walk walk;
     uint64_t reset_at;  /* when we reset a stream last; 0: never */

@@ -12,7 +12,8 @@
 
 #define REFUSALS_ANSWERED \
     2u /* what a guard may hold of a kind: beyond, a refused request is reset without an answer */
-#define INTERIMS_MOST 100u /* 1xx of one response; the proxy relays fewer */
+#define TURNED_AWAY_MOST 16u /* streams, for want of memory, before what was said to that has left */
+#define INTERIMS_MOST 100u   /* 1xx of one response; the proxy relays fewer */
 
 static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
 {
@@ -111,13 +112,24 @@ static bool take_arena(struct h2_stream *stream)
     return stream->stream.room != NULL;
 }
 
-/* Of a connection that holds its share no more is taken: not processed, to be asked again (RFC 9113 8.7). */
+/* Of a connection that holds its share no more is taken. */
 static bool share_is_held(const struct h2_conn *conn)
 {
-    if (memory_level() == MEMORY_PLENTY || h2_held(conn) <= memory_share())
-        return false;
+    return memory_level() != MEMORY_PLENTY && h2_held(conn) > memory_share();
+}
+
+/* There is no memory for it: not processed, to be asked again (RFC 9113 8.7). A refusal takes memory too
+ * until it has left, so who asks on and on goes. */
+static int turn_away(struct h2_stream *stream)
+{
+    struct h2_conn *conn = stream->conn;
     counter_add(COUNTER_memory_refused, 1);
-    return true;
+    h2_reset(stream, NGHTTP2_REFUSED_STREAM, FAILURE_OVERLOADED);
+    if (!is_server(conn) || ++conn->turned_away <= TURNED_AWAY_MOST)
+        return 0;
+    counter_add(COUNTER_memory_shed, 1);
+    h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM, FAILURE_OVERLOADED);
+    return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -138,7 +150,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
             return h2_note(conn, H2_GUARD_narrow_windows) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
         }
         if (share_is_held(conn) || !take_arena(stream) || !h2_reading_begin(stream, false))
-            h2_reset(stream, NGHTTP2_REFUSED_STREAM, FAILURE_OVERLOADED);
+            return turn_away(stream);
         return 0;
     }
     if (stream->over)

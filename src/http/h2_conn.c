@@ -336,6 +336,7 @@ static void h2_flush(struct task *task)
     struct buf nothing = {0};
     if (conn->closing || conn->lingering)
         return;
+    conn->turned_away = 0;
     bool written = h2_write_frames(conn);
     if (conn->closing)
         return;

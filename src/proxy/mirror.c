@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/counters.h"
+#include "base/memory.h"
 #include "config/config.h"
 #include "http/head.h"
 #include "http/stream.h"
@@ -167,7 +168,8 @@ void mirrors_cut(struct worker *worker, uint64_t snapshot)
 static bool has_room(const struct exchange_run *run)
 {
     const struct other_server anybody = {.pool = run->plan->mirror, .free_now = true};
-    return run->worker->mirrors_count < run->plan->config->mirror->max_in_flight &&
+    return memory_level() == MEMORY_PLENTY &&
+           run->worker->mirrors_count < run->plan->config->mirror->max_in_flight &&
            upstream_has_other(run->worker->upstreams, &anybody);
 }
 

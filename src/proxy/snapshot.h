@@ -64,6 +64,7 @@ struct site {
     bool checks_hosts; /* its TLS says which hosts may be asked for on which connection */
 };
 struct snapshot {
+    uint64_t memory; /* bytes that making it has taken, about */
     _Atomic int32_t references;
     uint64_t number;       /* set by control's loader: how many it has made */
     struct config *config; /* owned */

@@ -1,7 +1,7 @@
 """limits.memory holds whatever peers do: a row of weir.yaml(5), WHAT CAN GROW, is a test. Attackers do one thing as often as they can for some seconds
 against a weir of 64 MiB, and what it holds is looked at every few milliseconds; beside them a client that means well asks on new and on kept
 connections, and is served. Attackers and servers that do nothing are processes of their own, so that the clients' times are not theirs."""
-import errno, selectors, threading
+import errno, selectors, threading, traceback
 
 from weirtest import *
 
@@ -55,10 +55,13 @@ def apart(t, run):
     """run() in a process of its own, which ends with the test at the latest; returns what ends it."""
     pid = os.fork()
     if pid == 0:
+        os.nice(15)     # weir and who means well are to be judged, not who gets the processor
         try:
             run()
-        finally:
-            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
     living = [pid]
 
     def end():
@@ -164,6 +167,37 @@ class Horde:
                 time.sleep(0.005)
 
 
+class TlsHorde:
+    """So many connections that have shaken hands, and say nothing or one thing; some more each time round, as long as there is room."""
+    def __init__(self, port, count, payload=b'', alpn=('http/1.1',)):
+        self.port, self.count, self.payload = port, count, payload
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
+        self.context.set_alpn_protocols(list(alpn))
+
+    def run(self):
+        held = []
+        while True:
+            try:
+                s = self.context.wrap_socket(socket.create_connection(('127.0.0.1', self.port), 5))
+                s.sendall(self.payload)
+                held.append(s)
+            except OSError:
+                time.sleep(0.01)
+            if len(held) > self.count:
+                held.pop(0).close()
+
+
+def client_hello():
+    context, incoming, outgoing = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.MemoryBIO(), ssl.MemoryBIO()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        context.wrap_bio(incoming, outgoing).do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
+
+
 # ---- the client that means well, and the scale ----
 
 class Good:
@@ -205,30 +239,30 @@ class Good:
         return self.statuses
 
 
-def door(t, server, pool='', route='', more='', listener='', limits=''):
+def door(t, server, pool='', route='', more='', routes='', pools='', extra='', most='none'):
     good, port, tls = t.origin(lambda link, request: link.answer(200, b'good')), t.port(), t.port()
     weir = t.weir(f'''workers: 2
-limits: {{ memory: 64MiB, connections: 8000{limits} }}
+limits: {{ memory: 64MiB, connections: 8000 }}
 access_log: false
 listeners:
-  - {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c]{listener} }}
-  - {{ address: "127.0.0.1:{tls}", tls: {{ certificates: [{t.cert("localhost")}] }}{listener} }}
-routes:
+  - {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c] }}
+  - {{ address: "127.0.0.1:{tls}", tls: {{ certificates: [{t.cert("localhost")}] }} }}
+{extra}routes:
   - {{ match: {{ path: /good }}, pool: good }}
-  - {{ pool: slow, {route} }}
+{routes}  - {{ pool: slow, {route} }}
 pools:
   good: {{ servers: ["{good.address}"] }}
-  slow: {{ servers: ["{server}"], max_connections: none, {pool} }}
-{more}
+  slow: {{ servers: ["{server}"], max_connections: {most}, {pool} }}
+{pools}{more}
 ''')
     return weir, port, tls
 
 
 def attack(t, weir, port, hordes, seconds=SECONDS, well=WELL, grows=True):
     """Runs them all, and judges: what weir held at most, and how the good client fared."""
-    good = Good(port)
     before = weir.resident()
-    ends = [apart(t, horde.run) for horde in hordes]
+    ends = [apart(t, horde.run) for horde in hordes]    # first, since a process takes no threads along, but their locks
+    good = Good(port)
     end, most, looks = time.monotonic() + seconds * SLOW, 0, []
     while time.monotonic() < end or (sum(good.statuses.values()) < LEAST and time.monotonic() < end + 10 * SLOW):
         looks.append(weir.resident() or 0)
@@ -342,3 +376,111 @@ def test_answers_of_weir_not_read(t):
     weir, port = own_answers(t, '{ status: 200, body: ' + 'c' * 30000 + ' }')
     attack(t, weir, port, [Horde(port, 100, lambda n: opening(300) + streams(head()))])
     attack(t, weir, port, [Horde(port, 100, lambda n: opening() + streams(head(b'TRACE')))])
+
+
+def test_heads_of_answers_not_read(t):
+    """30 KB each, which no window of a stream holds back."""
+    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n' + b''.join(b'X-%d: ' % i + b'y' * 3900 + b'\r\n' for i in range(7)) + b'\r\n'
+    weir, port, _ = door(t, Server(t, answer=answer).address)
+    attack(t, weir, port, [Horde(port, 100, lambda n: opening() + streams(head()), again=20)])
+
+
+def test_connections_that_say_nothing(t):
+    weir, port, _ = door(t, Server(t).address)
+    attack(t, weir, port, [Horde(port, 7000, lambda n: b'')])
+
+
+def test_proxy_headers_not_ended(t):
+    """A listener of its own, since the good client sends none."""
+    proxied = t.port()
+    weir, port, _ = door(t, Server(t).address, extra=f'  - {{ address: "127.0.0.1:{proxied}", proxy_protocol: required }}\n')
+    attack(t, weir, port, [Horde(proxied, 4000, lambda n: b'PROXY TCP4 192.0.2.1 192.')])
+
+
+def test_handshakes_not_ended(t):
+    weir, port, tls = door(t, Server(t).address)
+    hello = client_hello()
+    attack(t, weir, port, [Horde(tls, 3000, lambda n: hello, again=200)], well=0.75)
+
+
+def test_handshakes_that_say_nothing_then(t):
+    weir, port, tls = door(t, Server(t).address)
+    attack(t, weir, port, [TlsHorde(tls, 4000), TlsHorde(tls, 4000)], seconds=4, well=0.8)
+
+
+def test_requests_over_tls_that_wait(t):
+    weir, port, tls = door(t, Server(t).address)
+    payload = opening() + streams(head(more=HEADS), count=1) + streams(head(more=b'\xbe' * 15), count=30, first=3)
+    attack(t, weir, port, [TlsHorde(tls, 4000, payload, ['h2'])], seconds=4)
+
+
+def test_frames_that_want_answers(t):
+    """PINGs and SETTINGS by the thousand; nobody reads what acknowledges them."""
+    weir, port, _ = door(t, Server(t).address)
+    pings = opening() + frame(PING, 0, 0, b'12345678') * 9000
+    settings = opening() + frame(SETTINGS, 0, 0, struct.pack('>HI', 4, 1000)) * 9000
+    attack(t, weir, port, [Horde(port, 200, lambda n: pings if n % 2 else settings, again=50)])
+
+
+def test_tunnels_that_nobody_reads(t):
+    """Both ways, over HTTP/1."""
+    accept = Websocket.accept(Websocket.KEY).encode()
+    first = b'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ' + accept + b'\r\n\r\n'
+    weir, port, _ = door(t, Server(t, first=first, answer=b's' * 200000).address, route='upgrades: [websocket]')
+    ask = (f'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {Websocket.KEY}\r\n\r\n').encode()
+    attack(t, weir, port, [Horde(port, 1000, lambda n: ask + b'c' * 200000)])
+
+
+def test_bodies_kept_for_another_try(t):
+    """Whole requests to a server that reads and says nothing."""
+    weir, port, _ = door(t, Server(t).address, pool='retry: { attempts: 1, on: [sent_no_reply], buffer: 1MiB }')
+    payload = b'PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n' + b'k' * 200000
+    attack(t, weir, port, [Horde(port, 1000, lambda n: payload)])
+
+
+def test_copies_for_a_shadow_pool(t):
+    """The first pool answers, the shadow does not."""
+    quick = Server(t, answer=b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+    weir, port, _ = door(t, quick.address, route='mirror: { pool: shadow, max_in_flight: 10000 }', pools=f'  shadow: {{ servers: ["{Server(t).address}"], max_connections: none }}\n')
+    payload = b'PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 30000\r\n\r\n' + b'm' * 30000
+    attack(t, weir, port, [Horde(port, 300, lambda n: payload, more=lambda n: payload, reads=True)])
+
+
+def test_requests_that_wait_for_a_server(t):
+    weir, port, _ = door(t, Server(t).address, pool='queue: { size: 100000, max_wait: 60s }', most='1')
+    payload = b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n' + b'w' * 40000
+    attack(t, weir, port, [Horde(port, 3000, lambda n: payload)])
+
+
+def test_requests_one_behind_the_other(t):
+    weir, port, _ = door(t, Server(t).address)
+    attack(t, weir, port, [Horde(port, 1000, lambda n: b'GET / HTTP/1.1\r\nHost: a\r\n\r\n' * 8000)])
+
+
+def test_trailers_not_ended(t):
+    weir, port, _ = door(t, Server(t).address)
+    payload = b'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX: ' + b't' * 14000
+    attack(t, weir, port, [Horde(port, 3000, lambda n: payload)])
+
+
+def test_keys_of_limits(t):
+    """A new one with each request; a table takes what its `keys` say, and its pages as they are needed."""
+    limits = 'rate_limits:\n' + ''.join(f'  l{i}: {{ rate: 1/h, burst: 2, keys: 200000, key: "header:k" }}\n' for i in range(8))
+    quick = Server(t, answer=b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+    weir, port, _ = door(t, quick.address, route='rate_limit: [' + ', '.join(f'l{i}' for i in range(8)) + ']', more=limits)
+    attack(t, weir, port, [Horde(port, 50, lambda n: b'', reads=True, more=lambda n: b''.join(b'GET / HTTP/1.1\r\nHost: a\r\nK: ' + os.urandom(8).hex().encode() + b'\r\n\r\n' for _ in range(50)))])
+
+
+def test_snapshots_that_tunnels_hold(t):
+    """Each tunnel keeps the file that it began with."""
+    accept = Websocket.accept(Websocket.KEY).encode()
+    first = b'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ' + accept + b'\r\n\r\n'
+    many = ''.join(f'  - {{ match: {{ host: h{i}.test, path: /p{i} }}, pool: good }}\n' for i in range(3000))
+    weir, port, _ = door(t, Server(t, first=first).address, route='upgrades: [websocket]', routes=many)
+    text = open(weir.file).read()
+    for i in range(12):
+        c = t.client(port)
+        c.send(f'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {Websocket.KEY}\r\n\r\n')
+        equal(c.response().status, 101)
+        weir.reload(text + f'# {i}\n')
+    attack(t, weir, port, [Horde(port, 1000, lambda n: b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n' + b'b' * 300000)])

@@ -131,8 +131,10 @@ static void test_levels(void **state)
         block_release(blocks[i]);
     block_pool_trim(0);
     assert_int_equal(memory_level(), MEMORY_PLENTY);
-    memory_limit(2 * memory_held_for_file());
-    assert_int_equal(memory_for_peers(), memory_held_for_file());
+    uint64_t file = memory_held_for_file();
+    memory_limit(file);
+    assert_int_equal(memory_for_peers(), file - file / 4 * 3);
+    assert_int_equal(memory_over_half(), file - file / 2);
     memory_limit(1);
     assert_int_equal(memory_for_peers(), 1);
 }

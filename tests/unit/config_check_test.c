@@ -66,7 +66,7 @@ static void the_smallest_file_has_every_default(void **state)
     assert_int_equal(config->workers, 0);
     assert_string_equal(config->access_log->to, "stdout");
     assert_int_equal(config->timeouts.tunnel_idle, 3600000);
-    assert_int_equal(config->limits.memory, 1 << 30);
+    assert_int_equal(config->limits.memory, LIMITS_AUTO);
     assert_int_equal(config->tls.ticket_lifetime, 12 * 3600000);
     assert_null(config_pool(config, "b"));
     assert_null(config_rate_limit(config, "a"));

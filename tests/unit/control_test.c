@@ -3,11 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/attributes.h"
 #include "control/cores.h"
+#include "control/memory_limit.h"
 #include "control/options.h"
 #include "control/service_notify.h"
 #include "unit.h"
@@ -22,6 +24,68 @@ static void test_quota_is_rounded_up(void **state)
     assert_int_equal(cores_of_quota(SPAN("1 0\n")), 0);
     assert_int_equal(cores_of_quota(SPAN_NONE), 0);
     assert_true(cores_available() >= 1);
+}
+
+/* ---- the limit of memory ---- */
+
+static char groups[64];
+
+static void put(const char *path, const char *text)
+{
+    char whole[256];
+    snprintf(whole, sizeof whole, "%s/%s", groups, path);
+    for (char *slash = strchr(whole + strlen(groups) + 1, '/'); slash != NULL;
+         slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        (void)mkdir(whole, 0700);
+        *slash = '/';
+    }
+    FILE *file = fopen(whole, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static uint64_t group_limit(const char *self)
+{
+    char path[128];
+    put("self", self);
+    snprintf(path, sizeof path, "%s/self", groups);
+    return memory_of_groups(groups, path);
+}
+
+static void test_memory_of_groups(void **state)
+{
+    (void)state;
+    snprintf(groups, sizeof groups, "/tmp/weir-groups-XXXXXX");
+    assert_non_null(mkdtemp(groups));
+    put("system.slice/memory.max", "268435456\n");
+    put("system.slice/weir.service/memory.max", "max\n");
+    put("system.slice/weir.service/deep/memory.max", "536870912\n");
+    put("small/memory.max", "1048576\n");
+    put("memory/memory.limit_in_bytes", "9223372036854771712\n");
+    put("memory/docker/memory.limit_in_bytes", "134217728\n");
+    put("memory/docker/x/memory.limit_in_bytes", "9223372036854771712\n");
+    put("unified/user/memory.max", "4096\n");
+    assert_int_equal(group_limit("0::/system.slice/weir.service\n"), 268435456);
+    assert_int_equal(group_limit("0::/system.slice/weir.service/deep\n"), 268435456);
+    assert_int_equal(group_limit("0::/system.slice/other/not/there\n"), 268435456);
+    assert_int_equal(group_limit("0::/small\n"), 1048576);
+    assert_int_equal(group_limit("0::/\n"), 0);
+    assert_int_equal(group_limit("0::/user"), 4096);
+    assert_int_equal(group_limit("5:cpu,cpuacct:/small\n4:memory:/docker/x\n0::/\n"), 134217728);
+    assert_int_equal(group_limit("4:hugetlb,memory:/docker/x\n"), 134217728);
+    assert_int_equal(group_limit("4:memory:/elsewhere\n"), 0);
+    assert_int_equal(group_limit("4:memoryless:/docker/x\n"), 0);
+    assert_int_equal(group_limit("4:memory:/docker/x\n0::/small\n"), 1048576);
+    assert_int_equal(group_limit("nonsense\n:\n::\n"), 0);
+    assert_int_equal(group_limit(""), 0);
+    put("memory.max", "2097152\n"); /* of a container, which sees its own group as the root */
+    assert_int_equal(group_limit("0::/docker/of/the/machine\n"), 2097152);
+    assert_int_equal(memory_of_groups(groups, "/nowhere"), 0);
+    char remove[128];
+    snprintf(remove, sizeof remove, "rm -r %s", groups);
+    assert_int_equal(system(remove), 0);
 }
 
 static const struct option_row rows[] = {
@@ -149,8 +213,11 @@ static void test_watchdog_period(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_quota_is_rounded_up), cmocka_unit_test(test_options),
-        cmocka_unit_test(test_nearest_word),        cmocka_unit_test(test_service_manager_is_told),
+        cmocka_unit_test(test_memory_of_groups),
+        cmocka_unit_test(test_quota_is_rounded_up),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_nearest_word),
+        cmocka_unit_test(test_service_manager_is_told),
         cmocka_unit_test(test_watchdog_period),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
