@@ -53,7 +53,7 @@ static char *arena_chunk_bytes(struct arena_chunk *chunk)
 static char *arena_get_large(struct arena *arena, size_t size)
 {
     bool on_blocks = arena->next_chunk == 0;
-    if (on_blocks && memory_level() == MEMORY_FULL)
+    if (on_blocks && memory_is_full())
         return NULL;
     struct arena_chunk *chunk = malloc(sizeof *chunk + size);
     if (chunk == NULL)

@@ -42,14 +42,16 @@ static void cold_push(struct block_pool *pool, struct block *block)
 
 static bool slab_add(struct block_pool *pool)
 {
-    size_t size = (size_t)SLAB_BLOCKS * BLOCK_SIZE;
-    char *slab = pages_new(size);
+    size_t size = (size_t)SLAB_BLOCKS * BLOCK_SIZE, count = pool->slabs_count + 1;
+    void **slabs = realloc(pool->slabs, count * sizeof *slabs);
+    pool->slabs = slabs != NULL ? slabs : pool->slabs;
+    struct block **cold = realloc(pool->cold, count * SLAB_BLOCKS * sizeof *cold);
+    pool->cold = cold != NULL ? cold : pool->cold;
+    char *slab = slabs != NULL && cold != NULL ? pages_new(size) : NULL;
     if (slab == NULL)
         return false;
-    pool->slabs = xrealloc(pool->slabs, (pool->slabs_count + 1) * sizeof *pool->slabs);
     pool->slabs[pool->slabs_count++] = slab;
     pool->cold_room = pool->slabs_count * SLAB_BLOCKS;
-    pool->cold = xrealloc(pool->cold, pool->cold_room * sizeof *pool->cold);
     for (size_t i = SLAB_BLOCKS; i > 0; i--)
         cold_push(pool, (struct block *)(void *)(slab + (i - 1) * BLOCK_SIZE));
     return true;
@@ -77,7 +79,7 @@ static struct block *block_get(struct block_pool *pool)
         pool->warm_count--;
         return block;
     }
-    if (memory_level() == MEMORY_FULL)
+    if (memory_is_full())
         return NULL;
     if (!POOLING)
         return malloc(BLOCK_SIZE);

@@ -10,7 +10,21 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#endif
+
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
 
 #define STEP_MOST (64 << 10)
 #define STEP_LEAST (4 << 10)
@@ -26,6 +40,7 @@ static struct {
     _Atomic int64_t step;
     _Atomic uint64_t weighed; /* ms: when memory_weigh() looked */
     _Atomic uint64_t waste;   /* what it found, but for WASTE_USUAL */
+    _Atomic bool spent;       /* what was set apart has been taken */
 } memory = {.step = STEP_MOST};
 _Alignas(CACHE_LINE) _Atomic uint32_t memory_level_now;
 
@@ -89,12 +104,32 @@ static enum memory_level level_of(uint64_t held, uint64_t most)
 
 static enum memory_level judge(void)
 {
-    if (atomic_load_explicit(&memory.limit, memory_order_relaxed) == 0)
-        return MEMORY_PLENTY;
-    enum memory_level level = level_of(memory_held_for_peers(), memory_for_peers());
+    enum memory_level level = MEMORY_PLENTY;
+    if (atomic_load_explicit(&memory.spent, memory_order_relaxed))
+        level = MEMORY_FULL;
+    else if (atomic_load_explicit(&memory.limit, memory_order_relaxed) != 0)
+        level = level_of(memory_held_for_peers(), memory_for_peers());
     if (level != memory_level())
         atomic_store_explicit(&memory_level_now, level, memory_order_relaxed);
     return level;
+}
+
+/* ---- what is set apart ---- */
+
+#define RESERVE (4u << 20)
+
+static _Atomic(void *) reserve;
+
+void memory_set_apart(void)
+{
+    void *pages = mmap(NULL, RESERVE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *none = NULL;
+    if (pages == MAP_FAILED)
+        return;
+    if (!atomic_compare_exchange_strong(&reserve, &none, pages))
+        (void)munmap(pages, RESERVE);
+    else
+        atomic_store_explicit(&memory.spent, false, memory_order_relaxed);
 }
 
 /* ---- what is not counted ---- */
@@ -122,7 +157,7 @@ static uint64_t weight(void)
 static uint64_t find_waste(void)
 {
     uint64_t has = weight(), counted = memory_held_for_peers() + memory_held_for_file() + WASTE_USUAL;
-    return has > counted ? has - counted : 0;
+    return has > counted && !SANITIZED ? has - counted : 0; /* a sanitizer's own is no waste */
 }
 
 void memory_weigh(uint64_t now)
@@ -132,6 +167,10 @@ void memory_weigh(uint64_t now)
         !atomic_compare_exchange_strong_explicit(&memory.weighed, &last, now, memory_order_relaxed,
                                                  memory_order_relaxed))
         return;
+    if (atomic_load_explicit(&memory.spent, memory_order_relaxed)) {
+        (void)malloc_trim(0);
+        memory_set_apart();
+    }
     uint64_t waste = find_waste();
     if (waste > WASTE_TRIM) {
         (void)malloc_trim(0);
@@ -155,6 +194,15 @@ static __attribute__((noinline)) void fold(void)
     atomic_store_explicit(&own.server->held, held + some, memory_order_relaxed);
     if (some > 0 && level != MEMORY_PLENTY && own.server->grown != NULL)
         own.server->grown(own.server);
+}
+
+bool memory_is_full(void)
+{
+    if (memory_level() != MEMORY_FULL)
+        return false;
+    if (own.server != NULL && own.server->grown != NULL)
+        own.server->grown(own.server);
+    return true;
 }
 
 static void records_free(void);
@@ -190,23 +238,12 @@ void memory_limit(uint64_t bytes)
                           : step < STEP_LEAST            ? STEP_LEAST
                                                          : (int64_t)step,
                           memory_order_relaxed);
-    if (bytes == 0)
-        atomic_store_explicit(&memory_level_now, MEMORY_PLENTY, memory_order_relaxed);
     (void)judge();
 }
 
 /* ---- malloc ---- */
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define SANITIZER 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZER 1
-#endif
-
-#ifdef SANITIZER
+#if SANITIZED
 
 /* Of sanitizer/allocator_interface.h, which not each compiler brings. */
 int __sanitizer_install_malloc_and_free_hooks(void (*taken)(const volatile void *piece, size_t size),
@@ -258,6 +295,26 @@ static void *counted(void *piece)
     return piece;
 }
 
+/* True: there is some to be had now that was not before. */
+static bool spend_reserve(void)
+{
+    void *pages = atomic_exchange(&reserve, NULL);
+    if (pages == NULL)
+        return false;
+    (void)munmap(pages, RESERVE);
+    atomic_store_explicit(&memory.spent, true, memory_order_relaxed);
+    (void)judge();
+    if (own.server != NULL && own.server->grown != NULL)
+        own.server->grown(own.server);
+    return true;
+}
+
+/* So much is not what the reserve is for. */
+static bool is_small(size_t size)
+{
+    return size <= RESERVE / 4;
+}
+
 /*
  * OpenSSL takes two pieces of this size for each request of a connection that is quiet between them, which
  * for the C library are large: a thread that serves keeps some. They stay counted.
@@ -273,7 +330,12 @@ static _Thread_local struct {
 
 static void *record_get(void)
 {
-    return records.count != 0 ? records.pieces[--records.count] : counted(__libc_malloc(RECORD_MOST));
+    if (records.count != 0)
+        return records.pieces[--records.count];
+    void *piece = __libc_malloc(RECORD_MOST);
+    if (piece == NULL && spend_reserve())
+        piece = __libc_malloc(RECORD_MOST);
+    return counted(piece);
 }
 
 static bool record_keep(void *piece, ptrdiff_t size)
@@ -296,18 +358,28 @@ static void records_free(void)
 
 void *malloc(size_t size)
 {
-    return size >= RECORD_LEAST && size <= RECORD_MOST ? record_get() : counted(__libc_malloc(size));
+    if (size >= RECORD_LEAST && size <= RECORD_MOST)
+        return record_get();
+    void *piece = __libc_malloc(size);
+    if (piece == NULL && is_small(size) && spend_reserve())
+        piece = __libc_malloc(size);
+    return counted(piece);
 }
 
 void *calloc(size_t count, size_t size)
 {
-    return counted(__libc_calloc(count, size));
+    void *piece = __libc_calloc(count, size);
+    if (piece == NULL && count <= RESERVE && size <= RESERVE && is_small(count * size) && spend_reserve())
+        piece = __libc_calloc(count, size);
+    return counted(piece);
 }
 
 void *realloc(void *piece, size_t size)
 {
     ptrdiff_t before = piece != NULL ? size_of(piece) : 0;
     void *larger = __libc_realloc(piece, size);
+    if (larger == NULL && size != 0 && is_small(size) && spend_reserve())
+        larger = __libc_realloc(piece, size);
     if (larger != NULL)
         memory_count(size_of(larger) - before);
     else if (size == 0)
@@ -328,7 +400,10 @@ void free(void *piece)
 
 void *memalign(size_t alignment, size_t size)
 {
-    return counted(__libc_memalign(alignment, size));
+    void *piece = __libc_memalign(alignment, size);
+    if (piece == NULL && is_small(size) && spend_reserve())
+        piece = __libc_memalign(alignment, size);
+    return counted(piece);
 }
 
 void *aligned_alloc(size_t alignment, size_t size)

@@ -35,8 +35,8 @@ enum memory_level {
 
 /* A thread that serves peers; its count is kept here, where other threads may read it. */
 struct memory_server {
-    /* counts have grown, and the level is not MEMORY_PLENTY: called inside malloc() or block_take(), so it
-     * may do no more than note it */
+    /* counts have grown, and the level is not MEMORY_PLENTY, or it is full: called inside malloc() or
+     * block_take(), so it may do no more than note it */
     void (*grown)(struct memory_server *server);
     _Atomic int64_t held;
 };
@@ -52,11 +52,17 @@ static inline enum memory_level memory_level(void)
  * library could not give back counts, too. now: ms of a clock. */
 void memory_weigh(uint64_t now);
 
+/* Sets addresses apart for when malloc() finds none: it then takes these, and the level is MEMORY_FULL until
+ * as many could be set apart again. So what needs a small piece gets it, while who holds much goes. */
+void memory_set_apart(void);
+
 /* limits.memory: bytes for all; 0, at first: no limit. Any thread. */
 void memory_limit(uint64_t bytes);
 /* What this thread takes from now on is for peers; NULL: it ends, or serves no more. */
 void memory_thread_serves(struct memory_server *server);
 
+/* No more is to be given to peers; this thread's server is told, as if it had grown. */
+bool memory_is_full(void) MUST_CHECK;
 /* Bytes that were taken (or given back: less than 0) otherwise than by malloc. */
 void memory_count(ptrdiff_t bytes);
 /* The same for the file, whoever takes it. */

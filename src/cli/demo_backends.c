@@ -253,6 +253,8 @@ static enum listener_next demo_accepted(void *owner, int descriptor, const struc
     list_push_back(&server->backends->connections, &connection->at);
     connection->transport =
         transport_new_plain(server->backends->loop, descriptor, false, &demo_transport_events, connection);
+    if (connection->transport == NULL)
+        die("out of memory (a connection wanted)");
     return LISTENER_MORE;
 }
 

@@ -132,6 +132,7 @@ void memory_limit_set(const struct config *config)
     static uint64_t before; /* control's */
     struct memory_found found = memory_limit_find(config);
     memory_limit(found.bytes);
+    memory_set_apart();
     if (found.bytes != before)
         log_info("control", "limit of memory", KV_NUMBER("bytes", found.bytes), KV("from", found.from),
                  KV_NUMBER("for_the_file", memory_held_for_file()));

@@ -53,6 +53,8 @@ struct signals *signals_new(struct loop *loop, void (*came)(void *owner, int num
     if (signals->descriptor < 0)
         die("signals cannot be received: signalfd failed");
     signals->watch = watch_new(loop, signals->descriptor, WATCH_READ, signals_ready, signals);
+    if (signals->watch == NULL)
+        die("event loop: a descriptor can't be watched");
     return signals;
 }
 

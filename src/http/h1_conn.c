@@ -640,7 +640,9 @@ struct http_conn *h1_conn_new(enum http_role role, struct transport *transport,
                               const struct http_settings *settings, struct buf *early,
                               const struct http_conn_events *events, void *owner)
 {
-    struct h1_conn *conn = xcalloc(1, sizeof *conn);
+    struct h1_conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL)
+        return NULL;
     conn->conn = (struct http_conn){
         .events = events, .owner = owner, .version = HTTP_1, .role = role, .ops = &h1_conn_ops};
     conn->stream.ops = &h1_stream_ops;

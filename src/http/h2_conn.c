@@ -792,7 +792,7 @@ static struct stream *h2_open(struct http_conn *http)
         conn->since = loop_now(conn->loop);
     struct h2_stream *stream = h2_stream_new(conn);
     if (stream == NULL)
-        die("out of memory (%zu bytes wanted)", sizeof *stream);
+        return NULL;
     stream->announced = true;
     stream->stream.reused = conn->any_stream;
     stream->bytes_before = conn->received;
@@ -918,7 +918,9 @@ struct http_conn *h2_conn_new(enum http_role role, struct transport *transport,
                               const struct http_settings *settings, struct buf *early,
                               const struct http_conn_events *events, void *owner)
 {
-    struct h2_conn *conn = xcalloc(1, sizeof *conn);
+    struct h2_conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL)
+        return NULL;
     conn->conn = (struct http_conn){
         .events = events, .owner = owner, .version = HTTP_2, .role = role, .ops = &h2_conn_ops};
     conn->transport = transport;

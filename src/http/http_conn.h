@@ -84,7 +84,8 @@ bool http_version_is_built(enum http_version version);
 struct http_conn *http_conn_new(enum http_version version, enum http_role role, struct transport *transport,
                                 const struct http_settings *settings, struct buf *early,
                                 const struct http_conn_events *events, void *owner) MUST_CHECK;
-static inline struct stream *http_conn_open(struct http_conn *conn) /* client role; room must not be 0 */
+/* Client role; room must not be 0. NULL: no memory. */
+MUST_CHECK static inline struct stream *http_conn_open(struct http_conn *conn)
 {
     return conn->ops->open(conn);
 }

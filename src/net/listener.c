@@ -27,7 +27,8 @@ struct listener {
 
 static void listener_pause(struct listener *listener, uint64_t milliseconds)
 {
-    watch_change(listener->watch, 0);
+    if (listener->watch != NULL)
+        (void)!watch_change(listener->watch, 0);
     deadline_set(&listener->pause, listener->loop, milliseconds);
 }
 
@@ -52,10 +53,20 @@ static void listener_back_off(struct listener *listener, int number)
     listener_pause(listener, BACK_OFF_MS);
 }
 
+static void listener_ready(void *owner, unsigned bits);
+
+static void listener_watch(struct listener *listener)
+{
+    if (listener->watch == NULL)
+        listener->watch = watch_new(listener->loop, listener->fd, WATCH_READ, listener_ready, listener);
+    if (listener->watch == NULL || !watch_change(listener->watch, WATCH_READ))
+        listener_back_off(listener, ENOMEM);
+}
+
 static void pause_passed(struct deadline *deadline)
 {
     struct listener *listener = CONTAINER_OF(deadline, struct listener, pause);
-    watch_change(listener->watch, WATCH_READ);
+    listener_watch(listener);
 }
 
 static void listener_ready(void *owner, unsigned bits)
@@ -94,7 +105,7 @@ struct listener *listener_new(struct loop *loop, int fd,
     listener->accepted = accepted;
     listener->owner = owner;
     listener->pause.passed = pause_passed;
-    listener->watch = watch_new(loop, fd, WATCH_READ, listener_ready, listener);
+    listener_watch(listener);
     return listener;
 }
 

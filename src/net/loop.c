@@ -331,33 +331,35 @@ static short watch_events(unsigned bits)
     return events;
 }
 
-static void watch_register(struct watch *watch, int fd, unsigned bits)
+static bool watch_register(struct watch *watch, int fd, unsigned bits)
 {
-    if (event_assign(&watch->event, watch->loop->base, fd, watch_events(bits), watch_fired, watch) != 0)
-        die("event loop: a descriptor can't be watched");
-    if (bits != 0 && event_add(&watch->event, NULL) != 0)
-        die("event loop: no memory to watch a descriptor");
+    return event_assign(&watch->event, watch->loop->base, fd, watch_events(bits), watch_fired, watch) == 0 &&
+           (bits == 0 || event_add(&watch->event, NULL) == 0);
 }
 
 struct watch *watch_new(struct loop *loop, int fd, unsigned bits, void (*ready)(void *owner, unsigned bits),
                         void *owner)
 {
-    struct watch *watch = xcalloc(1, sizeof *watch);
+    struct watch *watch = calloc(1, sizeof *watch);
+    if (watch == NULL)
+        return NULL;
     watch->loop = loop;
     watch->ready = ready;
     watch->owner = owner;
-    watch_register(watch, fd, bits);
-    return watch;
+    if (watch_register(watch, fd, bits))
+        return watch;
+    free(watch);
+    return NULL;
 }
 
-void watch_change(struct watch *watch, unsigned bits)
+bool watch_change(struct watch *watch, unsigned bits)
 {
     short events = watch_events(bits);
     if ((event_get_events(&watch->event) & (EV_READ | EV_WRITE | EV_PERSIST)) == events)
-        return;
+        return true;
     int fd = (int)event_get_fd(&watch->event);
     event_del(&watch->event);
-    watch_register(watch, fd, bits);
+    return watch_register(watch, fd, bits);
 }
 
 static void watch_free_now(struct retired *retired)

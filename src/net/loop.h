@@ -59,9 +59,10 @@ static inline bool deadline_is_set(const struct deadline *deadline)
  * listeners, transports, probes. */
 struct watch;
 enum watch_bit { WATCH_READ = 1, WATCH_WRITE = 2 };
+/* NULL: the kernel takes no more of them (epoll's max_user_watches), or there is no memory. */
 struct watch *watch_new(struct loop *loop, int fd, unsigned bits, void (*ready)(void *owner, unsigned bits),
-                        void *owner);
-void watch_change(struct watch *watch, unsigned bits);
+                        void *owner) MUST_CHECK;
+bool watch_change(struct watch *watch, unsigned bits) MUST_CHECK; /* false likewise: it is not watched now */
 void watch_free(struct watch *watch); /* does not close the descriptor; safe inside its own ready() */
 
 #endif

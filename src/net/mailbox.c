@@ -49,6 +49,8 @@ struct mailbox *mailbox_new(struct loop *reader_loop, void *reader)
         die("mailbox: no descriptor for an eventfd");
     mailbox->reader = reader;
     mailbox->watch = watch_new(reader_loop, mailbox->fd, WATCH_READ, mailbox_ready, mailbox);
+    if (mailbox->watch == NULL)
+        die("event loop: a descriptor can't be watched");
     return mailbox;
 }
 

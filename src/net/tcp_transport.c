@@ -115,7 +115,9 @@ static const struct transport_kind tcp_kind = {
 struct transport *transport_new_plain(struct loop *loop, int fd, bool pending,
                                       const struct transport_events *events, void *owner)
 {
-    struct transport *transport = xcalloc(1, sizeof *transport);
+    struct transport *transport = calloc(1, sizeof *transport);
+    if (transport == NULL)
+        return NULL;
     transport->connecting = pending;
     transport_init(transport, &tcp_kind, loop, fd, events, owner);
     return transport;

@@ -30,7 +30,11 @@ static void transport_watch(struct transport *transport)
         bits |= WATCH_READ;
     if (transport->wants_write || (connecting && transport->read_wants_write))
         bits |= WATCH_WRITE;
-    watch_change(transport->watch, bits);
+    if (transport->watch == NULL || watch_change(transport->watch, bits))
+        return;
+    watch_free(transport->watch);
+    transport->watch = NULL;
+    loop_later(transport->loop, &transport->flush);
 }
 
 static void transport_free(struct retired *retired)
@@ -321,6 +325,11 @@ static void transport_flush(struct task *task)
         transport_die(transport, 0);
         return;
     }
+    if (transport->watch == NULL) { /* nothing would be heard of it any more */
+        counter_add(COUNTER_memory_shed, 1);
+        transport_die(transport, ENOMEM);
+        return;
+    }
     if (!transport->opened) {
         transport_open(transport); /* first step after transport_new */
         return;
@@ -353,7 +362,7 @@ void transport_init(struct transport *transport, const struct transport_kind *ki
     transport->flush.run = transport_flush;
     transport->look.run = transport_look;
     transport->read_size = BLOCK_ROOM;
-    transport->watch = watch_new(loop, fd, WATCH_READ, transport_ready, transport);
+    transport->watch = watch_new(loop, fd, WATCH_READ, transport_ready, transport); /* NULL: flush sees it */
     loop_later(loop, &transport->flush);
 }
 
@@ -415,7 +424,8 @@ void transport_close(struct transport *transport)
     /* An end that was asked for is still said, unless what is lost would look whole by it. */
     transport->finishing = transport->finishing && transport->out.length == 0;
     buf_clear(&transport->out);
-    watch_change(transport->watch, 0);
+    if (transport->watch != NULL)
+        (void)!watch_change(transport->watch, 0);
     loop_later(transport->loop, &transport->flush);
 }
 

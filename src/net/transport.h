@@ -96,7 +96,8 @@ struct transport {
 };
 
 /* An accepted socket, or one that socket_connect() began; takes the descriptor. Plain TCP or unix. Opened is
- * told in a later step of this turn at the soonest. */
+ * told in a later step of this turn at the soonest. NULL: no memory, and the descriptor stays the caller's.
+ */
 struct transport *transport_new_plain(struct loop *loop, int fd, bool pending,
                                       const struct transport_events *events, void *owner);
 /* For kinds outside (tls, tests): fills a zeroed struct that the kind allocated, and registers it. */

@@ -463,6 +463,14 @@ static void setup_passed(struct deadline *deadline)
 
 /* ---- the beginning ---- */
 
+static void conn_without_memory(struct client_conn *conn, int fd)
+{
+    client_caps_tell(conn->site, "memory");
+    counter_add(COUNTER_memory_refused, 1);
+    close(fd);
+    conn_gone(conn);
+}
+
 /* The client's address is known: a transport, or the end. */
 static void conn_admit(struct client_conn *conn, int fd)
 {
@@ -474,11 +482,17 @@ static void conn_admit(struct client_conn *conn, int fd)
     }
     if (!conn->tls) {
         conn->transport = transport_new_plain(worker->loop, fd, false, &transport_events, conn);
+        if (conn->transport == NULL)
+            conn_without_memory(conn, fd);
         return;
     }
     setup_begin(conn);
     struct buf *early = buf_is_empty(&conn->setup->early) ? NULL : &conn->setup->early;
     conn->transport = tls_transport_accept(worker->loop, fd, conn->site->tls, early, &transport_events, conn);
+    if (conn->transport == NULL) {
+        conn_without_memory(conn, fd);
+        return;
+    }
     deadline_set(&conn->setup->deadline, worker->loop, conn->lease->snapshot->config->tls.handshake_timeout);
     handshake_begin(&conn->setup->handshake, conn);
     handshake_known(&conn->setup->handshake);
@@ -575,6 +589,10 @@ static void preface_begin(struct client_conn *conn, int fd)
     setup_begin(conn);
     conn->setup->fd = fd;
     conn->setup->watch = watch_new(worker->loop, fd, WATCH_READ, preface_ready, conn);
+    if (conn->setup->watch == NULL) {
+        preface_refuse(conn, "no memory to watch it");
+        return;
+    }
     deadline_set(&conn->setup->deadline, worker->loop, conn->lease->snapshot->config->timeouts.proxy_header);
     handshake_begin(&conn->setup->handshake, conn);
 }

@@ -92,7 +92,7 @@ void tls_client_release(struct tls_client *client);
 
 /* Server side over an accepted socket; takes the descriptor and a reference of the store. `early` may hold
  * bytes already read (behind a PROXY preface); NULL: none. A client that speaks plain HTTP on a TLS port gets
- * a plain 400 that says so. */
+ * a plain 400 that says so. NULL: no memory, and nothing was taken. */
 struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_store *store, struct buf *early,
                                        const struct transport_events *events, void *owner);
 /* Client side over a socket that socket_connect() began. name: a name or an IP address to verify, and the

@@ -98,7 +98,7 @@ static int bio_create(BIO *bio)
     return 1;
 }
 
-/* Made once for the process; a thread that comes second throws its own away. */
+/* Made once for the process; a thread that comes second throws its own away. NULL: no memory. */
 static const BIO_METHOD *bio_method(void)
 {
     static BIO_METHOD *method;
@@ -107,8 +107,10 @@ static const BIO_METHOD *bio_method(void)
         return known;
     BIO_METHOD *made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "weir socket");
     if (made == NULL || BIO_meth_set_read(made, bio_read) != 1 || BIO_meth_set_write(made, bio_write) != 1 ||
-        BIO_meth_set_ctrl(made, bio_control) != 1 || BIO_meth_set_create(made, bio_create) != 1)
-        die("TLS: no memory for a connection");
+        BIO_meth_set_ctrl(made, bio_control) != 1 || BIO_meth_set_create(made, bio_create) != 1) {
+        BIO_meth_free(made);
+        return NULL;
+    }
     if (__atomic_compare_exchange_n(&method, &known, made, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
         return made;
     BIO_meth_free(made);
@@ -117,7 +119,8 @@ static const BIO_METHOD *bio_method(void)
 
 BIO *tls_socket_bio(struct tls_socket *socket)
 {
-    BIO *bio = BIO_new(bio_method());
+    const BIO_METHOD *method = bio_method();
+    BIO *bio = method != NULL ? BIO_new(method) : NULL;
     if (bio != NULL)
         BIO_set_data(bio, socket);
     return bio;

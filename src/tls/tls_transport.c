@@ -321,12 +321,16 @@ static const struct transport_kind tls_kind = {
 
 static struct tls_transport *tls_new(SSL_CTX *context, int fd)
 {
-    struct tls_transport *tls = xcalloc(1, sizeof *tls);
-    tls->ssl = SSL_new(context);
+    struct tls_transport *tls = calloc(1, sizeof *tls);
+    SSL *ssl = tls != NULL ? SSL_new(context) : NULL;
+    BIO *bio = ssl != NULL ? tls_socket_bio(&tls->socket) : NULL;
+    if (bio == NULL) {
+        SSL_free(ssl);
+        free(tls);
+        return NULL;
+    }
+    tls->ssl = ssl;
     tls->socket.fd = fd;
-    BIO *bio = tls_socket_bio(&tls->socket);
-    if (tls->ssl == NULL || bio == NULL)
-        die("TLS: no memory for a connection");
     SSL_set_bio(tls->ssl, bio, bio);
     return tls;
 }
@@ -335,6 +339,8 @@ struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_sto
                                        const struct transport_events *events, void *owner)
 {
     struct tls_transport *tls = tls_new(store->context, fd);
+    if (tls == NULL)
+        return NULL;
     if (early != NULL)
         buf_clear(early); /* the caller reads a PROXY preface with MSG_PEEK, so nothing can be early here */
     tls->store = tls_store_take(store);
@@ -378,6 +384,8 @@ struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending,
                                         const char *name, const struct transport_events *events, void *owner)
 {
     struct tls_transport *tls = tls_new(client->context, fd);
+    if (tls == NULL)
+        return NULL;
     tls->client = tls_client_take(client);
     tls->transport.connecting = pending;
     SSL_set_connect_state(tls->ssl);

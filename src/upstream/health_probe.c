@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/arena.h"
 #include "base/buf.h"
@@ -355,6 +356,10 @@ static void probe_ask(struct health_probe *probe)
     bool grpc = probe->config->type == PROBE_GRPC;
     probe->arena = arena_new(ARENA_MOST);
     probe->stream = http_conn_open(probe->http);
+    if (probe->stream == NULL) {
+        probe_ends(probe, PROBE_NOT_MADE, not_made);
+        return;
+    }
     probe->stream->events = &probe_stream_events;
     probe->stream->owner = probe;
     probe->stream->arena = probe->arena;
@@ -443,7 +448,10 @@ static bool probe_connect(struct health_probe *probe)
                 ? tls_transport_connect(probe->loop, fd, pending, probe->tls, probe->server->host,
                                         &probe_transport_events, probe)
                 : transport_new_plain(probe->loop, fd, pending, &probe_transport_events, probe);
-        return true;
+        if (probe->transport != NULL)
+            return true;
+        close(fd);
+        probe->not_made = true;
     }
     return false;
 }

@@ -358,7 +358,7 @@ static void server_judge(struct server *server, const struct pool_shared *shared
 {
     struct server_limit *limit = &server->limiting;
     unsigned before = atomic_load_explicit(&server->limit, memory_order_relaxed);
-    struct window window;
+    struct window window = {.now_us = 0};
     score_lock(&server->score);
     bool away = limit->returns && server_is_away(server);
     if (!adapts && !limit->returns)

@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/counters.h"
 #include "base/descriptors.h"
@@ -234,6 +235,10 @@ static enum failure conn_try_addresses(struct upstream_conn *conn)
                               ? tls_transport_connect(loop, fd, pending, conn->tls, server->host,
                                                       &conn_transport_events, conn)
                               : transport_new_plain(loop, fd, pending, &conn_transport_events, conn);
+        if (conn->transport == NULL) {
+            close(fd);
+            return FAILURE_OVERLOADED;
+        }
         if (conn->tls != NULL && conn->http1_only && conn->protocol == POOL_AUTO)
             tls_transport_offer(conn->transport, PROTOCOL_HTTP_1);
         return FAILURE_NONE;
@@ -353,7 +358,12 @@ static void conn_serve(struct upstream_conn *conn, struct upstream_waiter *waite
     struct stream *stream = http_conn_open(conn->http);
     if (conn_is_http2(conn))
         conn_look(conn);
-    waiter_ready(conn->upstreams, waiter, stream);
+    if (stream != NULL) {
+        waiter_ready(conn->upstreams, waiter, stream);
+        return;
+    }
+    conn_close(conn);
+    waiter_connect_failed(conn->upstreams, waiter, FAILURE_OVERLOADED, false);
 }
 
 /* As many as there is room for; the others look for a connection anew. */
@@ -677,7 +687,9 @@ void upstream_owner_end(struct upstream_owner *owner)
 enum failure upstream_conn_connect(struct upstreams *upstreams, struct server_entry *entry,
                                    struct upstream_waiter *waiter)
 {
-    struct upstream_conn *conn = xcalloc(1, sizeof *conn);
+    struct upstream_conn *conn = calloc(1, sizeof *conn);
+    if (conn == NULL)
+        return FAILURE_OVERLOADED;
     conn->upstreams = upstreams;
     conn->entry = entry;
     conn->tls = waiter->pool->tls != NULL ? tls_client_take(waiter->pool->tls) : NULL;

@@ -239,10 +239,10 @@ class Good:
         return self.statuses
 
 
-def door(t, server, pool='', route='', more='', routes='', pools='', extra='', most='none'):
-    good, port, tls = t.origin(lambda link, request: link.answer(200, b'good')), t.port(), t.port()
+def door(t, server, pool='', route='', more='', routes='', pools='', extra='', most='none', memory='64MiB', handler=lambda link, request: link.answer(200, b'good')):
+    good, port, tls = t.origin(handler), t.port(), t.port()
     weir = t.weir(f'''workers: 2
-limits: {{ memory: 64MiB, connections: 8000 }}
+limits: {{ memory: {memory}, connections: 8000 }}
 access_log: false
 listeners:
   - {{ address: "127.0.0.1:{port}", protocols: [http/1.1, h2c] }}
@@ -258,28 +258,27 @@ pools:
     return weir, port, tls
 
 
-def attack(t, weir, port, hordes, seconds=SECONDS, well=WELL, grows=True):
+def attack(t, weir, port, hordes, seconds=SECONDS, well=WELL, most=MOST):
     """Runs them all, and judges: what weir held at most, and how the good client fared."""
     before = weir.resident()
     ends = [apart(t, horde.run) for horde in hordes]    # first, since a process takes no threads along, but their locks
     good = Good(port)
-    end, most, looks = time.monotonic() + seconds * SLOW, 0, []
+    end, held = time.monotonic() + seconds * SLOW, 0
     while time.monotonic() < end or (sum(good.statuses.values()) < LEAST and time.monotonic() < end + 10 * SLOW):
-        looks.append(weir.resident() or 0)
-        most = max(most, looks[-1])
+        held = max(held, weir.resident() or 0)
         time.sleep(0.004)
     statuses = good.stop()
     for stop in ends:
         stop()
-    told = f'{before / MIB:.1f} to {most / MIB:.1f} MiB; the good client: {dict(statuses)}'
+    told = f'{before / MIB:.1f} to {held / MIB:.1f} MiB; the good client: {dict(statuses)}'
     print(told)
     if SLOW == 1:
-        ok(most <= MOST, f'it held {told}')
+        ok(held <= most, f'it held {told}')
     ok(weir.process.poll() is None, 'weir ended')
     asked = sum(statuses.values())
     ok(asked >= LEAST and statuses[200] >= well * asked, f'not well served: {told}; {weir.stderr()[-1500:]}')
     eventually(lambda: t.client(port).get('/good').status == 200, 10, 'not served afterwards')
-    return most
+    return held
 
 
 # ---- the rows ----
@@ -484,3 +483,34 @@ def test_snapshots_that_tunnels_hold(t):
         equal(c.response().status, 101)
         weir.reload(text + f'# {i}\n')
     attack(t, weir, port, [Horde(port, 1000, lambda n: b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n' + b'b' * 300000)])
+
+
+def test_conversations_go_on(t):
+    """A stream of events and a WebSocket that began before the attack, and hold little, are not touched by it."""
+    def talk(link, request):
+        if request.path == '/talk/ws':
+            link.send(f'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {Websocket.accept(Websocket.KEY)}\r\n\r\n')
+            while True:
+                link.send(Websocket.frame(Websocket.read_frame(link.reader)[1], mask=False))
+        if request.path == '/talk/events':
+            link.begin(200, [('Content-Type', 'text/event-stream')])
+            for i in range(1000):
+                link.piece(f'data: {i}\n\n'.encode())
+                time.sleep(0.05)
+        link.answer(200, b'good')
+    weir, port, _ = door(t, Server(t, reads=False).address, handler=talk, routes='  - { match: { path: /talk/ }, upgrades: [websocket], pool: good }\n')
+    events, socket_, said = t.client(port), t.websocket(port), collections.Counter()
+    events.request('GET', '/talk/events')
+    equal(events.head().status, 200)
+    equal(socket_.upgrade('/talk/ws').status, 101)
+
+    def converse():
+        for piece in events.reader.chunks():
+            socket_.say(piece)
+            equal(socket_.hear()[1], piece)
+            said[piece] += 1
+    threading.Thread(target=converse, daemon=True).start()
+    attack(t, weir, port, [Horde(port, 1000, lambda n: b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n' + b'b' * 300000)])
+    before = len(said)
+    ok(before > 5, f'{before} events')
+    eventually(lambda: len(said) > before + 3, 10, 'the conversations have ended')

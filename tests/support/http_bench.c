@@ -184,10 +184,10 @@ static void stop_passed(struct deadline *deadline)
 void http_bench_wait(struct http_bench *bench, unsigned milliseconds)
 {
     struct stop stop = {.deadline = {.passed = stop_passed}, .loop = bench->loop};
-    watch_change(bench->turns, 0);
+    (void)!watch_change(bench->turns, 0);
     deadline_set(&stop.deadline, bench->loop, milliseconds);
     loop_run(bench->loop);
-    watch_change(bench->turns, WATCH_READ);
+    (void)!watch_change(bench->turns, WATCH_READ);
 }
 
 /* ---- begin and end ---- */

@@ -3,8 +3,10 @@
 
 #include <malloc.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/arena.h"
 #include "base/block.h"
@@ -12,6 +14,21 @@
 #include "unit.h"
 
 #define MIB ((size_t)1 << 20)
+
+#ifdef __SANITIZE_THREAD__ /* which does not tell of these */
+#define ALIGNED(size) malloc(size)
+#define ALIGNED_MORE(size) malloc(size)
+#else
+#define ALIGNED(size) aligned_alloc(64, size)
+#define ALIGNED_MORE(size) page_aligned(size)
+
+static void *page_aligned(size_t size)
+{
+    void *piece = NULL;
+    assert_int_equal(posix_memalign(&piece, 4096, size), 0);
+    return piece;
+}
+#endif
 
 static unsigned grown;
 
@@ -48,8 +65,7 @@ static void test_malloc_of_any_kind_is_counted(void **state)
 {
     (void)state;
     uint64_t before = memory_held_for_peers();
-    void *pieces[5] = {malloc(MIB), calloc(1, MIB), aligned_alloc(64, MIB), NULL, strdup("x")};
-    assert_int_equal(posix_memalign(&pieces[3], 4096, MIB), 0);
+    void *pieces[5] = {malloc(MIB), calloc(1, MIB), ALIGNED(MIB), ALIGNED_MORE(MIB), strdup("x")};
     for (unsigned i = 0; i < 5; i++)
         assert_non_null(pieces[i]);
     assert_about(memory_held_for_peers(), before + 4 * MIB);
@@ -73,7 +89,7 @@ static void test_threads_that_do_not_serve_take_for_the_file(void **state)
     (void)state;
     uint64_t peers = memory_held_for_peers(), file = memory_held_for_file();
     pthread_t thread;
-    void *piece;
+    void *piece = NULL;
     assert_int_equal(pthread_create(&thread, NULL, take, NULL), 0);
     assert_int_equal(pthread_join(thread, &piece), 0);
     assert_about(memory_held_for_file(), file + 4 * MIB);
@@ -139,6 +155,51 @@ static void test_levels(void **state)
     assert_int_equal(memory_for_peers(), 1);
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which need the addresses */
+
+static size_t addresses(void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    assert_non_null(file);
+    assert_int_equal(fscanf(file, "%lu", &pages), 1);
+    fclose(file);
+    return pages * 4096;
+}
+
+/* The system gives no more: small pieces are still to be had, and nothing else is, until some have come back.
+ */
+static void test_what_is_set_apart(void **state)
+{
+    (void)state;
+    static void *pieces[4096];
+    struct rlimit before, short_of;
+    unsigned count = 0, late = 0;
+    memory_set_apart();
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    short_of = (struct rlimit){.rlim_cur = addresses() + 2 * MIB, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_AS, &short_of), 0);
+    while (count < COUNT_OF(pieces) && (pieces[count] = malloc(150000)) != NULL) {
+        count++;
+        late += memory_level() == MEMORY_FULL;
+    }
+    assert_in_range(late, 10, 30); /* of 4 MiB */
+    assert_null(block_take());
+    grown = 0;
+    memory_weigh(1000);
+    assert_int_equal(memory_level(), MEMORY_FULL);
+    while (count != 0)
+        free(pieces[--count]);
+    memory_weigh(2000);
+    assert_int_equal(memory_level(), MEMORY_PLENTY);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    void *piece = malloc(150000);
+    assert_non_null(piece);
+    free(piece);
+}
+
+#endif
+
 static unsigned came_home;
 
 static void home(void *owner)
@@ -178,6 +239,9 @@ int main(void)
                                         serve_no_more),
         cmocka_unit_test_setup_teardown(test_pieces_of_a_record_are_kept, serve, serve_no_more),
         cmocka_unit_test_setup_teardown(test_levels, serve, serve_no_more),
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        cmocka_unit_test_setup_teardown(test_what_is_set_apart, serve, serve_no_more),
+#endif
         cmocka_unit_test_setup_teardown(test_lent_bytes_are_shared_and_not_written, serve, serve_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
