@@ -38,6 +38,34 @@ def test_tasks_hold_what_is_below_too(t):
         ok(path.endswith('/'), path)
 
 
+def test_nothing_is_sent_twice(t):
+    """As the task says: not even on a kept connection that ends with the second request."""
+    task = re.search(r'^\.Ss Send nothing twice\n(.*?)^\.Ed', section('weir.yaml.5', 'TASKS'), re.S | re.M).group(0)
+
+    def handler(link, request):
+        if link.served:
+            link.close()
+        else:
+            link.answer(200)
+    origin, port = t.origin(handler), t.port()
+    t.weir(literals(task)[0].replace('":8080"', f'"127.0.0.1:{port}"').replace('10.0.0.11:8080, 10.0.0.12:8080', f'"{origin.address}"'))
+    client = t.client(port)
+    for path in ('/1', '/2', '/3'):
+        equal(client.get(path).status, 200, path)
+    equal([r.path for r in origin.requests], ['/1', '/2', '/3'])
+
+
+def test_headers_that_rules_cannot_name(t):
+    """Each that the table says no of, in a match and in an edit."""
+    rows = re.findall(r'^\.It (.+?) Ta no Ta no$', section('weir.yaml.5', 'NAMES OF HEADERS'), re.M)
+    names = [n for row in rows for n in row.strip('"').split(', ')]
+    ok(len(names) >= 8, names)
+    for name in names:
+        for route in (f'{{ match: {{ header: {{ "{name}": x }} }}, respond: 200 }}', f'{{ respond: 200, response: {{ headers: {{ set: {{ "{name}": x }} }} }} }}'):
+            done = t.run('check', '--file-only', '-c', '-', stdin=f'listeners: ":8080"\nroutes: [ {route} ]\n')
+            contains(done.stderr, f'"{name}" cannot be')
+
+
 def test_examples(t):
     for block in literals(section('weir.yaml.5', 'EXAMPLES')):
         done = t.run('check', '--file-only', '--strict', '-c', '-', stdin=block)
