@@ -121,7 +121,12 @@ static bool write_out(struct link *link, bool one_piece)
         size_t length = bytes_length(&link->out), wrote;
         if (link->piece != 0 && length > link->piece)
             length = link->piece;
+        if (link->promised != 0 && link->promised < bytes_length(&link->out))
+            length = link->promised;
+        else if (link->promised != 0)
+            length = bytes_length(&link->out);
         enum written result = write_some(link, length, &wrote);
+        link->promised = result == WRITE_WAITS && link->ssl != NULL ? length : 0;
         if (result == WRITE_BROKE) {
             trace_note(&link->trace, "writing failed: %s", strerror(errno));
             bytes_take(&link->out, bytes_length(&link->out));

@@ -31,7 +31,8 @@ struct link {
     struct bytes in, out;
     struct trace trace;
     struct link *next_dead;
-    size_t piece; /* most bytes of one write; 0: as many as there are */
+    size_t piece;    /* most bytes of one write; 0: as many as there are */
+    size_t promised; /* of a write that TLS wants repeated with as many bytes; 0: none */
     int fd;
     bool open, dead;
     bool ending;   /* our side ends once `out` has left */
