@@ -479,11 +479,12 @@ static void on_received(struct transport *transport, struct buf *bytes)
 static void on_sent(struct transport *transport, size_t bytes)
 {
     struct h1_conn *conn = transport->owner;
-    (void)bytes;
     if (conn->conn.role == HTTP_CLIENT && conn->stream_open) {
         conn->stream.any_sent = 1;
         conn->stream.request_sent = conn->sending == SEND_ENDED && transport_unsent(transport) == 0;
     }
+    if (bytes == 0)
+        return;
     h1_report_sent(conn);
     if (conn->lingering && !conn->closing)
         look_at_lingering(conn);

@@ -611,7 +611,6 @@ static void reset_sent(struct h2_conn *conn, const struct h2_stream *stream, con
 
 static void message_sent(struct h2_conn *conn, struct h2_stream *stream, const nghttp2_frame *frame)
 {
-    stream->stream.any_sent = 1;
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
         return;
     stream->out_ended = true;
@@ -621,6 +620,18 @@ static void message_sent(struct h2_conn *conn, struct h2_stream *stream, const n
         stream->leftover = true;
         h2_over(stream, FAILURE_NONE);
     }
+}
+
+/* The first of its bytes come with this call. on_frame_sent() is told with the last of its CONTINUATION
+ * frames, which wait while the transport's queue is full. */
+static int on_frame_leaves(nghttp2_session *session, const nghttp2_frame *frame, void *user)
+{
+    struct h2_stream *stream =
+        frame->hd.type == NGHTTP2_HEADERS ? stream_of(session, frame->hd.stream_id) : NULL;
+    (void)user;
+    if (stream != NULL)
+        stream->stream.any_sent = 1;
+    return 0;
 }
 
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -684,7 +695,7 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, 
 
 /* ---- the session ---- */
 
-static nghttp2_session_callbacks *callbacks_new(void)
+static nghttp2_session_callbacks *callbacks_new(const struct h2_conn *conn)
 {
     nghttp2_session_callbacks *callbacks;
     if (nghttp2_session_callbacks_new(&callbacks) != 0)
@@ -695,6 +706,8 @@ static nghttp2_session_callbacks *callbacks_new(void)
     nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+    if (!is_server(conn))
+        nghttp2_session_callbacks_set_before_frame_send_callback(callbacks, on_frame_leaves);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, h2_write_body);
@@ -752,7 +765,7 @@ static nghttp2_mem memory = {
 nghttp2_session *h2_session_new(struct h2_conn *conn)
 {
     nghttp2_session *session = NULL;
-    nghttp2_session_callbacks *callbacks = callbacks_new();
+    nghttp2_session_callbacks *callbacks = callbacks_new(conn);
     nghttp2_option *option = option_new(conn);
     int result = NGHTTP2_ERR_NOMEM;
     if (callbacks != NULL && option != NULL)

@@ -445,7 +445,8 @@ static void on_opened(struct transport *transport)
 static void on_sent(struct transport *transport, size_t bytes)
 {
     struct h2_conn *conn = transport->owner;
-    (void)bytes;
+    if (bytes == 0)
+        return;
     struct pace_rule rule = http_pace_rule(conn->settings);
     conn->write_stalls = transport_unsent(transport) != 0;
     if (!conn->write_stalls)

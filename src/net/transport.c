@@ -313,6 +313,14 @@ static enum transport_step transport_write(struct transport *transport, size_t *
     return step;
 }
 
+/* A part of what waits may have left when none of it is told of. */
+static void transport_tell_sent(struct transport *transport, size_t total)
+{
+    const struct transport_kind *kind = transport->kind;
+    if (total != 0 || (transport->out.length != 0 && kind->ahead != NULL && kind->ahead(transport) != 0))
+        transport->events->sent(transport, total);
+}
+
 static void transport_flush(struct task *task)
 {
     struct transport *transport = CONTAINER_OF(task, struct transport, flush);
@@ -336,17 +344,18 @@ static void transport_flush(struct task *task)
     }
     size_t total = 0;
     enum transport_step step = transport_write(transport, &total);
+    transport->sent += total;
     if (step == TRANSPORT_FAILED || step == TRANSPORT_ENDED) {
-        transport_write_failed(transport);
+        transport_tell_sent(transport, total); /* what left before it failed has left */
+        if (!transport->closing)
+            transport_write_failed(transport);
         return;
     }
-    transport->sent += total;
     transport->wants_write = step != TRANSPORT_DONE;
     if (transport->out.length == 0 && transport->finishing && !transport->finished)
         transport_finish_now(transport);
     transport_watch(transport);
-    if (total != 0)
-        transport->events->sent(transport, total);
+    transport_tell_sent(transport, total);
 }
 
 /* ---- interface ---- */

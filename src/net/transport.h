@@ -24,7 +24,7 @@ struct transport_events {
     void (*opened)(struct transport *transport);
     /* the owner takes all of it (moves it out) */
     void (*received)(struct transport *transport, struct buf *bytes);
-    /* bytes of transport_send() that the socket took */
+    /* bytes of transport_send() that the socket took; 0: some of what waits, but it is not known how many */
     void (*sent)(struct transport *transport, size_t bytes);
     /* the peer will send no more (EOF, close_notify) */
     void (*ended)(struct transport *transport);

@@ -258,6 +258,8 @@ static enum transport_step tls_write(struct transport *transport, const struct i
         int left = tls_socket_send(&tls->socket);
         if (left < 0) {
             transport->error = errno;
+            if (errno != ENOMEM && tls->socket.unsent.length == 0)
+                tls->sealed = 0; /* none of it has left */
             return TRANSPORT_FAILED;
         }
         if (left == 0)

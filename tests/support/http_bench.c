@@ -98,6 +98,7 @@ static void on_closed(struct stream *stream, enum failure why)
 {
     struct http_bench *bench = bench_of(stream);
     assert_ptr_equal(stream, bench->stream); /* once */
+    bench->any_sent = stream->any_sent;
     note(bench, "closed");
     note_more(bench, span_of(failure_info[why].word));
     bench->stream = NULL;

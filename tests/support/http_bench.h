@@ -32,6 +32,7 @@ struct http_bench {
     struct arena *arena;                        /* of the stream, until it closes */
     struct text log;                            /* events, since the last look */
     bool in_call;                               /* a call into the codec is on: nothing may come up */
+    bool any_sent;                              /* of the stream that closed last */
     bool hold;                                  /* body bytes are not credited by themselves */
     size_t body_bytes;                          /* received as body */
     size_t window;                              /* of streams that open */

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "http/h2.h"
 #include "support/h2_bench.h"
 #include "unit/unit.h"
 
@@ -94,6 +95,50 @@ static void requests_that_are_sent(void **state)
         "HEADERS3{:method=PUT,:scheme=http,:authority=a.test,:path=/x} DATA1:9:end DATA3:4 HEADERS3{x-sum=2}:end");
     assert_true(bench.streams[1].stream->request_sent && bench.streams[1].stream->any_sent &&
                 !bench.streams[1].stream->any_received);
+}
+
+static size_t waits_here(void)
+{
+    return transport_unsent(CONTAINER_OF(bench.http.conn, struct h2_conn, conn)->transport);
+}
+
+static void send_long_head(unsigned number)
+{
+    static char value[30000];         /* more than a frame */
+    memset(value, '{', sizeof value); /* no shorter by Huffman coding */
+    struct field field = {.name = SPAN("x-long"), .value = span_make(value, sizeof value)};
+    struct head head = {.fields = {.items = &field, .count = 1, .room = 1}};
+    head.line.request.method_name = SPAN("POST");
+    head.line.request.method = METHOD_POST;
+    head.line.request.authority = SPAN("a.test");
+    head.line.request.path = SPAN("/x");
+    struct stream *stream = bench.streams[number].stream;
+    stream->ops->send_head(stream, &head, true);
+}
+
+/* Of a head of several frames the first fills the transport's queue, from where it may leave, and the others
+ * wait. That counts as sent: they follow even when the stream is given up meanwhile. */
+static void a_head_that_fills_the_queue(void **state)
+{
+    (void)state;
+    static char piece[4096 + 1];
+    memset(piece, 'b', sizeof piece - 1);
+    h2_frame_setting(&frames, NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, 4 << 20);
+    h2_frame_number(&frames, NGHTTP2_WINDOW_UPDATE, 0, 4 << 20);
+    h2_peer_sends(&bench, &frames);
+    unsigned large = h2_call_request(&bench, "PUT", -1, false, NULL);
+    while (waits_here() <
+           H2_OUT_MOST - 2 * sizeof piece) { /* the socket is full, and so nearly is the queue */
+        h2_call_text(&bench, large, piece, false);
+        http_bench_turns(&bench.http, 2);
+    }
+    assert_true(waits_here() < H2_OUT_MOST);
+    unsigned number = h2_call_open(&bench);
+    send_long_head(number);
+    assert_false(bench.streams[number].stream->any_sent);
+    http_bench_turns(&bench.http, 2);
+    assert_true(waits_here() >= H2_OUT_MOST);
+    assert_true(bench.streams[number].stream->any_sent);
 }
 
 static void wrong_responses(void **state)
@@ -538,6 +583,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(responses_at_every_split, begin, end),
         cmocka_unit_test_setup_teardown(requests_that_are_sent, begin, end),
+        cmocka_unit_test_setup_teardown(a_head_that_fills_the_queue, begin, end),
         cmocka_unit_test_setup_teardown(wrong_responses, begin, end),
         cmocka_unit_test_setup_teardown(ends_of_streams, begin, end),
         cmocka_unit_test_setup_teardown(an_early_answer, begin, end),

@@ -1,4 +1,5 @@
 /* HTTP/1 towards servers: requests out, responses in; what is invalid, cut, stale, kept or not kept. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 
 #include "base/block.h"
 #include "http/failure.h"
+#include "http/h1.h"
 #include "net/transport.h"
 #include "support/http_bench.h"
 #include "unit.h"
@@ -496,6 +498,60 @@ static void an_upgrade_that_is_answered_otherwise(void **state)
     expect_events(&bench, "head:200 body:hello:last closed:none idle");
 }
 
+/* ---- what has left of a request whose connection fails ---- */
+
+/* One write: as many bytes as it tells of, as many that it does not, and how it goes on. */
+static struct write_plan {
+    size_t told, ahead;
+    enum transport_step step;
+} plan;
+
+static enum transport_step planned_write(struct transport *transport, const struct iovec *vectors, int count,
+                                         size_t *sent)
+{
+    (void)vectors;
+    assert_true(count > 0);
+    *sent = plan.told;
+    transport->error = plan.step == TRANSPORT_FAILED ? EPIPE : 0;
+    return plan.step;
+}
+
+static size_t planned_ahead(const struct transport *transport)
+{
+    (void)transport;
+    return plan.ahead;
+}
+
+/* Whether a request may go to another server hangs on it: a byte that has left counts, though the write
+ * failed behind it, or it left in a record of several of which none is told of yet (TLS). */
+static void what_left_of_a_connection_that_fails(void **state)
+{
+    (void)state;
+    static const struct {
+        struct write_plan plan;
+        bool any_sent;
+    } rows[] = {
+        {{0, 0, TRANSPORT_FAILED}, false},     {{1, 0, TRANSPORT_FAILED}, true},
+        {{0, 1, TRANSPORT_FAILED}, true},      {{0, 0, TRANSPORT_WANTS_WRITE}, false},
+        {{1, 0, TRANSPORT_WANTS_WRITE}, true}, {{0, 1, TRANSPORT_WANTS_WRITE}, true},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        again();
+        struct transport *transport = CONTAINER_OF(bench.conn, struct h1_conn, conn)->transport;
+        struct transport_kind kind = *transport->kind;
+        kind.write = planned_write;
+        kind.ahead = planned_ahead;
+        transport->kind = &kind;
+        plan = rows[i].plan;
+        call_request(&bench, "POST", 0, true);
+        http_bench_turns(&bench, 3);
+        if (bench.conn != NULL)
+            peer_ends(&bench);
+        expect_events(&bench, "closed:server_closed end");
+        assert_int_equal(bench.any_sent, rows[i].any_sent);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -513,6 +569,7 @@ int main(void)
         TEST(backpressure),
         TEST(an_end_behind_a_full_window),
         TEST(resets),
+        TEST(what_left_of_a_connection_that_fails),
         TEST(keep_alive_hints),
         TEST(tunnels),
         TEST(an_upgrade_that_is_answered_otherwise),
