@@ -17,13 +17,13 @@
 
 #include "base/attributes.h"
 
-#define MEMORY_LEVELS(X)                                                                     \
-    /* name, sixteenths of what peers may make weir hold */                                  \
-    X(SHARED, 8)          /* a connection that holds more than its share gets nothing new */ \
-    X(QUIET_GO, 12)       /* quiet connections go */                                         \
-    X(NO_CONNECTIONS, 13) /* one that comes needs another that goes for it */                \
-    X(NO_REQUESTS, 14)    /* a request likewise */                                           \
-    X(HOLDERS_GO, 15)     /* those who hold most go, unasked */                              \
+#define MEMORY_LEVELS(X)                                                                                \
+    /* name, sixteenths of what peers may make weir hold */                                             \
+    X(SHARED, 8)          /* a connection that holds more than its share gets nothing new; no copies */ \
+    X(QUIET_GO, 12)       /* copies and quiet connections go */                                         \
+    X(NO_CONNECTIONS, 13) /* one that comes needs another that goes for it */                           \
+    X(NO_REQUESTS, 14)    /* a request likewise */                                                      \
+    X(HOLDERS_GO, 15)     /* those who hold most go, unasked */                                         \
     X(FULL, 16)           /* no block is given */
 
 enum memory_level {

@@ -15,6 +15,7 @@
 #include "http/http_conn.h"
 #include "proxy/client_caps.h"
 #include "proxy/client_conn.h"
+#include "proxy/mirror.h"
 #include "proxy/snapshot.h"
 #include "proxy/worker.h"
 #include "upstream/upstream.h"
@@ -181,8 +182,10 @@ void client_memory_relieve(struct worker *worker)
         return;
     block_pool_configure(0, BLOCKS_KEPT);
     memory_weigh(loop_now(worker->loop));
-    if (level >= MEMORY_QUIET_GO)
+    if (level >= MEMORY_QUIET_GO) {
+        mirrors_shed(worker);
         quiet_go(worker);
+    }
     if (level >= MEMORY_HOLDERS_GO)
         holders_go(worker);
 }

@@ -156,6 +156,12 @@ void mirrors_stop(struct worker *worker)
         mirror_give_up(CONTAINER_OF(node, struct mirror, at), FAILURE_SHUTTING_DOWN);
 }
 
+void mirrors_shed(struct worker *worker)
+{
+    LIST_EACH_SAFE (node, after, &worker->mirrors)
+        mirror_give_up(CONTAINER_OF(node, struct mirror, at), FAILURE_OVERLOADED);
+}
+
 void mirrors_cut(struct worker *worker, uint64_t snapshot)
 {
     LIST_EACH_SAFE (node, after, &worker->mirrors) {
@@ -165,6 +171,7 @@ void mirrors_cut(struct worker *worker, uint64_t snapshot)
     }
 }
 
+/* Copies are nobody's request: they take no memory that others begin to want. */
 static bool has_room(const struct exchange_run *run)
 {
     const struct other_server anybody = {.pool = run->plan->mirror, .free_now = true};
@@ -248,7 +255,8 @@ void mirror_drop(struct exchange_run *run)
 void mirror_body(struct exchange_run *run, const struct buf *bytes, bool last)
 {
     struct mirror_body *body = run->mirror;
-    bool fits = body->kept.length + bytes->length <= run->pool->config->retry.buffer;
+    bool fits = memory_level() == MEMORY_PLENTY &&
+                body->kept.length + bytes->length <= run->pool->config->retry.buffer;
     if (!fits || (bytes->length != 0 && !buf_share(&body->kept, bytes))) {
         mirror_drop(run);
         return;

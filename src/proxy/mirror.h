@@ -29,6 +29,8 @@ void mirror_trailers(struct exchange_run *run, const struct fields *trailers);
 void mirror_drop(struct exchange_run *run);
 /* The worker stops: its copies end. */
 void mirrors_stop(struct worker *worker);
+/* Memory is short: all go. */
+void mirrors_shed(struct worker *worker);
 /* Ends those that run under the snapshot of that number. */
 void mirrors_cut(struct worker *worker, uint64_t snapshot);
 

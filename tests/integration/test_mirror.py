@@ -131,6 +131,52 @@ def test_answers_without_end_are_dropped(t):
         between(weir.resident() - before, -1 << 30, 8 << 20, 'and not kept')
 
 
+def test_copies_take_no_memory_that_requests_want(t):
+    """A shadow that gives no window keeps every copy in weir, which would be more than all may hold."""
+    shadow = h2test.H2Origin(name='shadow', settings={h2test.INITIAL_WINDOW_SIZE: 0, h2test.MAX_CONCURRENT_STREAMS: 100000})
+    t.later(shadow.close)
+    weir, port, main = mirrored(t, shadow, ', max_in_flight: 10000, timeout: 1m', shadow_pool=', protocol: h2c', more='limits: { memory: 16MiB }')
+    for i in range(500):
+        c = Client(port)
+        c.request('POST', f'/{i}', [('Connection', 'close')], b'z' * 60000)
+        equal(c.response().status, 200, i)
+        c.close()
+    counters = weir.counted()
+    between(counters['mirrors'], 20, 250)
+    equal(counters['mirrors'] + counters['mirrors_skipped'], 500)
+
+
+def test_copies_go_before_anybody(t):
+    """What requests hold makes the copies end, which are under way on one connection of HTTP/2."""
+    shadow, held = (h2test.H2Origin(name=name, settings={h2test.INITIAL_WINDOW_SIZE: 0, h2test.MAX_CONCURRENT_STREAMS: 100000}) for name in ('shadow', 'held'))
+    t.later(shadow.close)
+    t.later(held.close)
+    main, port = t.origin(name='main'), t.port()
+    weir = t.weir(f'''workers: 1
+limits: {{ memory: 16MiB, least_read_rate: none }}
+listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes:
+  - {{ match: {{ path: /hold/ }}, pool: held }}
+  - {{ pool: main, mirror: {{ pool: shadow, max_in_flight: 10000, timeout: 1m }} }}
+pools:
+  main: {{ servers: "{main.address}" }}
+  shadow: {{ servers: "{shadow.address}", protocol: h2c }}
+  held: {{ servers: "{held.address}", protocol: h2c, max_connections: none }}
+''')
+    c = t.client(port)
+    for i in range(60):
+        c.request('POST', f'/{i}', (), b'z' * 60000)
+        equal(c.response().status, 200, i)
+    equal(weir.counted()['mirrors_failed'], 0)
+    for i in range(300):
+        try:
+            t.client(port).request('POST', '/hold/', (), b'z' * 60000)
+        except OSError:     # once the copies are gone, it is the turn of connections
+            pass
+    # The first may have been sent whole before the shadow told its window.
+    eventually(lambda: weir.counted()['mirrors_failed'] >= 59)
+
+
 def test_what_is_too_large_is_not_copied(t):
     shadow = t.origin(name='shadow')
     weir, port, main = mirrored(t, shadow, pool=', retry: { buffer: 10KiB }')
