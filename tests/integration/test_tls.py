@@ -74,7 +74,7 @@ def test_authority(t):
     both = t.leaf('both', 'DNS:both.test,DNS:*.both.test,DNS:b.test,IP:127.0.0.1')
     certificates = [t.cert('a'), t.cert('b'), t.cert('wild'), f'{{ cert: {both}.crt, key: {both}.key }}', f'{{ cert: {t.certificates}/client.crt, key: {t.certificates}/client.key, names: [renamed.test] }}']
     rows = {
-        'a.test': {'a.test': 200, 'A.TEST': 200, 'a.test:443': 200, 'a.test.': 200, 'b.test': 421, 'x.wild.test': 421, 'unknown.test': 421, '127.0.0.1': 421, 'xa.test': 421, '.test': 421},
+        'a.test': {'a.test': 200, 'A.TEST': 200, 'a.test:443': 200, 'a.test.': 200, 'b.test': 421, 'x.wild.test': 421, 'unknown.test': 421, '127.0.0.1': 421, 'xa.test': 421, 'test': 421},
         'b.test': {'b.test': 200, 'also-b.test': 200, 'both.test': 421, 'a.test': 421},
         'x.wild.test': {'x.wild.test': 200, 'y.wild.test': 200, 'y.x.wild.test': 421, 'wild.test': 421},
         'both.test': {'b.test': 200, 'x.both.test': 200, '127.0.0.1': 200, '127.0.0.1:8443': 200, '127.0.0.2': 421, 'also-b.test': 421},
