@@ -13,19 +13,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
+#include "base/sanitizers.h"
 
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
+#define SANITIZED (UNDER_ADDRESS_SANITIZER || UNDER_THREAD_SANITIZER)
 #define STEP_MOST (64 << 10)
 #define STEP_LEAST (4 << 10)
 #define SIXTEENTHS 16u

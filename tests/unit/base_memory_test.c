@@ -11,11 +11,12 @@
 #include "base/arena.h"
 #include "base/block.h"
 #include "base/buf.h"
+#include "base/sanitizers.h"
 #include "unit.h"
 
 #define MIB ((size_t)1 << 20)
 
-#ifdef __SANITIZE_THREAD__ /* which does not tell of these */
+#if UNDER_THREAD_SANITIZER /* which does not tell of these */
 #define ALIGNED(size) malloc(size)
 #define ALIGNED_MORE(size) malloc(size)
 #else
@@ -155,7 +156,7 @@ static void test_levels(void **state)
     assert_int_equal(memory_for_peers(), 1);
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* which need the addresses */
+#if !UNDER_ADDRESS_SANITIZER && !UNDER_THREAD_SANITIZER /* which need the addresses */
 
 static size_t addresses(void)
 {
@@ -239,7 +240,7 @@ int main(void)
                                         serve_no_more),
         cmocka_unit_test_setup_teardown(test_pieces_of_a_record_are_kept, serve, serve_no_more),
         cmocka_unit_test_setup_teardown(test_levels, serve, serve_no_more),
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !UNDER_ADDRESS_SANITIZER && !UNDER_THREAD_SANITIZER
         cmocka_unit_test_setup_teardown(test_what_is_set_apart, serve, serve_no_more),
 #endif
         cmocka_unit_test_setup_teardown(test_lent_bytes_are_shared_and_not_written, serve, serve_no_more),
