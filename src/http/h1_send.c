@@ -230,6 +230,7 @@ static void h1_send_body(struct stream *stream, struct buf *bytes, bool last)
     }
     bool raw = conn->sending == SEND_RAW;
     bool fits = write_body(conn, bytes);
+    buf_clear(bytes); /* of what did not fit nothing is left behind */
     if (last && raw)
         transport_finish(conn->transport);
     else if (last && conn->framing == H1_FRAMING_CHUNKED)
