@@ -24,13 +24,21 @@ def served(t, port, count=30, **more):
     return got
 
 
+def backlog(port):
+    """Connections to the port that nobody has accepted yet."""
+    rows = [line.split() for line in open('/proc/net/tcp')]
+    return sum(int(row[4].split(':')[1], 16) for row in rows if row[3] == '0A' and row[1].endswith(f':{port:04X}'))
+
+
 def idle(t, port, count, **more):
+    """All are accepted when it returns: who is accepted later is the newer one, whoever came first."""
     clients = []
     for _ in range(count):
         try:
             clients.append(t.client(port, **more))
         except OSError:
             pass
+    eventually(lambda: backlog(port) == 0, 20)
     return clients
 
 

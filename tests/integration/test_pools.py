@@ -255,7 +255,7 @@ def test_waiting_clients_that_leave(t):
 def test_backups(t):
     main, backup = t.origin(name='main'), t.origin(name='backup')
     weir, port = pooled(t, f'''    servers: [ "{main.address}", {{ address: "{backup.address}", backup: true }} ]
-    health: {{ path: /, interval: 100ms, fast_interval: 50ms, fall: 1, rise: 1 }}''')
+    health: {{ path: /, interval: 1s, fast_interval: 50ms, fall: 1, rise: 1 }}''')
     equal(spread(t, port, 10), {'main': 10})
     main.close()
     eventually(lambda: spread(t, port, 1) == {'backup': 1})
