@@ -5,6 +5,9 @@
 #include "base/text.h"
 
 #define NO_PART "no variable holds a single part of it"
+/* A line that is only left out lets in what it overwrote. */
+#define NO_CERTIFICATE \
+    "no variable holds a client's certificate; remove what strangers send under that name by request.headers"
 
 const struct foreign_variable foreign_variables[] = {
     {"nginx", "$host", "${request.host}", NULL},
@@ -41,7 +44,7 @@ const struct foreign_variable foreign_variables[] = {
     {"nginx", "$server_port", NULL, "no variable holds the port; write the number"},
     {"nginx", "$server_addr", NULL, "no variable holds weir's own address"},
     {"nginx", "$remote_user", NULL, "weir knows no users"},
-    {"nginx", "$ssl_client_*", NULL, "no variable holds a client's certificate"},
+    {"nginx", "$ssl_client_*", NULL, NO_CERTIFICATE},
     {"nginx", "$sent_http_*", NULL, "no variable holds a header of the response"},
     {"nginx", "$upstream_http_*", NULL, "no variable holds a header of the response"},
     {"nginx", "$time_*", NULL, "no variable holds the time"},
@@ -63,6 +66,8 @@ const struct foreign_variable foreign_variables[] = {
     {"HAProxy", "%[ssl_fc_sni]", "${tls.sni}", NULL},
     {"HAProxy", "%[ssl_fc_protocol]", "${tls.version}", NULL},
     {"HAProxy", "%[env(*)]", "${env.*}", NULL},
+    {"HAProxy", "%[ssl_c_*]", NULL, NO_CERTIFICATE},
+    {"HAProxy", "%{+Q}[ssl_c_*]", NULL, NO_CERTIFICATE},
     {"HAProxy", "%[", NULL, "variables are written ${request.host}, and samples are not evaluated"},
     {"Envoy", "%REQ(:AUTHORITY)%", "${request.host}", NULL},
     {"Envoy", "%REQ(HOST)%", "${request.host}", NULL},
@@ -72,6 +77,7 @@ const struct foreign_variable foreign_variables[] = {
     {"Envoy", "%REQ(X-REQUEST-ID)%", "${request.id}", NULL},
     {"Envoy", "%REQ(*)%", "${request.header.*}", NULL},
     {"Envoy", "%STREAM_ID%", "${request.id}", NULL},
+    {"Envoy", "%DOWNSTREAM_PEER_*%", NULL, NO_CERTIFICATE},
     {"Envoy", "%DOWNSTREAM_REMOTE_ADDRESS%", NULL, "write ${client.ip}:${client.port}"},
     {"Envoy", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "${client.ip}", NULL},
     {"Envoy", "%DOWNSTREAM_REMOTE_PORT%", "${client.port}", NULL},
@@ -107,6 +113,10 @@ const struct foreign_variable foreign_variables[] = {
     {"Caddy", "{http.request.remote.port}", "${client.port}", NULL},
     {"Caddy", "{http.request.uuid}", "${request.id}", NULL},
     {"Caddy", "{http.request.header.*}", "${request.header.*}", NULL},
+    {"Caddy", "{http.request.tls.client.*}", NULL, NO_CERTIFICATE},
+    {"Caddy", "{tls_client_*}", NULL, NO_CERTIFICATE},
+    {"Caddy", "{cookie.*}", NULL, "the cookies are ${request.header.Cookie}; " NO_PART},
+    {"Caddy", "{http.request.cookie.*}", NULL, "the cookies are ${request.header.Cookie}; " NO_PART},
     {"Caddy", "{http.request.tls.version}", "${tls.version}", NULL},
     {"Caddy", "{http.request.tls.server_name}", "${tls.sni}", NULL},
     {"Caddy", "{tls_version}", "${tls.version}", NULL},
