@@ -364,11 +364,11 @@ static void throw_rest_away(struct h1_conn *conn)
 }
 
 /* Ends the connection after a whole exchange. Over TLS, and where the end of the connection is the end of the
- * body, it has to be said properly; and a client that has not said that it ends may have sent another
- * request. */
+ * body, it has to be said properly. A client that has not said that it ends may have sent another request,
+ * and one that has said so may do it all the same, before it has what it was sent (RFC 9112 9.6). */
 static void close_politely(struct h1_conn *conn)
 {
-    bool says_more = conn->in.length != 0 || conn->peer_keeps;
+    bool says_more = conn->in.length != 0 || conn->peer_keeps || !all_is_taken(conn);
     if (!says_more && !conn->transport->kind->tls && conn->framing != H1_FRAMING_CLOSE)
         close_quietly(conn);
     else

@@ -290,9 +290,14 @@ void client_h2_pump(struct client_h2 *client)
         return;
     while (begin_next(client))
         ;
-    do
-        h2_flush(&client->h2);
-    while (!link->dead && bytes_length(&link->out) == 0 && cut_one(client));
+    /* What is written may end a stream, whose place is another's then: nothing else may come to tell of it.
+     */
+    for (bool more = true; more;) {
+        do
+            h2_flush(&client->h2);
+        while (!link->dead && bytes_length(&link->out) == 0 && cut_one(client));
+        more = !link->dead && begin_next(client);
+    }
     if (!link->dead && client->count == 0 && client->ready && (client->ending || client->left == 0))
         link_close(link);
 }

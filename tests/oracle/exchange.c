@@ -10,7 +10,7 @@
 #include "oracle/settings.h"
 
 /* Exchanges are remembered for as long as this many have begun after them: what comes late is still known. */
-#define REMEMBERED 16384u
+#define REMEMBERED 65536u
 
 #define GOAWAY_TICKS 10u
 #define SUSPICION_TICKS (uint64_t)(30 * settings.slow)

@@ -236,7 +236,8 @@ void judge_server_gone(struct attempt *a, const char *how)
     struct exchange *x = a->exchange;
     /* Of two that were asked, the one that was not needed may go, and so may one that has failed by its
      * status, before the other's request is seen here; the answer of the other is held to the rules. */
-    bool not_needed = x->plan.hedged && x->answered != a && (x->attempts_count > 1 || a->plan->status >= 500);
+    bool by_status = a->plan->status == 429 || a->plan->status >= 500;
+    bool not_needed = x->plan.hedged && x->answered != a && (x->attempts_count > 1 || by_status);
     bool cut_request = !a->whole && !a->ended && x->plan.kind != KIND_BAD_BODY;
     if (!not_needed && !a->over && !a->failed && !x->gave_up && !x->failed && (cut_request || !a->ended) &&
         x->plan.kind != KIND_BAD_BODY)
