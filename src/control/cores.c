@@ -11,7 +11,7 @@
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 
-static struct span cores_read(const char *path, char *memory, size_t room)
+struct span group_file_read(const char *path, char *memory, size_t room)
 {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);
     if (descriptor < 0)
@@ -26,7 +26,7 @@ static struct span cores_read(const char *path, char *memory, size_t room)
 static bool cores_group(char *path, size_t room)
 {
     char memory[4096];
-    struct span text = cores_read("/proc/self/cgroup", memory, sizeof memory);
+    struct span text = group_file_read("/proc/self/cgroup", memory, sizeof memory);
     while (text.length > 0) {
         size_t end = span_find(text, '\n');
         struct span line = span_first(text, end);
@@ -52,7 +52,7 @@ static uint64_t cores_quota(void)
         return 0;
     for (;;) {
         snprintf(path, sizeof path, CGROUP_ROOT "%s/cpu.max", group);
-        uint64_t cores = cores_of_quota(cores_read(path, memory, sizeof memory));
+        uint64_t cores = cores_of_quota(group_file_read(path, memory, sizeof memory));
         if (cores != 0 && (least == 0 || cores < least))
             least = cores;
         char *slash = strrchr(group, '/');

@@ -1,17 +1,16 @@
 /* Reads memory.max (cgroup v2) or memory.limit_in_bytes (v1) from the process's group up to the root. */
 #include "control/memory_limit.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/attributes.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "config/config.h"
+#include "control/cores.h"
 #include "schema/schema.h"
 #include "schema/schema_report.h"
 
@@ -27,21 +26,11 @@
 #define OTHERWISE ((uint64_t)1 << 30)
 #define NO_LIMIT ((uint64_t)1 << 62) /* version 1 says a number of pages that no machine has */
 
-static struct span read_text(const char *path, char *memory, size_t room)
-{
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0)
-        return SPAN_NONE;
-    ssize_t length = read(descriptor, memory, room);
-    close(descriptor);
-    return length > 0 ? span_make(memory, (size_t)length) : SPAN_NONE;
-}
-
 static uint64_t read_limit(const char *path)
 {
     char memory[64];
     uint64_t bytes;
-    struct span text = read_text(path, memory, sizeof memory);
+    struct span text = group_file_read(path, memory, sizeof memory);
     text = span_first(text, span_find(text, '\n'));
     return text_to_number(text, UINT64_MAX, &bytes) && bytes < NO_LIMIT ? bytes : 0; /* else "max" */
 }
@@ -108,7 +97,7 @@ uint64_t memory_of_groups(const char *root, const char *self)
 {
     char memory[8192];
     uint64_t least = 0;
-    struct span text = read_text(self, memory, sizeof memory);
+    struct span text = group_file_read(self, memory, sizeof memory);
     while (text.length != 0) {
         size_t end = span_find(text, '\n');
         least = lesser(least, limit_of_line(root, span_first(text, end)));
