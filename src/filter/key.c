@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
+#include "http/auth_scheme.h"
 #include "http/exchange.h"
 #include "http/form.h"
 #include "http/path.h"
@@ -22,6 +23,7 @@ static struct span unquoted(struct span value)
 
 struct walk {
     enum key_part_kind kind;
+    bool semicolons; /* part parameters too */
     struct span name;
     const struct exchange *exchange;
     const struct field *field; /* the next, of a header; the one that `rest` is of, of a cookie */
@@ -63,10 +65,17 @@ static struct span next_header(struct walk *walk)
     return field != NULL ? field->value : SPAN_NONE;
 }
 
+/* As old servers do it. */
+static struct span parameter_take(struct span *rest)
+{
+    bool ends_first = span_find(*rest, ';') < span_find(*rest, '&');
+    return pair_take(rest, ends_first ? ';' : '&');
+}
+
 static struct span next_parameter(struct walk *walk)
 {
     while (walk->rest.at != NULL) {
-        struct span pair = pair_take(&walk->rest, '&');
+        struct span pair = walk->semicolons ? parameter_take(&walk->rest) : pair_take(&walk->rest, '&');
         size_t equal = span_find(pair, '=');
         if (form_is_named(span_first(pair, equal), walk->name))
             return equal == pair.length ? SPAN("") : span_skip(pair, equal + 1);
@@ -135,28 +144,63 @@ static struct span part_value(const struct key_part *part, unsigned ipv6_prefix,
     return SPAN_NONE;
 }
 
+/* Of the query another server makes other parameters. */
+static bool is_parted_otherwise(const struct key_part *part, const struct exchange *exchange,
+                                struct span first)
+{
+    if (part->kind != KEY_QUERY || span_find(exchange->target.query, ';') == exchange->target.query.length)
+        return false;
+    struct walk walk = walk_begin(KEY_QUERY, span_of(part->name), exchange);
+    walk.semicolons = true;
+    struct span value = walk_next(&walk);
+    if (value.at == NULL)
+        return first.at != NULL;
+    while (value.at != NULL && span_equal(value, first))
+        value = walk_next(&walk);
+    return value.at != NULL;
+}
+
+/* The scheme goes into the hash by itself, so that nothing is copied. */
+static struct span credentials_counted(struct span value, uint64_t *hash, bool *several)
+{
+    char lower[32];
+    struct span scheme, rest;
+    *several = *several || !auth_credentials_read(value, &scheme, &rest) || scheme.length > sizeof lower;
+    if (*several)
+        return value;
+    for (size_t i = 0; i < scheme.length; i++)
+        lower[i] = ascii_lower(scheme.at[i]);
+    *hash = hash_keyed_seed(span_make(lower, scheme.length), *hash);
+    return rest;
+}
+
 /* Of a name: what servers make of it. several: they may make different things of it. */
-static struct span value_of_name(const struct key_part *part, const struct exchange *exchange, bool *several)
+static struct span value_of_name(const struct key_part *part, const struct exchange *exchange, uint64_t *hash,
+                                 bool *several)
 {
     struct walk walk = walk_begin(part->kind, span_of(part->name), exchange);
     struct span first = walk_next(&walk), next;
     bool differ = false;
     while (first.at != NULL && (next = walk_next(&walk)).at != NULL)
         differ = differ || !span_equal(first, next);
+    differ = differ || is_parted_otherwise(part, exchange, first);
     if (part->kind == KEY_COOKIE)
         first = unquoted(first);
     struct span plain =
         part->kind != KEY_HEADER && first.length != 0 ? form_decoded(first, exchange->arena) : first;
     *several = differ || (plain.at == NULL && first.at != NULL);
+    if (part->kind == KEY_HEADER && plain.length != 0 && field_id(span_of(part->name)) == FIELD_AUTHORIZATION)
+        return credentials_counted(plain, hash, several);
     return plain;
 }
 
 static struct span value_counted(const struct key_rule *rule, const struct key_part *part,
-                                 const struct exchange *exchange, struct ip_address *ip, bool *several)
+                                 const struct exchange *exchange, struct ip_address *ip, uint64_t *hash,
+                                 bool *several)
 {
     *several = false;
     if (part->kind >= KEY_HEADER)
-        return value_of_name(part, exchange, several);
+        return value_of_name(part, exchange, hash, several);
     struct span value = part_value(part, rule->ipv6_prefix, exchange, ip);
     if (part->kind != KEY_PATH || exchange->target.marks == 0)
         return value;
@@ -178,7 +222,7 @@ enum key_found key_hash(const struct key_rule *rule, const struct exchange *exch
     for (size_t i = 0; i < rule->count; i++) {
         struct ip_address ip;
         bool differ;
-        struct span part = value_counted(rule, &rule->parts[i], exchange, &ip, &differ);
+        struct span part = value_counted(rule, &rule->parts[i], exchange, &ip, &value, &differ);
         several = several || differ;
         missing = missing || (!differ && part.length == 0);
         /* nothing that is there is empty, so none of these is taken for it */

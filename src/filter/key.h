@@ -29,8 +29,8 @@ enum key_found {
 };
 extern const char *const key_told[]; /* by enum key_found: how explain goes on */
 /* What servers may take for the same counts as the same: a path in the form of path_counted(), values of
- * cookies and of query parameters with their escapes decoded. What is empty is missing. Of what is missing,
- * and of what has several values, there is one key. */
+ * cookies and of query parameters with their escapes decoded, credentials with their scheme in any case. What
+ * is empty is missing. Of what is missing, and of what has several values, there is one key. */
 enum key_found key_hash(const struct key_rule *rule, const struct exchange *exchange,
                         uint64_t *hash) MUST_CHECK;
 

@@ -1,6 +1,7 @@
 /* What can be read in two ways counts as such a scheme: a connection too few is shared then. */
 #include "http/auth_scheme.h"
 
+#include "base/base64.h"
 #include "base/span.h"
 #include "http/head.h"
 
@@ -64,4 +65,52 @@ bool auth_is_of_connection(const struct head *request)
         if (is_of_connection(field->value, &token))
             return true;
     return false;
+}
+
+/* ---- one form of credentials ---- */
+
+/* Beyond the blanks that span_trim() takes, some servers split at bytes above 0x7f, and at a comma. */
+static bool is_one_word(struct span token)
+{
+    for (size_t i = 0; i < token.length; i++)
+        if (token.at[i] <= ' ' || token.at[i] > '~' || token.at[i] == ',')
+            return false;
+    return true;
+}
+
+/* Readers that are lenient skip what is not of the alphabet, stop at the padding, or take none. */
+static bool is_strict_base64(struct span token)
+{
+    struct base64_reader reader = {0};
+    unsigned char bytes[96 / 4 * 3 + 1];
+    size_t wrote, end = span_find(token, '=');
+    bool good = token.length - end <= 2;
+    for (size_t at = 0; good && at < token.length; at += 96) {
+        struct span piece = span_skip(token, at);
+        good = base64_read(&reader, piece.at, piece.length < 96 ? piece.length : 96, bytes, &wrote);
+    }
+    return good && base64_is_whole(&reader);
+}
+
+/* name=value, that is no padding (RFC 9110 11.2). */
+static bool begins_with_parameter(struct span text)
+{
+    size_t equal = span_find(text, '=');
+    return equal != 0 && equal + 1 < text.length && text.at[equal + 1] != '=' &&
+           is_one_word(span_first(text, equal));
+}
+
+bool auth_credentials_read(struct span value, struct span *scheme, struct span *rest)
+{
+    *scheme = cut_word(value, rest);
+    if (rest->length == 0) { /* no scheme, and a server's own way to write what it wants */
+        *rest = *scheme;
+        *scheme = SPAN("");
+        return is_one_word(*rest);
+    }
+    if (span_equal_nocase(*scheme, SPAN("Basic")))
+        return is_strict_base64(*rest);
+    if (!span_equal_nocase(*scheme, SPAN("Bearer")) && begins_with_parameter(*rest))
+        return true;
+    return is_one_word(*rest);
 }

@@ -144,7 +144,11 @@ def test_other_spellings_are_no_other_keys(t):
     """What servers take for one path, cookie or parameter is counted as one."""
     for key, ways in (('path', ['/login', '//login', '/login;a=1', '/login;b', '/%6Cogin', '/x/../login', '/x%2F..%2Flogin', '/x/..;/login', '///login', '/login%3Bx', '//a/login']),
                       ('query:k', ['/?k=a b'.replace(' ', '%20'), '/?k=a+b', '/?%6B=a%20b', '/?x=1&k=%61%20b', '/?k=a%20b&k=a%20b']),
-                      ('cookie:k', [[('Cookie', f)] for f in ('k=ab', 'k="ab"', 'x=1; k=ab', 'k=%61b', '%6B=ab', 'k = ab')])):
+                      ('cookie:k', [[('Cookie', f)] for f in ('k=ab', 'k="ab"', 'x=1; k=ab', 'k=%61b', '%6B=ab', 'k = ab')]),
+                      ('header:authorization', [[('Authorization', f)] for f in ('Bearer tok', 'bearer tok', 'BEARER tok', 'Bearer  tok', 'Bearer\ttok', 'bEARER \t tok \t')]),
+                      ('header:authorization', [[('authorization', f)] for f in ('Basic YTpi', 'basic YTpi', 'Basic \tYTpi')]),
+                      ('header:authorization', [[('Authorization', f)] for f in ('Digest username="a", x=1', 'digest  username="a", x=1')]),
+                      ('header:authorization', [[('Authorization', f)] for f in ('tok', ' tok', 'tok\t')])):
         weir, port = limited(t, f'  l: {{ rate: 1/h, burst: 1, key: "{key}" }}', 'rate_limit: l')
         c = t.client(port)
         equal([asked(c, way).status for way in ways], [200] + [429] * (len(ways) - 1), key)
@@ -158,6 +162,18 @@ def test_mixed_spellings_share_a_count(t):
     weir, port = limited(t, '  l: { rate: 1/h, burst: 3, key: path }', 'rate_limit: l')
     c = t.client(port)
     equal(sum(c.get(f'/a/{i};%2F..%2F..%2Flogin').status == 200 for i in range(20)), 3)
+    for key, way in (('header:authorization', lambda i: [('Authorization', f'Bearer tok {i}')]), ('header:authorization', lambda i: [('Authorization', f'Bearer tok,{i}')]),
+                     ('header:authorization', lambda i: [('Authorization', f'Bearer tok\xa0{i}')]), ('header:authorization', lambda i: [('Authorization', f'token tok {i}=a')]),
+                     ('header:authorization', lambda i: [('Authorization', 'Basic YTo' + 'pqr'[i % 3] + '=')]), ('header:authorization', lambda i: [('Authorization', f'Basic YQ==YT{i}a')]),
+                     ('header:authorization', lambda i: [('Authorization', 'Basic YT' + '.' * (i + 1) + 'pi')]), ('header:authorization', lambda i: [('Authorization', 'x' * 40 + ' ' * (i + 1) + 'tok')]),
+                     ('query:k', '/?k=v;{}'), ('query:k', '/?x={};k=v'), ('query:k', '/?k={};k=v')):
+        weir, port = limited(t, f'  l: {{ rate: 1/h, burst: 2, key: "{key}", missing: pass }}', 'rate_limit: l')
+        c = t.client(port)
+        equal([asked(c, way if isinstance(way, str) else way(i), str(i)).status for i in range(6)], [200, 200, 429, 429, 429, 429], key)
+    weir, port = limited(t, '  l: { rate: 1/h, burst: 1, key: "header:authorization" }', 'rate_limit: l')
+    c = t.client(port)
+    apart = ('Bearer a', 'Bearer A', 'Basic YTpi', 'Basic YTo=', 'bearer-x a', 'a', 'Digest username="a", x=1', 'Digest username="a",  x=1')
+    equal([c.get('/', [('Authorization', f)]).status for f in apart], [200] * len(apart), 'others are others')
 
 
 def held(t, route, limits='', fields=lambda i: []):
