@@ -34,16 +34,27 @@ static uint64_t id_bits(void)
     return bits[--left];
 }
 
+/* Eight hex digits: all at once, since a request asks for four of these. */
+static uint64_t hex_digits(uint32_t bits)
+{
+    const uint64_t ones = 0x0101010101010101;
+    uint64_t x = bits;
+    x = (x | x << 16) & 0x0000ffff0000ffff;
+    x = (x | x << 8) & 0x00ff00ff00ff00ff;
+    x = (x | x << 4) & (ones * 0x0f);
+    uint64_t letters = ((x + ones * 6) >> 4) & ones; /* 1 where a digit is over 9 */
+    return x + ones * '0' + letters * ('a' - '0' - 10);
+}
+
 static struct span id_new(struct arena *arena)
 {
-    static const char digits[] = "0123456789abcdef";
     char *text = arena_get_bytes(arena, ID_LENGTH + 1);
     if (text == NULL)
         return SPAN_NONE;
     for (unsigned half = 0; half < 2; half++) {
         uint64_t bits = id_bits();
-        for (unsigned i = 0; i < 16; i++)
-            text[half * 16 + i] = digits[bits >> (i * 4) & 15];
+        uint64_t digits[2] = {hex_digits((uint32_t)bits), hex_digits((uint32_t)(bits >> 32))};
+        memcpy(text + half * sizeof digits, digits, sizeof digits);
     }
     text[ID_LENGTH] = '\0';
     return span_make(text, ID_LENGTH);

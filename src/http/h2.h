@@ -124,6 +124,7 @@ struct h2_conn {
     struct list fresh;           /* h2_stream.told: h2_stream.fresh */
     struct block *fill;          /* small pieces of bodies are copied together; a reference, or NULL */
     const struct slice *feeding; /* whose bytes the library is looking at */
+    struct h2_stream *last;      /* that h2_find_stream() found; NULL: none */
     struct h2_stream *partial;   /* has received a part of a DATA frame in this call of the library */
     struct task flush, step;
     struct buf early; /* read before the codec was there */
@@ -182,6 +183,22 @@ struct h2_conn {
 
 /* h2_conn.c */
 struct h2_stream *h2_stream_new(struct h2_conn *conn) MUST_CHECK; /* NULL: no memory */
+/* The stream that the library knows by this id; NULL: it knows none, or h2_forget_stream() was called. The
+ * same is asked for a dozen times in a row, and the library looks into a hash table each time: so the last
+ * is kept. */
+static inline struct h2_stream *h2_find_stream(struct h2_conn *conn, int32_t id)
+{
+    if (conn->last == NULL || conn->last->id != id)
+        conn->last = id > 0 ? nghttp2_session_get_stream_user_data(conn->session, id) : NULL;
+    return conn->last;
+}
+/* The library's callbacks shall know nothing of it any more; before it is freed. */
+static inline void h2_forget_stream(struct h2_conn *conn, int32_t id)
+{
+    conn->last = NULL;
+    /* fails for a stream that the library has ended already */
+    (void)nghttp2_session_set_stream_user_data(conn->session, id, NULL);
+}
 /* About how many bytes the peer makes it hold, without what owners of its streams do. */
 size_t h2_held(const struct h2_conn *conn);
 /* Its arena has grown, or is gone. */

@@ -15,11 +15,6 @@
 #define TURNED_AWAY_MOST 16u /* streams, for want of memory, before what was said to that has left */
 #define INTERIMS_MOST 100u   /* 1xx of one response; the proxy relays fewer */
 
-static struct h2_stream *stream_of(nghttp2_session *session, int32_t id)
-{
-    return nghttp2_session_get_stream_user_data(session, id);
-}
-
 static bool is_server(const struct h2_conn *conn)
 {
     return conn->conn.role == HTTP_SERVER;
@@ -46,14 +41,13 @@ static enum failure ill_head(const struct h2_stream *stream)
 
 /* The library will reset the stream: nothing of it goes out to a server until the RST_STREAM has left. A
  * request that could not begin leaves a line in the log all the same, unless there are too many. */
-static void end_ill_stream(nghttp2_session *session, int32_t id)
+static void end_ill_stream(struct h2_conn *conn, int32_t id)
 {
-    struct h2_stream *stream = id != 0 ? stream_of(session, id) : NULL;
-    if (stream == NULL || stream->leftover || !is_server(stream->conn))
+    struct h2_stream *stream = h2_find_stream(conn, id);
+    if (stream == NULL || stream->leftover || !is_server(conn))
         return;
-    struct h2_conn *conn = stream->conn;
     enum failure why = FAILURE_CLIENT_CLOSED;
-    (void)nghttp2_session_set_stream_user_data(session, id, NULL);
+    h2_forget_stream(conn, id);
     stream->reset_here = true;
     if (!stream->announced && !stream->over && stream->reading != NULL && !stream->reading->trailers &&
         !conn->finishing && conn->guard.levels[H2_GUARD_errors] < REFUSALS_ANSWERED) {
@@ -70,9 +64,10 @@ static void end_ill_stream(nghttp2_session *session, int32_t id)
 static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user)
 {
     struct h2_conn *conn = user;
+    (void)session;
     (void)error;
     conn->reset_at = loop_now(conn->loop);
-    end_ill_stream(session, frame->hd.stream_id);
+    end_ill_stream(conn, frame->hd.stream_id);
     return h2_note(conn, H2_GUARD_errors) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
@@ -135,7 +130,7 @@ static int turn_away(struct h2_stream *stream)
 static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct h2_conn *conn = user;
-    struct h2_stream *stream = stream_of(session, frame->hd.stream_id);
+    struct h2_stream *stream = h2_find_stream(user, frame->hd.stream_id);
     if (stream == NULL) {
         if (!is_server(conn) || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
             return 0; /* of a stream that is over */
@@ -164,7 +159,8 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
                      size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags, void *user)
 {
-    struct h2_stream *stream = stream_of(session, frame->hd.stream_id);
+    struct h2_stream *stream = h2_find_stream(user, frame->hd.stream_id);
+    (void)session;
     if (stream == NULL || stream->reading == NULL)
         return 0;
     h2_reading_field(stream, span_make((const char *)name, name_length),
@@ -186,13 +182,14 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
                              void *user)
 {
     struct h2_conn *conn = user;
+    (void)session;
     (void)name;
     (void)name_length;
     (void)value;
     (void)value_length;
     (void)flags;
     if (is_server(conn)) {
-        end_ill_stream(session, frame->hd.stream_id);
+        end_ill_stream(conn, frame->hd.stream_id);
         if (!h2_note(conn, H2_GUARD_errors))
             return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
@@ -495,7 +492,7 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
                    void *user)
 {
     struct h2_conn *conn = user;
-    struct h2_stream *stream = stream_of(session, id);
+    struct h2_stream *stream = h2_find_stream(user, id);
     (void)flags;
     if (stream != NULL && stream->leftover) { /* its own window stays shut */
         nghttp2_session_consume_connection(session, length);
@@ -567,7 +564,8 @@ static int ping_received(struct h2_conn *conn, const nghttp2_frame *frame)
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct h2_conn *conn = user;
-    struct h2_stream *stream = frame->hd.stream_id != 0 ? stream_of(session, frame->hd.stream_id) : NULL;
+    struct h2_stream *stream = h2_find_stream(user, frame->hd.stream_id);
+    (void)session;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
         return stream != NULL ? headers_received(stream, frame) : 0;
@@ -627,7 +625,8 @@ static void message_sent(struct h2_conn *conn, struct h2_stream *stream, const n
 static int on_frame_leaves(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct h2_stream *stream =
-        frame->hd.type == NGHTTP2_HEADERS ? stream_of(session, frame->hd.stream_id) : NULL;
+        frame->hd.type == NGHTTP2_HEADERS ? h2_find_stream(user, frame->hd.stream_id) : NULL;
+    (void)session;
     (void)user;
     if (stream != NULL)
         stream->stream.any_sent = 1;
@@ -637,7 +636,7 @@ static int on_frame_leaves(nghttp2_session *session, const nghttp2_frame *frame,
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     struct h2_conn *conn = user;
-    struct h2_stream *stream = frame->hd.stream_id != 0 ? stream_of(session, frame->hd.stream_id) : NULL;
+    struct h2_stream *stream = h2_find_stream(user, frame->hd.stream_id);
     if (frame->hd.type == NGHTTP2_RST_STREAM)
         reset_sent(conn, stream, frame);
     else if (stream != NULL && (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA))
@@ -676,7 +675,9 @@ static enum failure client_verdict(const struct h2_stream *stream, uint32_t code
 static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t code, void *user)
 {
     struct h2_conn *conn = user;
-    struct h2_stream *stream = stream_of(session, id);
+    struct h2_stream *stream = h2_find_stream(conn, id);
+    (void)session;
+    conn->last = NULL;
     conn->walk.closed[conn->walk.closed_at++ % H2_CLOSED_KNOWN] = id;
     if (stream == NULL)
         return 0;

@@ -132,7 +132,7 @@ static void look_at_leftovers(struct h2_conn *conn, uint64_t now, uint64_t *next
             *next = due < *next ? due : *next;
             return;
         }
-        (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
+        h2_forget_stream(conn, stream->id);
         (void)nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, stream->id,
                                         is_server(conn) ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
         h2_later(conn);
@@ -144,7 +144,7 @@ static void drop_leftovers(struct h2_conn *conn)
 {
     LIST_EACH_SAFE (node, after, &conn->leftovers) {
         struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
-        (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
+        h2_forget_stream(conn, stream->id);
         h2_leftover_gone(stream);
     }
 }
@@ -202,7 +202,7 @@ static void end_streams(struct h2_conn *conn, enum failure why)
     LIST_EACH_SAFE (node, after, &conn->streams) {
         struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
         if (stream->id > 0)
-            (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
+            h2_forget_stream(conn, stream->id);
         h2_over(stream, failure_for(conn, stream, why));
     }
     drop_leftovers(conn);

@@ -32,7 +32,8 @@ ssize_t h2_read_body(nghttp2_session *session, int32_t id, uint8_t *at, size_t r
                      nghttp2_data_source *source, void *user)
 {
     /* not the source: it may be over */
-    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, id);
+    struct h2_stream *stream = h2_find_stream(user, id);
+    (void)session;
     (void)at;
     (void)source;
     if (stream == NULL)
@@ -84,8 +85,9 @@ static bool move_body(struct h2_stream *stream, const uint8_t *head, size_t leng
 int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length,
                   nghttp2_data_source *source, void *user)
 {
-    struct h2_stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+    struct h2_stream *stream = h2_find_stream(user, frame->hd.stream_id);
     struct h2_conn *conn = user;
+    (void)session;
     (void)source;
     if (stream == NULL)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
@@ -345,7 +347,7 @@ void h2_reset(struct h2_stream *stream, uint32_t code, enum failure why)
     if (stream->id > 0 && !conn->closing) {
         conn->reset_at = loop_now(conn->loop);
         (void)nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, stream->id, code);
-        (void)nghttp2_session_set_stream_user_data(conn->session, stream->id, NULL);
+        h2_forget_stream(conn, stream->id);
         h2_later(conn);
     }
     h2_over(stream, why);
