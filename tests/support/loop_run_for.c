@@ -2,6 +2,7 @@
 #include "support/loop_run_for.h"
 
 #include <stdbool.h>
+#include <time.h>
 
 #include "net/loop.h"
 
@@ -28,4 +29,22 @@ void loop_run_for(struct loop *loop, unsigned milliseconds)
     deadline_set(&stop.deadline, loop, milliseconds);
     loop_run(loop);
     deadline_clear(&stop.deadline);
+}
+
+struct turn {
+    struct task task;
+    struct loop *loop;
+};
+
+static void turn_ends(struct task *task)
+{
+    loop_stop(CONTAINER_OF(task, struct turn, task)->loop);
+}
+
+void loop_turn(struct loop *loop)
+{
+    struct turn turn = {.task.run = turn_ends, .loop = loop};
+    loop_later(loop, &turn.task); /* which also lets the loop not wait */
+    loop_run(loop);
+    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
