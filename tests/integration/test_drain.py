@@ -142,7 +142,7 @@ def test_big_download_is_finished(t):
         link.send(f'HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n')
         for _ in range(size >> 20):
             link.send(b'z' * (1 << 20))
-    weir, port = t.simple(t.origin(handler))
+    weir, port = t.simple(t.origin(handler), more='drain_timeout: 40s')
     c = t.client(port)
     c.request()
     equal(c.head().status, 200)

@@ -347,8 +347,17 @@ def test_a_cancelled_attempt_tells_of_its_server(t):
     x = OneSlow(t, route=', hedge: { after: 150ms, budget: 5% }')
     x.slow.clear()
     x.settle()
-    x.slow.set()
-    asked = x.origins[0].count('/')
-    for _ in range(40):
-        equal(x.clients[0].get('/').status, 200)
-    between(x.origins[0].count('/') - asked, 1, 3, 'requests at the slow server, of 40')
+    for _ in range(6):
+        x.slow.set()
+        hedged, asked = len(x.hedged()), x.origins[0].count('/')
+        for _ in range(40):
+            equal(x.clients[0].get('/').status, 200)
+        asked = x.origins[0].count('/') - asked
+        eventually(lambda: not any(o.in_progress for o in x.origins))
+        if len(x.hedged()) > hedged:
+            return between(asked, 1, 6, 'requests at the slow server, of 40; a third would be 13')
+        # It was not asked, or the machine was so busy that nothing was hedged: it is brought back, and tried again.
+        x.slow.clear()
+        count = x.origins[0].count('/')
+        eventually(lambda: x.ask() and x.origins[0].count('/') > count + 40, 40, 'what is quick again is asked again')
+    fail('nothing was hedged')
