@@ -7,7 +7,7 @@ import base64, collections, hashlib, json, os, re, select, signal, socket, ssl, 
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SLOW = float(os.environ.get('WEIRTEST_SLOW', '1'))
-WEIR = os.path.abspath(os.environ.get('WEIR') or os.path.join(HERE, '..', '..', 'weir'))
+WEIR = os.path.abspath(os.environ.get('WEIR') or ('weir' if os.access('weir', os.X_OK) else os.path.join(HERE, '..', '..', 'weir')))
 TERM = signal.SIGTERM
 BAD_WORDS = re.compile(r'(ERROR: \w*Sanitizer|WARNING: ThreadSanitizer|runtime error:|Assertion .* failed|LeakSanitizer|stack smashing)')
 REQUEST_HEAD_MOST = 1 << 20
