@@ -17,7 +17,7 @@ HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX
 ENABLE_CONNECT_PROTOCOL = 8
 END_STREAM, ACK, END_HEADERS, PADDED, WITH_PRIORITY = 1, 1, 4, 8, 32
 PREFACE = b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
-WAITS = 10      # seconds, times SLOW
+WAITS = PATIENCE    # seconds, times SLOW
 
 
 def frame(kind, flags=0, stream=0, payload=b''):

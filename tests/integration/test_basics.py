@@ -293,7 +293,7 @@ def test_slow_reader_holds_back_the_server(t):
         before = sent[0]
         time.sleep(0.5)
         return before > 0 and sent[0] == before
-    eventually(stands_still, 5, lambda: f'{sent[0]} bytes were taken from the server for a client that reads nothing')
+    eventually(stands_still, PATIENCE, lambda: f'{sent[0]} bytes were taken from the server for a client that reads nothing')
     ok(sent[0] <= kernel_buffers() + (4 << 20), f'{sent[0]} bytes were taken from the server for a client that reads nothing')
     if SLOW == 1:
         ok(weir.resident() - idle < 4 << 20, f'resident memory rose by {(weir.resident() - idle) >> 10} KiB')

@@ -121,10 +121,10 @@ def test_early_response(t):
     for x in crossings(t, handler):
         s = x.request('POST', '/', open=True)
         s.data(b'x' * 1000)
-        began = time.monotonic()
+        began = Since()
         response = s.response()
         equal((response.status, len(response.body)), (413, 8000), x.name)
-        ok(time.monotonic() - began < 2 * SLOW, x.name)
+        began.took(0, 2, x.name)
 
 
 def test_bodies_with_checksums(t):
@@ -207,7 +207,7 @@ def cut_handler(link, request):
 
 def test_client_cancels(t):
     """Whoever leaves in the middle of an exchange has it ended at the server within a second, in every phase."""
-    ended = {}
+    ended = set()
 
     def handler(link, request):
         if request.path != '/upload':
@@ -215,14 +215,13 @@ def test_client_cancels(t):
         if request.path == '/download':
             link.begin()
             link.piece(b'some')
-        began = time.monotonic()
         try:
             if request.path == '/upload':
                 request.body()
         except Closed:
             pass
         ok(link.gone(5), f'{request.path} was not given up')
-        ended[request.target] = time.monotonic()
+        ended.add(request.target)
     for x in crossings(t, handler):
         c = x.connect() if x.two_in else None
         for phase in ('upload', 'waiting', 'download'):
@@ -234,10 +233,10 @@ def test_client_cancels(t):
             if phase == 'download':
                 s.head()
             time.sleep(0.05)
-            left = time.monotonic()
+            left = Since()
             s.cancel()
-            eventually(lambda: target in ended, 2, f'{x.name} {phase}: the server was not told')
-            ok(ended[target] - left < 1 * SLOW, f'{x.name} {phase}: it took {ended[target] - left:.2f} s')
+            eventually(lambda: target in ended, 10, f'{x.name} {phase}: the server was not told')
+            left.took(0, 1, f'{x.name} {phase}')
             line = x.weir.access_line(path=f'/{phase}', host=x.host, protocol='HTTP/2' if x.two_in else 'HTTP/1.1')
             equal(line.get('failure'), 'client_closed', x.name)
         with x.origin.lock:

@@ -334,7 +334,7 @@ def test_health(t):
         return serving.get(service, 3)
     port = t.port()
     plain, secure = serve(t, 's.S', health=health), serve(t, 't.S', tls=True, health=lambda service: 1 if service == '' else 2)
-    probes = 'type: grpc, interval: 100ms, fast_interval: 50ms, rise: 2, fall: 2, trust_traffic: false'
+    probes = 'type: grpc, interval: 500ms, fast_interval: 50ms, rise: 2, fall: 2, trust_traffic: false'
     t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}", protocols: [h2c] }} ]
 routes:
   - {{ match: {{ path: /s.S/ }}, pool: plain }}

@@ -3,7 +3,8 @@ import signal, threading, time
 
 from weirtest import *
 
-FAST = 'interval: 100ms, fast_interval: 50ms, timeout: 80ms'
+# The time that a probe may take is what a busy machine takes, or else its delays are judged.
+FAST = f'interval: {int(500 * SLOW)}ms, fast_interval: 50ms, timeout: {int(500 * SLOW)}ms'
 
 
 def probed(t, servers, health, more='', pool=''):
@@ -111,8 +112,9 @@ def test_what_a_probe_says(t):
 def test_probes_do_not_grow_with_workers(t):
     a = Patient(t, 'a')
     probed(t, [a.address], 'path: /healthz, interval: 200ms', more='workers: 8')
-    time.sleep(2)
-    between(len(a.probes), 5, 14, 'probes in 2 s at one each 200 ms')
+    eventually(lambda: len(a.probes) >= 8, 20)
+    probes = list(a.probes)
+    between(len(probes), 8, 3 + (probes[-1][0] - probes[0][0]) / 0.15, 'probes at one each 200 ms')
     gaps = [after[0] - before[0] for before, after in zip(a.probes[1:], a.probes[2:])]
     ok(len({round(g, 3) for g in gaps}) > 1, f'no jitter: {gaps}')
 
@@ -136,7 +138,7 @@ def test_tcp_probe(t):
 
 def test_https_probe(t):
     a = Patient(t, 'a', tls=t.tls_server('localhost'))
-    weir, port = probed(t, [a.address], f'path: /healthz, {FAST.replace("80ms", "100ms")}, fall: 2', pool=f'    tls: {{ ca: {t.certificates}/ca.crt, server_name: localhost }}')
+    weir, port = probed(t, [a.address], f'path: /healthz, {FAST}, fall: 2', pool=f'    tls: {{ ca: {t.certificates}/ca.crt, server_name: localhost }}')
     eventually(lambda: len(a.probes) > 2)
     equal(who(t, port), {'a'})
 
@@ -157,10 +159,10 @@ def test_nobody_healthy(t):
     a.status = 500
     c = t.client(port)
     eventually(lambda: c.get('/none').status == 503)
-    began = time.monotonic()
+    began = Since()
     response = c.get('/none')
     equal(response.status, 503)
-    ok(time.monotonic() - began < 0.5 * SLOW, 'not at once')
+    began.took(0, 0.5, 'not at once')
     ok(response.fields.get('retry-after'), response.fields)
     line = weir.access_line(path='/none', status=503)
     equal((line['failure'], line['failure_of']), ('no_server', 'server'))
@@ -186,7 +188,7 @@ def test_killed_under_load(t):
     equal(load.origins['killed'], 0)
     t.spawn(['/usr/bin/python3', script, str(victim)], victim)
     eventually(lambda: load.origins['killed'], 10, 'the server is not back')
-    load.check(300 / SLOW)
+    load.check(100)
 
 
 def test_refused_connections_take_a_server_down(t):
@@ -232,21 +234,22 @@ def test_traffic_does_not_outweigh_an_answer_that_lacks_its_text(t):
 
 def test_traffic_spares_probes(t):
     a, b = Patient(t, 'a'), Patient(t, 'b')
-    weir, port = probed(t, [a.address], f'path: /healthz, {FAST}', more=f'''  q:
+    often = 'interval: 250ms, timeout: 250ms'
+    weir, port = probed(t, [a.address], f'path: /healthz, {often}', more=f'''  q:
     servers: ["{b.address}"]
-    health: {{ path: /healthz, {FAST}, trust_traffic: false }}''')
+    health: {{ path: /healthz, {often}, trust_traffic: false }}''')
     eventually(lambda: a.probes and b.probes)
     load = t.load(port, rate=400, threads=4)
     eventually(lambda: a.other > 100)
     before = len(a.probes), len(b.probes)
-    eventually(lambda: len(b.probes) >= before[1] + 20, 20)
+    eventually(lambda: len(b.probes) >= before[1] + 12, 20)
     load.stop()
-    ok(len(a.probes) - before[0] <= 10, f'{len(a.probes) - before[0]} probes of one that traffic shows to be well, 20 of the other')
+    ok(len(a.probes) - before[0] <= 6, f'{len(a.probes) - before[0]} probes of one that traffic shows to be well, 12 of the other')
 
 
 def test_slow_start(t):
     a, b = Patient(t, 'a'), Patient(t, 'b')
-    weir, port = probed(t, [a.address, b.address], f'path: /healthz, {FAST}', pool='    slow_start: 60s')
+    weir, port = probed(t, [a.address, b.address], f'path: /healthz, {FAST}', pool='    slow_start: 10m')
     eventually(lambda: a.probes and b.probes)
     a.status = 500
     eventually(lambda: who(t, port) == {'b'}, 10)
@@ -267,8 +270,7 @@ def events(weir, sentence, pool=None):
 
 def test_an_outage_of_thousands_is_few_lines(t):
     """Servers that go and come back by the thousand: some lines of each pool and second, then sums in which none is missing."""
-    port, up = t.port(), t.origin()
-    closed = t.port()
+    port, closed = t.port(), t.port()
     many = ', '.join(f'"127.{2 + i // 250}.{i % 250 // 10}.{1 + i % 10}:{closed}"' for i in range(2000))
     weir = t.weir(f'''workers: 1
 listeners: ["127.0.0.1:{port}"]
@@ -277,7 +279,7 @@ routes: [ {{ match: {{ path: /few }}, pool: few }}, {{ pool: many }} ]
 defaults: {{ pool: {{ health: {{ interval: 1s, fast_interval: 1s, fall: 1, rise: 1 }} }} }}
 pools:
   many: {{ servers: [{many}] }}
-  few: {{ servers: ["127.0.0.9:{closed}", "{up.address}"] }}
+  few: {{ servers: ["127.0.0.9:{closed}"] }}
 ''')
     eventually(lambda: events(weir, 'server is down')[1] == 2001, 30, lambda: f'{events(weir, "server is down")} of 2001 events')
     lines, _ = events(weir, 'server is down', 'many')

@@ -95,7 +95,6 @@ def test_the_second_wins(t, http2=False):
         line = x.weir.access_line(path=path)
         equal((line['attempts'], [f['failure'] for f in line['failed']]), (2, ['hedged']))
         ok(line['failed'][0]['server'] != line['server'])
-        ok(line['total_ms'] < 2400, 'though its first server is silent')
         eventually(lambda: path in x.fleet.gone, text='the first attempt is cancelled')
         x.warm(120)
     if http2:
@@ -212,13 +211,13 @@ pools:
         tell(link, request)
 
     def ask(self, method='GET'):
-        """All clients at once; the more there are, the sooner the slow one seems worth a trial. The longest time in seconds."""
-        began = time.monotonic()
+        """All clients at once; the more there are, the sooner the slow one seems worth a trial. Since when it has waited for the longest."""
+        began = Since()
         for client in self.clients:
             client.request(method, '/')
         for client in self.clients:
             equal(client.response().status, 200)
-        return time.monotonic() - began
+        return began
 
     def settle(self):
         """The slow one is known, and what it was given before is over."""
@@ -237,7 +236,7 @@ def test_a_trial_is_nobodys_loss(t):
     first = x.origins[0].count('/')
     worst, end = 0, time.monotonic() + 30
     while not x.hedged() and time.monotonic() < end:
-        worst = max(worst, x.ask())
+        worst = max(worst, x.ask().counted())
         time.sleep(0.05)
     lines = x.hedged()
     ok(lines, 'one was hedged')
@@ -263,7 +262,7 @@ def trials_unhedged(t, pool, method):
     x = OneSlow(t, pool)
     x.settle()
     end = time.monotonic() + 30
-    while time.monotonic() < end and x.ask(method) < 0.7:
+    while time.monotonic() < end and x.ask(method).elapsed() < 0.7:
         time.sleep(0.05)
     ok(time.monotonic() < end, 'there was a trial, and its client waited')
     equal(x.hedged(), [])
@@ -305,9 +304,9 @@ def test_a_routes_own_time_stands_at_a_slow_server(t):
     time.sleep(8)
     while x.origins[0].count('/') == asked and time.monotonic() < end:
         time.sleep(1.6)
-        began = time.monotonic()
+        began = Since()
         equal(x.clients[0].get('/').status, 200)
-        ok(time.monotonic() - began < 0.6 * SLOW)
+        began.took(0, 0.6)
     ok(x.origins[0].count('/') > asked, 'there was a trial')
 
 

@@ -322,6 +322,7 @@ def test_malformed_heads(t):
 def test_malformed_heads_leave_a_line(t):
     """What HTTP/1 answers with 400 is reset, and told in the log by the same words; of many on one connection a few are."""
     weir, port = in_clear(t)
+    began = Since()
     upper = [(':method', 'GET'), (':scheme', 'http'), (':path', '/'), (':authority', 'test'), ('X-Upper', '1')]
     for failure, head in ('bad_host', HEADS['no authority']), ('bad_request', upper):
         c = t.h2_client(port)
@@ -335,7 +336,7 @@ def test_malformed_heads_leave_a_line(t):
         line = weir.access_line(failure=failure)
         equal((line['failure_of'], line.get('status'), line['client']), ('client', None, '127.0.0.1'))
     eventually(lambda: sum(line.get('status') == 200 for line in weir.access()) == 2)
-    between(len(weir.access()), 4, 12)
+    between(len(weir.access()), 4, 12 + 2 * began.elapsed())
 
 
 def test_good_heads(t):
@@ -549,7 +550,7 @@ def test_client_that_leaves(t):
         c.request('GET', '/left')
     eventually(lambda: origin.in_progress == 10)
     c.close()
-    eventually(lambda: given_up == [True] * 10, 2)
+    eventually(lambda: given_up == [True] * 10, 10)
     eventually(lambda: [a.get('failure') for a in weir.access()] == ['client_closed'] * 10)
 
 
@@ -643,7 +644,7 @@ def test_server_limits_streams(t):
     c = t.h2_client(port)
     equal(c.get('/').status, 200)
     streams = [c.request('GET', '/slow') for _ in range(10)]
-    eventually(lambda: origin.in_progress == 10, 5, lambda: f'{origin.in_progress} in progress')
+    eventually(lambda: origin.in_progress == 10, PATIENCE, lambda: f'{origin.in_progress} in progress')
     by = collections.Counter(r.link.number for r in origin.requests if r.path == '/slow')
     ok(max(by.values()) <= 3, f'{by}')
     gate.set()
@@ -683,10 +684,10 @@ def test_silent_server(t):
     origin = t.h2_origin()
     origin.early = early
     weir, port = in_clear(t, origin, pool='protocol: h2c', more='timeouts: { ping: 300ms, ping_answer: 300ms }')
-    began = time.monotonic()
+    began = Since()
     response = t.client(port).get('/silent')
     ok(response.status in (200, 502, 504), response)
-    ok(time.monotonic() - began < 5 * SLOW, 'it waited for more than PING')
+    began.took(0, 5, 'it waited for more than PING')
 
 
 def test_windows_of_a_server(t):
@@ -808,7 +809,7 @@ def test_upload_is_held_back(t):
     ok(SLOW > 1 or weir.resident() - before < 10 << 20, f'memory grew by {weir.resident() - before}')
     c.ping()
     gate.set()
-    equal(s.response(20).body.decode(), hashlib.sha256(piece * 512).hexdigest())
+    equal(s.response(60).body.decode(), hashlib.sha256(piece * 512).hexdigest())
 
 
 def test_never_indexed_stays_so(t):

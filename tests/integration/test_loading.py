@@ -107,7 +107,7 @@ def test_the_end_is_honoured_during_a_reload(t):
     weir.signal(signal.SIGHUP)
     weir.wait_message('RELOADING=1')
     weir.signal(signal.SIGHUP)      # one more afterwards, which does not come either
-    weir.stop(seconds=8)
+    weir.stop()
     weir.log_line('the reload is given up')
     ok('configuration loaded' not in weir.stderr(), weir.stderr())
 
@@ -127,7 +127,7 @@ def test_a_delay_during_a_reload(t):
     for _ in range(3):
         equal(t.client(port).get('/version').body, b'one')
     time.sleep(0.7)
-    weir.stop(seconds=8)
+    weir.stop()
 
 
 def test_a_start_is_told_and_ended(t):
@@ -137,7 +137,7 @@ def test_a_start_is_told_and_ended(t):
     for number in (signal.SIGTERM, signal.SIGINT):
         weir = t.weir(text_of(t.port(), 'a.slow.test:80'), env=env, ready=False)
         weir.wait_message('EXTEND_TIMEOUT_USEC=')
-        weir.stop(number, seconds=8)
+        weir.stop(number)
         ok(not any('READY=1' in m for m in weir.messages), 'it said READY=1')
 
 
@@ -160,7 +160,7 @@ def test_signals_at_every_time_of_life(t):
         for number, words in pairs:
             before = weir.stderr().count(words)
             weir.signal(number)
-            eventually(lambda: weir.stderr().count(words) > before, 5, lambda: f'{words}: {weir.stderr()}')
+            eventually(lambda: weir.stderr().count(words) > before, PATIENCE, lambda: f'{words}: {weir.stderr()}')
     told, reopened = (signal.SIGUSR2, 'counted so far'), (signal.SIGUSR1, 'logs reopened')
     ended = (signal.SIGHUP, 'told to end, so the file is not loaded anew')
     weir.wait_message('EXTEND_TIMEOUT_USEC=')

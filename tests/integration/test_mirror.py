@@ -191,7 +191,7 @@ def test_what_is_too_large_is_not_copied(t):
 def test_a_shadow_that_is_down(t):
     """Nobody well there: not even a connection is tried."""
     shadow = t.origin(lambda link, request: link.answer(500, 'ill'), name='shadow')
-    weir, port, main = mirrored(t, shadow, shadow_pool=', health: { path: /, interval: 100ms, fall: 1, rise: 1 }')
+    weir, port, main = mirrored(t, shadow, shadow_pool=', health: { path: /, interval: 500ms, fast_interval: 50ms, fall: 1, rise: 1 }')
     weir.log_line('server is down')
     c = t.client(port)
     equal({c.get('/never').status for _ in range(20)}, {200})

@@ -421,10 +421,10 @@ def fares_as_the_first(t, pools):
 
 def test_the_first_server_that_comes_back(t):
     """It gets what it had, and more as it answers; the queue holds the rest, which would be the work of the whole pool."""
-    fares_as_the_first(t, ('health: { interval: 100ms }', '', 'balance: round_robin, health: { interval: 100ms }'))
+    fares_as_the_first(t, ('health: { interval: 500ms, fast_interval: 50ms }', '', 'balance: round_robin, health: { interval: 500ms, fast_interval: 50ms }'))
 
 
 def test_the_first_server_with_a_number_that_comes_back(t):
     """The same beside a number, which is more than it can take at once."""
-    fares_as_the_first(t, ('max_connections: 200, health: { interval: 100ms }', 'max_connections: 200',
-                           'balance: round_robin, max_connections: 200, health: { interval: 100ms }'))
+    fares_as_the_first(t, ('max_connections: 200, health: { interval: 500ms, fast_interval: 50ms }', 'max_connections: 200',
+                           'balance: round_robin, max_connections: 200, health: { interval: 500ms, fast_interval: 50ms }'))

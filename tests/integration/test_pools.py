@@ -123,13 +123,13 @@ def test_a_failing_server_is_ejected(t):
     good = t.origin(name='good')
     weir, port = pooled(t, f'''    balance: round_robin
     servers: ["{bad.address}", "{good.address}"]
-    health: {{ path: /health, interval: 200ms }}
+    health: {{ path: /health, interval: 500ms, fast_interval: 50ms }}
     retry: {{ attempts: 0 }}
-    outlier: {{ time: 1s }}''', 'workers: 1')
-    clients = [t.client(port, source=f'127.0.0.{i}') for i in (2, 3)]
+    outlier: {{ time: 2s }}''', 'workers: 1')
+    clients, began = [t.client(port, source=f'127.0.0.{i}') for i in (2, 3)], time.monotonic()
     statuses = [clients[i // 2 % 2].get().status for i in range(60)]
-    equal(statuses.count(500), 5, statuses)
-    eventually(lambda: clients[0].get().status == 500, 5)
+    between(statuses.count(500), 5, 5 + 5 * int((time.monotonic() - began) / 2), statuses)
+    eventually(lambda: clients[0].get().status == 500)
 
 
 def test_one_client_takes_no_server_from_the_others(t):
@@ -217,9 +217,9 @@ def blocked(t, queue, limit=1):
 
 def test_queue_timeout(t):
     weir, port, gate, first = blocked(t, 'size: 10, max_wait: 300ms')
-    began = time.monotonic()
+    began = Since()
     response = t.client(port).get('/late')
-    between(time.monotonic() - began, 0.25, 2 * SLOW)
+    began.took(0.25, 2)
     equal((response.status, weir.access_line(path='/late')['failure']), (503, 'queue_timeout'))
     ok(response.fields.get('retry-after'), response.fields)
     gate.set()
@@ -284,7 +284,7 @@ def test_idle_timeout_of_servers(t):
     weir, port = pooled(t, f'    servers: ["{origin.address}"]\n    idle_timeout: 300ms')
     t.client(port).get()
     link = eventually(lambda: origin.links)[0]
-    eventually(lambda: not link.sock._closed and link.sock.fileno() == -1 or link.sock.fileno() == -1, 3)
+    eventually(lambda: not link.sock._closed and link.sock.fileno() == -1 or link.sock.fileno() == -1)
 
 
 def test_tls_to_servers(t):
@@ -379,7 +379,7 @@ def test_a_slow_server_is_known_by_uploads(t):
             time.sleep(seconds)
             tell(link, request)
         return answer
-    slow, quick = t.origin(after(0.2), name='slow'), t.origin(after(0.005), name='quick')
+    slow, quick = t.origin(after(0.4), name='slow'), t.origin(after(0.005), name='quick')
     for end in ('0\r\n\r\n', '0\r\nX-Sum: 1\r\n\r\n'):
         port = t.port()
         t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
@@ -394,14 +394,14 @@ workers: 1
             time.sleep(0.01)
             c.send(end)
             equal(c.response().status, 200)
-        between(slow.count() - before, 0, 10, f'requests to the slow one of 50 that end {end!r}')
+        between(slow.count() - before, 0, 15, f'requests to the slow one of 50 that end {end!r}, which would be 25')
 
 
 def test_a_standby_serves_when_all_others_are_down(t):
     """And one of them at a time, be it checks that tell who is down or refused connections; who comes back serves again."""
     def healthy(link, request):
         link.answer(200, link.origin.name)
-    for balance, health in (('adaptive', 'health: { interval: 100ms, fast_interval: 100ms }'), ('round_robin', ''), ('hash', 'health: { interval: 100ms, fast_interval: 100ms }')):
+    for balance, health in (('adaptive', 'health: { interval: 500ms, fast_interval: 50ms }'), ('round_robin', ''), ('hash', 'health: { interval: 500ms, fast_interval: 50ms }')):
         ports = {name: t.port() for name in ('a', 'b', 's1', 's2')}
         origins = {name: t.origin(healthy, name=name, port=p) for name, p in ports.items()}
         servers = ', '.join(f'{{ address: "127.0.0.1:{p}"{", backup: standby" if name[0] == "s" else ""} }}' for name, p in ports.items())

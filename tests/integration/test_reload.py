@@ -69,7 +69,7 @@ def test_listeners_come_and_go(t):
             return False
         except ConnectionRefusedError:
             return True
-    eventually(refused, 5, 'an address that was taken away still accepts')
+    eventually(refused, PATIENCE, 'an address that was taken away still accepts')
     equal(t.client(second).get('/version').body, b'two')
     weir.reload(text_of(first, origin))
     equal(t.client(first).get('/version').body, b'one', 'an address that came back')

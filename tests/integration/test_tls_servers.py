@@ -137,7 +137,7 @@ def test_probes(t):
     peers = Peers(t)
     right, wrong = peers.origin('IP:127.0.0.1'), peers.origin('DNS:partner.test', subject='127.0.0.1')
     plain = t.origin()
-    fast = 'interval: 200ms, fast_interval: 50ms, fall: 1, rise: 1'
+    fast = 'interval: 500ms, fast_interval: 50ms, fall: 1, rise: 1'
     pools = [f'servers: ["{o.address}"], {tls_of(t)}, health: {{ type: {kind}, {fast} }}' for o in (right, wrong) for kind in ('https', 'grpc' if has_http2() else 'https')]
     pools += [f'servers: ["{plain.address}"], health: {{ type: https, port: {o.port}, {fast} }}' for o in (right, wrong)]
     weir, port = pools_of(t, pools)

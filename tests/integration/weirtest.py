@@ -41,7 +41,10 @@ def contains(text, part):
         fail(f'{part!r} is not in {text!r}')
 
 
-def eventually(condition, seconds=5, text='it did not happen in time'):
+PATIENCE = 20       # seconds, times SLOW, that anything may take on a machine that has others to serve; only what is broken takes them
+
+
+def eventually(condition, seconds=PATIENCE, text='it did not happen in time'):
     """Waits until condition() is true and returns what it returned."""
     end = time.monotonic() + seconds * SLOW
     while True:
@@ -51,6 +54,35 @@ def eventually(condition, seconds=5, text='it did not happen in time'):
         if time.monotonic() > end:
             fail(text() if callable(text) else text)
         time.sleep(0.01)
+
+
+class Since:
+    """A time from which others are held to a bound: by the clock to a least one; to a most one by ticks, which this process has fewer of in a second the
+    longer a busy machine keeps its processes waiting. So what is late is late because it waits, and not because it was kept waiting."""
+    TICK = 0.05
+    ticks, thread = 0, None
+
+    @classmethod
+    def run(cls):
+        while True:
+            time.sleep(cls.TICK)
+            cls.ticks += 1
+
+    def __init__(self):
+        if Since.thread is None:
+            Since.thread = threading.Thread(target=Since.run, daemon=True)
+            Since.thread.start()
+        self.at, self.tick = time.monotonic(), Since.ticks
+
+    def elapsed(self):
+        return time.monotonic() - self.at
+
+    def counted(self):
+        return min(self.elapsed(), (Since.ticks - self.tick + 1) * self.TICK)
+
+    def took(self, least, most, text=''):
+        between(self.elapsed(), least, float('inf'), text)
+        between(self.counted(), 0, most * SLOW, text)
 
 
 def beside_root(said):
@@ -190,7 +222,7 @@ class Response:
 
 class Client:
     """A connection that sends bytes as given and reads answers strictly."""
-    def __init__(self, to, tls=None, name=None, timeout=10, first=b'', source=None):
+    def __init__(self, to, tls=None, name=None, timeout=PATIENCE, first=b'', source=None):
         timeout *= SLOW
         if isinstance(to, str) and to.startswith('/'):
             self.sock = socket.socket(socket.AF_UNIX)
@@ -253,7 +285,7 @@ class Client:
         self.request('GET', target, fields, **more)
         return self.response()
 
-    def ended(self, seconds=5):
+    def ended(self, seconds=PATIENCE):
         """The peer has closed and sent nothing more."""
         self.sock.settimeout(seconds * SLOW)
         try:
@@ -548,7 +580,7 @@ class Weir:
             f.write(text)
         os.rename(self.file + '.new', self.file)
 
-    def wait_message(self, wanted, seconds=20):
+    def wait_message(self, wanted, seconds=2 * PATIENCE):
         end = time.monotonic() + seconds * SLOW
         while not any(wanted in m for m in self.messages):
             if self.process.poll() is not None:
@@ -571,13 +603,13 @@ class Weir:
         lines = open(self.out, 'rb').read().split(b'\n')[:-1]
         return [json.loads(line) for line in lines if line.startswith(b'{')]
 
-    def access_line(self, seconds=5, **wanted):
+    def access_line(self, seconds=PATIENCE, **wanted):
         """The line whose values are those; it is waited for."""
         def found():
             return [a for a in self.access() if all(a.get(k) == v for k, v in wanted.items())]
         return eventually(found, seconds, lambda: f'no access log line with {wanted} in {self.access()}')[-1]
 
-    def log_line(self, part, seconds=5):
+    def log_line(self, part, seconds=PATIENCE):
         lines = eventually(lambda: [line for line in self.stderr().split('\n') if part in line], seconds,
                            lambda: f'{part!r} is not in the log: {self.stderr()[-3000:]}')
         return ([line for line in lines if 'repeated=' not in line] or lines)[-1]   # one that was folded has no fields
@@ -615,7 +647,7 @@ class Weir:
     def descriptors(self):
         return len(os.listdir(f'/proc/{self.pid}/fd'))
 
-    def stop(self, number=TERM, seconds=15, code=0):
+    def stop(self, number=TERM, seconds=2 * PATIENCE, code=0):
         """Ends it, and checks how it ended."""
         if self.ended:
             return
@@ -890,7 +922,7 @@ server {{ listen 127.0.0.1:{port}{" http2" if h2 else ""}; location / {{ {locati
         process = self.spawn(['/usr/bin/python3', '-m', 'http.server', '--bind', '127.0.0.1', '-d', work, str(port)], port)
         return port, process
 
-    def run(self, *arguments, stdin='', env=None, seconds=20, cwd=None):
+    def run(self, *arguments, stdin='', env=None, seconds=2 * PATIENCE, cwd=None):
         """A command of weir that ends by itself."""
         done = subprocess.run([WEIR, *arguments], input=stdin.encode(), capture_output=True, timeout=seconds * SLOW, cwd=cwd or self.work,
                               env=dict(os.environ, **(env or {})))
