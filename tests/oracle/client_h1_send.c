@@ -9,7 +9,8 @@
 #include "oracle/settings.h"
 
 #define PIECE_MOST 16384u
-#define FALLBACK_MS 60 /* who waits for a 100 does not wait longer */
+#define PIECES_FROM 1000u /* bytes that wait: more are not cut in pieces of the next request's size */
+#define FALLBACK_MS 60    /* who waits for a 100 does not wait longer */
 
 /* ---- the head ---- */
 
@@ -51,6 +52,10 @@ static void write_head(struct bytes *out, const struct exchange *x)
     bytes_print(out, "X-Id: %016" PRIx64 "\r\n", x->id);
     if (plan->asks_hedge)
         bytes_print(out, "X-Hedge: 1\r\n");
+    if (plan->mirror != 0)
+        bytes_print(out, "X-Mirror: %u\r\n", plan->mirror);
+    if (plan->limited)
+        bytes_print(out, "X-Limit: 1\r\n");
     write_connection(out, plan);
     write_noise(out, plan->noise);
     if (plan->expects)
@@ -62,11 +67,13 @@ static void write_head(struct bytes *out, const struct exchange *x)
 
 static void write_malformed(struct bytes *out, const struct exchange *x)
 {
-    char id[24], host[16];
+    char id[24], host[16], mirror[24] = "";
     (void)snprintf(id, sizeof id, "%016" PRIx64, x->id);
     (void)snprintf(host, sizeof host, "p%u.test", pool_of(x->plan.http2_out, x->plan.tls_out));
+    if (x->plan.mirror != 0)
+        (void)snprintf(mirror, sizeof mirror, "X-Mirror: %u\r\n", x->plan.mirror);
     malformed_print(out, malformed_request(&x->plan),
-                    &(struct malformed_names){.id = id, .answer = "", .host = host});
+                    &(struct malformed_names){.id = id, .answer = "", .host = host, .mirror = mirror});
 }
 
 /* ---- the beginning of a request ---- */
@@ -114,6 +121,8 @@ static void make_plain(struct plan *plan)
         plan->method = METHOD_GET_ROW;
     plan->cut = (struct cut){0};
     plan->holds_at = NEVER;
+    plan->limited = false;
+    plan->mirror = 0;
     plan->waits = plan->half_closes = plan->gives_up = plan->asks_hedge = plan->hedged = false;
     plan->tunnel = (struct tunnel_plan){0};
 }
@@ -133,12 +142,16 @@ static void send_head(struct client_h1 *client, struct exchange *x)
         x->head_sent = false;
         (void)decide_cut(client, x);
     }
-    if (x->plan.kind == KIND_UPGRADE && x->plan.tunnel.early != 0 && client->step != CLIENT_CUTS) {
-        struct identity whose = {.id = x->id, .flow = FLOW_TUNNEL_UP, .flavour = x->plan.tunnel.flavour};
-        identity_fill(&whose, 0, bytes_reserve(out, x->plan.tunnel.early), x->plan.tunnel.early);
-        bytes_wrote(out, x->plan.tunnel.early);
-        x->body_sent = x->plan.tunnel.early;
-    }
+}
+
+/* Bytes of a tunnel that do not wait for it: they come behind the whole request. */
+static void send_early_bytes(struct client_h1 *client, struct exchange *x)
+{
+    struct identity whose = {.id = x->id, .flow = FLOW_TUNNEL_UP, .flavour = x->plan.tunnel.flavour};
+    uint32_t early = x->plan.tunnel.early;
+    identity_fill(&whose, 0, bytes_reserve(&client->link.out, early), early);
+    bytes_wrote(&client->link.out, early);
+    x->up_sent = early;
 }
 
 static void on_fallback(evutil_socket_t fd, short what, void *owner)
@@ -163,7 +176,8 @@ static void begin(struct client_h1 *client, struct exchange *x)
     client->sending = x;
     client->alone = is_alone(&x->plan);
     client->released = !x->plan.waits;
-    client->link.piece = x->plan.piece;
+    /* What still waits of those before would take as many turns. */
+    client->link.piece = bytes_length(&client->link.out) < PIECES_FROM ? x->plan.piece : 0;
     if (x->plan.waits) {
         evtimer_assign(&client->fallback, link_base, on_fallback, client);
         evtimer_add(&client->fallback, &wait);
@@ -243,12 +257,20 @@ static bool send_body(struct client_h1 *client)
 {
     struct exchange *x = client->sending;
     struct identity whose = {.id = x->id, .flow = FLOW_REQUEST, .flavour = x->plan.body.flavour};
-    if (x->plan.kind != KIND_PLAIN) {
+    bool has_more = x->plan.kind == KIND_UPGRADE && x->body_sent != x->plan.body.length;
+    if (x->plan.kind != KIND_PLAIN && !has_more) {
         x->ended = x->plan.kind != KIND_UPGRADE;
+        if (x->plan.kind == KIND_UPGRADE && x->plan.tunnel.early != 0)
+            send_early_bytes(client, x);
         if (x->plan.cut.where == CUT_UNANSWERED && x->plan.cut.answer_at == NEVER)
             return decide_cut(client, x);
         client->sending = NULL;
         client->step = CLIENT_BETWEEN;
+        /* An upgrade that was refused before its end. */
+        if (x->whole && (client->count == 0 || client->queue[client->count - 1] != x)) {
+            client->alone = false;
+            exchange_client_over(x);
+        }
         return true;
     }
     if (is_held(client, x))
@@ -273,10 +295,10 @@ static bool send_tunnel(struct client_h1 *client)
     struct exchange *x = client->queue[0];
     const struct tunnel_plan *tunnel = &x->plan.tunnel;
     struct identity whose = {.id = x->id, .flow = FLOW_TUNNEL_UP, .flavour = x->plan.tunnel.flavour};
-    uint64_t left = tunnel->up - x->body_sent;
+    uint64_t left = tunnel->up - x->up_sent;
     if (x->ended)
         return false;
-    if (tunnel->cut == 1 && x->body_sent >= tunnel->up / 2) {
+    if (tunnel->cut == 1 && x->up_sent >= tunnel->up / 2) {
         return decide_cut(client, x);
     }
     if (left == 0) {
@@ -287,9 +309,9 @@ static bool send_tunnel(struct client_h1 *client)
         return false;
     }
     size_t part = left < PIECE_MOST ? (size_t)left : PIECE_MOST;
-    identity_fill(&whose, x->body_sent, bytes_reserve(&client->link.out, part), part);
+    identity_fill(&whose, x->up_sent, bytes_reserve(&client->link.out, part), part);
     bytes_wrote(&client->link.out, part);
-    x->body_sent += part;
+    x->up_sent += part;
     exchange_touch(x);
     return true;
 }

@@ -17,6 +17,7 @@ struct h2_request {
     struct event fallback;
     struct bytes malformed; /* the text of a malformed request, and where its DATA is */
     size_t malformed_at;
+    struct h2_names malformed_trailers;
     bool released;   /* the body need not wait for a 100 any more */
     bool deferred;   /* the library is to be told when there is more to send */
     bool cuts;       /* gives up once what was written has left */
@@ -32,6 +33,7 @@ struct client_h2 {
     struct draw draw;
     bool ready; /* weir's SETTINGS are here */
     bool ending, tls;
+    bool opens; /* streams begin without a window, and get one when their answer's head is here */
     void (*gone)(void);
 };
 

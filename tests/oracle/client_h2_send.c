@@ -119,10 +119,10 @@ static ssize_t read_tunnel(nghttp2_session *session, int32_t id, uint8_t *to, si
         return defer(request);
     const struct tunnel_plan *tunnel = &x->plan.tunnel;
     struct identity whose = {.id = x->id, .flow = FLOW_TUNNEL_UP, .flavour = x->plan.tunnel.flavour};
-    uint64_t left = (x->tunnels ? tunnel->up : tunnel->early) - x->body_sent;
+    uint64_t left = (x->tunnels ? tunnel->up : tunnel->early) - x->up_sent;
     if (left == 0 && !x->tunnels)
         return defer(request);
-    if (x->tunnels && tunnel->cut == 1 && x->body_sent >= tunnel->up / 2)
+    if (x->tunnels && tunnel->cut == 1 && x->up_sent >= tunnel->up / 2)
         return decide_cut(request);
     if (left == 0) {
         if (tunnel->ends == ENDS_SERVER && !request->down_ended)
@@ -132,8 +132,8 @@ static ssize_t read_tunnel(nghttp2_session *session, int32_t id, uint8_t *to, si
         return 0;
     }
     size_t part = left < room ? (size_t)left : room;
-    identity_fill(&whose, x->body_sent, (char *)to, part);
-    x->body_sent += part;
+    identity_fill(&whose, x->up_sent, (char *)to, part);
+    x->up_sent += part;
     exchange_touch(x);
     return (ssize_t)part;
 }
@@ -144,8 +144,6 @@ static ssize_t read_malformed(nghttp2_session *session, int32_t id, uint8_t *to,
     struct h2_request *request = source->ptr;
     size_t left = bytes_length(&request->malformed) - request->malformed_at;
     size_t part = left < room ? left : room;
-    (void)session;
-    (void)id;
     (void)owner;
     memcpy(to, bytes_front(&request->malformed) + request->malformed_at, part);
     request->malformed_at += part;
@@ -154,6 +152,11 @@ static ssize_t read_malformed(nghttp2_session *session, int32_t id, uint8_t *to,
         return part != 0 ? (ssize_t)part : defer(request);
     if (part == left)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (part == left && request->malformed_trailers.count != 0) {
+        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        (void)nghttp2_submit_trailer(session, id, request->malformed_trailers.items,
+                                     request->malformed_trailers.count);
+    }
     return (ssize_t)part;
 }
 
@@ -174,6 +177,10 @@ static void put_head(struct h2_names *names, const struct exchange *x)
         h2_put(names, "sec-websocket-version", "13");
     if (plan->asks_hedge)
         h2_put(names, "x-hedge", "1");
+    if (plan->mirror != 0)
+        h2_put(names, "x-mirror", "%u", plan->mirror);
+    if (plan->limited)
+        h2_put(names, "x-limit", "1");
     if (plan->noise != 0)
         h2_put(names, "x-noise", "%0*u", plan->noise, 0u);
     if (plan->noise % 5 == 1)
@@ -187,12 +194,14 @@ static void put_head(struct h2_names *names, const struct exchange *x)
 static void submit_malformed(struct h2_request *request, struct h2_names *names)
 {
     struct exchange *x = request->exchange;
-    char id[24], host[16];
+    char id[24], host[16], mirror[24] = "";
     (void)snprintf(id, sizeof id, "%016" PRIx64, x->id);
     (void)snprintf(host, sizeof host, "p%u.test", pool_of(x->plan.http2_out, x->plan.tls_out));
+    if (x->plan.mirror != 0)
+        (void)snprintf(mirror, sizeof mirror, "x-mirror=%u\n", x->plan.mirror);
     malformed_print(&request->malformed, malformed_request(&x->plan),
-                    &(struct malformed_names){.id = id, .answer = "", .host = host});
-    h2_put_malformed(names, &request->malformed, &request->malformed_at);
+                    &(struct malformed_names){.id = id, .answer = "", .host = host, .mirror = mirror});
+    h2_put_malformed(names, &request->malformed_trailers, &request->malformed, &request->malformed_at);
 }
 
 static void submit(struct h2_request *request)

@@ -13,6 +13,7 @@
 #define REMEMBERED 65536u
 
 #define GOAWAY_TICKS 10u
+#define BODY_COPIED (60u << 10) /* somewhat less than retry.buffer */
 #define SUSPICION_TICKS (uint64_t)(30 * settings.slow)
 
 uint64_t exchange_goaways[2];
@@ -59,8 +60,10 @@ struct exchange *exchange_new(bool http2_in, bool tls_in)
     x->plan.http2_out = settings.out != 0 ? settings.out == 2 : draw_below(&draw, 2) == 1;
     x->plan.tls_out = settings.tls && draw_permille(&draw, 300);
     plan_draw(&x->plan, settings.seed, id);
-    x->goaways_before = goaways_then[x->plan.tls_out][(exchange_ticks + 1) % GOAWAY_TICKS];
-    x->forbidden = x->plan.kind == KIND_CONNECT || x->plan.kind == KIND_BAD_HEAD;
+    for (unsigned i = 0; i < 2; i++)
+        x->goaways_before[i] = goaways_then[i][(exchange_ticks + 1) % GOAWAY_TICKS];
+    x->forbidden = x->plan.kind == KIND_CONNECT || x->plan.kind == KIND_BAD_HEAD ||
+                   (plan_is_over_limit(&x->plan) && x->plan.body.framing == FRAMING_LENGTH);
     ring_add(x);
     x->began = exchange_ticks;
     exchange_touch(x);
@@ -85,9 +88,21 @@ void exchange_touch(struct exchange *x)
     x->touched = exchange_ticks;
 }
 
+/* Who has had all of a request that is to be copied has had it after weir, which then copies it. */
+bool exchange_awaits_copy(const struct exchange *x)
+{
+    if (x->plan.mirror == 0 || x->plan.kind != KIND_PLAIN || x->copies != 0 || x->copy_lost || x->failed ||
+        !x->ended || x->plan.body.length > BODY_COPIED)
+        return false;
+    for (unsigned i = 0; i < x->attempts_count; i++)
+        if (x->attempts[i].whole)
+            return true;
+    return false;
+}
+
 void exchange_settle(struct exchange *x)
 {
-    if (x->done || !x->over || x->attempts_open != 0 || x->suspicion != NULL)
+    if (x->done || !x->over || x->attempts_open != 0 || x->suspicion != NULL || exchange_awaits_copy(x))
         return;
     x->done = true;
     ring_remove(x);
@@ -120,6 +135,17 @@ static bool look_at(struct exchange *x, uint64_t bound)
 {
     if (x->suspicion != NULL && (judge_explains(x) || exchange_ticks - x->suspected_at > SUSPICION_TICKS)) {
         report_suspicion_ends(x, judge_explains(x));
+        exchange_settle(x);
+        return false;
+    }
+    if (x->over && x->attempts_open == 0 && exchange_awaits_copy(x) &&
+        exchange_ticks - x->touched > SUSPICION_TICKS) {
+        bool tls = x->plan.mirror - 1u >= 2;
+        /* Sent behind a GOAWAY it is lost. */
+        if ((x->plan.mirror - 1u) % 2 == 1 && exchange_goaways[tls] != x->goaways_before[tls])
+            x->copy_lost = true;
+        else
+            report_fault(FAULT_CUT, x, NULL, "its copy does not come");
         exchange_settle(x);
         return false;
     }

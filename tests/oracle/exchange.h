@@ -23,9 +23,11 @@ struct attempt {
     void *owner;
     struct link *link;
     uint64_t body_seen;
+    uint64_t up_seen; /* of a tunnel */
     uint64_t body_sent;
     uint64_t interims_sent;
     uint8_t number;   /* from 1 */
+    bool copy;        /* for the pool that mirrors, which no client asks */
     bool whole;       /* the request's end was seen */
     bool head_sent;   /* of the answer */
     bool ended;       /* the answer's end was sent */
@@ -46,6 +48,7 @@ struct exchange {
 
     /* the client's side: what was sent */
     uint64_t body_sent;
+    uint64_t up_sent; /* to a tunnel, or before there is one */
     bool head_sent, ended;
     bool forbidden;   /* it must never reach a server */
     bool gave_up;     /* the client or its connection has: any end is right */
@@ -63,8 +66,11 @@ struct exchange {
 
     unsigned attempts_count, attempts_open;
     struct attempt attempts[ATTEMPTS_MOST];
-    uint64_t goaways_before; /* a second before it began: weir may learn of them late */
-    bool stale;              /* it met a connection that the server had ended: weir may have to give it up */
+    struct attempt copy;
+    unsigned copies;
+    bool copy_lost;             /* it met a connection that the server had ended, or may have */
+    uint64_t goaways_before[2]; /* a second before it began: weir may learn of them late */
+    bool stale; /* it met a connection that the server had ended: weir may have to give it up */
     bool was_early, was_reset, was_pipelined, was_behind, was_hedged;
     bool failed, done;
     char *suspicion;       /* a fault that is not sure yet; NULL: none */
@@ -90,6 +96,9 @@ bool exchange_wants_http2(void);
 bool exchange_may_begin(void);
 bool exchange_all_begun(void);
 bool exchange_all_done(void);
+
+/* Whether its copy is still to come. */
+bool exchange_awaits_copy(const struct exchange *exchange);
 
 /* How often servers of HTTP/2 have said GOAWAY, in the clear and inside TLS: what weir has sent behind it
  * they have not seen, and it may have to give that up. */

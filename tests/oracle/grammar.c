@@ -5,6 +5,7 @@
 #include "oracle/identity.h"
 #include "oracle/malformed.h"
 #include "oracle/plan.h"
+#include "oracle/settings.h"
 
 const struct method methods[] = {
     {"GET", true, 400, 120},   {"HEAD", true, 90, 50},       {"POST", false, 250, 950},
@@ -186,10 +187,17 @@ static void draw_answer(struct draw *draw, const struct plan *plan, struct answe
     draw_body(draw, &answer->body);
     answer->delay = draw_permille(draw, 20) ? (uint16_t)draw_between(draw, 1, 15) : 0;
     answer->continues = draw_permille(draw, 750);
+    if (draw_permille(draw, 30)) { /* nothing but a head and what stands behind a body */
+        answer->body.framing = FRAMING_CHUNKED;
+        answer->body.length = 0;
+        answer->body.trailers = (uint8_t)draw_between(draw, 1, 3);
+    }
     if (draw_permille(draw, 80))
         answer->interims = (uint8_t)(draw_permille(draw, 30) ? 12 : draw_between(draw, 1, 3));
     if (plan->http2_out) {
-        answer->end = draw_permille(draw, 6) ? END_CLOSE : END_KEEP;
+        uint32_t pick = draw_below(draw, 1000);
+        answer->end = pick < 4 ? END_CLOSE : END_KEEP;
+        answer->goes = pick >= 8 ? GOES_NOT : pick < 4 ? GOES_NOT : pick < 6 ? GOES_AT_ONCE : GOES_IN_TWO;
         return;
     }
     answer->piece = draw_write_piece(draw, answer->body.length);
@@ -241,6 +249,27 @@ static void make_early(struct draw *draw, struct plan *plan)
 
 /* ---- tunnels ---- */
 
+/* As docker exec has one: it comes before the tunnel, whose bytes begin behind it. Some servers answer
+ * sooner. */
+static void draw_tunnel_body(struct draw *draw, struct plan *plan)
+{
+    plan->method = METHOD_POST_ROW;
+    draw_body(draw, &plan->body);
+    plan->body.framing = FRAMING_LENGTH;
+    plan->body.trailers = 0;
+    plan->body.bad_trailers = false;
+    if (plan->body.length < 2 || draw_permille(draw, 750))
+        return;
+    plan->holds_at = draw_below(draw, plan->body.length);
+    plan->tunnel.hasty = plan->tunnel.accepted;
+    for (unsigned i = 0; i < ANSWERS_MOST; i++) {
+        plan->answers[i].begin = draw_permille(draw, 600) ? BEGIN_HEAD : BEGIN_MIDDLE;
+        plan->answers[i].begin_at = plan->holds_at;
+        plan->answers[i].leaves = draw_permille(draw, 300);
+        plan->answers[i].delay = 0;
+    }
+}
+
 static void draw_tunnel(struct draw *draw, struct plan *plan)
 {
     struct tunnel_plan *tunnel = &plan->tunnel;
@@ -258,6 +287,7 @@ static void draw_tunnel(struct draw *draw, struct plan *plan)
     tunnel->cut = draw_permille(draw, 80) ? (uint8_t)draw_between(draw, 1, 2) : 0;
     if (draw_permille(draw, 250) && tunnel->up != 0)
         tunnel->early = draw_between(draw, 1, tunnel->up);
+    bool body = tunnel->protocol != PROTOCOL_WEBSOCKET_ROW && draw_permille(draw, 500);
     for (unsigned i = 0; i < ANSWERS_MOST; i++) {
         /* Another 2xx to an extended CONNECT over HTTP/1 is a server's fault, over HTTP/2 a tunnel. */
         while (plan->answers[i].status < 300 && (plan->http2_in || plan->http2_out))
@@ -265,6 +295,8 @@ static void draw_tunnel(struct draw *draw, struct plan *plan)
         plan->answers[i].begin = BEGIN_WHOLE;
         plan->answers[i].cut.reset = draw_permille(draw, 600);
     }
+    if (body)
+        draw_tunnel_body(draw, plan);
 }
 
 /* ---- hedges ---- */
@@ -284,6 +316,35 @@ static void draw_hedge(struct draw *draw, struct plan *plan)
         plan->answers[i].interims = 0;
         plan->answers[i].delay = draw_permille(draw, 300) ? (uint16_t)draw_between(draw, 3, 20) : 0;
     }
+}
+
+/* ---- limits and copies ---- */
+
+static void draw_limit(struct draw *draw, struct plan *plan)
+{
+    plan->limited = !plan->asks_hedge && plan->body.framing != FRAMING_NONE && draw_permille(draw, 80);
+}
+
+/* Of anything, be it that it must not be copied; to a pool that has requests of its own. */
+static void draw_mirror(struct draw *draw, struct plan *plan)
+{
+    if (plan->asks_hedge || plan->limited || !draw_permille(draw, 250))
+        return;
+    unsigned own = pool_of(plan->http2_out, plan->tls_out), pool = draw_below(draw, settings.tls ? POOLS : 2);
+    if (pool == own)
+        return;
+    struct plan other = *plan;
+    other.http2_out = pool % 2 == 1;
+    other.tls_out = pool >= 2;
+    draw_answer(draw, &other, &plan->copy);
+    if (draw_permille(draw, 80))
+        draw_answer_cut(draw, &other, &plan->copy);
+    else if (draw_permille(draw, 20))
+        plan->copy.bad = (uint8_t)draw_between(draw, 1, 255);
+    if (draw_permille(draw, 100))
+        plan->copy.begin = BEGIN_HEAD;
+    fit_answer(&other, &plan->copy);
+    plan->mirror = (uint8_t)(pool + 1);
 }
 
 /* ---- the whole ---- */
@@ -325,4 +386,7 @@ void plan_draw(struct plan *plan, uint64_t seed, uint64_t number)
         plan->answers[0].status = (uint16_t)draw_between(&draw, 502, 504);
     for (unsigned i = 0; i < ANSWERS_MOST; i++)
         fit_answer(plan, &plan->answers[i]);
+    if (plan->kind == KIND_PLAIN)
+        draw_limit(&draw, plan);
+    draw_mirror(&draw, plan);
 }

@@ -35,6 +35,7 @@ struct h2 {
     char text[H2_TEXT];
     size_t text_length;
     unsigned padding; /* bytes of it on each frame, at most; 0: none */
+    bool splits;      /* heads go on in CONTINUATION frames */
     bool ended;       /* a connection that was given up: what its peer does now is no fault */
 };
 
@@ -56,7 +57,8 @@ struct h2_names {
 __attribute__((format(printf, 3, 4))) void h2_put(struct h2_names *names, const char *name,
                                                   const char *format, ...);
 void h2_put_trailers(struct h2_names *names, const struct body_plan *body, uint64_t id);
-/* From a text of malformed.h, which has to live as long as the stream; *data: where its DATA begins. */
-void h2_put_malformed(struct h2_names *names, struct bytes *text, size_t *data);
+/* From a text of malformed.h, which has to live as long as the stream; *data: where its DATA begins.
+ * `trailers`: those behind it, none mostly; the text is cut before them. */
+void h2_put_malformed(struct h2_names *names, struct h2_names *trailers, struct bytes *text, size_t *data);
 
 #endif

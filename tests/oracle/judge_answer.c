@@ -53,7 +53,7 @@ bool judge_explains(const struct exchange *x)
     for (unsigned i = 0; i < x->attempts_count && x->plan.hedged; i++)
         failed = failed || x->attempts[i].failed;
     /* What was sent behind a GOAWAY goes out again twice, unless its body was not kept. */
-    uint64_t goaways = exchange_goaways[x->plan.tls_out] - x->goaways_before;
+    uint64_t goaways = exchange_goaways[x->plan.tls_out] - x->goaways_before[x->plan.tls_out];
     bool behind = x->plan.http2_out && goaways > (x->plan.body.length > BODY_KEPT ? 0 : 2);
     return failed || behind || x->stale || x->failed;
 }
@@ -65,6 +65,12 @@ static bool judge_own(struct exchange *x, const struct message *message)
     bool malformed = is_malformed(&x->plan);
     if (malformed && message->status >= 400 && message->status <= 505) {
         x->gave_up = true; /* what of it went to a server may end in any way */
+        return true;
+    }
+    bool too_large = plan_is_over_limit(&x->plan) && message->status == 413 &&
+                     (x->forbidden || x->body_sent > LIMIT_BYTES);
+    if (too_large) {
+        x->gave_up = true; /* the same; only its end may never come there */
         return true;
     }
     if (malformed || message->status < 502 || message->status > 504) {
@@ -245,7 +251,8 @@ bool judge_answer_end(struct exchange *x, const struct message *trailers)
 void judge_client_gone(struct exchange *x, const char *how)
 {
     const struct attempt *a = x->answered;
-    bool may_be = x->over || x->gave_up || x->failed || x->whole;
+    bool too_large = plan_is_over_limit(&x->plan) && x->body_sent > LIMIT_BYTES;
+    bool may_be = x->over || x->gave_up || x->failed || x->whole || too_large;
     const struct attempt *last = x->attempts_count != 0 ? &x->attempts[x->attempts_count - 1] : NULL;
     if (!may_be && x->status != 0)
         may_be = a != NULL && a->failed;
@@ -285,7 +292,7 @@ bool judge_tunnel_down(struct exchange *x, const char *bytes, size_t length)
 
 bool judge_tunnel_up(struct attempt *a, const char *bytes, size_t length)
 {
-    return judge_tunnel(a->exchange, a->link, FLOW_TUNNEL_UP, a->exchange->body_sent, &a->body_seen,
+    return judge_tunnel(a->exchange, a->link, FLOW_TUNNEL_UP, a->exchange->up_sent, &a->up_seen,
                         (struct span){bytes, length});
 }
 
@@ -307,10 +314,10 @@ bool judge_tunnel_up_end(struct attempt *a)
     struct exchange *x = a->exchange;
     exchange_touch(x);
     bool torn = x->torn && !a->failed && !x->failed;
-    if (!torn && (x->gave_up || x->failed || a->failed || (x->ended && a->body_seen == x->body_sent)))
+    if (!torn && (x->gave_up || x->failed || a->failed || (x->ended && a->up_seen == x->up_sent)))
         return true;
     report_fault(x->ended ? FAULT_CUT : FAULT_MADE_UP, x, a->link,
-                 "the server saw the tunnel's end after %" PRIu64 " of %u bytes", a->body_seen,
+                 "the server saw the tunnel's end after %" PRIu64 " of %u bytes", a->up_seen,
                  x->plan.tunnel.up);
     return false;
 }

@@ -13,6 +13,7 @@
 #include "oracle/trailers.h"
 
 #define ID_LENGTH 16u
+#define COPY_NUMBER 0xc0u
 
 /* The number in /x/NUMBER or /x/NUMBER?..., `begins` being what stands before it; 0: there is none. */
 static uint64_t id_of_path(struct span path, const char *begins)
@@ -37,7 +38,7 @@ static bool is_of_refused_tunnel(struct span path)
 {
     uint64_t id = id_of_path(path, "/smuggled/");
     const struct exchange *x = id != 0 ? exchange_find(id) : NULL;
-    if (x == NULL || x->plan.kind != KIND_UPGRADE || x->plan.tunnel.early == 0)
+    if (x == NULL || x->plan.kind != KIND_UPGRADE || x->up_sent == 0)
         return false;
     for (unsigned i = 0; i < x->attempts_count; i++)
         if (x->attempts[i].tunnels)
@@ -69,10 +70,10 @@ static const char *method_differs(const struct plan *plan, const struct message 
         return span_is(message->method, "CONNECT") && span_is(message->protocol, "websocket")
                    ? NULL
                    : "no extended CONNECT";
-    bool good = span_is(message->method, "GET") &&
+    bool good = span_is(message->method, methods[plan->method].name) &&
                 span_is_nocase(upgrade, protocols[plan->tunnel.protocol]) &&
                 message_says(message, "connection", "upgrade");
-    return good ? NULL : "no GET with Upgrade";
+    return good ? NULL : "no such request with Upgrade";
 }
 
 static const char *framing_differs(const struct plan *plan, const struct message *message)
@@ -128,7 +129,7 @@ static const char *request_differs(const struct exchange *x, const struct messag
     unsigned count;
     (void)snprintf(host, sizeof host, "p%u.test", pool_of(plan->http2_out, plan->tls_out));
     struct span authority = message->http2 ? message->authority : message_field(message, "host", &count);
-    if (pool != pool_of(plan->http2_out, plan->tls_out))
+    if (pool != pool_of(plan->http2_out, plan->tls_out) && pool + 1 != plan->mirror)
         return "it came to another pool";
     if (!span_is(authority, host))
         return "another host";
@@ -146,6 +147,53 @@ static struct attempt *begin_attempt(struct exchange *x, struct link *link)
     x->was_hedged = x->was_hedged || (x->attempts_count > 1 && !x->attempts[x->attempts_count - 2].failed);
     exchange_touch(x);
     return a;
+}
+
+/* ---- copies ---- */
+
+/* A copy is the request as a server would have got it, once, and only of what was whole. */
+static const char *may_not_be_copied(const struct exchange *x, const struct message *message)
+{
+    unsigned expects, attempts;
+    (void)message_field(message, "expect", &expects);
+    (void)message_field(message, "x-attempt", &attempts);
+    bool whole = x->ended || x->plan.body.framing == FRAMING_NONE ||
+                 (x->plan.body.framing == FRAMING_LENGTH && x->body_sent == x->plan.body.length);
+    if (x->plan.kind != KIND_PLAIN)
+        return "of what is not to be copied";
+    if (x->copies != 0)
+        return "for the second time";
+    if (!whole)
+        return "before its request was whole";
+    if (expects != 0)
+        return "that waits for a 100";
+    return attempts != 0 ? "that counts the attempts of its request" : NULL;
+}
+
+static struct attempt *judge_copy(struct exchange *x, const struct message *message, unsigned pool,
+                                  bool ended, struct link *link)
+{
+    const char *wrong = may_not_be_copied(x, message);
+    if (wrong != NULL) {
+        report_fault(x->copies != 0 ? FAULT_TWICE : FAULT_UNSENT, x, link, "a copy came %s", wrong);
+        return NULL;
+    }
+    if (ended) {
+        x->copy_lost = true;
+        exchange_settle(x);
+        return NULL;
+    }
+    wrong = request_differs(x, message, pool);
+    if (wrong != NULL) {
+        report_fault(FAULT_CHANGED, x, link, "its copy reached a server with %s", wrong);
+        return NULL;
+    }
+    x->copies++;
+    x->copy = (struct attempt){
+        .exchange = x, .link = link, .plan = &x->plan.copy, .number = COPY_NUMBER, .copy = true};
+    x->attempts_open++;
+    exchange_touch(x);
+    return &x->copy;
 }
 
 struct attempt *judge_request(const struct message *message, unsigned pool, bool ended, struct link *link)
@@ -167,6 +215,8 @@ struct attempt *judge_request(const struct message *message, unsigned pool, bool
         report_fault(FAULT_CHANGED, x, link, "its X-Id is another's");
         return NULL;
     }
+    if (pool + 1 == x->plan.mirror)
+        return judge_copy(x, message, pool, ended, link);
     if (ended) {
         x->stale = true;
         exchange_touch(x);
@@ -215,6 +265,10 @@ bool judge_request_end(struct attempt *a, const struct message *trailers)
     a->whole = true;
     /* Over HTTP/2 an end may come behind the last byte of a length, which is an end itself. */
     bool ended = x->ended || x->plan.kind == KIND_UPGRADE || x->plan.body.framing == FRAMING_LENGTH;
+    if (plan_is_over_limit(&x->plan)) {
+        report_fault(FAULT_FORBIDDEN, x, a->link, "the server saw the end of what is over the limit");
+        return false;
+    }
     if (x->plan.kind == KIND_BAD_BODY && malformed_may_look_whole(&x->plan))
         return true;
     if (x->plan.kind == KIND_BAD_BODY || !ended || a->body_seen != x->plan.body.length) {
@@ -231,16 +285,30 @@ bool judge_request_end(struct attempt *a, const struct message *trailers)
     return true;
 }
 
+/* What becomes of the request and its client is nothing to its copy. */
+static void copy_gone(struct attempt *a, const char *how)
+{
+    if (!a->over && !a->failed && !a->ended && !a->exchange->failed)
+        report_fault(FAULT_CUT, a->exchange, a->link, "%s while the copy's %s", how,
+                     a->whole ? "answer was not taken" : "request was coming");
+    attempt_over(a);
+}
+
 void judge_server_gone(struct attempt *a, const char *how)
 {
     struct exchange *x = a->exchange;
+    if (a->copy) {
+        copy_gone(a, how);
+        return;
+    }
     /* Of two that were asked, the one that was not needed may go, and so may one that has failed by its
      * status, before the other's request is seen here; the answer of the other is held to the rules. */
     bool by_status = a->plan->status == 429 || a->plan->status >= 500;
     bool not_needed = x->plan.hedged && x->answered != a && (x->attempts_count > 1 || by_status);
     bool cut_request = !a->whole && !a->ended && x->plan.kind != KIND_BAD_BODY;
-    if (!not_needed && !a->over && !a->failed && !x->gave_up && !x->failed && (cut_request || !a->ended) &&
-        x->plan.kind != KIND_BAD_BODY)
+    bool too_large = plan_is_over_limit(&x->plan) && x->body_sent > LIMIT_BYTES;
+    if (!not_needed && !too_large && !a->over && !a->failed && !x->gave_up && !x->failed &&
+        (cut_request || !a->ended) && x->plan.kind != KIND_BAD_BODY)
         report_fault(FAULT_CUT, x, a->link, "%s while the %s", how,
                      cut_request ? "request was coming" : "answer was not taken");
     attempt_over(a);

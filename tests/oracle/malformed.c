@@ -5,11 +5,11 @@
 #include "oracle/plan.h"
 
 /* clang-format off */
-#define POST1 "POST /x/%i HTTP/1.1\r\nHost: %h\r\nX-Id: %i\r\n"
-#define GET1 "GET /x/%i HTTP/1.1\r\nHost: %h\r\nX-Id: %i\r\n"
+#define POST1 "POST /x/%i HTTP/1.1\r\nHost: %h\r\nX-Id: %i\r\n%m"
+#define GET1 "GET /x/%i HTTP/1.1\r\nHost: %h\r\nX-Id: %i\r\n%m"
 #define SOCKET1 "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2l4dGVlbiBieXRlcyBvaw==\r\n"
-#define POST2 ":method=POST\n:scheme=http\n:authority=%h\n:path=/x/%i\nx-id=%i\n"
-#define GET2 ":method=GET\n:scheme=http\n:authority=%h\n:path=/x/%i\nx-id=%i\n"
+#define POST2 ":method=POST\n:scheme=http\n:authority=%h\n:path=/x/%i\nx-id=%i\n%m"
+#define GET2 ":method=GET\n:scheme=http\n:authority=%h\n:path=/x/%i\nx-id=%i\n%m"
 #define SOCKET2 ":method=CONNECT\n:protocol=websocket\n:scheme=http\n:authority=%h\n:path=/x/%i\nx-id=%i\nsec-websocket-version=13\n"
 
 static const char *const connects_1[] = {
@@ -126,6 +126,14 @@ static const char *const bad_bodies_2[] = {
     POST2 "content-length=90\n\1hello",
     POST2 "content-length=0\n\1%s",
     POST2 "content-length=1000\n\1%s",
+    POST2 "\1hello\5:path=/x/%i\n",
+    POST2 "\1hello\5x-a=b\n:status=200\n",
+    POST2 "\1hello\5connection=close\n",
+    POST2 "\1hello\5transfer-encoding=chunked\n",
+    POST2 "\1hello\5X-Upper=a\n",
+    POST2 "\1hello\5x-split=a\2\3x-more: b\n",
+    POST2 "\1hello\5x-nul=a\4b\n",
+    POST2 "content-length=90\n\1hello\5x-a=b\n",
 };
 
 #define ANSWER1 "HTTP/1.1 200 OK\r\nX-Oracle: %a\r\n"
@@ -177,6 +185,11 @@ static const struct bad_answer bad_answers_2[] = {
     {":status=101\nx-oracle=%a\n\1hello", false},
     {ANSWER2 "content-length=3\n\1hello", true},
     {ANSWER2 "content-length=90\n\1hello", true},
+    {ANSWER2 "content-length=90\n\1hello\5x-a=b\n", true},
+    {ANSWER2 "\1hello\5:status=200\n", true},
+    {ANSWER2 "\1hello\5connection=close\n", true},
+    {ANSWER2 "\1hello\5X-Upper=a\n", true},
+    {ANSWER2 "\1hello\5x-split=a\2\3x-more: b\n", true},
 };
 /* clang-format on */
 
@@ -238,6 +251,9 @@ void malformed_print(struct bytes *to, const char *text, const struct malformed_
             break;
         case 'h':
             bytes_print(to, "%s", names->host);
+            break;
+        case 'm':
+            bytes_print(to, "%s", names->mirror);
             break;
         default:
             print_smuggled(to, names);

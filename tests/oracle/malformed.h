@@ -1,5 +1,5 @@
 /* What neither a client nor a server should say. In the texts %i stands for the exchange, %a for the answer,
- * %h for the host, %s for a whole request that nobody sends. */
+ * %h for the host, %m for the field that asks for a copy, %s for a whole request that nobody sends. */
 #ifndef ORACLE_MALFORMED_H
 #define ORACLE_MALFORMED_H
 
@@ -13,7 +13,7 @@ struct plan;
 unsigned malformed_rows(const struct plan *plan);
 /*
  * The plan's request. HTTP/1: all of its bytes. HTTP/2: a line `name=value` for each field, after \1 the DATA
- * that follows; \2, \3 and \4 in a value stand for CR, LF and NUL.
+ * that follows, after \5 the lines of trailers; \2, \3 and \4 in a value stand for CR, LF and NUL.
  */
 const char *malformed_request(const struct plan *plan);
 /* Whether the length that it says comes before it is seen to be wrong: a server of HTTP/1 then has had a
@@ -23,7 +23,7 @@ bool malformed_may_look_whole(const struct plan *plan);
 const char *malformed_answer(bool http2, unsigned row, bool *late);
 /* Writes the text with what stands for its %. */
 struct malformed_names {
-    const char *id, *answer, *host;
+    const char *id, *answer, *host, *mirror;
 };
 void malformed_print(struct bytes *to, const char *text, const struct malformed_names *names);
 

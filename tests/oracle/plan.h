@@ -8,10 +8,12 @@
 
 #define NEVER UINT32_MAX
 #define ANSWERS_MOST 2u
+#define LIMIT_BYTES 3000u /* of a body where a route has a limit */
 
 enum kind {
     KIND_PLAIN,
-    KIND_UPGRADE,  /* a WebSocket: GET with Upgrade, or extended CONNECT */
+    KIND_UPGRADE,  /* GET with Upgrade, or extended CONNECT; over HTTP/1 of other protocols POST with a body,
+                      too */
     KIND_CONNECT,  /* asks for a tunnel that weir does not give: the head never reaches a server */
     KIND_BAD_HEAD, /* malformed: the head never reaches a server */
     KIND_BAD_BODY, /* a good head and a malformed body: may reach a server, but never whole */
@@ -53,6 +55,11 @@ enum answer_end {
     END_SILENT, /* the connection ends without a word */
     END_SURPLUS /* bytes behind the answer that nobody asked for */
 };
+enum goes {
+    GOES_NOT,
+    GOES_AT_ONCE, /* with the last stream that it serves */
+    GOES_IN_TWO   /* with the last that there can be; with the real one when all are answered */
+};
 struct answer_plan {
     uint16_t status;
     uint16_t delay; /* ms */
@@ -61,6 +68,7 @@ struct answer_plan {
     bool continues;   /* says 100 to those who wait for it */
     bool leaves;      /* takes no more of a request that it has answered early */
     bool holds;       /* ends its body only once the request is whole */
+    uint8_t goes;     /* HTTP/2: GOAWAY comes with its head; enum goes */
     uint8_t bad;      /* malformed: a row of malformed_answer(); 0: none */
     uint16_t piece;   /* most bytes of one write; 0: no bound */
     uint32_t begin_at;
@@ -70,6 +78,7 @@ struct answer_plan {
 enum tunnel_ends { ENDS_CLIENT, ENDS_SERVER, ENDS_BOTH };
 struct tunnel_plan {
     bool accepted;
+    bool hasty;       /* says 101 before the request is whole, which is no answer to it */
     uint8_t protocol; /* a row of `protocols` */
     uint8_t flavour;  /* of its bytes: enum flavour */
     uint8_t ends;     /* who ends first; the other when it has seen that */
@@ -90,12 +99,15 @@ struct plan {
     bool gives_up;     /* does not end a request that was answered early */
     bool asks_hedge;   /* its route asks a second server when the first is late */
     bool hedged;       /* and may do so for it */
+    bool limited;      /* its route takes no body over LIMIT_BYTES */
+    uint8_t mirror;    /* the pool that gets a copy, from 1; 0: none */
     uint16_t noise;    /* bytes of a field that means nothing */
     uint16_t piece;    /* HTTP/1: most bytes of one write; 0: no bound */
     uint32_t holds_at; /* byte of the body before which an answer is waited for */
     struct body_plan body;
     struct cut cut;
     struct answer_plan answers[ANSWERS_MOST]; /* the last is that of all later attempts */
+    struct answer_plan copy;                  /* to what is sent once more */
     struct tunnel_plan tunnel;
 };
 struct method {
@@ -111,6 +123,7 @@ extern const char *const protocols[PROTOCOLS];
 #define PROTOCOL_WEBSOCKET_ROW 0u
 #define METHOD_GET_ROW 0u
 #define METHOD_HEAD_ROW 1u
+#define METHOD_POST_ROW 2u
 
 /* Which crossing, the caller has set. */
 void plan_draw(struct plan *plan, uint64_t seed, uint64_t number);
@@ -122,6 +135,11 @@ static inline bool plan_is_head(const struct plan *plan)
 static inline bool plan_is_bodiless(const struct plan *plan, const struct answer_plan *answer)
 {
     return plan_is_head(plan) || answer->status == 204 || answer->status == 304;
+}
+/* Whether its body is larger than its route takes. */
+static inline bool plan_is_over_limit(const struct plan *plan)
+{
+    return plan->limited && plan->body.length > LIMIT_BYTES;
 }
 /* Whether that answer has bytes of a body. */
 bool plan_answer_has_body(const struct plan *plan, const struct answer_plan *answer);

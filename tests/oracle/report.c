@@ -77,6 +77,9 @@ void report_exchange(const struct exchange *x)
         [SHARE_BEHIND_UPGRADE] = x->was_behind,
         [SHARE_RETRIED] = x->attempts_count > 1,
         [SHARE_HEDGED] = x->was_hedged,
+        [SHARE_UPGRADE_BODY] = plan->kind == KIND_UPGRADE && plan->body.framing != FRAMING_NONE,
+        [SHARE_MIRRORED] = x->copies != 0,
+        [SHARE_OVER_LIMIT] = plan_is_over_limit(plan),
         [SHARE_OWN_ANSWER] = x->status != 0 && x->answered == NULL,
         [SHARE_TLS_IN] = plan->tls_in,
         [SHARE_TLS_OUT] = plan->tls_out,
@@ -132,38 +135,49 @@ static void print_plan(FILE *to, const struct plan *plan)
             : plan->gives_up ? ", gives up"
                              : "",
             plan->piece, (int)plan->holds_at);
+    if (plan->limited)
+        fprintf(to, "    limited to %u bytes\n", LIMIT_BYTES);
     print_body(to, "request's", &plan->body);
     print_cut(to, &plan->cut);
     if (plan->kind == KIND_UPGRADE)
-        fprintf(to, "    tunnel: %s, %s, up %u (early %u), down %u%s, ends %u, cut %u\n",
+        fprintf(to, "    tunnel: %s, %s%s, up %u (early %u), down %u%s, ends %u, cut %u\n",
                 protocols[plan->tunnel.protocol], plan->tunnel.accepted ? "accepted" : "refused",
-                plan->tunnel.up, plan->tunnel.early, plan->tunnel.down,
+                plan->tunnel.hasty ? " too soon" : "", plan->tunnel.up, plan->tunnel.early, plan->tunnel.down,
                 plan->tunnel.together ? " together" : "", plan->tunnel.ends, plan->tunnel.cut);
     if (plan->kind == KIND_CONNECT || plan->kind == KIND_BAD_HEAD || plan->kind == KIND_BAD_BODY)
         fprintf(to, "    text: %.60s...\n", malformed_request(plan));
     for (unsigned i = 0; i < ANSWERS_MOST; i++)
         print_answer(to, &plan->answers[i]);
+    if (plan->mirror != 0) {
+        fprintf(to, "    a copy for pool p%u\n", plan->mirror - 1);
+        print_answer(to, &plan->copy);
+    }
+}
+
+static void print_attempt(FILE *to, const struct attempt *a)
+{
+    fprintf(to,
+            "    %s %u: saw %" PRIu64 " bytes%s; sent %" PRIu64 " interims%s, %" PRIu64 " bytes%s%s%s%s\n",
+            a->copy ? "copy" : "attempt", a->number, a->body_seen, a->whole ? ", end" : "", a->interims_sent,
+            a->head_sent ? ", head" : "", a->body_sent, a->ended ? ", end" : "", a->failed ? ", failed" : "",
+            a->unprocessed ? ", unprocessed" : "", a->over ? ", over" : "");
 }
 
 static void print_facts(FILE *to, const struct exchange *x)
 {
     fprintf(to,
-            "    client: sent %" PRIu64 " bytes%s%s%s%s; saw status %u of attempt %u, %" PRIu64
+            "    client: sent %" PRIu64 " bytes and %" PRIu64
+            " to a tunnel%s%s%s%s; saw status %u of attempt %u, %" PRIu64
             " bytes%s, %u interims, %u continues%s%s%s\n",
-            x->body_sent, x->head_sent ? ", head" : "", x->ended ? ", end" : "",
+            x->body_sent, x->up_sent, x->head_sent ? ", head" : "", x->ended ? ", end" : "",
             x->gave_up ? ", gave up" : "", x->forbidden ? ", forbidden" : "", x->status,
             x->answered != NULL ? x->answered->number : 0, x->body_seen, x->whole ? ", end" : "",
             x->interims_seen, x->continues_seen, x->stale ? ", met a stale connection" : "",
             x->over ? ", over" : "", x->done ? ", done" : "");
-    for (unsigned i = 0; i < x->attempts_count; i++) {
-        const struct attempt *a = &x->attempts[i];
-        fprintf(to,
-                "    attempt %u: saw %" PRIu64 " bytes%s; sent %" PRIu64 " interims%s, %" PRIu64
-                " bytes%s%s%s%s\n",
-                a->number, a->body_seen, a->whole ? ", end" : "", a->interims_sent,
-                a->head_sent ? ", head" : "", a->body_sent, a->ended ? ", end" : "",
-                a->failed ? ", failed" : "", a->unprocessed ? ", unprocessed" : "", a->over ? ", over" : "");
-    }
+    for (unsigned i = 0; i < x->attempts_count; i++)
+        print_attempt(to, &x->attempts[i]);
+    if (x->copies != 0)
+        print_attempt(to, &x->copy);
 }
 
 static void print_link(FILE *to, const char *which, const struct link *link)
@@ -182,6 +196,8 @@ static void print_exchange(FILE *to, const struct exchange *x, const struct link
     for (unsigned i = 0; i < x->attempts_count; i++)
         if (x->attempts[i].link != NULL && x->attempts[i].link != link && !x->attempts[i].over)
             print_link(to, "the server's connection", x->attempts[i].link);
+    if (x->copies != 0 && !x->copy.over && x->copy.link != NULL && x->copy.link != link)
+        print_link(to, "the copy's connection", x->copy.link);
 }
 
 static void give_up(struct exchange *x)
@@ -190,6 +206,8 @@ static void give_up(struct exchange *x)
     for (unsigned i = 0; i < x->attempts_count; i++)
         if (!x->attempts[i].over && x->attempts[i].give_up != NULL)
             x->attempts[i].give_up(&x->attempts[i]);
+    if (x->copies != 0 && !x->copy.over && x->copy.give_up != NULL)
+        x->copy.give_up(&x->copy);
     if (!x->over && x->give_up != NULL)
         x->give_up(x);
 }

@@ -39,6 +39,9 @@ struct trace;
     X(BEHIND_UPGRADE, "behind an upgrade")                                    \
     X(RETRIED, "sent more than once")                                         \
     X(HEDGED, "hedged")                                                       \
+    X(UPGRADE_BODY, "upgrades with a body")                                   \
+    X(MIRRORED, "copied")                                                     \
+    X(OVER_LIMIT, "bodies over a limit")                                      \
     X(OWN_ANSWER, "answered by weir itself")                                  \
     X(TLS_IN, "TLS from the client")                                          \
     X(TLS_OUT, "TLS to the server")

@@ -57,6 +57,9 @@ static enum h1_body on_head(void *owner, struct message *message)
         fault(server, FAULT_ALIEN, "a connection on which more was said than asked for is used again");
         return H1_NO_BODY;
     }
+    server->websocket_key.begin = server->websocket_key.end = 0;
+    struct span key = message_field(message, "sec-websocket-key", &count);
+    bytes_add(&server->websocket_key, key.at, key.length);
     struct attempt *a = judge_request(message, server->pool, server->ended, &server->link);
     if (a == NULL && !server->ended)
         link_close(&server->link);
@@ -65,10 +68,8 @@ static enum h1_body on_head(void *owner, struct message *message)
     server->attempt = a;
     a->owner = server;
     a->give_up = give_up;
-    server_h1_begin(server, message_field(message, "sec-websocket-key", &count));
-    if (a->tunnels)
-        return H1_TUNNEL;
-    return a->exchange->plan.kind == KIND_UPGRADE ? H1_NO_BODY : H1_AS_SAID;
+    server_h1_begin(server);
+    return a->tunnels ? H1_TUNNEL : H1_AS_SAID;
 }
 
 static void on_body(void *owner, const char *bytes, size_t length)
@@ -168,6 +169,7 @@ static void on_freed(struct link *link)
 {
     struct server_h1 *server = server_of(link);
     evtimer_del(&server->delay);
+    bytes_free(&server->websocket_key);
     free(server);
 }
 

@@ -22,18 +22,19 @@ struct server_h1 {
     unsigned pool;
     struct event delay;
     struct draw draw;
-    bool delayed;  /* the answer, or its cut, waits for `delay` */
-    bool late;     /* the cut has waited */
-    bool discards; /* what comes is thrown away */
-    bool surplus;  /* bytes that nobody asked for were sent: it must not be used again */
-    bool ended;    /* our side has ended without a word */
+    struct bytes websocket_key; /* of the request that is here */
+    bool delayed;               /* the answer, or its cut, waits for `delay` */
+    bool late;                  /* the cut has waited */
+    bool discards;              /* what comes is thrown away */
+    bool surplus;               /* bytes that nobody asked for were sent: it must not be used again */
+    bool ended;                 /* our side has ended without a word */
 };
 
 void server_h1_accept(int fd, unsigned pool, bool tls, struct draw draw);
 /* server_h1_send.c */
 void server_h1_pump(struct server_h1 *server);
 /* The request's head is here: says the interim answers. */
-void server_h1_begin(struct server_h1 *server, struct span websocket_key);
+void server_h1_begin(struct server_h1 *server);
 /* server_h1.c: the answer and the request are over, and another may come. */
 void server_h1_next(struct server_h1 *server);
 

@@ -58,7 +58,7 @@ static void write_malformed(struct bytes *out, const struct attempt *a, bool *la
     char answer[24];
     (void)snprintf(answer, sizeof answer, "%016" PRIx64 "-%02x", a->exchange->id, a->number);
     malformed_print(out, malformed_answer(false, a->plan->bad, late),
-                    &(struct malformed_names){.id = "", .answer = answer, .host = ""});
+                    &(struct malformed_names){.id = "", .answer = answer, .host = "", .mirror = ""});
 }
 
 static void write_interims(struct bytes *out, struct attempt *a)
@@ -151,23 +151,47 @@ static void note_begin(struct attempt *a)
     struct exchange *x = a->exchange;
     a->head_sent = true;
     exchange_touch(x);
-    if (!x->ended && x->plan.kind == KIND_PLAIN)
+    if (!x->ended && !a->copy && x->plan.kind == KIND_PLAIN)
         x->was_early = true;
     bool retried = a->plan->status >= 502 && a->plan->status <= 504;
     if (retried && methods[x->plan.method].idempotent && x->plan.kind == KIND_PLAIN)
         a->failed = true; /* weir may ask another server */
 }
 
-static void begin_tunnel(struct server_h1 *server, const char *accept)
+static void accept_key(const struct bytes *key, char accept[40])
+{
+    static const char magic[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    char text[128];
+    unsigned char digest[SHA_DIGEST_LENGTH];
+    size_t length = bytes_length(key) < 80 ? bytes_length(key) : 80;
+    if (length != 0)
+        memcpy(text, bytes_front(key), length);
+    memcpy(text + length, magic, sizeof magic - 1);
+    (void)EVP_Digest(text, length + sizeof magic - 1, digest, NULL, EVP_sha1(), NULL);
+    (void)EVP_EncodeBlock((unsigned char *)accept, digest, sizeof digest);
+}
+
+/* Before all of the request is here no 101 counts: whoever takes it takes the rest for the tunnel's. */
+static bool begin_tunnel(struct server_h1 *server)
 {
     struct attempt *a = server->attempt;
+    char accept[40];
+    accept_key(&server->websocket_key, accept);
     write_switch(&server->link.out, a, accept);
-    a->head_sent = a->tunnels = true;
+    a->head_sent = true;
     exchange_touch(a->exchange);
+    if (!a->whole) {
+        a->failed = true;
+        server->discards = true;
+        server->step = SERVER_OVER;
+        return true;
+    }
+    a->tunnels = true;
     server->step = SERVER_TUNNEL;
-    a->whole = true;
+    server->reader.state = H1_RAW;
     if (!a->exchange->plan.tunnel.together)
         link_flush(&server->link);
+    return true;
 }
 
 /* True: something was written, or the step is another. */
@@ -190,6 +214,9 @@ static bool begin_answer(struct server_h1 *server)
         server->step = SERVER_OVER;
         return true;
     }
+    if (a->exchange->plan.kind == KIND_UPGRADE && a->exchange->plan.tunnel.accepted &&
+        a->plan->cut.where == CUT_NOWHERE)
+        return begin_tunnel(server);
     write_head(out, a);
     if (a->plan->cut.where == CUT_IN_HEAD && before + a->plan->cut.at < bytes_length(out)) {
         out->end = out->begin + before + a->plan->cut.at;
@@ -283,33 +310,13 @@ void server_h1_pump(struct server_h1 *server)
     }
 }
 
-static void accept_key(struct span key, char accept[40])
-{
-    static const char magic[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
-    char text[128];
-    unsigned char digest[SHA_DIGEST_LENGTH];
-    size_t length = key.length < 80 ? key.length : 80;
-    if (length != 0)
-        memcpy(text, key.at, length);
-    memcpy(text + length, magic, sizeof magic - 1);
-    (void)EVP_Digest(text, length + sizeof magic - 1, digest, NULL, EVP_sha1(), NULL);
-    (void)EVP_EncodeBlock((unsigned char *)accept, digest, sizeof digest);
-}
-
-void server_h1_begin(struct server_h1 *server, struct span websocket_key)
+void server_h1_begin(struct server_h1 *server)
 {
     struct attempt *a = server->attempt;
-    const struct plan *plan = &a->exchange->plan;
     struct timeval wait = {.tv_usec = (long)a->plan->delay * 1000};
-    char accept[40];
     server->delayed = a->plan->delay != 0;
     if (server->delayed)
         evtimer_add(&server->delay, &wait);
     write_interims(&server->link.out, a);
-    bool fails = a->plan->cut.where != CUT_NOWHERE || a->plan->bad != 0;
-    if (plan->kind == KIND_UPGRADE && plan->tunnel.accepted && !fails) {
-        accept_key(websocket_key, accept);
-        begin_tunnel(server, accept);
-    }
     server_h1_pump(server);
 }

@@ -18,6 +18,7 @@ struct h2_answer {
     struct event delay;
     struct bytes malformed; /* the text of a malformed answer, and where its DATA is */
     size_t malformed_at;
+    struct h2_names malformed_trailers;
     bool begun;     /* the answer's head was submitted, or what comes instead */
     bool delayed;   /* the answer, or its cut, waits for `delay` */
     bool late;      /* the cut has waited */
@@ -37,6 +38,7 @@ struct server_h2 {
     struct h2_answer *lost; /* until the connection is freed */
     bool leaves;            /* GOAWAY is to be said */
     bool goes;              /* and was */
+    bool in_two;            /* first for the last stream that there can be */
     bool ended;             /* our side has ended */
 };
 

@@ -130,13 +130,16 @@ static ssize_t read_malformed(nghttp2_session *session, int32_t id, uint8_t *to,
     struct h2_answer *answer = source->ptr;
     size_t left = bytes_length(&answer->malformed) - answer->malformed_at;
     size_t part = left < room ? left : room;
-    (void)session;
-    (void)id;
     (void)owner;
     memcpy(to, bytes_front(&answer->malformed) + answer->malformed_at, part);
     answer->malformed_at += part;
     if (part == left)
         *flags |= NGHTTP2_DATA_FLAG_EOF;
+    if (part == left && answer->malformed_trailers.count != 0) {
+        *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
+        (void)nghttp2_submit_trailer(session, id, answer->malformed_trailers.items,
+                                     answer->malformed_trailers.count);
+    }
     return (ssize_t)part;
 }
 
@@ -156,8 +159,8 @@ static void submit_malformed(struct h2_answer *answer)
     bool late;
     (void)snprintf(name, sizeof name, "%016" PRIx64 "-%02x", a->exchange->id, a->number);
     malformed_print(&answer->malformed, malformed_answer(true, a->plan->bad, &late),
-                    &(struct malformed_names){.id = "", .answer = name, .host = ""});
-    h2_put_malformed(&names, &answer->malformed, &answer->malformed_at);
+                    &(struct malformed_names){.id = "", .answer = name, .host = "", .mirror = ""});
+    h2_put_malformed(&names, &answer->malformed_trailers, &answer->malformed, &answer->malformed_at);
     (void)nghttp2_submit_response(answer->server->h2.session, answer->id, names.items, names.count, &body);
     a->failed = a->head_sent = true;
 }
@@ -179,11 +182,22 @@ static void note_begin(struct attempt *a)
     struct exchange *x = a->exchange;
     a->head_sent = true;
     exchange_touch(x);
-    if (!x->ended && x->plan.kind == KIND_PLAIN)
+    if (!x->ended && !a->copy && x->plan.kind == KIND_PLAIN)
         x->was_early = true;
     bool retried = a->plan->status >= 502 && a->plan->status <= 504;
     if (retried && methods[x->plan.method].idempotent && x->plan.kind == KIND_PLAIN)
         a->failed = true; /* weir may ask another server */
+}
+
+/* A head, and trailers at once: no DATA stands between. */
+static void submit_without_body(struct h2_answer *answer, const struct h2_names *names)
+{
+    struct h2_names trailers = {0};
+    nghttp2_session *session = answer->server->h2.session;
+    (void)nghttp2_submit_headers(session, NGHTTP2_FLAG_NONE, answer->id, NULL, names->items, names->count,
+                                 NULL);
+    h2_put_trailers(&trailers, &answer->attempt->plan->body, answer->attempt->exchange->id);
+    (void)nghttp2_submit_trailer(session, answer->id, trailers.items, trailers.count);
 }
 
 static void submit_answer(struct h2_answer *answer)
@@ -198,10 +212,17 @@ static void submit_answer(struct h2_answer *answer)
     put_name(&names, a);
     if (plan->body.framing == FRAMING_LENGTH)
         h2_put(&names, "content-length", "%u", plan->body.length);
-    (void)nghttp2_submit_response(answer->server->h2.session, answer->id, names.items, names.count,
-                                  bodiless ? NULL : &body);
+    bool trailers_only = !bodiless && plan->body.length == 0 && plan->body.framing == FRAMING_CHUNKED &&
+                         (plan->body.trailers != 0 || plan->body.bad_trailers) && !plan->body.odd;
+    if (trailers_only)
+        submit_without_body(answer, &names);
+    else
+        (void)nghttp2_submit_response(answer->server->h2.session, answer->id, names.items, names.count,
+                                      bodiless ? NULL : &body);
     note_begin(a);
-    if (bodiless) {
+    answer->server->leaves = answer->server->leaves || plan->goes != GOES_NOT;
+    answer->server->in_two = answer->server->in_two || plan->goes == GOES_IN_TWO;
+    if (bodiless || trailers_only) {
         a->ended = true;
         answer->cuts = plan->leaves && !a->whole;
         answer->error = NGHTTP2_NO_ERROR;
@@ -288,7 +309,23 @@ static void say_goaway(struct server_h2 *server, int32_t last)
         return;
     server->goes = true;
     exchange_goaways[server->pool >= 2]++;
-    (void)nghttp2_submit_goaway(server->h2.session, 0, last, NGHTTP2_NO_ERROR, NULL, 0);
+    if (server->in_two) /* the real one comes when it ends */
+        (void)nghttp2_submit_shutdown_notice(server->h2.session);
+    else
+        (void)nghttp2_submit_goaway(server->h2.session, 0, last, NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+/* All that it was asked it has answered. */
+static void finish(struct server_h2 *server)
+{
+    if (server->in_two) {
+        server->in_two = false;
+        exchange_goaways[server->pool >= 2]++;
+        (void)nghttp2_submit_goaway(server->h2.session, 0, server->last_id, NGHTTP2_NO_ERROR, NULL, 0);
+        h2_flush(&server->h2);
+    }
+    if (!server->link.dead)
+        link_finish(&server->link);
 }
 
 static bool waits_with_cut(struct h2_answer *answer)
@@ -340,5 +377,5 @@ void server_h2_pump(struct server_h2 *server)
             look_at_end(server);
     } while (!link->dead && bytes_length(&link->out) == 0 && cut_one(server));
     if (!link->dead && server->goes && server->count == 0 && bytes_length(&link->out) == 0)
-        link_finish(link);
+        finish(server);
 }

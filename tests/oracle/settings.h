@@ -8,7 +8,7 @@
 
 /* Pools are HTTP/1 and HTTP/2, each in the clear and inside TLS; pool_of() numbers them. */
 #define POOLS 4u
-#define SERVERS 2u /* of a pool */
+#define SERVERS 3u /* of a pool; the last is in every other file only */
 static inline unsigned pool_of(bool http2, bool tls)
 {
     return (unsigned)http2 + 2 * (unsigned)tls;

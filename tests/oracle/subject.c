@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "oracle/plan.h"
 #include "oracle/report.h"
 #include "oracle/settings.h"
 
@@ -28,20 +29,40 @@ static struct {
 
 /* ---- its file ---- */
 
-static void write_pool(FILE *file, const char *folder, unsigned number)
+static void write_pool(FILE *file, const char *folder, unsigned number, unsigned generation)
 {
-    static const char *const protocols[POOLS] = {"http/1.1", "h2c", "http/1.1", "h2"};
-    fprintf(file, "  p%u: { protocol: %s, servers: [\"127.0.0.1:%u\", \"127.0.0.1:%u\"]", number,
-            protocols[number], settings.server_ports[number][0], settings.server_ports[number][1]);
+    static const char *const versions[POOLS] = {"http/1.1", "h2c", "http/1.1", "h2"};
+    fprintf(file, "  p%u: { protocol: %s, servers: [\"127.0.0.1:%u\", \"127.0.0.1:%u\"", number,
+            versions[number], settings.server_ports[number][0], settings.server_ports[number][1]);
+    if (generation % 2 == 1) /* it comes and goes with each reload */
+        fprintf(file, ", \"127.0.0.1:%u\"", settings.server_ports[number][2]);
+    fprintf(file, "]");
     if (number >= 2)
         fprintf(file, ", tls: { ca: %s/ca.crt, server_name: p%u.test }", folder, number);
     fprintf(file, " }\n");
 }
 
+static void write_routes(FILE *file, unsigned pool)
+{
+    static const char upgrades[] = "upgrades: [websocket, tcp, \"SPDY/3.1\"]";
+    fprintf(
+        file,
+        "  - { match: { host: p%u.test, header: { x-hedge: \"1\" } }, pool: p%u, hedge: { after: 4ms, budget: 5%% } }\n"
+        "  - { match: { host: p%u.test, header: { x-limit: \"1\" } }, pool: p%u, body_limit: %uB }\n",
+        pool, pool, pool, pool, LIMIT_BYTES);
+    for (unsigned i = 0; i < POOLS; i++)
+        if (i != pool)
+            fprintf(file,
+                    "  - { match: { host: p%u.test, header: { x-mirror: \"%u\" } }, pool: p%u, %s,\n"
+                    "      mirror: { pool: p%u, max_in_flight: 100000, timeout: 1h } }\n",
+                    pool, i + 1, pool, upgrades, i);
+    fprintf(file, "  - { match: { host: p%u.test }, pool: p%u, %s }\n", pool, pool, upgrades);
+}
+
 /*
- * Each generation differs from the last by a route that nobody asks for, and by nothing that a connection
- * goes by. Waits of weir's own are longer than any of the oracle's: on a machine that is slow, they must not
- * end what the plan goes on with.
+ * Each generation differs from the last by a route that nobody asks for, a server of each pool, and by
+ * nothing that a client's connection goes by. Waits of weir's own are longer than any of the oracle's: on a
+ * machine that is slow, they must not end what the plan goes on with.
  */
 static bool write_file(const char *folder, const char *path, unsigned generation)
 {
@@ -63,18 +84,14 @@ static bool write_file(const char *folder, const char *path, unsigned generation
         "limits: { least_body_rate: none, least_read_rate: none }\n");
     fprintf(file, "routes:\n  - { match: { host: g%u.test }, respond: 404 }\n", generation);
     for (unsigned i = 0; i < POOLS; i++)
-        fprintf(
-            file,
-            "  - { match: { host: p%u.test, header: { x-hedge: \"1\" } }, pool: p%u, hedge: { after: 4ms, budget: 5%% } }\n"
-            "  - { match: { host: p%u.test }, pool: p%u, upgrades: [websocket, tcp, \"SPDY/3.1\"] }\n",
-            i, i, i, i);
+        write_routes(file, i);
     /* What the servers do here on purpose must not take them out. */
     fprintf(
         file,
         "defaults:\n  pool:\n    balance: round_robin\n    max_connections: 100000\n    connect_timeout: 1m\n    fast_down: 1000\n"
         "    outlier: { most: 0%% }\n    retry: { attempts: 2, budget: 100%% }\npools:\n");
     for (unsigned i = 0; i < POOLS; i++)
-        write_pool(file, folder, i);
+        write_pool(file, folder, i, generation);
     return fclose(file) == 0;
 }
 
