@@ -78,7 +78,7 @@ static bool write_file(const char *folder, const char *path, unsigned generation
         settings.weir_ports[0], settings.weir_ports[1], folder, folder);
     fprintf(
         file,
-        "timeouts: { request_head: 2m, keep_alive: 5m, request_idle: 5m, write: 5m, response: 5m, response_idle: 5m, "
+        "timeouts: { request_head: 2m, keep_alive: 5m, request_idle: 5m, write: 5m, response: 5m, response_idle: 5m, linger: 1m, "
         "ping: none }\n"
         "tls: { handshake_timeout: 1m }\n"
         "limits: { least_body_rate: none, least_read_rate: none }\n");
