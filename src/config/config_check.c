@@ -34,6 +34,8 @@ static void *check_get(const struct check *check, size_t size)
 #define PLACE(check_, field_) schema_place((check_)->document, (field_))
 #define PLACE_SECTION(check_, section_) schema_place_section((check_)->document, (section_))
 #define IS_GIVEN(check_, field_) (PLACE(check_, field_).source != NULL)
+/* What was refused stands at its default, and nothing follows from that. */
+#define IS_WHOLE(check_, section_) (!schema_is_broken((check_)->document, (section_)))
 
 bool file_check(const char *const *field, const struct schema_document *document,
                 struct schema_report *report)
@@ -133,7 +135,7 @@ static void tls_check(const struct check *check, const struct tls_config *tls)
     if (tls->client_auth != CLIENT_AUTH_OFF && tls->client_ca == NULL && !IS_GIVEN(check, &tls->client_ca))
         schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &tls->client_auth),
                           "client_auth needs client_ca, to verify against");
-    if (tls->client_auth == CLIENT_AUTH_OFF && tls->client_ca != NULL)
+    if (tls->client_auth == CLIENT_AUTH_OFF && tls->client_ca != NULL && IS_WHOLE(check, tls))
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->client_ca),
                           "client_ca has no effect while client_auth is off");
     if (!check->config->files_later)
@@ -172,11 +174,11 @@ static void listener_check(const struct check *check, struct listener_config *li
     protocols_check(check, listener);
     if (listener->tls != NULL)
         tls_check(check, listener->tls);
-    if (listener->proxy_protocol == PROXY_PROTOCOL_OPTIONAL && check->config->trusted_proxies.count == 0)
+    if (listener->proxy_protocol == PROXY_PROTOCOL_OPTIONAL && check->config->trusted_proxies.count == 0 &&
+        IS_WHOLE(check, check->config))
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &listener->proxy_protocol),
                           "optional PROXY headers are read only from trusted_proxies, and there are none");
-    if (listener->routes_count == 0 && check->config->routes_count == 0 &&
-        !schema_is_broken(check->document, check->config))
+    if (listener->routes_count == 0 && check->config->routes_count == 0 && IS_WHOLE(check, check->config))
         schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, listener),
                           "listener has nothing to serve; give routes to it or to the file");
     routes_check(listener->routes, listener->routes_count, check->document, check->config->arena,
@@ -236,12 +238,13 @@ static void health_check(const struct check *check, struct pool_config *pool)
     pool->health = health;
     if (pool->tls != NULL && !IS_GIVEN(check, &given->type))
         health->type = PROBE_HTTPS;
-    if (given->timeout > given->interval && IS_GIVEN(check, &given->timeout))
+    if (given->timeout > given->interval && IS_GIVEN(check, &given->timeout) && IS_WHOLE(check, given))
         schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &given->timeout),
                           "a probe's timeout cannot be longer than the interval");
     if (given->timeout > given->interval)
         health->timeout = health->interval;
-    if (given->fast_interval > given->interval && IS_GIVEN(check, &given->fast_interval))
+    if (given->fast_interval > given->interval && IS_GIVEN(check, &given->fast_interval) &&
+        IS_WHOLE(check, given))
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &given->fast_interval),
                           "fast_interval is longer than interval");
     if (given->fast_interval > given->interval)
@@ -288,7 +291,7 @@ static void upstream_tls_check(const struct check *check, const struct upstream_
     if (cert != key)
         schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, tls),
                           "cert and key are given together or not at all");
-    if (tls->verify == SERVER_VERIFY_NONE && tls->ca != NULL)
+    if (tls->verify == SERVER_VERIFY_NONE && tls->ca != NULL && IS_WHOLE(check, tls))
         schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &tls->ca),
                           "ca has no effect while verify is none");
     if (check->config->files_later)
@@ -346,7 +349,7 @@ static void servers_check(const struct check *check, struct pool_config *pool)
             map_set(names, span_of(server->name), server);
     }
     map_free(names);
-    if (weights == 0 && pool->servers_count != 0 && !schema_is_broken(check->document, pool))
+    if (weights == 0 && pool->servers_count != 0 && IS_WHOLE(check, pool))
         schema_report_add(check->report, SCHEMA_WARNING, PLACE_SECTION(check, pool),
                           "all servers of pool \"%s\" have weight 0; every request gets 503", pool->name);
 }

@@ -108,7 +108,7 @@ struct schema {
     const char *const *off;
 };
 /*
- * A word of another product and ours for it: a key, or a value of a key. "{}" stands for a section where a
+ * Words of another product and ours for them: keys, or values of a key. "{}" stands for a section where a
  * single value is meant, "{number}" for a whole number, and a star at the end for all words that begin so.
  * Without `ours`, `hint` says what to do instead; a hint goes before `ours`. With neither there is nothing
  * like it.
@@ -117,8 +117,8 @@ struct schema_alias {
     /* noun of the section it is written in, or the key that it is a value of with a colon; NULL: any section
      */
     const char *section;
-    const char *whose; /* the product's name; others: of several, or what people write */
-    const char *theirs;
+    const char *whose;  /* the product's name; others: of several, or what people write */
+    const char *theirs; /* commas part them */
     const char *ours;
     const char *hint;
     const char *absent; /* entry of the manual's section NOT IN WEIR */

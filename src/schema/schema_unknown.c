@@ -31,22 +31,32 @@ struct spot {
 };
 /* Products write the same word with dashes, underscores, blanks and capitals; what stands in parentheses is
  * an argument. `theirs` may end in a star, for all words that begin so. */
-static bool is_word(const char *theirs, struct span word)
+static bool is_word(struct span theirs, struct span word)
 {
     size_t at = 0;
-    for (; *theirs != '\0' && *theirs != '*'; theirs++) {
-        bool is_separator = strchr("_- ", *theirs) != NULL;
-        if (is_separator && theirs[1] == '*')
+    for (; theirs.length != 0 && theirs.at[0] != '*'; theirs = span_skip(theirs, 1)) {
+        bool is_separator = strchr("_- ", theirs.at[0]) != NULL;
+        if (is_separator && theirs.length > 1 && theirs.at[1] == '*')
             return at < word.length && strchr("_- ", word.at[at]) != NULL;
         if (is_separator)
             continue;
         while (at < word.length && strchr("_- ", word.at[at]) != NULL)
             at++;
-        if (at == word.length || ascii_lower(word.at[at]) != ascii_lower(*theirs))
+        if (at == word.length || ascii_lower(word.at[at]) != ascii_lower(theirs.at[0]))
             return false;
         at++;
     }
-    return *theirs == '*' || at == word.length || strchr("( .", word.at[at]) != NULL;
+    return theirs.length != 0 || at == word.length || strchr("( .", word.at[at]) != NULL;
+}
+
+/* One of the words of the row. */
+static bool is_word_of(const struct schema_alias *alias, struct span word)
+{
+    struct span words = span_of(alias->theirs), theirs;
+    while (span_next_element(&words, &theirs))
+        if (is_word(theirs, word))
+            return true;
+    return false;
 }
 
 static bool is_of_key(const struct schema_alias *alias)
@@ -60,15 +70,21 @@ static const struct schema_alias *alias_find(const struct loader *loader, const 
                                              struct span word)
 {
     const struct schema_alias *found = NULL;
+    size_t longest = 0;
     for (const struct schema_alias *alias = loader->aliases; alias != NULL && alias->theirs != NULL;
          alias++) {
         bool here = section == NULL || alias->section == NULL || strcmp(alias->section, section) == 0;
         if (!here || !is_of_key(alias))
             continue;
-        if (span_is(word, alias->theirs))
-            return alias;
-        if ((found == NULL || strlen(alias->theirs) > strlen(found->theirs)) && is_word(alias->theirs, word))
-            found = alias;
+        struct span words = span_of(alias->theirs), theirs;
+        while (span_next_element(&words, &theirs)) {
+            if (span_equal(word, theirs))
+                return alias;
+            if (theirs.length > longest && is_word(theirs, word)) {
+                found = alias;
+                longest = theirs.length;
+            }
+        }
     }
     return found;
 }
@@ -98,7 +114,7 @@ static bool value_guess(const struct loader *loader, const struct schema *schema
         for (const struct schema_alias *alias = loader->aliases; alias != NULL && alias->theirs != NULL;
              alias++)
             if (alias->ours != NULL && value_alias_is_of(alias, row->name) && word.length > 3 &&
-                is_word(alias->theirs, word)) {
+                is_word_of(alias, word)) {
                 *value = alias->ours;
                 return true;
             }
@@ -110,7 +126,7 @@ static bool value_guess(const struct loader *loader, const struct schema *schema
 static bool value_guess_anywhere(const struct loader *loader, struct span word, struct guess *guess)
 {
     for (const struct schema_alias *alias = loader->aliases; alias != NULL && alias->theirs != NULL; alias++)
-        if (!is_of_key(alias) && alias->ours != NULL && word.length > 3 && is_word(alias->theirs, word)) {
+        if (!is_of_key(alias) && alias->ours != NULL && word.length > 3 && is_word_of(alias, word)) {
             struct span key = span_first(span_of(alias->section), strlen(alias->section) - 1);
             struct span copy = arena_copy(loader->arena, key);
             guess->key = copy.at;
@@ -126,7 +142,8 @@ static bool is_number(struct span value)
 }
 
 struct hint {
-    const struct schema_alias *alias;
+    struct span theirs;
+    const char *text;
     struct hint *next;
 };
 
@@ -138,18 +155,20 @@ void hints_file(struct loader *loader)
         if (alias->hint == NULL || is_of_key(alias))
             continue;
         struct span key = span_first(span_of(alias->section), strlen(alias->section) - 1);
-        struct hint *hint = loader_get(loader, sizeof(*hint));
-        *hint = (struct hint){alias, map_get(loader->hints, key)};
-        map_set(loader->hints, key, hint);
+        struct span words = span_of(alias->theirs), theirs;
+        while (span_next_element(&words, &theirs)) {
+            struct hint *hint = loader_get(loader, sizeof(*hint));
+            *hint = (struct hint){theirs, alias->hint, map_get(loader->hints, key)};
+            map_set(loader->hints, key, hint);
+        }
     }
 }
 
 const char *value_hint(const struct loader *loader, const char *name, struct span value)
 {
     for (const struct hint *hint = map_get(loader->hints, span_of(name)); hint != NULL; hint = hint->next)
-        if (span_is(value, hint->alias->theirs) ||
-            (strcmp(hint->alias->theirs, "{number}") == 0 && is_number(value)))
-            return hint->alias->hint;
+        if (span_equal(value, hint->theirs) || (span_is(hint->theirs, "{number}") && is_number(value)))
+            return hint->text;
     return NULL;
 }
 
@@ -265,6 +284,12 @@ static void spot_print(const struct loader *loader, const struct schema *here, s
         text_print(to, "is a key of %s in a %s", spot.schema->noun, spot.up->noun);
 }
 
+/* Names of sections in the plural need none. */
+static const char *article_of(const char *noun)
+{
+    return noun[strlen(noun) - 1] == 's' ? "" : "a ";
+}
+
 static void guess_print(const struct loader *loader, const struct schema *schema, const struct guess *guess,
                         struct text *to)
 {
@@ -273,9 +298,8 @@ static void guess_print(const struct loader *loader, const struct schema *schema
     bool file = alias != NULL && strcmp(alias->section, loader->root->noun) == 0;
     if (alias != NULL && alias->hint != NULL) {
         text_print(to, "; ");
-        if (guess->abroad && !file) /* names of sections in the plural need no article */
-            text_print(to, "in %s%s, ", alias->section[strlen(alias->section) - 1] == 's' ? "" : "a ",
-                       alias->section);
+        if (guess->abroad && !file)
+            text_print(to, "in %s%s, ", article_of(alias->section), alias->section);
         text_print(to, "%s", alias->hint);
     }
     if (alias != NULL && alias->absent != NULL && alias->hint == NULL)
@@ -306,8 +330,8 @@ static void keys_print(const struct schema *schema, struct text *to)
     while (schema->keys[count].name != NULL)
         count++;
     if (count > 12) {
-        text_print(to, "; see weir.yaml(5) for the keys of %s %s",
-                   strcmp(schema->noun, "file") == 0 ? "the" : "a", schema->noun);
+        text_print(to, "; see weir.yaml(5) for the keys of %s%s",
+                   strcmp(schema->noun, "file") == 0 ? "the " : article_of(schema->noun), schema->noun);
         return;
     }
     text_print(to, "; its keys are ");

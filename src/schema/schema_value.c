@@ -259,10 +259,13 @@ const char *value_suggest(const char *const *choices, struct span value, const s
     unsigned which, best = value.length < 4 ? 2 : value.length < 8 ? 3 : 4;
     const char *found = NULL;
     for (; aliases != NULL && aliases->theirs != NULL; aliases++) {
-        if (value_alias_is_of(aliases, section) && aliases->ours != NULL &&
-            span_equal_nocase(value, span_of(aliases->theirs)) &&
-            value_choice(choices, span_of(aliases->ours), &which))
-            return choices[which];
+        struct span words = span_of(aliases->theirs), theirs;
+        if (!value_alias_is_of(aliases, section) || aliases->ours == NULL ||
+            !value_choice(choices, span_of(aliases->ours), &which))
+            continue;
+        while (span_next_element(&words, &theirs))
+            if (span_equal_nocase(value, theirs))
+                return choices[which];
     }
     for (; *choices != NULL; choices++) {
         unsigned distance = text_distance(value, span_of(*choices), best - 1);

@@ -435,15 +435,14 @@ static void no_variable_has_to_be_set_for_the_text(void **state)
 /* ---- words of other products ---- */
 
 /* form: what stands for "{}" */
-static bool value_word_is_told(const struct schema_alias *alias, const char *form)
+static bool value_word_is_told(const struct schema_alias *alias, struct span theirs, const char *form)
 {
     char key[64], value[80];
     (void)snprintf(key, sizeof(key), "%.*s", (int)strlen(alias->section) - 1, alias->section);
     /* "{}" is told of sections, or of what cannot be a name */
-    (void)snprintf(value, sizeof(value), "%s",
-                   strcmp(alias->theirs, "{number}") == 0 ? "10"
-                   : strcmp(alias->theirs, "{}") == 0     ? form
-                                                          : alias->theirs);
+    (void)snprintf(value, sizeof(value), "%.*s", (int)theirs.length, theirs.at);
+    if (span_is(theirs, "{number}") || span_is(theirs, "{}"))
+        (void)snprintf(value, sizeof(value), "%s", span_is(theirs, "{}") ? form : "10");
     for (size_t i = 0; i < paths_count;
          i++) /* keys of one name may stand in several sections: one has to know it */
         if (strcmp(paths[i].keys[paths[i].depth - 1]->name, key) == 0) {
@@ -460,24 +459,24 @@ static bool value_word_is_told(const struct schema_alias *alias, const char *for
     return false;
 }
 
-static void value_word_try(const struct schema_alias *alias)
+static void value_word_try(const struct schema_alias *alias, struct span theirs)
 {
-    if (value_word_is_told(alias, "a/b") || value_word_is_told(alias, "{ a: b }"))
+    if (value_word_is_told(alias, theirs, "a/b") || value_word_is_told(alias, theirs, "{ a: b }"))
         return;
-    print_error("%s: %s is not answered with %s\n", alias->section, alias->theirs,
+    print_error("%s: %.*s is not answered with %s\n", alias->section, (int)theirs.length, theirs.at,
                 alias->hint != NULL ? alias->hint : alias->ours);
     mistakes++;
 }
 
-static void key_word_try(const struct schema_alias *alias)
+static void key_word_try(const struct schema_alias *alias, struct span theirs)
 {
     const char *with = alias->absent != NULL ? alias->absent
                        : alias->hint != NULL ? alias->hint
                                              : alias->ours;
     bool good = false;
     char word[80]; /* in quotes, of which some have need */
-    (void)snprintf(word, sizeof(word), "\"%.*s%s\"", (int)strcspn(alias->theirs, "*"), alias->theirs,
-                   strchr(alias->theirs, '*') != NULL ? "x" : "");
+    size_t star = span_find(theirs, '*');
+    (void)snprintf(word, sizeof(word), "\"%.*s%s\"", (int)star, theirs.at, star < theirs.length ? "x" : "");
     for (size_t i = 0; i < paths_count && !good; i++) { /* sections of one noun: one has to know it */
         if (strcmp(paths[i].section->noun, alias->section) != 0)
             continue;
@@ -490,7 +489,8 @@ static void key_word_try(const struct schema_alias *alias)
         text_free(&printed);
     }
     if (!good)
-        print_error("%s: the key %s is not answered with %s\n", alias->section, alias->theirs, with);
+        print_error("%s: the key %.*s is not answered with %s\n", alias->section, (int)theirs.length,
+                    theirs.at, with);
     mistakes += !good;
 }
 
@@ -521,10 +521,12 @@ static void each_foreign_word_is_answered(void **state)
             print_error("NOT IN WEIR lacks the entry %s\n", alias->absent);
             mistakes++;
         }
-        if (alias->section[strlen(alias->section) - 1] == ':')
-            value_word_try(alias);
-        else
-            key_word_try(alias);
+        struct span words = span_of(alias->theirs), theirs;
+        while (span_next_element(&words, &theirs))
+            if (alias->section[strlen(alias->section) - 1] == ':')
+                value_word_try(alias, theirs);
+            else
+                key_word_try(alias, theirs);
     }
     assert_int_equal(mistakes, 0);
 }
