@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "base/attributes.h"
 #include "base/error.h"
 
 static uint64_t rng_rotate(uint64_t value, unsigned by)
@@ -25,6 +26,18 @@ void random_secret(void *to, size_t size)
         at += got;
         size -= (size_t)got;
     }
+}
+
+/* The kernel is asked for some thousand bytes at once: one call in 256 requests with an id. */
+uint64_t random_bits(void)
+{
+    static _Thread_local uint64_t bits[512];
+    static _Thread_local unsigned left;
+    if (left == 0) {
+        random_secret(bits, sizeof bits);
+        left = COUNT_OF(bits);
+    }
+    return bits[--left];
 }
 
 void rng_seed(struct rng *rng)

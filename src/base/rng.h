@@ -16,5 +16,7 @@ uint64_t rng_next(struct rng *rng);
 uint32_t rng_below(struct rng *rng, uint32_t bound);
 /* Bytes nobody can guess, from the kernel; ends the process when the kernel has none. */
 void random_secret(void *to, size_t size);
+/* Of such bytes, for what others get to see: numbers of a struct rng tell its state, and all that come. */
+uint64_t random_bits(void);
 
 #endif

@@ -21,19 +21,6 @@ static bool id_is_sane(struct span id)
     return true;
 }
 
-/* Bits that nobody can guess from the ids before. The kernel is asked for some thousand bytes at once: one
- * call in 256 requests. */
-static uint64_t id_bits(void)
-{
-    static _Thread_local uint64_t bits[512];
-    static _Thread_local unsigned left;
-    if (left == 0) {
-        random_secret(bits, sizeof bits);
-        left = COUNT_OF(bits);
-    }
-    return bits[--left];
-}
-
 /* Eight hex digits: all at once, since a request asks for four of these. */
 static uint64_t hex_digits(uint32_t bits)
 {
@@ -52,7 +39,7 @@ static struct span id_new(struct arena *arena)
     if (text == NULL)
         return SPAN_NONE;
     for (unsigned half = 0; half < 2; half++) {
-        uint64_t bits = id_bits();
+        uint64_t bits = random_bits();
         uint64_t digits[2] = {hex_digits((uint32_t)bits), hex_digits((uint32_t)(bits >> 32))};
         memcpy(text + half * sizeof digits, digits, sizeof digits);
     }

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/hash.h"
+#include "base/rng.h"
 #include "base/text.h"
 #include "config/config.h"
 #include "filter/key.h"
@@ -128,7 +129,7 @@ static struct span split_mark(struct exchange_run *run, const struct cookie_conf
     struct span name = span_of(cookie->name), mark = key_cookie(x, name);
     if (mark.at != NULL && mark_is_ours(mark))
         return mark;
-    mark = arena_print(x->arena, "%016llx", (unsigned long long)rng_next(&run->worker->rng));
+    mark = arena_print(x->arena, "%016llx", (unsigned long long)random_bits());
     return mark.at != NULL && cookie_give(x, &x->response_fields, cookie, name, mark) ? mark : SPAN_NONE;
 }
 

@@ -16,7 +16,6 @@
 #include "http/head.h"
 #include "proxy/exchange_state.h"
 #include "proxy/snapshot.h"
-#include "proxy/worker.h"
 #include "tls/websocket_key.h"
 #include "upstream/pool.h"
 
@@ -33,7 +32,7 @@ static bool add_handshake(struct exchange_run *run)
 {
     struct exchange *x = &run->exchange;
     struct fields *fields = &x->request.fields;
-    uint64_t bytes[KEY_BYTES / sizeof(uint64_t)] = {rng_next(&run->worker->rng), rng_next(&run->worker->rng)};
+    uint64_t bytes[KEY_BYTES / sizeof(uint64_t)] = {random_bits(), random_bits()};
     char key[BASE64_LENGTH(KEY_BYTES)];
     struct span value = arena_copy(x->arena, span_make(key, base64_encode(bytes, sizeof bytes, key)));
     fields_remove(fields, FIELD_SEC_WEBSOCKET_KEY);
