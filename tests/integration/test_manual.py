@@ -160,3 +160,24 @@ def test_foreign_words_are_answered_as_the_pages_say(t):
         if not all(good):
             wrong.append(f'{word}: the page says {ways!r}, check {sorted(set(places.values()))}')
     equal(wrong, [])
+
+
+def test_who_ends_its_side_and_waits(t):
+    """What such a client is sent meanwhile stands in the manual, by its number and its name, and how long it takes."""
+    told = re.search(r'^\.Ss What clients are told\n(.*?)(?=^\.Ss |\Z)', open(os.path.join(MAN, 'weir.yaml.5')).read(), re.S | re.M).group(1)
+    status, name = re.search(r'it is sent (\d+) \((\w+)\) after a second, after another, and every 15 seconds', told).groups()
+
+    def handler(link, request):
+        time.sleep(3.2 * SLOW)
+        tell(link, request)
+    weir, port = t.simple(t.origin(handler))
+    c = t.client(port)
+    c.request()
+    c.finish()
+    response = c.response()
+    equal((response.status, [(i.status, i.reason) for i in response.interim]), (200, [(int(status), name)] * 2))
+    c = t.client(port)
+    c.request(version='1.0')
+    c.finish()
+    response = c.response()
+    equal((response.status, response.interim), (200, []))

@@ -227,3 +227,32 @@ def test_what_a_restart_changes_is_told_beside_the_process(t):
     done = t.run('check', '--against', t.file('old.yaml', 'workers: 2\n' + text), '-c', t.file('new.yaml', 'workers: 3\nuser: nobody\n' + text))
     contains(done.stdout, '~ workers: 2 -> 3\n    takes a restart')
     contains(done.stdout, '~ user: none -> nobody\n    takes a restart')
+
+
+UNIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', '..', 'contrib', 'weir.service.in')
+
+
+def test_the_units_reload_looks_first(t):
+    """ExecReload as systemd runs it, a line after the other up to the first that fails: with a file that has errors the process hears of nothing, and who asked is told."""
+    text = open(UNIT).read()
+    lines = re.findall(r'^ExecReload=(.*)$', text, re.M)
+    origin, port = t.origin(), t.port()
+    weir = t.weir(text_of(port, origin))
+
+    def reload():
+        for line in lines:
+            line = line.replace('%BINDIR%/weir', WEIR).replace('%SYSCONFDIR%/weir/weir.yaml', weir.file).replace('$MAINPID', str(weir.pid))
+            done = subprocess.run(line.split(), capture_output=True, text=True, timeout=20 * SLOW)
+            if done.returncode:
+                return done.stderr
+        return ''
+    for bad in ('routes: [ { pool: nobody } ]\n', 'listeners: [\n', ''):
+        weir.write(text_of(port, origin, body='two').split('routes:')[0] + bad if bad else '')
+        contains(reload(), 'error: ')
+    equal(t.client(port).get('/version').body, b'one')
+    ok('reload' not in weir.stderr(), weir.stderr())
+    weir.write(text_of(port, origin, body='two'))
+    equal(reload(), '')
+    eventually(lambda: t.client(port).get('/version').body == b'two')
+    for told in ('# Keys: ', '# User: '):
+        contains(text.split('[Unit]')[0], told)
