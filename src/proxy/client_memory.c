@@ -122,10 +122,22 @@ static bool may_come_meanwhile(const struct worker *worker)
     return memory_level() < MEMORY_HOLDERS_GO && ask_another(worker);
 }
 
+/*
+ * Before somebody goes or is turned away it is looked whether memory is still short: what was set apart and
+ * spent may be had again, and what was not counted may have gone, of which nobody else hears once nothing
+ * grows because all are turned away.
+ */
+static bool is_short(struct worker *worker, enum memory_level from)
+{
+    if (memory_level() < from)
+        return false;
+    memory_weigh(loop_now(worker->loop));
+    return memory_level() >= from;
+}
+
 bool client_memory_takes_connection(struct worker *worker)
 {
-    enum memory_level level = memory_level();
-    if (level < MEMORY_NO_CONNECTIONS || quiet_goes(worker) || holder_goes(worker, NULL, MUCH) ||
+    if (!is_short(worker, MEMORY_NO_CONNECTIONS) || quiet_goes(worker) || holder_goes(worker, NULL, MUCH) ||
         may_come_meanwhile(worker))
         return true;
     counter_add(COUNTER_memory_refused, 1);
@@ -135,7 +147,7 @@ bool client_memory_takes_connection(struct worker *worker)
 bool client_memory_make_room(const struct client_conn *conn)
 {
     struct worker *worker = conn->worker;
-    if (holder_goes(worker, conn, TIMES_AS_MUCH * held_by(conn)) ||
+    if (!is_short(worker, MEMORY_NO_REQUESTS) || holder_goes(worker, conn, TIMES_AS_MUCH * held_by(conn)) ||
         quiet_ones_go(worker, QUIET_FOR_A_REQUEST) == QUIET_FOR_A_REQUEST || may_come_meanwhile(worker))
         return true;
     counter_add(COUNTER_memory_refused, 1);

@@ -85,3 +85,34 @@ def test_no_memory_for_keys_is_an_error_of_the_reload(t):
         contains(weir.log_line('reload failed'), 'no memory for 1073741824 keys')
         weir.log_line(name)
         equal(t.client(port).get('/0').status, 200)
+
+
+def test_who_was_turned_away_for_memory_comes_once_there_is_some(t):
+    """What is set apart goes for a reload, and nothing grows afterwards that would have anybody look whether it is to be had again."""
+    if SLOW != 1:
+        raise Skipped('a sanitizer needs the address space')
+    port = t.port()
+    text = 'limits: { memory: 1GiB }\nlisteners: [ "127.0.0.1:%d" ]\nroutes:\n%s- respond: 200\n'
+
+    def served():
+        try:
+            client = Client(port)
+            try:
+                return client.get('/', [('Connection', 'close')]).status == 200
+            finally:
+                client.close()
+        except (Closed, OSError):
+            return False
+
+    weir = t.weir(text % (port, ''))
+    ok(served(), 'at first')
+    data = int(re.search(r'VmData:\s+(\d+)', open(f'/proc/{weir.pid}/status').read()).group(1)) << 10
+    resource.prlimit(weir.pid, resource.RLIMIT_DATA, (data, -1))
+    count = 0
+    while served() and count < 3000:
+        count += 100
+        weir.reload(text % (port, ''.join(f'- {{ match: {{ path: /x{i} }}, respond: 204 }}\n' for i in range(count))))
+    ok(count < 3000, 'there was memory for everything')
+    resource.prlimit(weir.pid, resource.RLIMIT_DATA, (-1, -1))
+    eventually(served, 5, 'nobody is served though there is memory again')
+    ok(all(served() for _ in range(20)), 'served now and then')
