@@ -103,13 +103,13 @@ static bool headers_apply(const struct headers *headers, struct exchange *exchan
         const struct edit *edit = &headers->edits[i];
         struct span value = SPAN("");
         enum failure why = field_value_fill(&edit->value, exchange, &value);
-        bool empty = why == FAILURE_REWRITE_INVALID || (why == FAILURE_NONE && span_trim(value).length == 0);
+        bool empty = why == FAILURE_REWRITE_INVALID || (why == FAILURE_NONE && value.length == 0);
         if (edit->set || (empty && of_client))
             take_out(headers, fields, edit->name, of_client);
         if (empty)
             continue;
         if (why != FAILURE_NONE ||
-            !fields_add(fields, exchange->arena, edit->name, span_trim(value), field_id(edit->name)))
+            !fields_add(fields, exchange->arena, edit->name, value, field_id(edit->name)))
             return false;
     }
     return true;

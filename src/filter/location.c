@@ -145,6 +145,7 @@ enum failure field_value_fill(const struct field_value *value, struct exchange *
 {
     if (value->location != NULL)
         return location_fill(value->location, exchange, filled);
-    *filled = template_fill_escaped(value->template, exchange, value->escape);
-    return filled->at != NULL ? FAILURE_NONE : FAILURE_OVERLOADED;
+    struct span made = template_fill_escaped(value->template, exchange, value->escape);
+    *filled = span_trim(made); /* blanks at an end are no part of a value, and malformed over HTTP/2 */
+    return made.at != NULL ? FAILURE_NONE : FAILURE_OVERLOADED;
 }
