@@ -181,6 +181,8 @@ static void listener_check(const struct check *check, struct listener_config *li
     if (listener->routes_count == 0 && check->config->routes_count == 0 && IS_WHOLE(check, check->config))
         schema_report_add(check->report, SCHEMA_ERROR, PLACE_SECTION(check, listener),
                           "listener has nothing to serve; give routes to it or to the file");
+    for (size_t i = 0; i < listener->routes_count; i++)
+        listener->routes[i].listener = listener->address;
     routes_check(listener->routes, listener->routes_count, check->document, check->config->arena,
                  check->report);
     if (listener->address == NULL)

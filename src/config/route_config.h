@@ -94,8 +94,9 @@ struct hedge_config {
 };
 #define ROUTE_NONE UINT64_MAX /* no limit, whatever holds for the other routes */
 struct route_config {
-    const char *name; /* default: "route N", counted from 1 */
-    bool named;       /* not a key: the file gives the name */
+    const char *name;     /* default: "route N", counted from 1 */
+    bool named;           /* not a key: the file gives the name */
+    const char *listener; /* not a key: the address of the one whose own it is; NULL: of all without own */
     struct match_config match;
     struct access_config *access; /* allow and deny by address; NULL: none */
     struct texts rate_limit;      /* references to rate_limits; single or list */

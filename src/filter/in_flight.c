@@ -49,13 +49,15 @@ static uint64_t hash_pairs(uint64_t hash, const struct name_values *pairs)
 }
 
 /* What tells this route from others over a reload, and what must stay for the counts to mean the same. A name
- * that only says the place in the file is none. */
+ * that only says the place in the file is none, and names are told apart within one list of routes only. */
 static uint64_t whose_counts(const struct route_config *route)
 {
     const struct match_config *match = &route->match;
     const struct in_flight_config *config = route->in_flight;
     hash_init();
     uint64_t hash = route->named ? hash_keyed(span_of(route->name)) : 0;
+    if (route->listener != NULL)
+        hash = hash_keyed_seed(span_of(route->listener), hash);
     hash = hash_texts(hash, &match->host);
     hash = hash_texts(hash, &match->path);
     hash = hash_texts(hash, &match->methods);

@@ -330,6 +330,40 @@ def test_requests_in_flight_count_over_reloads(t):
     equal(statuses(t, port, 4), [200] * 4)
 
 
+def test_requests_in_flight_count_at_their_listener(t):
+    """Routes that look alike keep their counts when listeners change places or go, with a name or without."""
+    for name in ('', 'name: same, '):
+        gate = threading.Event()
+        t.later(gate.set)
+
+        def handler(link, request):
+            gate.wait(10 * SLOW)
+            tell(link, request)
+        origin, ports = t.origin(handler), [t.port(), t.port(), t.port()]
+
+        def text(order):
+            return 'listeners:\n' + ''.join(
+                f'  - {{ address: "127.0.0.1:{p}", routes: [ {{ {name}in_flight: {{ limit: 1, key: client.ip }}, pool: p }} ] }}\n' for p in order
+            ) + f'pools: {{ p: {{ servers: ["{origin.address}"] }} }}\n'
+        weir = t.weir(text(ports))
+        held = t.client(ports[1])
+        held.request()
+        passed = 1
+        eventually(lambda: origin.in_progress == passed)
+        for order in ([ports[1], ports[0]], [ports[1]], [ports[2], ports[1]]):
+            weir.reload(text(order))
+            equal(statuses(t, ports[1], 2), [429] * 2, f'{name}{order}: the one that is held counts on')
+            for port in set(order) - {ports[1]}:
+                c = t.client(port)
+                c.request()
+                passed += 1
+                eventually(lambda: origin.in_progress == passed, text=f'{name}{order}: it counts at {port} too')
+                c.close()
+        gate.set()
+        equal(held.response().status, 200)
+        weir.stop()
+
+
 def test_in_flight_of_clients_that_leave(t):
     def handler(link, request):
         if request.path == '/stay':
