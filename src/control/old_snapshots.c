@@ -17,6 +17,10 @@
  * worker was handing to another, may have begun one more request under it. */
 #define AGAIN_AFTER 3000
 
+/* ms in which workers take the file that is current, and the one before it comes home if nobody uses it:
+ * until then nobody knows whether it is in use. */
+#define SETTLED_AFTER 1000
+
 /* The oldest first. */
 struct old_snapshot {
     struct list at;
@@ -40,6 +44,29 @@ static void old_end(struct control *control, struct old_snapshot *old)
         worker_post_cut(control->workers[i], old->number);
 }
 
+/* Down to as many as may be in use, of those whose place was taken before a time; and while all that files
+ * hold is more than half of limits.memory. */
+static void old_make_room(struct control *control, uint64_t before, uint64_t too_much)
+{
+    uint64_t count = 0, now = loop_now(control->loop),
+             most = control->snapshot->config->limits.old_configurations;
+    LIST_EACH (node, &control->old_snapshots)
+        count += !old_of(node)->ended && old_of(node)->since <= before;
+    LIST_EACH (node, &control->old_snapshots) {
+        struct old_snapshot *old = old_of(node);
+        if (count <= most && too_much == 0)
+            break;
+        too_much -= old->memory < too_much ? old->memory : too_much;
+        if (old->ended)
+            continue;
+        log_warn("control", "an older configuration is still in use by requests or tunnels, which are ended",
+                 KV_NUMBER("since_s", (now - old->since) / 1000),
+                 KV_NUMBER("limits.old_configurations", most), KV_NUMBER("memory", old->memory));
+        old_end(control, old);
+        count -= old->since <= before;
+    }
+}
+
 static void old_passed(struct deadline *deadline);
 
 static void old_end_due(struct control *control)
@@ -50,6 +77,8 @@ static void old_end_due(struct control *control)
         if (old->due <= now)
             old_end(control, old);
         next = old->due < next ? old->due : next;
+        uint64_t settled = old->since + SETTLED_AFTER;
+        next = settled > now && settled < next ? settled : next;
     }
     control->reload_drain.passed = old_passed;
     if (next != UINT64_MAX)
@@ -58,35 +87,16 @@ static void old_end_due(struct control *control)
 
 static void old_passed(struct deadline *deadline)
 {
-    old_end_due(CONTAINER_OF(deadline, struct control, reload_drain));
-}
-
-/* For the one that comes; and while all that files hold is more than half of limits.memory. */
-static void old_make_room(struct control *control, uint64_t most)
-{
-    uint64_t count = 0, too_much = memory_over_half();
-    LIST_EACH (node, &control->old_snapshots)
-        count += !old_of(node)->ended;
-    LIST_EACH (node, &control->old_snapshots) {
-        struct old_snapshot *old = old_of(node);
-        if (count < most && too_much == 0)
-            break;
-        too_much -= old->memory < too_much ? old->memory : too_much;
-        if (old->ended)
-            continue;
-        log_warn("control", "an older configuration is still in use by requests or tunnels, which are ended",
-                 KV_NUMBER("since_s", (loop_now(control->loop) - old->since) / 1000),
-                 KV_NUMBER("limits.old_configurations", most), KV_NUMBER("memory", old->memory));
-        old_end(control, old);
-        count--;
-    }
+    struct control *control = CONTAINER_OF(deadline, struct control, reload_drain);
+    old_make_room(control, loop_now(control->loop) - SETTLED_AFTER, 0);
+    old_end_due(control);
 }
 
 void old_snapshots_add(struct control *control, const struct snapshot *before)
 {
     const struct config *config = control->snapshot->config;
     uint64_t now = loop_now(control->loop), drain = config->reload_drain;
-    old_make_room(control, config->limits.old_configurations);
+    old_make_room(control, now, memory_over_half()); /* without the one that is added */
     struct old_snapshot *made = xcalloc(1, sizeof *made);
     *made = (struct old_snapshot){
         .number = before->number, .memory = before->memory, .since = now, .due = UINT64_MAX};
