@@ -65,6 +65,9 @@ bool syntax_rewrite_host(struct span value, struct error *error);
 bool syntax_rewrite_path(struct span value, struct error *error);
 bool syntax_prefix(struct span value, struct error *error);
 /* Both were given; groups: that the regex has. */
+/* False: some path of these may become what is none. */
+bool replacement_doubt(const char *regex, const char *replacement, const struct texts *paths,
+                       struct error *error);
 bool replacement_check(const char *regex, const char *replacement, unsigned groups, struct error *error);
 bool syntax_key_part(struct span value, struct error *error);
 bool syntax_grpc_service(struct span value, struct error *error);
@@ -88,6 +91,7 @@ bool doubt_probe_path(struct span value, struct error *error);
 bool doubt_query_name(struct span name, struct error *error);
 bool doubt_new_path(struct span value, struct error *error);
 bool doubt_location(struct span value, struct error *error);
+bool doubt_redirect_path(struct span value, struct error *error);
 bool doubt_prefix(struct span value, struct error *error);
 bool doubt_method(struct span value, struct error *error);
 bool doubt_network(struct span value, struct error *error);

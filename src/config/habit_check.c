@@ -98,15 +98,34 @@ static bool star_doubt(struct span value, const char *instead, struct error *err
            error_set(error, "\"%s\" is sent with its \"*\"; %s", value.at, instead);
 }
 
+/* What a path begins with is the request's to say: of its own path alone it is a slash. */
+static bool beginning_doubt(struct span value, struct error *error)
+{
+    bool filled = span_starts(value, SPAN("${")) && !span_starts(value, SPAN("${request.path}")) &&
+                  !span_starts(value, SPAN("${request.uri}")) && !span_starts(value, SPAN("${env."));
+    return !filled ||
+           error_set(
+               error,
+               "what \"%s\" makes need not begin with \"/\", and the request is answered 500 then; write "
+               "\"/%s\"",
+               value.at, value.at);
+}
+
 bool doubt_new_path(struct span value, struct error *error)
 {
     return star_doubt(value, "${request.path} is the path that came, and regex with replacement a part of it",
-                      error);
+                      error) &&
+           beginning_doubt(value, error);
 }
 
 bool doubt_location(struct span value, struct error *error)
 {
     return star_doubt(value, "${request.uri} is the path that came, with its query", error);
+}
+
+bool doubt_redirect_path(struct span value, struct error *error)
+{
+    return doubt_location(value, error) && beginning_doubt(value, error);
 }
 
 bool doubt_prefix(struct span value, struct error *error)

@@ -87,7 +87,8 @@ static void weights_check(const struct routes *routes, const struct route_config
                           "the weights of the pools are all 0");
 }
 
-static void rewrite_check(const struct routes *routes, const struct rewrite_config *rewrite)
+static void rewrite_check(const struct routes *routes, const struct rewrite_config *rewrite,
+                          const struct texts *paths)
 {
     struct error error = {""};
     int ways = (rewrite->path != NULL) + (rewrite->strip_prefix != NULL || rewrite->add_prefix != NULL) +
@@ -109,6 +110,10 @@ static void rewrite_check(const struct routes *routes, const struct rewrite_conf
              !replacement_check(rewrite->regex, rewrite->replacement, config_hooks.groups(rewrite->regex),
                                 &error))
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE(routes, &rewrite->replacement), "%s",
+                          error.text);
+    else if (rewrite->regex != NULL &&
+             !replacement_doubt(rewrite->regex, rewrite->replacement, paths, &error))
+        schema_report_add(routes->report, SCHEMA_WARNING, PLACE(routes, &rewrite->replacement), "%s",
                           error.text);
 }
 
@@ -408,7 +413,7 @@ static void route_check(struct routes *routes, struct route_config *route)
     upgrades_check(routes, route);
     weights_check(routes, route);
     if (route->rewrite != NULL) {
-        rewrite_check(routes, route->rewrite);
+        rewrite_check(routes, route->rewrite, &route->match.path);
         rewrite_reach_check(routes, route);
     }
     if (route->redirect != NULL)

@@ -120,7 +120,7 @@ static const struct schema_key redirect_keys[] = {
     KEY_TEMPLATE(REDIRECT, host, NULL, "Host of the location; by default as it came.",
                  .check = syntax_redirect_host, .flags = SCHEMA_TOLD),
     KEY_TEMPLATE(REDIRECT, path, NULL, "Path and query of the location; by default as they came.",
-                 .check = syntax_redirect_path, .doubt = doubt_location, .flags = SCHEMA_TOLD),
+                 .check = syntax_redirect_path, .doubt = doubt_redirect_path, .flags = SCHEMA_TOLD),
     KEY_INT(REDIRECT, port, NULL, 1, 65535, "Port of the location; by default none is written.",
             .flags = SCHEMA_TOLD),
     KEY_INT(REDIRECT, status, "308", 301, 308, "Status of the answer: 301, 302, 303, 307 or 308.",

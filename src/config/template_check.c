@@ -550,3 +550,87 @@ bool replacement_check(const char *regex, const char *replacement, unsigned grou
     text_free(&outline);
     return good;
 }
+
+/* Where an expression that begins a path really begins: behind flags, "^" and opening brackets. */
+static const char *pattern_start(const char *regex)
+{
+    size_t flags = strspn(regex, "(?") == 2 ? 2 + strspn(regex + 2, "imsxn") : 0;
+    if (flags > 2 && regex[flags] == ')')
+        regex += flags + 1;
+    while (*regex == '^' || *regex == '(')
+        regex += strncmp(regex, "(?:", 3) == 0 ? 3 : 1;
+    return regex;
+}
+
+static bool begins_with_slash(const char *pattern)
+{
+    while (*pattern == '(')
+        pattern += strncmp(pattern, "(?:", 3) == 0 ? 3 : 1;
+    return *pattern == '/' || strncmp(pattern, "\\/", 2) == 0;
+}
+
+/* What stands in its brackets; NULL: no such group is found. */
+static const char *group_text(const char *regex, unsigned number)
+{
+    bool in_class = false;
+    for (const char *at = regex; *at != '\0'; at++) {
+        if (*at == '\\' && at[1] != '\0')
+            at++;
+        else if (in_class || *at == '[')
+            in_class = *at != ']' || at[-1] == '[';
+        else if (*at == '(' && at[1] != '?' && at[1] != '*' && --number == 0)
+            return at + 1;
+    }
+    return NULL;
+}
+
+/* The plain text that every match of it begins with, up to `end`. */
+static struct span plain_beginning(const char *regex, const char *end)
+{
+    size_t length = regex[0] == '^' ? strspn(regex + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                                        "0123456789/_-")
+                                    : 0;
+    return length != 0 && regex + 1 + length == end ? span_make(regex + 1, length) : SPAN_NONE;
+}
+
+/* Of every path that the route takes a slash follows that text, or nothing. */
+static bool paths_go_on_with_slash(struct span text, const struct texts *paths)
+{
+    size_t fit = 0;
+    for (size_t i = 0; i < paths->count; i++) {
+        struct span path = span_of(paths->items[i]);
+        bool is_pattern = span_starts(path, SPAN("~^"));
+        path = span_skip(path, is_pattern ? 2 : 0);
+        bool starts = text.length != 0 && span_starts(path, text);
+        fit += starts && (path.length == text.length ? !is_pattern : path.at[text.length] == '/');
+    }
+    return fit != 0 && fit == paths->count;
+}
+
+bool replacement_doubt(const char *regex, const char *replacement, const struct texts *paths,
+                       struct error *error)
+{
+    const char *taken = regex + strlen(regex), *start = pattern_start(regex);
+    bool is_group = replacement[0] == '$' && replacement[1] >= '0' && replacement[1] <= '9';
+    if (replacement[0] == '/' || (is_group && replacement[1] == '0') || strchr(regex, '|') != NULL)
+        return true;
+    if (is_group) {
+        taken = group_text(regex, (unsigned)(replacement[1] - '0'));
+        if (taken == NULL || taken == start || begins_with_slash(taken))
+            return true;
+        taken--; /* its bracket */
+    } else if (!begins_with_slash(start) || (replacement[0] == '\0' && taken[-1] == '$')) {
+        return true; /* not the beginning of a path, or all of it */
+    }
+    if (paths_go_on_with_slash(plain_beginning(regex, taken), paths))
+        return true;
+    if (replacement[0] == '\0')
+        return error_set(
+            error, "what is left of a path need not begin with \"/\" then, and the request is answered 500; "
+                   "strip_prefix takes off whole segments");
+    return error_set(
+        error,
+        "what \"%s\" makes need not begin with \"/\", and the request is answered 500 then; write "
+        "\"/%s\"",
+        replacement, replacement);
+}

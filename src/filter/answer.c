@@ -152,7 +152,8 @@ static enum failure location_of_parts(const struct action *action, struct exchan
         return FAILURE_OVERLOADED;
     if (!host_of_template(action, x, &host))
         return location_refuse(x, host);
-    if (path.length == 0 || path.at[0] != '/' || !location_rest_is_fine(path))
+    path = path.length == 0 ? SPAN("/") : path; /* RFC 9110 4.2.3 */
+    if (path.at[0] != '/' || !location_rest_is_fine(path))
         return location_refuse(x, path);
     if (number != 0)
         snprintf(port, sizeof port, ":%u", number);

@@ -205,7 +205,7 @@ static enum failure rewrite_path(const struct rewrite *rewrite, struct exchange 
         return why;
     if (path->at == NULL)
         return FAILURE_OVERLOADED;
-    *path = one_slash(rewrite, *path);
+    *path = path->length == 0 ? SPAN("/") : one_slash(rewrite, *path); /* RFC 9110 4.2.3 */
     return path_is_fine(*path) ? path_check(*path, rewrite->paths, exchange->arena)
                                : location_refuse(exchange, *path);
 }

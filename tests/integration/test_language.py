@@ -108,6 +108,8 @@ IMPOSSIBLE = '''
   - {{ match: {{ path: "~^/group" }}, rewrite: {{ regex: "^/group(.*)$", replacement: "$1" }}, pool: p }}
   - {{ match: {{ path: /host }}, rewrite: {{ host: "${{request.header.x-host}}" }}, pool: p }}
   - {{ match: {{ path: /goto }}, redirect: "${{request.header.x-goto}}" }}
+  - {{ match: {{ path: /gone }}, redirect: {{ path: "${{request.header.x-path}}" }} }}
+  - {{ match: {{ path: "~^/cut" }}, rewrite: {{ regex: "^/cut", replacement: "" }}, pool: p }}
 '''
 
 
@@ -120,11 +122,12 @@ routes:{IMPOSSIBLE.format()}
 pools: {{ p: {{ servers: ["{origin.address}"] }} }}
 ''')
     for client in (t.client(port), h2_client(t, port)):
-        for target, fields, wanted in (('/path', [], 500), ('/path', [('x-path', '/y')], 200), ('/path', [('x-path', 'y')], 500), ('/query', [('x-path', '?a=b')], 500),
-                                       ('/group', [], 500), ('/group/a', [], 200), ('/host', [], 500), ('/host', [('x-host', 'a b')], 500), ('/host', [('x-host', 'a.test')], 200),
-                                       ('/goto', [], 500), ('/goto', [('x-goto', 'https://b.test/')], 308)):
+        for target, fields, wanted in (('/path', [], 200), ('/path', [('x-path', '/y')], 200), ('/path', [('x-path', 'y')], 500), ('/query', [('x-path', '?a=b')], 500),
+                                       ('/group', [], 200), ('/group?q', [], 200), ('/groups', [], 500), ('/group/a', [], 200), ('/cut', [], 200), ('/cut/', [], 200), ('/cut/b', [], 200), ('/cute', [], 500), ('/host', [], 500), ('/host', [('x-host', 'a b')], 500), ('/host', [('x-host', 'a.test')], 200),
+                                       ('/goto', [], 500), ('/goto', [('x-goto', 'https://b.test/')], 308), ('/gone', [], 308), ('/gone', [('x-path', 'y')], 500)):
             equal(client.get(target, fields).status, wanted, f'{target} {fields}')
-    equal(sorted({r.path for r in origin.requests}), ['/a', '/host', '/y'])
+        equal([v for n, v in client.get('/gone').fields if n.lower() == 'location'], ['http://test/'])
+    equal(sorted({r.target for r in origin.requests}), ['/', '/?q', '/a', '/b', '/host', '/y'], 'what is empty is a slash')
     line = weir.access_line(path='/path', status=500)
     equal(line['failure'], 'rewrite_invalid')
     path = t.file('explain.yaml', f'''
@@ -132,7 +135,8 @@ listeners: ":8080"
 routes:{IMPOSSIBLE.format()}
 pools: {{ p: {{ servers: ["10.0.0.1:80"] }} }}
 ''')
-    contains(t.run('explain', '-c', path, 'GET', 'http://a.test/path').stdout, '500')
+    contains(t.run('explain', '-c', path, 'GET', 'http://a.test/path').stdout, 'path /,')
+    contains(t.run('explain', '-c', path, 'GET', 'http://a.test/groups').stdout, '500')
 
 
 def test_headers_of_defaults_add_up(t):
