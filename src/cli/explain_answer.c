@@ -10,6 +10,7 @@
 #include "filter/filter.h"
 #include "http/exchange.h"
 #include "http/grpc.h"
+#include "proxy/cookie.h"
 #include "proxy/snapshot.h"
 #include "upstream/pool.h"
 #include "upstream/sticky.h"
@@ -342,6 +343,24 @@ static bool tell_body_limit(struct answer_text *out, const struct plan *plan, co
     return false;
 }
 
+/* The pool that the request's key or cookie decides on; NULL: any of them. */
+static const struct pool *tell_split(struct answer_text *out, const struct plan *plan,
+                                     const struct exchange *x)
+{
+    char line[1024];
+    const struct split_config *split = plan->config->split;
+    if (split == NULL || plan->pools_count < 2)
+        return NULL;
+    const struct pool *chosen = split_known(plan, x);
+    const char *by = split->cookie != NULL ? split->cookie->name : split->key.items[0];
+    snprintf(line, sizeof line, "by %s%s%s%s%s", split->cookie != NULL ? "the cookie " : "", by,
+             split->cookie == NULL && split->key.count > 1 ? " and more" : "",
+             chosen != NULL ? ", to " : ", which this request lacks: by lot",
+             chosen != NULL ? chosen->name : "");
+    explain_tell(out, "split", line);
+    return chosen;
+}
+
 /* True: the route serves the request. */
 bool explain_tell_plan(struct answer_text *out, const struct plan *plan, struct exchange *x,
                        const struct timeouts_config *timeouts)
@@ -371,20 +390,14 @@ bool explain_tell_plan(struct answer_text *out, const struct plan *plan, struct 
         snprintf(line, sizeof line, "later than %s of 100 answers", lates[hedge->at]);
     if (hedge != NULL)
         explain_tell(out, "hedge", line);
-    const struct split_config *split = plan->config->split;
-    if (split != NULL && split->cookie != NULL) {
-        snprintf(line, sizeof line, "by the cookie %s", split->cookie->name);
-        explain_tell(out, "split", line);
-    } else if (split != NULL) {
-        snprintf(line, sizeof line, "by %s%s", split->key.items[0], split->key.count > 1 ? " and more" : "");
-        explain_tell(out, "split", line);
-    }
+    const struct pool *chosen = tell_split(out, plan, x);
     if (out->as_json) {
         json_key(&out->json, "pools");
         json_array(&out->json);
     }
     for (size_t i = 0; i < plan->pools_count; i++)
-        tell_pool(out, plan, i, timeouts);
+        if (chosen == NULL || chosen == plan->pools[i])
+            tell_pool(out, plan, i, timeouts);
     if (out->as_json)
         json_end_array(&out->json);
     return true;

@@ -122,27 +122,35 @@ static bool mark_is_ours(struct span mark)
     return ours;
 }
 
-/* The client's mark or, for one that has none, a new one, which the response tells. */
-static struct span split_mark(struct exchange_run *run, const struct cookie_config *cookie)
+static const struct pool *pool_of_mark(const struct plan *plan, struct span mark)
 {
-    struct exchange *x = &run->exchange;
-    struct span name = span_of(cookie->name), mark = key_cookie(x, name);
-    if (mark.at != NULL && mark_is_ours(mark))
-        return mark;
-    mark = arena_print(x->arena, "%016llx", (unsigned long long)random_bits());
-    return mark.at != NULL && cookie_give(x, &x->response_fields, cookie, name, mark) ? mark : SPAN_NONE;
+    const uint64_t seed[2] = {0x73706c6974ull, 0};
+    return pool_ranked(plan, hash_sip13(seed, mark));
 }
 
-const struct pool *split_choose(struct exchange_run *run, const struct plan *plan)
+const struct pool *split_known(const struct plan *plan, const struct exchange *exchange)
 {
     const struct split_config *split = plan->config->split;
     uint64_t key;
     if (split->cookie != NULL) {
-        struct span mark = split_mark(run, split->cookie);
-        const uint64_t seed[2] = {0x73706c6974ull, 0};
-        return mark.at != NULL ? pool_ranked(plan, hash_sip13(seed, mark)) : NULL;
+        struct span mark = key_cookie(exchange, span_of(split->cookie->name));
+        return mark.at != NULL && mark_is_ours(mark) ? pool_of_mark(plan, mark) : NULL;
     }
-    if (!key_hash_fixed(split->parts, split->parts_count, (unsigned)split->ipv6_prefix, &run->exchange, &key))
-        key = rng_next(&run->worker->rng);
-    return pool_ranked(plan, key);
+    return key_hash_fixed(split->parts, split->parts_count, (unsigned)split->ipv6_prefix, exchange, &key)
+               ? pool_ranked(plan, key)
+               : NULL;
+}
+
+const struct pool *split_choose(struct exchange_run *run, const struct plan *plan)
+{
+    struct exchange *x = &run->exchange;
+    const struct cookie_config *cookie = plan->config->split->cookie;
+    const struct pool *known = split_known(plan, x);
+    if (known != NULL)
+        return known;
+    if (cookie == NULL)
+        return pool_ranked(plan, rng_next(&run->worker->rng));
+    struct span mark = arena_print(x->arena, "%016llx", (unsigned long long)random_bits());
+    bool told = mark.at != NULL && cookie_give(x, &x->response_fields, cookie, span_of(cookie->name), mark);
+    return told ? pool_of_mark(plan, mark) : NULL;
 }

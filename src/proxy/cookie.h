@@ -7,6 +7,7 @@
 
 #include "base/attributes.h"
 
+struct exchange;
 struct exchange_run;
 struct pool;
 struct plan;
@@ -16,6 +17,8 @@ void sticky_begin(struct exchange_run *run);
 /* To the head of the response: the cookie, when the client has none or another server's. False: the arena is
  * full. */
 bool sticky_end(struct exchange_run *run) MUST_CHECK;
+/* The pool of a plan that splits which the request's key or cookie decides on; NULL: it has none. */
+const struct pool *split_known(const struct plan *plan, const struct exchange *exchange) MUST_CHECK;
 /* One of a plan's several pools: the same for the same key or cookie, in proportion to the weights. NULL: the
  * arena is full. */
 const struct pool *split_choose(struct exchange_run *run, const struct plan *plan) MUST_CHECK;

@@ -234,3 +234,27 @@ def test_split_without_the_key(t):
     weir, port, text = split(t, {'blue': 50, 'green': 50})
     client = t.client(port)
     equal({client.get().fields.get('x-origin') for _ in range(80)}, {'blue', 'green'})
+
+
+def test_explain_names_the_pool_of_a_split(t):
+    """The one that the key or the cookie decides on, and no other; all of them where the request has neither."""
+    def explained(*fields):
+        given = [word for field in fields for word in ('-H', field)]
+        answer = json.loads(t.run('explain', '-c', weir.file, *given, '--json', 'GET', f'http://127.0.0.1:{port}/').stdout)
+        text = t.run('explain', '-c', weir.file, *given, 'GET', f'http://127.0.0.1:{port}/').stdout
+        names = [pool['pool'] for pool in answer['pools']]
+        equal([line.split()[1] for line in text.splitlines() if line.split()[:1] == ['pool']], names)
+        return names, answer['split']
+    weir, port, text = split(t, {'blue': 50, 'green': 50})
+    client, seen = t.client(port), set()
+    for i in range(12):
+        who = client.get('/', [('X-User', f'user-{i}')]).fields.get('x-origin')
+        equal(explained(f'X-User: user-{i}'), ([who], f'by header:x-user, to {who}'))
+        seen.add(who)
+    equal(seen, {'blue', 'green'})
+    equal(explained(), (['blue', 'green'], 'by header:x-user, which this request lacks: by lot'))
+    weir, port, text = split(t, {'blue': 50, 'green': 50}, '{ cookie: { name: variant, max_age: 1h } }')
+    for _ in range(4):
+        who, cookie, _ = visit(t, port)
+        equal(explained(f'Cookie: {cookie}'), ([who], f'by the cookie variant, to {who}'))
+    equal(explained('Cookie: variant=me'), (['blue', 'green'], 'by the cookie variant, which this request lacks: by lot'))
