@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/rng.h"
+#include "http/accept.h"
 #include "http/grpc.h"
 #include "http/head.h"
 #include "proxy/client_conn.h"
@@ -24,13 +25,15 @@ static bool status_closes(unsigned status)
            status == 431 || status == 501 || status == 505;
 }
 
+/* It has to be named: who takes anything gets text, which people can read. */
 static bool wants_json(const struct exchange *x)
 {
-    const struct field *accept = fields_find(&x->request.fields, FIELD_ACCEPT);
-    static const char json[] = "application/json";
-    if (accept == NULL || accept->value.length < sizeof json - 1)
+    const struct fields *fields = &x->request.fields;
+    struct acceptance json = accept_of(fields, SPAN("application"), SPAN("json"));
+    if (json.range <= ACCEPT_ANY || json.weight == 0)
         return false;
-    return memmem(accept->value.at, accept->value.length, json, sizeof json - 1) != NULL;
+    struct acceptance text = accept_of(fields, SPAN("text"), SPAN("plain"));
+    return json.weight > text.weight || (json.weight == text.weight && json.range >= text.range);
 }
 
 /* What a person needs to go on: a word where the status alone would not help them. */

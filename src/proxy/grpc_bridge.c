@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "http/accept.h"
 #include "http/grpc.h"
 #include "http/grpc_web.h"
 #include "http/head.h"
@@ -27,11 +28,13 @@ struct grpc_bridge {
 /* Its own wish, or the same as it sent. */
 static bool wants_text(const struct fields *fields, enum grpc_kind kind)
 {
-    static const char text[] = "application/grpc-web-text", bytes[] = "application/grpc-web";
-    const struct field *accept = fields_find(fields, FIELD_ACCEPT);
-    if (accept == NULL || memmem(accept->value.at, accept->value.length, bytes, sizeof bytes - 1) == NULL)
-        return kind == GRPC_WEB_TEXT;
-    return memmem(accept->value.at, accept->value.length, text, sizeof text - 1) != NULL;
+    struct acceptance text = accept_of(fields, SPAN("application"), SPAN("grpc-web-text")),
+                      bytes = accept_of(fields, SPAN("application"), SPAN("grpc-web"));
+    bool takes_text = text.range == ACCEPT_NAMED && text.weight != 0,
+         takes_bytes = bytes.range == ACCEPT_NAMED && bytes.weight != 0;
+    if (takes_text && takes_bytes)
+        return text.weight >= bytes.weight;
+    return takes_text || (!takes_bytes && kind == GRPC_WEB_TEXT);
 }
 
 static struct span media_type(struct exchange_run *run, struct span subtype)

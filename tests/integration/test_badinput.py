@@ -378,6 +378,11 @@ pools: {{ p: {{ servers: ["127.0.0.1:{t.port()}"] }} }}
     contains(text.fields.get('content-type'), 'text/plain')
     page = t.client(port).get('/x', {'Accept': 'application/json'})
     equal((page.json()['status'], 'application/json' in page.fields.get('content-type')), (page.status, True))
+    for accept, wanted in (('application/json;q=0', 'text'), ('text/html, application/json;q=0.0', 'text'), ('application/json;q=0.5, text/plain', 'text'), ('application/json;q=0.5, */*', 'text'),
+                           ('*/*', 'text'), ('text/html,application/xhtml+xml,*/*;q=0.8', 'text'), ('application/json, text/plain, */*', 'application'), ('text/html, APPLICATION/JSON;q=0.9', 'application'),
+                           ('text/plain;q=0.1, application/*', 'application'), ('application/json;q=0.2, */*;q=0.1', 'application')):
+        page = t.client(port).get('/x', {'Accept': accept})
+        equal(page.fields.get('content-type').split('/')[0], wanted, accept)
     ok('127.0.0.1' not in page.body.decode(), page.body)
 
 
