@@ -43,14 +43,34 @@ static bool log_output_connect(struct log_output *output, const char *path, stru
     return error_set(error, "cannot connect to %s: neither a datagram nor a stream socket", path);
 }
 
+enum log_unread log_output_unread(const char *path, int number, struct error *error)
+{
+    struct stat status;
+    if (number != ENXIO || stat(path, &status) != 0)
+        return LOG_UNREAD_NOT;
+    if (S_ISSOCK(status.st_mode)) {
+        error_set(error, "%s is a socket; write unix:%s", path, path);
+        return LOG_UNREAD_SOCKET;
+    }
+    if (!S_ISFIFO(status.st_mode))
+        return LOG_UNREAD_NOT;
+    error_set(error,
+              "%s is a pipe that nobody reads; start what reads it first, or write to a file or unix:PATH",
+              path);
+    return LOG_UNREAD_PIPE;
+}
+
 static bool log_output_open_file(struct log_output *output, const char *path, struct error *error)
 {
     /* Non-blocking for a fifo without a reader; it means nothing to a file. */
     int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
     output->descriptor = open(path, flags, 0640);
-    if (output->descriptor < 0)
-        return error_set_errno(error, errno, "cannot open %s", path);
-    return true;
+    if (output->descriptor >= 0)
+        return true;
+    int number = errno;
+    return log_output_unread(path, number, error) == LOG_UNREAD_NOT
+               ? error_set_errno(error, number, "cannot open %s", path)
+               : false;
 }
 
 static bool log_output_open_stream(struct log_output *output, int stream, struct error *error)

@@ -33,6 +33,9 @@ void log_output_close(struct log_output *output); /* what waits is dropped */
  * reader that reads nothing is waited for until then, and then its lines are dropped and counted. */
 void log_output_add(struct log_output *output, struct span line, uint64_t deadline);
 void log_output_flush(struct log_output *output, uint64_t deadline);
+/* Why a path could not be opened for writing, of which the system only says ENXIO. */
+enum log_unread { LOG_UNREAD_NOT, LOG_UNREAD_PIPE, LOG_UNREAD_SOCKET };
+enum log_unread log_output_unread(const char *path, int number, struct error *error) MUST_CHECK;
 /* Writes to standard error what it takes until then; false when that was not all. */
 bool log_output_stderr(struct span bytes, uint64_t deadline) MUST_CHECK;
 

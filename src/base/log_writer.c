@@ -136,6 +136,19 @@ static void log_tell_lost_of(enum log_target target, size_t lost, const char *wh
         log_output_add(&writer.outputs[LOG_TARGET_LOG], span_make(line, length), deadline);
 }
 
+/* What the system's words for it hide: whose doing it is, and what helps. */
+static const char *log_lost_why(int number)
+{
+    switch (number) {
+    case ETIMEDOUT:
+        return "its reader does not read, or too slowly; let it read all the time, or write to a file";
+    case EPIPE:
+        return "its reader is gone; start it again, and reload or send SIGUSR1 where that is a pipe";
+    default:
+        return strerrordesc_np(number);
+    }
+}
+
 static void log_tell_lost(bool at_once, uint64_t deadline)
 {
     uint64_t now = clock_monotonic_us();
@@ -148,7 +161,7 @@ static void log_tell_lost(bool at_once, uint64_t deadline)
         if (full != 0)
             log_tell_lost_of((enum log_target)i, full, "more came than could be written", deadline);
         if (output->lost != 0)
-            log_tell_lost_of((enum log_target)i, output->lost, strerrordesc_np(output->lost_why), deadline);
+            log_tell_lost_of((enum log_target)i, output->lost, log_lost_why(output->lost_why), deadline);
         output->lost = 0;
     }
 }

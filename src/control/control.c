@@ -165,7 +165,6 @@ static bool control_prepare(struct control *control, struct load *load, struct e
         return error_set(error, "%s", load->error.text);
     control->snapshot = load->snapshot;
     const struct config *config = control->snapshot->config;
-    privileges_raise_files(); /* before the first of what may be many sockets */
     restart_facts_take(&control->facts, config);
     control->workers_count = control->facts.workers;
     control->listeners = listeners_new(control->workers_count);
@@ -295,6 +294,11 @@ int control_run(const struct control_options *options)
 {
     struct control control = {.options = options, .began_us = clock_monotonic_us(), .loading = true};
     struct error error = {.text = ""};
+    privileges_raise_files();                   /* before the first of what may be many sockets */
+    if (!open_files_suffice_to_start(&error)) { /* libraries would end the process, in words of their own */
+        fprintf(stderr, "weir: %s\n", error.text);
+        return EXIT_FAILED;
+    }
     list_init(&control.old_snapshots);
     signals_block();
     hash_init();

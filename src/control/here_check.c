@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/log_output.h"
 #include "config/config.h"
 #include "control/named_files.h"
 #include "control/privileges.h"
@@ -82,8 +83,10 @@ static bool folder_takes_files(const char *path, struct error *error)
     return good;
 }
 
-static bool log_opens(const char *to, struct error *error)
+/* *severity: of what is told. Who is to read a pipe may well come before weir does. */
+static bool log_opens(const char *to, enum schema_severity *severity, struct error *error)
 {
+    *severity = SCHEMA_ERROR;
     struct stat status;
     if (strcmp(to, "stdout") == 0 || strcmp(to, "stderr") == 0)
         return true;
@@ -96,8 +99,17 @@ static bool log_opens(const char *to, struct error *error)
     int number = errno;
     if (file >= 0)
         (void)close(file);
-    if (file >= 0 || number == ENXIO) /* a fifo without a reader */
+    if (file >= 0)
         return true;
+    switch (log_output_unread(to, number, error)) {
+    case LOG_UNREAD_PIPE:
+        *severity = SCHEMA_WARNING;
+        return false;
+    case LOG_UNREAD_SOCKET:
+        return false;
+    case LOG_UNREAD_NOT:
+        break;
+    }
     return number == ENOENT ? folder_takes_files(to, error)
                             : error_set_errno(error, number, "cannot open %s", to);
 }
@@ -106,10 +118,11 @@ static void check_logs(const struct here *here)
 {
     const struct config *config = here->config;
     struct error error;
-    if (!log_opens(config->log.to, &error))
-        here_tell(here, SCHEMA_ERROR, &config->log.to, error.text);
-    if (config->access_log != NULL && !log_opens(config->access_log->to, &error))
-        here_tell(here, SCHEMA_ERROR, &config->access_log->to, error.text);
+    enum schema_severity severity;
+    if (!log_opens(config->log.to, &severity, &error))
+        here_tell(here, severity, &config->log.to, error.text);
+    if (config->access_log != NULL && !log_opens(config->access_log->to, &severity, &error))
+        here_tell(here, severity, &config->access_log->to, error.text);
 }
 
 /* ---- addresses ---- */

@@ -38,6 +38,18 @@ static uint64_t files_of_weir(const struct config *config, unsigned workers, uin
     return workers * (OF_A_WORKER + listeners) + OF_CONTROL + files_spare(files);
 }
 
+/* What a file with one listener, served by one worker, would need. */
+bool open_files_suffice_to_start(struct error *error)
+{
+    uint64_t files = files_limit(), needed = OF_A_WORKER + OF_A_LISTENER + OF_CONTROL + SPARE_LEAST + LEAST;
+    return files >= needed ||
+           error_set(
+               error,
+               "open files are limited to %llu, and weir needs %llu at least, more with each listener and "
+               "worker; raise LimitNOFILE or ulimit -n",
+               (unsigned long long)files, (unsigned long long)needed);
+}
+
 bool open_files_suffice(const struct config *config, unsigned workers, struct error *error)
 {
     uint64_t files = files_limit(), needed = files_of_weir(config, workers, files) + LEAST;

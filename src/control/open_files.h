@@ -10,6 +10,8 @@
 
 struct config;
 
+/* Before the file is read: false where none could be served. */
+bool open_files_suffice_to_start(struct error *error) MUST_CHECK;
 /* False: not even a few connections would fit. */
 bool open_files_suffice(const struct config *config, unsigned workers, struct error *error) MUST_CHECK;
 /* At the start and after a reload: says to all threads what there is, and in the log where limits.connections

@@ -51,6 +51,23 @@ pools: {{ p: {{ servers: ["{origin.address}"], max_connections: 10000, health: {
 '''
 
 
+def test_too_few_to_start_are_told(t):
+    """In weir's words, with how many it needs; what it says then is enough."""
+    _, text = text_of(t, t.origin())
+    file, needed = t.file('few.yaml', text), 0
+    for files in (6, 9, 12, 20, 33, 41):
+        done = subprocess.run(['sh', '-c', f'ulimit -n {files}; exec "$0" run -c {file}', WEIR], capture_output=True, text=True, timeout=20 * SLOW)
+        told = re.search(rf'weir: open files are limited to {files}, and weir needs (\d+) at least.*; raise LimitNOFILE or ulimit -n', done.stderr)
+        ok(told and done.returncode == 1 and 'libevent' not in done.stderr and '[err]' not in done.stderr, f'{files}: {done.stderr}')
+        needed = int(told[1])
+    few(t, 'workers: 1\n' + text, needed)
+    file = t.file('few.yaml', 'workers: 2\n' + text)
+    done = subprocess.run(['sh', '-c', f'ulimit -n {needed}; exec "$0" run -c {file}', WEIR], capture_output=True, text=True, timeout=20 * SLOW)
+    contains(done.stderr, f'open files are limited to {needed}, and 1 listeners with 2 workers need at least')
+    weir = t.weir(text_of(t, t.origin())[1], command=['sh', '-c', 'ulimit -Sn 8; exec "$0" run -c weir.yaml', WEIR])
+    ok(resource.prlimit(weir.pid, resource.RLIMIT_NOFILE)[0] > 8, 'as far as it goes it is raised first')
+
+
 def test_idle_clients_starve_nobody(t):
     origin = t.origin()
     port, text = text_of(t, origin)

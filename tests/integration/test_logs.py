@@ -1,5 +1,5 @@
 """The access log, the log, and what the service manager is told."""
-import re, signal, time
+import fcntl, re, signal, time
 
 from weirtest import *
 
@@ -88,6 +88,39 @@ def test_lost_lines_are_told_in_the_log(t):
     def told():
         return sum(int(n) for n in re.findall(r'message="lines were lost" log=access_log lines=(\d+) why="No space', open(log).read()))
     eventually(lambda: told() == 20)
+
+
+def test_a_pipe_that_nobody_reads(t):
+    """Without a reader, with one that reads nothing, with one that is gone: each is told as what it is, with what helps."""
+    pipe, log = os.path.join(t.work, 'pipe'), os.path.join(t.work, 'weir.log')
+    os.mkfifo(pipe)
+    port = t.port()
+    text = f'listeners: ["127.0.0.1:{port}"]\nroutes: [ {{ respond: 200 }} ]\nlog: {{ to: {log} }}\naccess_log: {{ to: {pipe} }}\n'
+    done = t.run('run', '-c', t.file('pipe.yaml', text))
+    equal(done.returncode, 1)
+    contains(done.stderr, f'{pipe} is a pipe that nobody reads; start what reads it first')
+    done = t.run('check', '--here', '-c', t.file('pipe.yaml', text))
+    equal(done.returncode, 0, 'its reader may come before weir does')
+    contains(done.stderr + done.stdout, 'is a pipe that nobody reads')
+    bad = t.file('socket.yaml', text.replace(pipe, f'{t.work}/socket'))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as reader:
+        reader.bind(f'{t.work}/socket')
+        for command in (('check', '--here'), ('run',)):
+            done = t.run(*command, '-c', bad)
+            equal(done.returncode, 1)
+            contains(done.stderr + done.stdout, f'{t.work}/socket is a socket; write unix:{t.work}/socket')
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+    t.weir(text)
+
+    def ask_until(why):
+        def told():
+            t.client(port).get('/' + 'x' * 900)
+            return re.search(f'message="lines were lost" log=access_log lines=[0-9]+ why="{why}', open(log).read())
+        eventually(told, 20)
+    ask_until('its reader does not read, or too slowly; let it read all the time, or write to a file')
+    os.close(reader)
+    ask_until('its reader is gone; start it again')
 
 
 def test_what_clients_send_is_escaped(t):
