@@ -35,6 +35,7 @@ struct h2_reading {
     struct span authority, path, protocol, scheme;
     /* bytes as HTTP/1 would count them: what limits.header_list and response_head say */
     size_t size;
+    size_t line; /* of :method and :path, as far as they have come */
     unsigned fields, crumbs;
     enum failure why; /* not NONE: refused; the rest of the block is not kept */
     bool trailers;

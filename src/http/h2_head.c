@@ -33,6 +33,16 @@ static enum failure too_large(const struct h2_conn *conn)
     return conn->conn.role == HTTP_SERVER ? FAILURE_FIELDS_TOO_LARGE : FAILURE_RESPONSE_TOO_LARGE;
 }
 
+/* The request line that HTTP/1 would have for it: method, target, version, two blanks. */
+static bool line_is_too_long(const struct limits_config *limits, struct h2_reading *reading, struct span name,
+                             struct span value)
+{
+    if (!span_is(name, ":path") && !span_is(name, ":method"))
+        return false;
+    reading->line += value.length;
+    return reading->line + sizeof "  HTTP/1.1" - 1 > limits->request_line;
+}
+
 /* Over a limit: the verdict, with nothing kept. A crumb of a cookie (RFC 9113 8.2.3) is no field of its own,
  * but costs one to keep. */
 static enum failure over_limit(const struct h2_conn *conn, struct h2_reading *reading, struct span name,
@@ -43,11 +53,12 @@ static enum failure over_limit(const struct h2_conn *conn, struct h2_reading *re
     size_t most = server ? limits->header_list : limits->response_head;
     /* a server's fields are its own affair up to ten times a client's */
     unsigned fields_most = (unsigned)limits->fields * (server ? 1u : 10u);
-    if (server && span_is(name, ":path") && value.length > limits->request_line)
+    bool pseudo = name.at[0] == ':';
+    if (server && pseudo && line_is_too_long(limits, reading, name, value))
         return FAILURE_TARGET_TOO_LONG;
     if (reading->size > most)
         return too_large(conn);
-    if (name.at[0] == ':')
+    if (pseudo)
         return FAILURE_NONE;
     bool over =
         span_is(name, "cookie") ? ++reading->crumbs > CRUMBS * fields_most : ++reading->fields > fields_most;

@@ -221,6 +221,17 @@ def test_large_heads(t):
     ok(not c.over)
 
 
+def test_the_request_line_is_as_long_over_either_version(t):
+    """Method and target count as HTTP/1 writes them: a long method is no way past the limit."""
+    weir, port = in_clear(t, more='limits: { request_line: 256B }')
+    for method, length, status in (('GET', 243, 200), ('GET', 244, 414), ('M' * 20, 226, 200), ('M' * 20, 227, 414), ('M' * 400, 1, 414), ('M' * 246, 1, 414), ('M' * 245, 1, 200)):
+        path = '/' + 'a' * (length - 1)
+        equal(t.h2_client(port).request(method, path).response().status, status, f'HTTP/2: a method of {len(method)}, a path of {length}')
+        one = t.client(port)
+        one.request(method, path)
+        equal(one.response().status, status, f'HTTP/1: a method of {len(method)}, a path of {length}')
+
+
 def test_target_too_long_and_no_route(t):
     weir, port = in_clear(t)
     c = t.h2_client(port)
