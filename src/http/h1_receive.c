@@ -379,12 +379,21 @@ static void begin_interim(struct h1_conn *conn, struct head *head)
     conn->stream.events->head(&conn->stream, head, false);
 }
 
-/* SETTINGS, the first frame of a server of HTTP/2 (RFC 9113 3.4): who set the protocol is helped by a word of
- * its own. */
-static bool is_http_2(struct span bytes)
+/* What the first bytes of a server can still become. Who greets, as servers of SSH and mail do, sends no
+ * empty line, and would be waited for. SETTINGS is the first frame of a server of HTTP/2 (RFC 9113 3.4): who
+ * set the protocol is helped by a word of its own. */
+enum begin { BEGIN_RESPONSE, BEGIN_NOTHING_KNOWN, BEGIN_HTTP_2, BEGIN_MAYBE_HTTP_2 };
+
+static enum begin begin_of(struct span bytes)
 {
-    static const char rest[] = {4, 0, 0, 0, 0, 0}; /* type, flags, stream */
-    return bytes.length >= 9 && bytes.at[0] == 0 && memcmp(bytes.at + 3, rest, sizeof rest) == 0;
+    static const char response[] = "HTTP/1.", settings[] = {4, 0, 0, 0, 0, 0}; /* type, flags, stream */
+    size_t seen = bytes.length < sizeof response - 1 ? bytes.length : sizeof response - 1;
+    if (memcmp(bytes.at, response, seen) == 0)
+        return BEGIN_RESPONSE;
+    size_t behind = bytes.length <= 3 ? 0 : bytes.length < 9 ? bytes.length - 3 : sizeof settings;
+    if (bytes.at[0] != 0 || (behind != 0 && memcmp(bytes.at + 3, settings, behind) != 0))
+        return BEGIN_NOTHING_KNOWN;
+    return behind == sizeof settings ? BEGIN_HTTP_2 : BEGIN_MAYBE_HTTP_2;
 }
 
 static bool receive_response(struct h1_conn *conn)
@@ -398,9 +407,14 @@ static bool receive_response(struct h1_conn *conn)
         h1_fail(conn, FAILURE_OVERLOADED);
         return false;
     }
-    if (is_http_2(look.bytes)) {
-        h1_fail(conn, FAILURE_RESPONSE_VERSION);
-        return false;
+    if (look.step != H1_DONE && look.bytes.length != 0) {
+        enum begin begin = begin_of(look.bytes);
+        if (begin == BEGIN_MAYBE_HTTP_2)
+            return false;
+        if (begin != BEGIN_RESPONSE) {
+            h1_fail(conn, begin == BEGIN_HTTP_2 ? FAILURE_RESPONSE_VERSION : FAILURE_RESPONSE_INVALID);
+            return false;
+        }
     }
     if (look.step == H1_FAILED || (look.step == H1_DONE ? look.length : look.bytes.length) > most) {
         h1_fail(conn, look.step == H1_FAILED ? FAILURE_RESPONSE_INVALID : FAILURE_RESPONSE_TOO_LARGE);
@@ -725,7 +739,7 @@ void h1_received(struct h1_conn *conn, struct buf *bytes)
     /* Before a request has left there is nothing to answer: it is what the server said to an idle connection,
      * never a response (protocol.md 14). */
     if (conn->conn.role == HTTP_CLIENT && conn->stream_open && !conn->stream.any_sent) {
-        bool other = is_http_2(buf_front(bytes));
+        bool other = bytes->length != 0 && begin_of(buf_front(bytes)) == BEGIN_HTTP_2;
         buf_clear(bytes);
         h1_fail(conn, conn->stream.reused ? FAILURE_SERVER_STALE
                       : other             ? FAILURE_RESPONSE_VERSION
@@ -769,14 +783,14 @@ static void server_peer_ended(struct h1_conn *conn)
 
 enum failure h1_end_of_response(const struct h1_conn *conn)
 {
-    static const char begins[] = "HTTP/1.";
-    char start[sizeof begins - 1];
+    char start[8];
     size_t seen = conn->gathered_length < sizeof start ? conn->gathered_length : sizeof start;
     if (seen != 0)
         memcpy(start, conn->gathered, seen);
     else
         seen = buf_peek(&conn->in, start, sizeof start);
-    bool wrong = conn->receiving == RECEIVE_HEAD && memcmp(start, begins, seen) != 0;
+    bool wrong =
+        conn->receiving == RECEIVE_HEAD && seen != 0 && begin_of(span_make(start, seen)) != BEGIN_RESPONSE;
     return wrong ? FAILURE_RESPONSE_INVALID : FAILURE_RESPONSE_CUT;
 }
 

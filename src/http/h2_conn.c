@@ -408,11 +408,17 @@ void h2_receive_bytes(struct h2_conn *conn, struct buf *bytes)
     h2_later(conn);
 }
 
-/* As a server of HTTP/1 answers our preface. */
-static bool is_http_1(const struct buf *bytes)
+/* The first byte of a server's SETTINGS is 0, since no frame is as long as 64 KiB. What else it says to our
+ * preface may be shorter than a frame's head, and would be waited for: a greeting, or the answer of a server
+ * of HTTP/1, which has a word of its own. */
+static enum failure no_http_2(const struct buf *bytes)
 {
-    char begin[5];
-    return buf_peek(bytes, begin, sizeof begin) == sizeof begin && memcmp(begin, "HTTP/", sizeof begin) == 0;
+    static const char http_1[] = "HTTP/";
+    char begin[sizeof http_1 - 1];
+    size_t seen = buf_peek(bytes, begin, sizeof begin);
+    if (seen == 0 || begin[0] == 0)
+        return FAILURE_NONE;
+    return memcmp(begin, http_1, seen) == 0 ? FAILURE_RESPONSE_VERSION : FAILURE_RESPONSE_INVALID;
 }
 
 static void on_received(struct transport *transport, struct buf *bytes)
@@ -428,10 +434,13 @@ static void on_received(struct transport *transport, struct buf *bytes)
         buf_move(&conn->early, bytes);
         return;
     }
-    if (!is_server(conn) && conn->received == bytes->length && is_http_1(bytes)) {
-        buf_clear(bytes);
-        h2_fail(conn, FAILURE_RESPONSE_VERSION);
-        return;
+    if (!is_server(conn) && conn->received == bytes->length) {
+        enum failure why = no_http_2(bytes);
+        if (why != FAILURE_NONE) {
+            buf_clear(bytes);
+            h2_fail(conn, why);
+            return;
+        }
     }
     h2_receive_bytes(conn, bytes);
 }

@@ -1,5 +1,5 @@
 """How a client's connection finds its version of HTTP, and what a connection of HTTP/2 takes from a reload."""
-import time
+import threading, time
 
 from h2test import *
 
@@ -225,3 +225,59 @@ pools:
         equal(t.client(port).get().status, 502)
         equal(weir.access_line(status=502)['failure'], 'response_version')
         contains(weir.log_line('server is down'), 'server speaks another version of HTTP')
+
+
+def greeter(t, pieces, at_once):
+    """Says something as soon as it is connected to, or once it is asked, and then nothing more."""
+    listening = socket.create_server(('127.0.0.1', 0))
+    t.later(listening.close)
+    held = []
+
+    def talk(sock):
+        try:
+            if not at_once:
+                sock.recv(65536)
+            for piece in pieces:
+                sock.sendall(piece)
+                time.sleep(0.05)
+        except OSError:
+            pass
+
+    def accept():
+        while True:
+            try:
+                sock = listening.accept()[0]
+            except OSError:
+                return
+            held.append(sock)
+            threading.Thread(target=talk, args=(sock,), daemon=True).start()
+    threading.Thread(target=accept, daemon=True).start()
+    return f'127.0.0.1:{listening.getsockname()[1]}'
+
+
+def test_servers_that_speak_no_http(t):
+    """They fail at once, with what they are told by the first bytes; nobody waits for an end of what they say."""
+    answer = [b'H', b'TT', b'P', b'/1.1 20', b'0 OK\r\nContent-Length: 2\r\n', b'\r\nok']
+    settings = frame(SETTINGS, 0, 0, b'')
+    cases = (([b'SSH-2.0-OpenSSH_9.2\r\n'], 'response_invalid', 'response_invalid'), ([b'220 mail.test ESMTP\r\n'], 'response_invalid', 'response_invalid'),
+             ([b'+OK\r\n'], 'response_invalid', 'response_invalid'), ([b'-'], 'response_invalid', 'response_invalid'), ([b'H', b'TTX'], 'response_invalid', 'response_version'),
+             ([b'\r\n', b'5'], 'response_invalid', 'response_invalid'), ([settings[:2], settings[2:5], settings[5:]], 'response_version', None), (answer, None, 'response_version'))
+    for pieces, http_1, http_2 in cases:
+        for at_once in (False, True):
+            port = t.port()
+            weir = t.weir(f'''listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+timeouts: {{ response: 60s }}
+routes: [ {{ match: {{ path: /h1 }}, pool: h1 }}, {{ pool: h2 }} ]
+pools:
+  h1: {{ servers: ["{greeter(t, pieces, at_once)}"], health: none }}
+  h2: {{ servers: ["{greeter(t, pieces, at_once)}"], health: none, protocol: h2c }}
+''')
+            for path, failure in (('/h1', http_1), ('/h2', http_2)):
+                if failure is None and (at_once or path == '/h2'):
+                    continue
+                said = f'{pieces} to {path}, {"at once" if at_once else "when asked"}'
+                equal(t.client(port, timeout=8).get(path).status, 502 if failure else 200, said)
+                told = weir.access_line(path=path)['failure'] if failure else None
+                # before a request has left it was not of this server's making; what a kept connection is for is seen before
+                ok(told == failure or (at_once and told in ('response_invalid', 'stream_refused', 'server_closed')), f'{said}: {told}')
+            weir.stop()
