@@ -384,6 +384,38 @@ def test_errors_of_connections(t):
     equal(t.h2_client(port).get().status, 200)
 
 
+def test_errors_of_connections_reach_who_reads_late(t):
+    """The answers that were whole, and GOAWAY behind them with the last stream and the reason, though much that nobody reads comes after the error."""
+    body = bytes(range(256)) * 80
+    origin = t.origin(lambda link, request: link.answer(200, body))
+    weir, port = t.simple(origin, listener='protocols: [http/1.1, h2c]')
+    secure, tls_port = t.simple(origin, listener=f'tls: {{ certificates: [{t.cert("localhost")}] }}')
+    wrong = {'DATA on stream 0': (frame(DATA, 0, 0, b'x'), PROTOCOL_ERROR), 'HPACK of nonsense': (frame(HEADERS, 5, 7, b'\xff\xff\xff\xff\xff'), COMPRESSION_ERROR),
+             'a frame too large': (frame(HEADERS, 5, 7, b'x' * 16385), FRAME_SIZE_ERROR), 'a flood of PINGs': (frame(PING, 0, 0, b'8 bytes!') * 20000, ENHANCE_YOUR_CALM),
+             'a flood of SETTINGS': (settings_frame({}) * 20000, ENHANCE_YOUR_CALM), 'no frames at all': (b'GET / HTTP/1.1\r\nHost: test\r\n\r\n' * 100, FRAME_SIZE_ERROR)}
+    for name, (bad, code) in wrong.items():
+        for c in (t.h2_client(port), t.h2_client(tls_port, tls=t.tls_client())):
+            c.ping()
+            served = origin.count()
+            c.paused = True
+            streams = [c.request() for _ in range(3)]
+            eventually(lambda: origin.count() == served + 3)
+            time.sleep(0.3 * SLOW)
+            c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)
+            try:
+                c.raw(bad)
+                for _ in range(30):
+                    c.raw(frame(DATA, 0, 1, b'x' * 16384))
+            except Closed:
+                pass
+            time.sleep(0.3)
+            c.paused = False
+            c.wait(lambda: c.over, 10, f'{name}: the connection lives')
+            equal([(s.ended, len(s.body)) for s in streams], [(True, len(body))] * 3, f'{name}: what was answered, {c.error}')
+            ok(c.goaways and c.goaways[-1] in ((5, code), (7, code)), f'{name}: {c.goaways}, {c.error}')
+            ok(c.clean, f'{name}: {c.error}')
+
+
 # ---- ends ----
 
 def test_delay_serves_on(t):
