@@ -181,7 +181,8 @@ def test_killed_under_load(t):
     eventually(lambda: load.origins['killed'] > 20)
     process.kill()
     process.wait()
-    time.sleep(2)
+    weir.log_line('server is down')
+    time.sleep(0.2)
     with load.lock:
         load.origins.clear()
     time.sleep(0.5)

@@ -96,7 +96,7 @@ def test_the_second_wins(t, http2=False):
         equal((line['attempts'], [f['failure'] for f in line['failed']]), (2, ['hedged']))
         ok(line['failed'][0]['server'] != line['server'])
         eventually(lambda: path in x.fleet.gone, text='the first attempt is cancelled')
-        x.warm(120)
+        x.warm(60)
     if http2:
         equal([len(o.connections()) for o in x.fleet.origins], before, 'by a reset of its stream')
 
@@ -115,10 +115,10 @@ def test_the_first_wins(t):
 
 def test_errors_do_not_win(t):
     x = Hedged(t)
-    for name, plans in {'the first is an error': [late_for(0.6, 503), late_for(1, 200)], 'the second is': [late_for(1, 200), late_for(0.1, 500)],
-                        'the first is cut': [fail_after(0.6), late_for(1, 200)], 'the second is cut': [late_for(1, 200), fail_after(0.1)]}.items():
+    for name, plans in {'the first is an error': [late_for(0.5, 503), late_for(0.6, 200)], 'the second is': [late_for(0.6, 200), late_for(0.1, 500)],
+                        'the first is cut': [fail_after(0.5), late_for(0.6, 200)], 'the second is cut': [late_for(0.6, 200), fail_after(0.1)]}.items():
         equal(x.ask('/' + name.replace(' ', '-'), plans)[1].status, 200, name)
-        x.warm(160)
+        x.warm(60)
     equal(x.ask('/both', [late_for(0.5, 503), late_for(0.8, 500)])[1].status, 500, 'the last answer is as good as any')
 
 

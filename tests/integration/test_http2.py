@@ -484,7 +484,11 @@ def test_requests_of_a_connection(t):
     one.wait(lambda: one.over, 4, 'it stays after its last request')
     ok(one.clean, 'not ended cleanly')
     many = t.h2_client(port)
-    equal([s.response().status for s in [many.request('GET', '/') for _ in range(20)]], [200] * 20)
+    many.wait(lambda: many.peer)
+    many.paused = True      # all are sent before it knows
+    asked = [many.request('GET', '/') for _ in range(20)]
+    many.paused = False
+    equal([s.response().status for s in asked], [200] * 20)
     many.wait(lambda: many.over and many.clean, 4, 'it stays after 20 requests')
     weir.reload(open(weir.file).read().replace('keep_alive_requests: 3', 'keep_alive_requests: none'))
     free = t.h2_client(port)

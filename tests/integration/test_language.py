@@ -11,15 +11,15 @@ def test_none_is_no_limit(t):
     """A route that says none has no limit though the file has one; a route that says nothing inherits."""
     def slow(link, request):
         request.body()
-        time.sleep(1.2)
+        time.sleep(0.6)
         link.begin()
-        time.sleep(1.2)
+        time.sleep(0.6)
         link.piece(b'late')
         link.end()
     port, origin = t.port(), t.origin(slow)
     weir = t.weir(f'''
 listeners: [ {{ address: "127.0.0.1:{port}" }} ]
-timeouts: {{ request: 900ms, response: 600ms, response_idle: 600ms }}
+timeouts: {{ request: 400ms, response: 300ms, response_idle: 300ms }}
 limits: {{ body: 1KiB }}
 routes:
   - {{ match: {{ path: /none }}, timeout: none, response_timeout: none, idle_timeout: none, body_limit: none, pool: p }}

@@ -251,10 +251,10 @@ def test_clients_that_wait_for_their_answers_are_all_served(t):
         weir, port, origin = serial(t, pool=pool)
         origin.turns.clear()
         load = t.load(port, rate=3000, threads=100, accept=(200,))
-        time.sleep(6 * SLOW)
+        time.sleep(4.5 * SLOW)      # longer than anybody waits in a queue
         load.stop()
         each = sum(origin.turns) / len(origin.turns)
-        if load.failures and each > 0.012:
+        if load.failures and each > 0.007:
             raise Skipped(f'the machine is too slow: {each} s for what takes 4 ms')
         equal(load.failures, [])
         ok(load.count > 1.2 / each, f'{load.count} answers')

@@ -243,12 +243,12 @@ def upgraded(link, request):
 
 def test_tunnels(t):
     """They outlive a reload, unless the rules of TLS have changed: then they end, each at its time, within drain_timeout."""
-    site = Site(t, handler=upgraded, drain='3s')
+    site = Site(t, handler=upgraded, drain='2s')
     tunnels = [t.websocket(site.port, tls=site.context(), name='localhost') for _ in range(6)]
     for w in tunnels:
         equal(w.upgrade().status, 101)
     site.reload(more='limits: { fields: 50 }', certificate='a')
-    time.sleep(3.5)
+    time.sleep(2.3)
 
     def lives(w):
         try:
@@ -266,7 +266,7 @@ def test_tunnels(t):
             ends.append(time.monotonic() - began)
         time.sleep(0.02)
     equal(len(ends), 6, f'{ends} s')
-    ok(ends[-1] - ends[0] > 0.2, f'all at once: {ends}')
+    ok(ends[-1] - ends[0] > 0.1, f'all at once: {ends}')
     eventually(lambda: [line['failure'] for line in site.weir.access() if line.get('failure')] == ['rules_changed'] * 6)
 
 
@@ -276,6 +276,6 @@ def test_tunnels_end_under_no_rule(t):
     w = t.websocket(site.port, tls=site.context(), name='localhost')
     equal(w.upgrade().status, 101)
     site.weir.reload(site.text('').replace(f':{site.port}"', f':{t.port()}"'))
-    time.sleep(2)
+    time.sleep(1.4)
     w.send(b'hello')
     equal(w.reader.exactly(5), b'hello')

@@ -183,7 +183,7 @@ def test_none_lets_readers_be_slow(t):
     s.wait(lambda: s.reset is not None, 10, 'but one that takes nothing goes')
 
 
-def slow_for(t, name, line, seconds=10):
+def slow_for(t, name, line, seconds=7):
     """Reads over a line of 2 KiB/s; how many bytes came."""
     asked = ask(t, name, line.port, '/bulk')
     line.rate = 2048
@@ -197,7 +197,7 @@ def slow_for(t, name, line, seconds=10):
 
 def test_a_phone_of_2_kib_a_second_is_served(t):
     """Also when the kernel holds so much for it that weir's socket does not move for many seconds."""
-    weir, ports, origin = door(t, more='timeouts: { write: 3s }')
+    weir, ports, origin = door(t, more='timeouts: { write: 2s }')
     got = {}
     lines = {name: Thin(t, ports[name], 1 << 20) for name in NAMES}
     threads = [threading.Thread(target=lambda n=n: got.__setitem__(n, slow_for(t, n, lines[n]))) for n in NAMES]
@@ -215,7 +215,7 @@ def test_many_streams_over_a_thin_line_are_served(t):
     c = t.h2_client(line.port, settings={INITIAL_WINDOW_SIZE: 8192})
     line.rate = 3000
     streams = [c.request('GET', '/bulk') for _ in range(20)]
-    time.sleep(6)
+    time.sleep(4)
     equal([s.reset for s in streams], [None] * 20)
     ok(not c.over)
 
@@ -228,7 +228,7 @@ def test_quiet_conversations_go_on(t):
                 tunnel(link, request)
             else:
                 link.begin(200, [('Content-Type', 'text/event-stream')])
-            for i in range(15):
+            for i in range(10):
                 said = f'data: {i}\n\n'.encode()
                 link.send(said) if 'sec-websocket-version' in request.fields else link.piece(said)
                 time.sleep(0.3)
@@ -240,7 +240,7 @@ def test_quiet_conversations_go_on(t):
     narrow = t.h2_client(ports['h2c'], settings={INITIAL_WINDOW_SIZE: 20}).request('GET', '/events')
     ws = t.websocket(ports['h1'])
     equal(ws.upgrade('/ws').status, 101)
-    wanted = b''.join(f'data: {i}\n\n'.encode() for i in range(15))
+    wanted = b''.join(f'data: {i}\n\n'.encode() for i in range(10))
     for name, a in asked.items():
         equal(a.response().body, wanted, name)
     equal(narrow.response().body, wanted)
@@ -261,7 +261,7 @@ pools: {{ p: {{ servers: ["{origin.address}"], protocol: h2c }} }}
 {QUICK}
 ''')
     s = t.h2_client(port).request('POST', '/chat', [('content-type', 'application/grpc'), ('te', 'trailers')], open=True)
-    for i in range(12):
+    for i in range(8):
         s.data(b'\0\0\0\0\3abc')
         s.wait(lambda: len(s.body) == 8 * (i + 1))
         time.sleep(0.3)

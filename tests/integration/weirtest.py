@@ -581,8 +581,10 @@ class Weir:
         os.rename(self.file + '.new', self.file)
 
     def wait_message(self, wanted, seconds=2 * PATIENCE):
-        end = time.monotonic() + seconds * SLOW
+        end, heard = time.monotonic() + seconds * SLOW, len(self.messages)
         while not any(wanted in m for m in self.messages):
+            if any('EXTEND_TIMEOUT_USEC' in m for m in self.messages[heard:]):      # it says itself that it goes on
+                end, heard = time.monotonic() + seconds * SLOW, len(self.messages)
             if self.process.poll() is not None:
                 fail(f'weir ended with exit code {self.process.returncode} before it said {wanted}: {self.stderr()[-3000:]}')
             if time.monotonic() > end:
