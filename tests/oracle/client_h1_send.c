@@ -266,6 +266,7 @@ static bool send_body(struct client_h1 *client)
             return decide_cut(client, x);
         client->sending = NULL;
         client->step = CLIENT_BETWEEN;
+        evtimer_del(&client->fallback);
         /* An upgrade that was refused before its end. */
         if (x->whole && (client->count == 0 || client->queue[client->count - 1] != x)) {
             client->alone = false;

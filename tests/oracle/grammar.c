@@ -258,6 +258,8 @@ static void draw_tunnel_body(struct draw *draw, struct plan *plan)
     plan->body.framing = FRAMING_LENGTH;
     plan->body.trailers = 0;
     plan->body.bad_trailers = false;
+    plan->expects = plan->body.length != 0 && draw_permille(draw, 250);
+    plan->waits = plan->expects && draw_permille(draw, 800);
     if (plan->body.length < 2 || draw_permille(draw, 750))
         return;
     plan->holds_at = draw_below(draw, plan->body.length);
