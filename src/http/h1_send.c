@@ -274,8 +274,10 @@ static void h1_reset(struct stream *stream, enum failure why)
 
 static struct stream_taken h1_taken(struct stream *stream)
 {
-    uint64_t taken = transport_taken(h1_of_stream(stream)->transport);
-    return (struct stream_taken){.own = taken, .line = taken, .by_line = true};
+    const struct transport *transport = h1_of_stream(stream)->transport;
+    uint64_t taken = transport_taken(transport);
+    return (struct stream_taken){
+        .own = taken, .line = taken, .by_line = true, .waits = taken < transport->sent};
 }
 
 const struct stream_ops h1_stream_ops = {

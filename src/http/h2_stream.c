@@ -386,8 +386,9 @@ static struct stream_taken h2_taken(struct stream *waist)
     nghttp2_session *session = stream->conn->session;
     bool open = nghttp2_session_get_stream_remote_window_size(session, stream->id) > 0 &&
                 nghttp2_session_get_remote_window_size(session) > 0;
+    uint64_t line = transport_taken(stream->conn->transport);
     return (struct stream_taken){
-        .own = stream->framed, .line = transport_taken(stream->conn->transport), .by_line = open};
+        .own = stream->framed, .line = line, .by_line = open, .waits = line < stream->framed_at};
 }
 
 const struct stream_ops h2_stream_ops = {

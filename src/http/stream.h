@@ -32,6 +32,7 @@ struct stream_taken {
     uint64_t own;  /* bytes of this answer */
     uint64_t line; /* bytes that have arrived, of all on the connection */
     bool by_line;  /* it would take more than the line carries */
+    bool waits;    /* of what has left some has not arrived */
 };
 
 /* Calls go down, from the proxy to a codec. They queue work and return; they never call back. */

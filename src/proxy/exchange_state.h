@@ -61,6 +61,7 @@ struct exchange_run {
     struct deadline total;      /* of the whole exchange */
     enum exchange_wait wait;
     uint64_t progress;                         /* ms: last sign of life that `wait` looks at */
+    uint64_t taken;                            /* bytes that the client of a tunnel had at the last look */
     struct attempt_record failed[FAILED_TOLD]; /* the first of them */
     unsigned failed_count;
     struct tried *tried;          /* where it came to nothing; in the arena; NULL: nowhere yet */
