@@ -339,10 +339,10 @@ bool syntax_host(struct span value, struct error *error)
                          (int)span_find(value, ':'), value.at);
     if (span_find(value, '/') < value.length)
         return error_set(error, "\"%s\" has a path; write it under path:, and here the host alone", value.at);
-    if (value.length > 1 && value.at[0] == '.' && is_host_name(span_skip(value, 1)))
-        return error_set(error,
-                         "\"%s\" is not a host name; write \"*%s\" for all below, and \"%s\" for itself",
-                         value.at, value.at, value.at + 1);
+    size_t front = span_starts(value, SPAN("*.")) ? 2 : span_starts(value, SPAN(".")) ? 1 : 0;
+    if (front != 0 && is_host_name(span_skip(value, front)))
+        return error_set(error, "\"%s\" is not one host, which is wanted here; write \"%s\"", value.at,
+                         value.at + front);
     return error_set(error, "\"%s\" is not a host name; one has letters, digits, \"-\" and \".\"", value.at);
 }
 
@@ -358,6 +358,10 @@ bool syntax_host_pattern(struct span value, struct error *error)
         return error_set(
             error, "\"%s\" is not a host pattern; a \"*\" stands only at the front, as in *.example.com",
             value.at);
+    if (span_starts(value, SPAN(".")) && is_host_name(span_skip(value, 1)))
+        return error_set(error,
+                         "\"%s\" is not a host name; write \"*%s\" for all below, and \"%s\" for itself",
+                         value.at, value.at, value.at + 1);
     return syntax_host(value, error);
 }
 
