@@ -22,9 +22,14 @@ void descriptors_allow(uint64_t count)
     atomic_store_explicit(&descriptors.allowed, count, memory_order_relaxed);
 }
 
+uint64_t descriptors_clients_of(uint64_t count)
+{
+    return CLIENTS(count);
+}
+
 uint64_t descriptors_for_clients(void)
 {
-    return CLIENTS(allowed());
+    return descriptors_clients_of(allowed());
 }
 
 bool descriptors_are_short(void)

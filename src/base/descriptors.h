@@ -16,6 +16,7 @@
 void descriptors_allow(uint64_t count);
 /* Of these, how many clients may have: the others are for servers, whatever clients do. */
 uint64_t descriptors_for_clients(void);
+uint64_t descriptors_clients_of(uint64_t count); /* the same if so many were allowed */
 /* So few are left that clients and pipes get none: what is left is for servers. */
 bool descriptors_are_short(void);
 

@@ -81,7 +81,8 @@ static struct config *check_older(const char *path)
     struct schema_report *report = schema_report_new();
     bool text_only = config_text_only;
     config_text_only = true; /* what it names may be gone already */
-    struct config *config = config_load(path, report);
+    struct config *config = config_load_checked(&(struct config_source){.path = path}, report,
+                                                &(struct config_late){.keeps_written = true});
     config_text_only = text_only;
     if (config == NULL) {
         fprintf(stderr, "weir check: %s cannot be compared with:\n", path);
@@ -179,9 +180,10 @@ static int check_file(const struct check_wish *wish)
     struct machine_check machine = {
         .files = tls_files_new(), .dates = true, .root = true, .here = wish->here};
     tls_files_begin(machine.files, cores_available(), true, NULL);
-    const struct config_late late = {.check = machine_check, .owner = &machine};
-    struct config *config = config_load_checked(&(struct config_source){.path = wish->path}, report,
-                                                wish->file_only ? NULL : &late);
+    const struct config_late late = {.check = wish->file_only ? NULL : machine_check,
+                                     .owner = &machine,
+                                     .keeps_written = wish->against != NULL};
+    struct config *config = config_load_checked(&(struct config_source){.path = wish->path}, report, &late);
     tls_files_free(machine.files);
     if (wish->strict)
         schema_report_strict(report);

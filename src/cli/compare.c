@@ -100,19 +100,20 @@ static const char *cost_of(const char *path, enum change change)
 }
 
 /* A route without a name of its own is told from others by what it matches. */
-static bool item_name(const struct schema *schema, const void *item, struct text *to)
+static bool item_name(const struct schema *schema, const void *item, const struct schema_document *document,
+                      struct text *to)
 {
     if (schema != &route_schema)
         return false;
     const struct route_config *route = item;
     if (route->named) {
-        text_add(to, span_of(route->name));
+        text_add(to, span_of(document != NULL ? schema_written(document, route->name) : route->name));
         return true;
     }
     struct text match = text_growing();
     for (const struct schema_key *key = route_schema.keys; key->name != NULL; key++)
         if (strcmp(key->name, "match") == 0)
-            schema_dump_key(key, route, &match);
+            schema_dump_key(key, route, document, &match);
     text_add(to, SPAN("a route"));
     const char *rest = match.length != 0 ? strchr(match.at, '\n') : NULL;
     for (bool first = true; rest != NULL && *rest != '\0';) { /* its lines in one */
@@ -129,36 +130,40 @@ static bool item_name(const struct schema *schema, const void *item, struct text
 
 /* ---- the order of routes, which is a rule of its own ---- */
 
+struct routes {
+    const struct route_config *at;
+    size_t count;
+    const struct schema_document *document;
+};
+
 /* The first route that stands before one which it stood behind; NULL: the order is the same. */
-static bool order_changed(const struct route_config *before, size_t before_count,
-                          const struct route_config *after, size_t after_count, struct text *what)
+static bool order_changed(const struct routes *before, const struct routes *after, struct text *what)
 {
     struct map *places = map_new();
-    size_t *numbers = calloc(before_count + 1, sizeof *numbers), last = 0;
+    size_t *numbers = calloc(before->count + 1, sizeof *numbers), last = 0, last_at = 0;
     bool changed = false;
-    struct text last_name = text_growing();
-    for (size_t i = 0; numbers != NULL && i < before_count; i++) {
+    for (size_t i = 0; numbers != NULL && i < before->count; i++) {
         struct text name = text_growing();
         numbers[i] = i + 1;
-        (void)item_name(&route_schema, &before[i], &name);
+        (void)item_name(&route_schema, &before->at[i], NULL, &name);
         map_set(places, text_span(&name), &numbers[i]);
         text_free(&name);
     }
-    for (size_t i = 0; !changed && i < after_count; i++) {
+    for (size_t i = 0; !changed && i < after->count; i++) {
         struct text name = text_growing();
-        (void)item_name(&route_schema, &after[i], &name);
+        (void)item_name(&route_schema, &after->at[i], NULL, &name);
         const size_t *place = map_get(places, text_span(&name));
         changed = place != NULL && *place < last;
-        if (changed)
-            text_print(what, "%s now stands behind %s", name.at, last_name.at);
-        if (place != NULL && *place >= last) {
+        if (changed) {
+            (void)item_name(&route_schema, &after->at[i], after->document, what);
+            text_add(what, SPAN(" now stands behind "));
+            (void)item_name(&route_schema, &after->at[last_at], after->document, what);
+        } else if (place != NULL) {
             last = *place;
-            last_name.length = 0;
-            text_add(&last_name, text_span(&name));
+            last_at = i;
         }
         text_free(&name);
     }
-    text_free(&last_name);
     free(numbers);
     map_free(places);
     return changed;
@@ -243,12 +248,12 @@ static void tell(void *owner, const struct schema_difference *difference)
     text_free(&path);
 }
 
-static void order_tell(struct teller *teller, const char *path, const struct route_config *before,
-                       size_t before_count, const struct route_config *after, size_t after_count)
+static void order_tell(struct teller *teller, const char *path, const struct routes *before,
+                       const struct routes *after)
 {
     static const char cost[] = "requests that both match take the other route";
     struct text what = text_growing();
-    if (order_changed(before, before_count, after, after_count, &what)) {
+    if (order_changed(before, after, &what)) {
         teller->counts[2]++;
         if (teller->json != NULL)
             tell_json(teller->json, "reordered", path, NULL, what.at, cost);
@@ -261,57 +266,60 @@ static void order_tell(struct teller *teller, const char *path, const struct rou
 }
 
 /* The name of a route that has none of its own says where it stands, which changes with every route before
- * it.
- */
-static struct route_config *routes_as_written(const struct route_config *routes, size_t count)
+ * it: it is left out of the comparison, and given back. */
+static void names_take(struct route_config *routes, size_t count, struct texts *taken)
 {
-    struct route_config *copy = xcalloc(count + 1, sizeof *copy);
-    if (count != 0)
-        memcpy(copy, routes, count * sizeof *copy);
-    for (size_t i = 0; i < count; i++)
-        copy[i].name = copy[i].named ? copy[i].name : NULL;
-    return copy;
-}
-
-/* A shallow copy with the names alone that the file gives. */
-static void written_begin(struct config *written, const struct config *config)
-{
-    *written = *config;
-    written->routes = routes_as_written(config->routes, config->routes_count);
-    written->listeners = xcalloc(config->listeners_count + 1, sizeof *config->listeners);
-    memcpy(written->listeners, config->listeners, config->listeners_count * sizeof *config->listeners);
-    for (size_t i = 0; i < config->listeners_count; i++) {
-        struct listener_config *listener = &written->listeners[i];
-        listener->routes = routes_as_written(listener->routes, listener->routes_count);
+    taken->items = xrealloc(taken->items, (taken->count + count + 1) * sizeof *taken->items);
+    for (size_t i = 0; i < count; i++) {
+        taken->items[taken->count++] = routes[i].name;
+        routes[i].name = routes[i].named ? routes[i].name : NULL;
     }
 }
 
-static void written_end(struct config *written)
+static void names_take_all(struct config *config, struct texts *taken)
 {
-    for (size_t i = 0; i < written->listeners_count; i++)
-        free(written->listeners[i].routes);
-    free(written->listeners);
-    free(written->routes);
+    names_take(config->routes, config->routes_count, taken);
+    for (size_t i = 0; i < config->listeners_count; i++)
+        names_take(config->listeners[i].routes, config->listeners[i].routes_count, taken);
+}
+
+static void names_give(struct route_config *routes, size_t count, const char **names, size_t *at)
+{
+    for (size_t i = 0; i < count; i++)
+        routes[i].name = names[(*at)++];
+}
+
+static void names_give_all(struct config *config, struct texts *taken)
+{
+    size_t at = 0;
+    names_give(config->routes, config->routes_count, taken->items, &at);
+    for (size_t i = 0; i < config->listeners_count; i++)
+        names_give(config->listeners[i].routes, config->listeners[i].routes_count, taken->items, &at);
+    free(taken->items);
 }
 
 static void compare_all(const struct config *before, const struct config *after, struct teller *teller)
 {
-    struct config was_written, is_written;
-    written_begin(&was_written, before);
-    written_begin(&is_written, after);
-    schema_compare(&config_schema, &was_written, &is_written, item_name, tell, teller);
-    written_end(&was_written);
-    written_end(&is_written);
-    order_tell(teller, "routes", before->routes, before->routes_count, after->routes, after->routes_count);
+    const struct config_written *was = before->written, *is = after->written;
+    struct texts was_names = {.count = 0}, is_names = {.count = 0};
+    names_take_all(was->root, &was_names);
+    names_take_all(is->root, &is_names);
+    schema_compare(&config_schema, &(struct schema_side){was->root, was->document},
+                   &(struct schema_side){is->root, is->document}, item_name, tell, teller);
+    names_give_all(was->root, &was_names);
+    names_give_all(is->root, &is_names);
+    order_tell(teller, "routes", &(struct routes){before->routes, before->routes_count, was->document},
+               &(struct routes){after->routes, after->routes_count, is->document});
     for (size_t i = 0; i < after->listeners_count; i++)
         for (size_t j = 0; j < before->listeners_count; j++) {
-            const struct listener_config *was = &before->listeners[j], *is = &after->listeners[i];
-            if (was->address == NULL || is->address == NULL)
+            const struct listener_config *old = &before->listeners[j], *new = &after->listeners[i];
+            if (old->address == NULL || new->address == NULL)
                 continue; /* the text alone is compared, and they are not in it */
             struct text path = text_growing();
-            text_print(&path, "listeners[%s].routes", is->address);
-            if (strcmp(was->address, is->address) == 0)
-                order_tell(teller, path.at, was->routes, was->routes_count, is->routes, is->routes_count);
+            text_print(&path, "listeners[%s].routes", schema_written(is->document, new->address));
+            if (strcmp(old->address, new->address) == 0)
+                order_tell(teller, path.at, &(struct routes){old->routes, old->routes_count, was->document},
+                           &(struct routes){new->routes, new->routes_count, is->document});
             text_free(&path);
         }
 }

@@ -9,6 +9,8 @@
 
 struct config;
 
+/* Both were loaded with what is written kept (struct config_late). */
+
 /* For people: a line a listener, route, pool or key, with its cost below. */
 void compare_print(const struct config *before, const struct config *after, FILE *to);
 /* For programs: an array of { kind, path, before, after, cost }. */

@@ -118,8 +118,9 @@ const struct schema limits_schema = {
 static const struct schema_key log_keys[] = {
     KEY_CHOICE(LOG, level, "info", log_levels, "Least serious level that is written."),
     KEY_CHOICE(LOG, format, "logfmt", log_formats, "How a line is written."),
-    KEY_PATH(LOG, to, "stderr", "Where to: stderr, stdout, a file or unix:/path.", .choices = log_targets,
-             .check = syntax_log_target),
+    KEY_PATH(LOG, to, "stderr",
+             "Where to: stderr, stdout, a file or unix:/path, as unix:/dev/log for syslog.",
+             .choices = log_targets, .check = syntax_log_target),
     KEY_END};
 const struct schema log_schema = {.noun = "log",
                                   .size = sizeof(LOG),
@@ -130,7 +131,8 @@ const struct schema log_schema = {.noun = "log",
 
 #define ACCESS_LOG struct access_log_config
 static const struct schema_key access_log_keys[] = {
-    KEY_PATH(ACCESS_LOG, to, "stdout", "Where to: stdout, stderr, a file or unix:/path.",
+    KEY_PATH(ACCESS_LOG, to, "stdout",
+             "Where to: stdout, stderr, a file or unix:/path, as unix:/dev/log for syslog.",
              .choices = log_targets, .check = syntax_log_target),
     KEY_CHOICE(ACCESS_LOG, format, "json", access_log_formats, "How a line is written."), KEY_END};
 const struct schema access_log_schema = {.noun = "access_log",
@@ -200,6 +202,7 @@ const struct schema config_schema = {
 /* What config.h shows, and what finds pools and limits by name. */
 struct loaded {
     struct config config;
+    struct config_written written;
     struct map *pools, *rate_limits;
 };
 
@@ -259,11 +262,16 @@ static struct config *config_make(struct schema_document *document, const char *
     made->files_later = late != NULL && late->reads_files;
     config_check(made, document);
     /* What follows from an error is told once that is mended. */
-    if (late != NULL && schema_report_errors(report) == 0)
+    if (late != NULL && late->check != NULL && schema_report_errors(report) == 0)
         late->check(late->owner, made, document, report);
-    for (size_t i = 0; i < made->pools_count; i++)
+    bool keeps = late != NULL && late->keeps_written;
+    for (size_t i = 0; !keeps && i < made->pools_count; i++)
         repeats_drop(&made->pools[i]);
     loaded->config = *made;
+    if (keeps) {
+        loaded->written = (struct config_written){made, document};
+        loaded->config.written = &loaded->written;
+    }
     if (schema_report_errors(report) != 0) {
         arena_free(arena);
         return NULL;
@@ -283,7 +291,8 @@ struct config *config_load_checked(const struct config_source *source, struct sc
             ? schema_document_read(document, source->path)
             : schema_document_read_text(document, source->path, source->text, source->length))
         config = config_make(document, source->path, report, late);
-    schema_document_free(document);
+    if (config == NULL || config->written == NULL)
+        schema_document_free(document);
     return config;
 }
 
@@ -304,6 +313,8 @@ void config_free(struct config *config)
     if (config == NULL)
         return;
     struct loaded *loaded = (struct loaded *)config;
+    if (config->written != NULL)
+        schema_document_free(config->written->document);
     map_free(loaded->pools);
     map_free(loaded->rate_limits);
     arena_free(config->arena);

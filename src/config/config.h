@@ -100,11 +100,17 @@ struct config {
     uint64_t reload_drain;                /* ms; RELOAD_DRAIN_NONE */
     struct defaults_config defaults;
     /* not keys: */
-    struct arena *arena;   /* owns every text and array here */
-    const char *path;      /* of the main file */
-    struct texts sources;  /* files that were read: the main one and those that it includes */
-    struct texts unjudged; /* variables that are not set, where the text alone is judged */
-    bool files_later;      /* those of TLS are left to the late check, which reads them */
+    struct arena *arena;            /* owns every text and array here */
+    const char *path;               /* of the main file */
+    struct texts sources;           /* files that were read: the main one and those that it includes */
+    struct texts unjudged;          /* variables that are not set, where the text alone is judged */
+    bool files_later;               /* those of TLS are left to the late check, which reads them */
+    struct config_written *written; /* where the load was to keep it; else NULL */
+};
+/* The root as it was loaded, whose fields have their places in the document. */
+struct config_written {
+    struct config *root;
+    struct schema_document *document;
 };
 
 struct schema_document;
@@ -147,10 +153,12 @@ struct config_source {
     size_t length;
 };
 struct config_late {
+    /* NULL: none */
     void (*check)(void *owner, const struct config *config, const struct schema_document *document,
                   struct schema_report *report);
     void *owner;
-    bool reads_files; /* of TLS; thousands are not read twice */
+    bool reads_files;   /* of TLS; thousands are not read twice */
+    bool keeps_written; /* for whoever compares; servers that are listed twice stay so */
 };
 struct config *config_load_checked(const struct config_source *source, struct schema_report *report,
                                    const struct config_late *late) MUST_CHECK;

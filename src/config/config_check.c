@@ -238,6 +238,7 @@ static void health_check(const struct check *check, struct pool_config *pool)
     struct health_config *health = check_get(check, sizeof(*health));
     *health = *given;
     pool->health = health;
+    schema_place_copy(check->document, given, health, sizeof(*health));
     if (pool->tls != NULL && !IS_GIVEN(check, &given->type))
         health->type = PROBE_HTTPS;
     if (given->timeout > given->interval && IS_GIVEN(check, &given->timeout) && IS_WHOLE(check, given))

@@ -57,6 +57,7 @@ bool syntax_regex(struct span value, struct error *error);
 bool syntax_environment(struct span value, struct error *error);
 bool syntax_template(struct span value, struct error *error);
 bool syntax_body(struct span value, struct error *error);
+bool doubt_body(struct span value, struct error *error);
 bool syntax_location(struct span value, struct error *error);
 bool syntax_scheme(struct span value, struct error *error);
 bool syntax_redirect_host(struct span value, struct error *error);

@@ -499,7 +499,7 @@ static const char *key_part_meant(struct span value)
                  {NULL, NULL}};
     size_t used;
     struct span name;
-    const struct foreign_variable *foreign = foreign_variable_find(value, true, &used, &name);
+    const struct foreign_variable *foreign = foreign_variable_find(value, FOREIGN_PERHAPS, &used, &name);
     if (foreign == NULL)
         return NULL;
     if (strncmp(foreign->theirs, "$cookie_", 8) == 0)
@@ -661,18 +661,47 @@ bool syntax_mode(struct span value, struct error *error)
 /* Words of formats, levels and other places that would make a file of that name. */
 static bool is_word_for_no_file(struct span value)
 {
-    static const char *const words[] = {"true",     "false",   "yes",      "no",     "on",      "json",
-                                        "logfmt",   "common",  "combined", "text",   "debug",   "info",
-                                        "warn",     "warning", "error",    "notice", "crit",    "syslog",
-                                        "journald", "journal", "stdlog",   "null",   "console", "file"};
+    static const char *const words[] = {"true",   "false",    "yes",  "no",     "on",   "json",    "logfmt",
+                                        "common", "combined", "text", "debug",  "info", "warn",    "warning",
+                                        "error",  "notice",   "crit", "stdlog", "null", "console", "file"};
     for (size_t i = 0; i < COUNT_OF(words); i++)
         if (span_equal_nocase(value, span_of(words[i])))
             return true;
     return false;
 }
 
+static bool is_syslog(struct span value)
+{
+    static const char *const words[] = {"syslog", "rsyslog", "journald", "journal", "/dev/log", "unixgram"};
+    struct span first = span_first(value, strcspn(value.at, " :+,@"));
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (span_equal_nocase(first, span_of(words[i])))
+            return true;
+    return false;
+}
+
+/* "10.0.0.7:514", "[::1]:514", "@logs:514", "udp://logs:514" */
+static bool is_network_place(struct span value)
+{
+    struct span place = span_first(value, span_find(value, ' '));
+    struct span port = place.length != 0 && place.at[0] != '/' ? authority_port(place) : SPAN_NONE;
+    uint64_t number;
+    return strstr(value.at, "://") != NULL || (port.at != NULL && text_to_number(port, 65535, &number));
+}
+
 bool syntax_log_target(struct span value, struct error *error)
 {
+    if (is_syslog(value))
+        return error_set(
+            error,
+            "\"%s\" is no target; write unix:/dev/log for syslog, or stderr, which the service manager writes to its log",
+            value.at);
+    if (!span_starts(value, SPAN("unix:")) && is_network_place(value))
+        return error_set(
+            error,
+            "\"%s\" would be a file of that name, as nothing is sent to addresses; write unix:/dev/log, and have the "
+            "syslog of this machine send it on",
+            value.at);
     if (is_word_for_no_file(value))
         return error_set(
             error,
@@ -689,9 +718,6 @@ bool syntax_log_target(struct span value, struct error *error)
         return false;
     if (span_starts(value, SPAN("unix:")))
         return unix_path(span_skip(value, 5), error);
-    if (span_starts(value, SPAN("syslog:")) || span_starts(value, SPAN("/dev/log")))
-        return error_set(error, "\"%s\" is not a target; write stdout, stderr, a file or unix:/path",
-                         value.at);
     if (span_equal_nocase(value, SPAN("off")) || span_equal_nocase(value, SPAN("none")))
         return error_set(
             error,

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 
+#define NO_GROUP "groups are filled in by rewrite: { regex: ..., replacement: ... } alone, as $1"
 #define NO_PART "no variable holds a single part of it"
 /* A line that is only left out lets in what it overwrote. */
 #define NO_CERTIFICATE \
@@ -69,6 +70,22 @@ const struct foreign_variable foreign_variables[] = {
     {"HAProxy", "%[ssl_c_*]", NULL, NO_CERTIFICATE},
     {"HAProxy", "%{+Q}[ssl_c_*]", NULL, NO_CERTIFICATE},
     {"HAProxy", "%[", NULL, "variables are written ${request.host}, and samples are not evaluated"},
+    {"HAProxy", "%ci", "${client.ip}", NULL},
+    {"HAProxy", "%cp", "${client.port}", NULL},
+    {"HAProxy", "%si", "${server}", NULL},
+    {"HAProxy", "%sp", NULL, "${server} is the server with its port"},
+    {"HAProxy", "%HM", "${request.method}", NULL},
+    {"HAProxy", "%HU", "${request.uri}", NULL},
+    {"HAProxy", "%HP", "${request.path}", NULL},
+    {"HAProxy", "%HPO", "${request.path}", NULL},
+    {"HAProxy", "%HQ", "${request.query}", NULL},
+    {"HAProxy", "%HV", NULL, "no variable holds the version of HTTP"},
+    {"HAProxy", "%ID", "${request.id}", NULL},
+    {"HAProxy", "%ST", "${status}", NULL},
+    {"HAProxy", "%fi", NULL, "no variable holds weir's own address"},
+    {"HAProxy", "%fp", NULL, "no variable holds the port; write the number"},
+    {"HAProxy", "%ft", NULL, "${route} is the route, and no variable holds the listener"},
+    {"HAProxy", "%bi", NULL, "no variable holds weir's own address"},
     {"Envoy", "%REQ(:AUTHORITY)%", "${request.host}", NULL},
     {"Envoy", "%REQ(HOST)%", "${request.host}", NULL},
     {"Envoy", "%REQ(:PATH)%", "${request.uri}", NULL},
@@ -90,6 +107,69 @@ const struct foreign_variable foreign_variables[] = {
     {"Envoy", "%HOSTNAME%", "${env.HOSTNAME}", NULL},
     {"Envoy", "%ENVIRONMENT(*)%", "${env.*}", NULL},
     {"Envoy", "%RESP(*)%", NULL, "no variable holds a header of the response"},
+    {"Envoy", "%TRAILER(*)%", NULL, "no variable holds a trailer"},
+    {"Envoy", "%REQ(", NULL, "variables are written ${request.header.NAME}, and hold one header"},
+    {"Envoy", "%REQ_WITHOUT_QUERY(", NULL, "${request.path} is the path without its query"},
+    {"Envoy", "%PATH(", NULL, "${request.path} is the path, ${request.uri} that with its query"},
+    {"Envoy", "%QUERY_PARAM(*)%", NULL, "the query is ${request.query}; " NO_PART},
+    {"Envoy", "%DYNAMIC_METADATA(", NULL, "weir has no metadata; variables are written ${request.host}"},
+    {"Envoy", "%FILTER_STATE(", NULL, "weir has no filter state; variables are written ${request.host}"},
+    {"Envoy", "%CEL(", NULL, "expressions are not evaluated; variables are written ${request.host}"},
+    {"Envoy", "%PROTOCOL%", NULL, "no variable holds the version of HTTP"},
+    {"Envoy", "%UPSTREAM_CLUSTER%", NULL, "${server} is the server, and no variable holds the pool"},
+    {"Envoy", "%UPSTREAM_*%", NULL, "of servers there is ${server} alone"},
+    {"Envoy", "%DOWNSTREAM_LOCAL_*%", NULL, "no variable holds weir's own address"},
+    {"Envoy", "%DOWNSTREAM_*%", NULL, "of clients there are ${client.ip}, ${client.port} and ${peer.ip}"},
+    {"Envoy", "%START_TIME%", NULL, "no variable holds the time"},
+    {"Envoy", "%DURATION%", NULL, "times stand in the access log"},
+    {"Envoy", "%BYTES_*%", NULL, "sizes stand in the access log"},
+    {"Envoy", "%RESPONSE_*%", NULL, "the access log has the reason of each failure"},
+    {"Envoy", "%CONNECTION_ID%", NULL, "no variable holds it; each request has ${request.id}"},
+    {"Envoy", "%TRACE_ID%", NULL, "write ${request.header.traceparent}, or ${request.id}"},
+    {"Apache", "%{HTTP_HOST}", "${request.host}", NULL},
+    {"Apache", "%{SERVER_NAME}", "${request.host}", NULL},
+    {"Apache", "%{REQUEST_URI}", "${request.path}", NULL},
+    {"Apache", "%{REQUEST_METHOD}", "${request.method}", NULL},
+    {"Apache", "%{REQUEST_SCHEME}", "${request.scheme}", NULL},
+    {"Apache", "%{QUERY_STRING}", "${request.query}", NULL},
+    {"Apache", "%{REMOTE_ADDR}", "${client.ip}", NULL},
+    {"Apache", "%{REMOTE_ADDR}s", "${client.ip}", NULL},
+    {"Apache", "%{REMOTE_PORT}", "${client.port}", NULL},
+    {"Apache", "%{UNIQUE_ID}", "${request.id}", NULL},
+    {"Apache", "%{UNIQUE_ID}e", "${request.id}", NULL},
+    {"Apache", "%{*}i", "${request.header.*}", NULL},
+    {"Apache", "%{SSL_CLIENT_*}", NULL, NO_CERTIFICATE},
+    {"Apache", "%{SSL_CLIENT_*}s", NULL, NO_CERTIFICATE},
+    {"Caddy", "{{", NULL, "variables are written ${request.host}, and text in {{ }} is not evaluated"},
+    {"Caddy", "{upstream_hostport}", "${server}", NULL},
+    {"Caddy", "{http.reverse_proxy.upstream.hostport}", "${server}", NULL},
+    {"Caddy", "{http.reverse_proxy.upstream.address}", "${server}", NULL},
+    {"Caddy", "{http.reverse_proxy.*}", NULL, "of servers there is ${server} alone"},
+    {"Caddy", "{rp.*}", NULL, "of servers there is ${server} alone"},
+    {"Caddy", "{re.*}", NULL, NO_GROUP},
+    {"Caddy", "{http.regexp.*}", NULL, NO_GROUP},
+    {"Caddy", "{vars.*}", NULL, "weir has no variables of the file's own; write the text"},
+    {"Caddy", "{http.vars.*}", NULL, "weir has no variables of the file's own; write the text"},
+    {"Caddy", "{http.matchers.*}", NULL, "a route does not tell what it matched; write the text"},
+    {"Caddy", "{labels.*}", NULL, "no variable holds a part of the host, which is ${request.host}"},
+    {"Caddy", "{http.request.host.labels.*}", NULL,
+     "no variable holds a part of the host, which is ${request.host}"},
+    {"Caddy", "{http.error.status_code}", "${status}", NULL},
+    {"Caddy", "{http.error.*}", NULL, "${status} is what holds the status"},
+    {"Caddy", "{err.status_code}", "${status}", NULL},
+    {"Caddy", "{err.*}", NULL, "${status} is what holds the status"},
+    {"Caddy", "{query.*}", NULL, "the query is ${request.query}; " NO_PART},
+    {"Caddy", "{http.request.uri.query.*}", NULL, "the query is ${request.query}; " NO_PART},
+    {"Caddy", "{http.request.orig_uri.path}", "${request.path}", NULL},
+    {"Caddy", "{http.request.remote}", NULL, "write ${client.ip}:${client.port}"},
+    {"Caddy", "{http.request.port}", NULL, "no variable holds the port; write the number"},
+    {"Caddy", "{http.request.proto}", NULL, "no variable holds the version of HTTP"},
+    {"Caddy", "{http.auth.*}", NULL, "weir knows no users"},
+    {"Caddy", "{system.hostname}", "${env.HOSTNAME}", NULL},
+    {"Caddy", "{time.*}", NULL, "no variable holds the time"},
+    {"Caddy", "{file.*}", NULL, "no variable holds a file; write the text, or ${env.NAME}"},
+    {"Caddy", "{remote}", NULL, "write ${client.ip}:${client.port}"},
+    {"Caddy", "{port}", NULL, "no variable holds the port; write the number"},
     {"Caddy", "{host}", "${request.host}", NULL},
     {"Caddy", "{hostport}", "${request.host}", NULL},
     {"Caddy", "{uri}", "${request.uri}", NULL},
@@ -122,6 +202,9 @@ const struct foreign_variable foreign_variables[] = {
     {"Caddy", "{tls_version}", "${tls.version}", NULL},
     {"Caddy", "{env.*}", "${env.*}", NULL},
     {"Caddy", "{$*}", "${env.*}", NULL},
+    /* what is left */
+    {"Caddy", "{http.request.tls.*}", NULL, "of TLS there are ${tls.version} and ${tls.sni}"},
+    {"Caddy", "{http.request.*}", NULL, "weir.yaml(5) lists what variables hold under Variables"},
     {NULL, NULL, NULL, NULL},
 };
 
@@ -129,6 +212,19 @@ static bool is_name(char c)
 {
     char lower = ascii_lower(c);
     return (c >= '0' && c <= '9') || (lower >= 'a' && lower <= 'z') || c == '_' || c == '-';
+}
+
+/* `%ci`: two letters or three that nothing closes */
+static bool is_short(const char *theirs)
+{
+    return theirs[0] == '%' && is_name(theirs[1]) && strlen(theirs) <= 4;
+}
+
+static enum foreign_doubt doubt_of(const char *theirs)
+{
+    if (theirs[0] != '{')
+        return is_short(theirs) ? FOREIGN_LIKELY : FOREIGN_PLAIN;
+    return strpbrk(theirs, "._$") != NULL ? FOREIGN_LIKELY : FOREIGN_PERHAPS;
 }
 
 /* Length of what the row stands for at the front of `text`, 0: something else stands there. */
@@ -143,27 +239,33 @@ static size_t row_match(const struct foreign_variable *row, struct span text, st
     struct span rest = span_skip(text, first.length);
     size_t length = 0;
     /* a name in nginx's notation has no dashes of its own */
-    while (star != NULL && length < rest.length && is_name(rest.at[length]) &&
-           (rest.at[length] != '-' || last.length != 0))
+    while (star != NULL && length < rest.length &&
+           ((is_name(rest.at[length]) && (rest.at[length] != '-' || last.length != 0)) ||
+            (rest.at[length] == '.' && first.at[0] == '{')))
         length++;
     *name = span_first(rest, length);
     rest = span_skip(rest, length);
     if ((star != NULL && length == 0) || !span_equal_nocase(span_first(rest, last.length), last))
         return 0;
-    bool word_goes_on =
-        star == NULL && first.at[0] == '$' && rest.length != 0 && rest.at[0] != '-' && is_name(rest.at[0]);
+    bool is_word = star == NULL && (first.at[0] == '$' || is_short(row->theirs));
+    if (is_short(row->theirs) && memcmp(text.at, first.at, first.length) != 0)
+        return 0; /* there %st is not %ST */
+    bool word_goes_on = is_word && last.length == 0 && rest.length != 0 && rest.at[0] != '-' &&
+                        (is_name(rest.at[0]) || (is_short(row->theirs) && rest.at[0] == '%'));
     return word_goes_on ? 0 : first.length + length + last.length;
 }
 
-static const struct foreign_variable *plain_find(struct span text, bool braces, size_t *used,
+static const struct foreign_variable *plain_find(struct span text, enum foreign_doubt most, size_t *used,
                                                  struct span *name)
 {
     const struct foreign_variable *found = NULL;
     *used = 0;
-    for (const struct foreign_variable *row = foreign_variables; row->whose != NULL; row++) {
+    for (const struct foreign_variable *row = foreign_variables; text.length != 0 && row->whose != NULL;
+         row++) {
         struct span part;
-        size_t length = row->theirs[0] != '{' || braces ? row_match(row, text, &part) : 0;
-        if (length > *used) {
+        size_t length = row->theirs[0] == text.at[0] ? row_match(row, text, &part) : 0;
+        bool whole = length == *used && found != NULL && strchr(row->theirs, '*') == NULL;
+        if ((length > *used || whole) && length != 0 && doubt_of(row->theirs) <= most) {
             found = row;
             *used = length;
             *name = part;
@@ -172,18 +274,18 @@ static const struct foreign_variable *plain_find(struct span text, bool braces, 
     return found;
 }
 
-const struct foreign_variable *foreign_variable_find(struct span text, bool braces, size_t *used,
+const struct foreign_variable *foreign_variable_find(struct span text, enum foreign_doubt most, size_t *used,
                                                      struct span *name)
 {
     char copy[64];
     size_t end = span_find(text, '}');
     if (!span_starts(text, SPAN("${")) || end == text.length)
-        return plain_find(text, braces, used, name);
+        return plain_find(text, most, used, name);
     if (end >= sizeof copy)
         return NULL;
     copy[0] = '$';
     memcpy(copy + 1, text.at + 2, end - 2);
-    const struct foreign_variable *found = plain_find(span_make(copy, end - 1), false, used, name);
+    const struct foreign_variable *found = plain_find(span_make(copy, end - 1), FOREIGN_PLAIN, used, name);
     if (found == NULL || *used != end - 1)
         return NULL;
     *used = end + 1;

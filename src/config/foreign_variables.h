@@ -20,10 +20,12 @@ struct foreign_variable {
 /* Ends with a `whose` of NULL. */
 extern const struct foreign_variable foreign_variables[];
 
-/* The one that stands at the front of `text`, whatever follows. Braces are usual in other texts than URLs, so
- * Caddy's are looked for only where `braces` says so. Its length goes to `used`, the name to `name`; NULL:
- * none. */
-const struct foreign_variable *foreign_variable_find(struct span text, bool braces, size_t *used,
+/* What may be plain text: `{path}` and `{{` in a page, `{http.vars.x}` and `%ci` hardly anywhere, `$host`
+ * nowhere. */
+enum foreign_doubt { FOREIGN_PLAIN, FOREIGN_LIKELY, FOREIGN_PERHAPS };
+/* The one that stands at the front of `text`, whatever follows, of those in no more doubt than that. Its
+ * length goes to `used`, the name to `name`; NULL: none. */
+const struct foreign_variable *foreign_variable_find(struct span text, enum foreign_doubt most, size_t *used,
                                                      struct span *name) MUST_CHECK;
 /* What weir writes for it. */
 void foreign_variable_print(const struct foreign_variable *variable, struct span name, struct text *to);

@@ -135,7 +135,8 @@ static const struct schema redirect_schema = {.noun = "redirect",
 #define RESPOND struct respond_config
 static const struct schema_key respond_keys[] = {
     KEY_INT(RESPOND, status, "200", 200, 599, "Status of the answer."),
-    KEY_TEMPLATE(RESPOND, body, "", "Body of the answer.", .check = syntax_body, .flags = SCHEMA_LINES),
+    KEY_TEMPLATE(RESPOND, body, "", "Body of the answer.", .check = syntax_body, .doubt = doubt_body,
+                 .flags = SCHEMA_LINES),
     KEY_PATH(RESPOND, file, NULL, "File with the body, read when the file is loaded; at most 1 MiB.",
              .check = syntax_environment),
     KEY_STRING(RESPOND, content_type, "text/plain; charset=utf-8", "Type of the body.",

@@ -37,11 +37,12 @@ static bool is_environment(struct span name)
 /* ---- names ---- */
 
 struct naming {
-    bool braces;       /* Caddy's variables cannot be text here */
-    struct text right; /* the value as weir writes it */
-    struct span wrong; /* the first name that is not weir's */
-    const char *whose; /* NULL: nobody's that is known */
-    bool no_remedy;    /* what is said of `wrong` is no spelling */
+    enum foreign_doubt most; /* what can be no plain text here */
+    bool prices;             /* `$5` is text */
+    struct text right;       /* the value as weir writes it */
+    struct span wrong;       /* the first name that is not weir's */
+    const char *whose;       /* NULL: nobody's that is known */
+    bool no_remedy;          /* what is said of `wrong` is no spelling */
     const char *hint;
 };
 
@@ -53,12 +54,13 @@ static void naming_note(struct naming *naming, struct span wrong, const char *wh
     }
 }
 
-/* A name in another spelling at the front of `rest`; its length, 0: none. */
-static size_t foreign_take(struct naming *naming, struct span rest)
+/* A name in another spelling at the front of `rest`; its length, 0: none. `inside`: of a word, as in 50%bi */
+static size_t foreign_take(struct naming *naming, struct span rest, bool inside)
 {
     size_t used = 0;
     struct span name = SPAN_NONE;
-    const struct foreign_variable *foreign = foreign_variable_find(rest, naming->braces, &used, &name);
+    enum foreign_doubt most = inside && rest.at[0] == '%' ? FOREIGN_PLAIN : naming->most;
+    const struct foreign_variable *foreign = foreign_variable_find(rest, most, &used, &name);
     if (foreign == NULL)
         return 0;
     if (foreign->ours != NULL && span_equal(span_first(rest, used), span_of(foreign->ours)))
@@ -89,9 +91,10 @@ static size_t dollar_take(struct naming *naming, struct span rest)
         text_print(&naming->right, "${env.%.*s}", (int)name.length, name.at);
     else
         text_add(&naming->right, span_first(rest, length));
-    if (environment || !braced)
+    bool price = naming->prices && !braced && strspn(name.at, "0123456789") >= name.length;
+    if (environment || !(braced || price))
         naming_note(naming, span_first(rest, length), NULL);
-    naming->no_remedy = naming->no_remedy || (!environment && !braced);
+    naming->no_remedy = naming->no_remedy || !(environment || braced || price);
     return length;
 }
 
@@ -99,7 +102,8 @@ static void naming_walk(struct naming *naming, struct span value)
 {
     for (size_t i = 0; i < value.length && !naming->no_remedy;) {
         struct span rest = span_skip(value, i);
-        size_t used = span_starts(rest, SPAN("$$")) ? 0 : foreign_take(naming, rest);
+        bool inside = i != 0 && (is_word(value.at[i - 1]) || value.at[i - 1] == '%');
+        size_t used = span_starts(rest, SPAN("$$")) ? 0 : foreign_take(naming, rest, inside);
         if (used == 0 && !span_starts(rest, SPAN("$$")))
             used = dollar_take(naming, rest);
         if (used == 0) {
@@ -110,9 +114,9 @@ static void naming_walk(struct naming *naming, struct span value)
     }
 }
 
-static bool names_check(struct span value, bool braces, struct error *error)
+static bool names_check(struct span value, enum foreign_doubt most, bool prices, struct error *error)
 {
-    struct naming naming = {.braces = braces, .right = text_growing()};
+    struct naming naming = {.most = most, .prices = prices, .right = text_growing()};
     naming_walk(&naming, value);
     int length = naming.wrong.length < 80 ? (int)naming.wrong.length : 80;
     if (naming.hint != NULL)
@@ -134,9 +138,9 @@ static bool names_check(struct span value, bool braces, struct error *error)
     return naming.wrong.length == 0;
 }
 
-static bool template_check(struct span value, bool braces, struct error *error)
+static bool template_check(struct span value, struct error *error)
 {
-    return names_check(value, braces, error) &&
+    return names_check(value, FOREIGN_PERHAPS, false, error) &&
            (config_hooks.template == NULL || config_hooks.template(value.at, error));
 }
 
@@ -147,8 +151,8 @@ bool syntax_environment(struct span value, struct error *error)
         struct span rest = span_skip(value, at), name = SPAN_NONE;
         size_t used = dollar_name(rest);
         if (used != 0 && is_environment(span_make(rest.at + 1, used - 1)))
-            return names_check(value, false, error);
-        if (foreign_variable_find(rest, false, &used, &name) != NULL)
+            return names_check(value, FOREIGN_PLAIN, false, error);
+        if (foreign_variable_find(rest, FOREIGN_PLAIN, &used, &name) != NULL)
             return error_set(
                 error,
                 "\"%.*s\" is not filled in here; only the environment is, written ${env.NAME}, when the file is read",
@@ -170,17 +174,23 @@ static bool control_check(struct span value, struct error *error)
 
 bool syntax_template(struct span value, struct error *error)
 {
-    bool may_be_text = value.length == 0 || value.at[0] != '{' || value.at[value.length - 1] != '}';
     if (strpbrk(value.at, "\r\n") != NULL)
         return error_set(
             error,
             "a header has one line, and this value has more; join them, or write \">-\" instead of \"|\"");
-    return control_check(value, error) && template_check(value, !may_be_text, error);
+    return control_check(value, error) && template_check(value, error);
 }
 
 bool syntax_body(struct span value, struct error *error)
 {
-    return template_check(value, false, error);
+    return names_check(value, FOREIGN_PLAIN, true, error) &&
+           (config_hooks.template == NULL || config_hooks.template(value.at, error));
+}
+
+/* Pages have braces and percent signs of their own. */
+bool doubt_body(struct span value, struct error *error)
+{
+    return names_check(value, FOREIGN_LIKELY, true, error);
 }
 
 /* ---- what it can become ---- */
@@ -404,7 +414,7 @@ static bool status_beside_check(struct span value, struct error *error)
     unsigned status = status_word(first), behind = status_word(second);
     if (blank == value.length || second.length == 0 || (status == 0) == (behind == 0))
         return true;
-    struct naming naming = {.braces = true, .right = text_growing()};
+    struct naming naming = {.most = FOREIGN_PERHAPS, .right = text_growing()};
     naming_walk(&naming, status != 0 ? second : first);
     (void)error_set(error,
                     "\"%s\" has a status beside the place; write redirect: { to: \"%.*s\", status: %u }",
@@ -416,7 +426,7 @@ static bool status_beside_check(struct span value, struct error *error)
 bool syntax_location(struct span value, struct error *error)
 {
     struct text outline = outline_of(value);
-    bool good = status_beside_check(value, error) && template_check(value, true, error) &&
+    bool good = status_beside_check(value, error) && template_check(value, error) &&
                 location_check(text_span(&outline), value, error);
     text_free(&outline);
     return good;
@@ -438,7 +448,7 @@ bool syntax_scheme(struct span value, struct error *error)
 static bool host_template_check(struct span value, bool port, struct error *error)
 {
     struct text outline = outline_of(value);
-    bool good = template_check(value, true, error) && host_variables_check(value, error) &&
+    bool good = template_check(value, error) && host_variables_check(value, error) &&
                 host_bytes_check(text_span(&outline), value, port, error);
     text_free(&outline);
     return good;
@@ -474,8 +484,7 @@ static bool path_outline_check(struct span outline, struct span value, bool quer
 bool syntax_redirect_path(struct span value, struct error *error)
 {
     struct text outline = outline_of(value);
-    bool good =
-        template_check(value, true, error) && path_outline_check(text_span(&outline), value, true, error);
+    bool good = template_check(value, error) && path_outline_check(text_span(&outline), value, true, error);
     text_free(&outline);
     return good;
 }
@@ -483,8 +492,7 @@ bool syntax_redirect_path(struct span value, struct error *error)
 bool syntax_rewrite_path(struct span value, struct error *error)
 {
     struct text outline = outline_of(value);
-    bool good =
-        template_check(value, true, error) && path_outline_check(text_span(&outline), value, false, error);
+    bool good = template_check(value, error) && path_outline_check(text_span(&outline), value, false, error);
     if (good && (strstr(value.at, "${request.uri}") != NULL || strstr(value.at, "${request.query}") != NULL))
         good = error_set(
             error, "\"%s\" would bring the query into the path; it stays by itself, so write ${request.path}",

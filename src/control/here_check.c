@@ -12,7 +12,9 @@
 #include "base/log_output.h"
 #include "config/config.h"
 #include "control/named_files.h"
+#include "control/open_files.h"
 #include "control/privileges.h"
+#include "control/restart_keys.h"
 #include "net/address.h"
 #include "net/names.h"
 #include "net/socket.h"
@@ -26,7 +28,7 @@ struct here {
     struct schema_report *report;
 };
 
-static void here_tell(const struct here *here, enum schema_severity severity, const char *const *field,
+static void here_tell(const struct here *here, enum schema_severity severity, const void *field,
                       const char *text)
 {
     schema_report_add(here->report, severity, schema_place(here->document, field), "%s", text);
@@ -166,6 +168,19 @@ static void check_port(const struct here *here, const struct listener_config *li
     here_tell(here, SCHEMA_ERROR, &listener->address, error.text);
 }
 
+/* ---- open files ---- */
+
+static void check_open_files(const struct here *here)
+{
+    unsigned workers = restart_workers(here->config);
+    struct error error;
+    privileges_raise_files(); /* as a start does; of this process alone, which ends */
+    if (!open_files_suffice(here->config, workers, &error))
+        schema_report_add(here->report, SCHEMA_ERROR, SCHEMA_NOWHERE, "%s", error.text);
+    else if (!open_files_fit(here->config, workers, &error))
+        here_tell(here, SCHEMA_WARNING, &here->config->limits.connections, error.text);
+}
+
 void here_check(const struct config *config, const struct schema_document *document,
                 struct schema_report *report)
 {
@@ -173,6 +188,7 @@ void here_check(const struct config *config, const struct schema_document *docum
     check_names(&here);
     check_user(&here);
     check_logs(&here);
+    check_open_files(&here);
     for (size_t i = 0; i < config->listeners_count; i++)
         if (strncmp(config->listeners[i].address, "unix:", 5) == 0)
             check_unix(&here, &config->listeners[i]);

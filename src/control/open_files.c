@@ -61,16 +61,36 @@ bool open_files_suffice(const struct config *config, unsigned workers, struct er
                (unsigned long long)files, config->listeners_count, workers, (unsigned long long)needed);
 }
 
+/* What connections may have. */
+static uint64_t files_left(uint64_t files, uint64_t own)
+{
+    return files > own + LEAST ? files - own : LEAST;
+}
+
+static uint64_t files_needed(uint64_t own, uint64_t wanted)
+{
+    return own + wanted + wanted / 4;
+}
+
+#define LOWERED \
+    "limits.connections is lowered to what fits into the limit of open files; raise LimitNOFILE or ulimit -n"
+
+bool open_files_fit(const struct config *config, unsigned workers, struct error *error)
+{
+    uint64_t files = files_limit(), own = files_of_weir(config, workers, files),
+             fit = descriptors_clients_of(files_left(files, own)), wanted = config->limits.connections;
+    return fit >= wanted ||
+           error_set(error, LOWERED ": %llu of %llu fit; the limit is %llu, and %llu are needed",
+                     (unsigned long long)fit, (unsigned long long)wanted, (unsigned long long)files,
+                     (unsigned long long)files_needed(own, wanted));
+}
+
 void open_files_allow(const struct config *config, unsigned workers)
 {
     uint64_t files = files_limit(), own = files_of_weir(config, workers, files);
-    descriptors_allow(files > own + LEAST ? files - own : LEAST);
+    descriptors_allow(files_left(files, own));
     uint64_t fit = descriptors_for_clients(), wanted = config->limits.connections;
     if (fit < wanted)
-        log_warn(
-            "control",
-            "limits.connections is lowered to what fits into the limit of open files; raise LimitNOFILE or "
-            "ulimit -n",
-            KV_NUMBER("connections", fit), KV_NUMBER("wanted", wanted), KV_NUMBER("open_files", files),
-            KV_NUMBER("needed", own + wanted + wanted / 4));
+        log_warn("control", LOWERED, KV_NUMBER("connections", fit), KV_NUMBER("wanted", wanted),
+                 KV_NUMBER("open_files", files), KV_NUMBER("needed", files_needed(own, wanted)));
 }

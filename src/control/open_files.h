@@ -14,6 +14,8 @@ struct config;
 bool open_files_suffice_to_start(struct error *error) MUST_CHECK;
 /* False: not even a few connections would fit. */
 bool open_files_suffice(const struct config *config, unsigned workers, struct error *error) MUST_CHECK;
+/* False: limits.connections is more than what fits, and will be lowered, which the sentence says. */
+bool open_files_fit(const struct config *config, unsigned workers, struct error *error) MUST_CHECK;
 /* At the start and after a reload: says to all threads what there is, and in the log where limits.connections
  * is more than that. */
 void open_files_allow(const struct config *config, unsigned workers);

@@ -253,6 +253,10 @@ struct schema_place schema_place_key(const struct schema_document *document, con
 const char *schema_document_file(const struct schema_document *document, size_t number);
 /* Where a section stands: its name in a map, the key that opens it, or its first line in a list. */
 struct schema_place schema_place_section(const struct schema_document *document, const void *section);
+/* The text as it stands in the document where a variable of the environment brought it; else itself. */
+const char *schema_written(const struct schema_document *document, const char *text);
+/* The section was copied: the fields of the copy have the places of those that were read. */
+void schema_place_copy(struct schema_document *document, const void *from, const void *to, size_t size);
 /* Something in this section was refused already: what seems to be missing may be what was misspelt. */
 bool schema_is_broken(const struct schema_document *document, const void *section);
 
@@ -267,8 +271,9 @@ void schema_dump(const struct schema *root, const void *section, struct text *to
  * How many secrets stand in the file itself, and are masked. */
 size_t schema_dump_written(const struct schema_document *document, const struct schema *root,
                            const void *section, struct text *to) MUST_CHECK;
-/* One key of it; nothing where it is not set. */
-void schema_dump_key(const struct schema_key *key, const void *section, struct text *to);
+/* One key of it, with a document as schema_dump_written() does; nothing where it is not set. */
+void schema_dump_key(const struct schema_key *key, const void *section,
+                     const struct schema_document *document, struct text *to);
 /* A key whose value differs, or an item that only one of two lists has. */
 struct schema_difference {
     const char *path; /* "pools[app].health.interval" */
@@ -278,10 +283,17 @@ struct schema_difference {
 /*
  * Tells what differs between two structs of `schema`, in the order of the keys. Items of lists are matched by
  * the name that `name` writes (false: it leaves that to the schema; NULL: to all schemas), those of one name
- * in their order. Secrets are compared but not told.
+ * in their order. Secrets are compared but not told, and what came from the environment is told as it stands
+ * in the document. `name` is asked for that too, with a document.
  */
-void schema_compare(const struct schema *schema, const void *before, const void *after,
-                    bool (*name)(const struct schema *schema, const void *item, struct text *to),
+struct schema_side {
+    const void *section;
+    const struct schema_document *document; /* NULL: everything is told as it is */
+};
+void schema_compare(const struct schema *schema, const struct schema_side *before,
+                    const struct schema_side *after,
+                    bool (*name)(const struct schema *schema, const void *item,
+                                 const struct schema_document *document, struct text *to),
                     void (*tell)(void *owner, const struct schema_difference *difference), void *owner);
 /* Each text that is set, items of lists of texts too, with its row; not those of pairs. */
 void schema_each_text(const struct schema *root, const void *section,

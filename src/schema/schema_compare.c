@@ -1,16 +1,20 @@
 /* What differs between two structs of one schema, key by key: for whoever wants to know what a new file would
- * change. Secrets are compared and not shown. */
+ * change. Secrets are compared and not shown, nor is what the environment brought: it is told as it stands in
+ * the file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/text.h"
-#include "schema/schema.h"
+#include "schema/schema_document.h"
 
+enum side { BEFORE, AFTER };
 struct comparison {
     struct text path; /* of the section that is looked at, with a dot behind it; empty: the root of it all */
-    bool (*name)(const struct schema *schema, const void *item, struct text *to);
+    const struct schema_document *documents[2];
+    bool (*name)(const struct schema *schema, const void *item, const struct schema_document *document,
+                 struct text *to);
     void (*tell)(void *owner, const struct schema_difference *difference);
     void *owner;
 };
@@ -19,10 +23,11 @@ static void section_compare(struct comparison *comparison, const struct schema *
                             const char *after);
 
 /* The value alone, where it fits on a line; else that there is one. */
-static char *value_text(const struct schema_key *key, const char *section)
+static char *value_text(const struct schema_key *key, const char *section,
+                        const struct schema_document *document)
 {
     struct text text = text_growing();
-    schema_dump_key(key, section, &text);
+    schema_dump_key(key, section, document, &text);
     size_t head = strlen(key->name) + 2;
     bool one_line = text.length > head && memchr(text.at, '\n', text.length) == text.at + text.length - 1;
     char *value = one_line ? strndup(text.at + head, text.length - head - 1)
@@ -37,7 +42,8 @@ static void key_tell(struct comparison *comparison, const struct schema_key *key
     struct text path = text_growing();
     text_add(&path, text_span(&comparison->path));
     text_add(&path, span_of(key->name));
-    char *was = value_text(key, before), *is = value_text(key, after);
+    char *was = value_text(key, before, comparison->documents[BEFORE]),
+         *is = value_text(key, after, comparison->documents[AFTER]);
     comparison->tell(comparison->owner, &(struct schema_difference){path.at, false, was, is});
     free(was);
     free(is);
@@ -72,11 +78,16 @@ static struct items items_of(const struct schema_key *key, const char *section)
 /* The key that a bare value gives tells an item of a list from the others, or what the owner says; else its
  * place does. Of a map the name does. */
 static void item_name(const struct comparison *comparison, const struct schema_key *key, struct items items,
-                      size_t place, struct text *to)
+                      size_t place, const struct schema_document *document, struct text *to)
 {
     const struct schema *schema = key->section;
     const char *item = items.at + place * schema->size, *name = NULL;
-    if (comparison->name != NULL && comparison->name(schema, item, to))
+    const struct node *node = document != NULL ? place_variable(document, item, true) : NULL;
+    if (node != NULL) { /* a variable brought the whole item */
+        text_add(to, node->as.text);
+        return;
+    }
+    if (comparison->name != NULL && comparison->name(schema, item, document, to))
         return;
     if (key->type == SCHEMA_MAP)
         memcpy(&name, item + schema->name_offset, sizeof name);
@@ -86,7 +97,7 @@ static void item_name(const struct comparison *comparison, const struct schema_k
             (own->type == SCHEMA_STRING || own->type == SCHEMA_REFERENCE))
             memcpy(&name, item + own->offset, sizeof name);
     if (name != NULL)
-        text_add(to, span_of(name));
+        text_add(to, span_of(document != NULL ? schema_written(document, name) : name));
     else
         text_print(to, "%zu", place + 1);
 }
@@ -110,7 +121,7 @@ static struct named_item *items_named(const struct comparison *comparison, const
     struct named_item *named = xcalloc(items.count + 1, sizeof *named);
     for (size_t i = 0; i < items.count; i++) {
         struct text name = text_growing();
-        item_name(comparison, key, items, i, &name);
+        item_name(comparison, key, items, i, NULL, &name);
         named[i] = (struct named_item){name.at, i};
     }
     if (items.count > 1)
@@ -125,14 +136,29 @@ static void items_free(struct named_item *named, size_t count)
     free(named);
 }
 
-static void item_tell(struct comparison *comparison, const struct schema_key *key, const char *was,
-                      const char *is)
+static void item_tell(struct comparison *comparison, const struct schema_key *key, struct items items,
+                      size_t place, enum side side)
 {
-    struct text path = text_growing();
+    struct text path = text_growing(), name = text_growing();
     text_add(&path, text_span(&comparison->path));
     text_add(&path, span_of(key->name));
-    comparison->tell(comparison->owner, &(struct schema_difference){path.at, true, was, is});
+    item_name(comparison, key, items, place, comparison->documents[side], &name);
+    comparison->tell(comparison->owner,
+                     &(struct schema_difference){path.at, true, side == BEFORE ? name.at : NULL,
+                                                 side == AFTER ? name.at : NULL});
+    text_free(&name);
     text_free(&path);
+}
+
+static void item_compare(struct comparison *comparison, const struct schema_key *key, struct items was,
+                         size_t was_place, struct items is, size_t is_place)
+{
+    size_t size = key->section->size;
+    struct text name = text_growing();
+    item_name(comparison, key, is, is_place, comparison->documents[AFTER], &name);
+    nested_compare(comparison, key->name, name.at, key->section, was.at + was_place * size,
+                   is.at + is_place * size);
+    text_free(&name);
 }
 
 static void items_compare(struct comparison *comparison, const struct schema_key *key, const char *before,
@@ -143,11 +169,11 @@ static void items_compare(struct comparison *comparison, const struct schema_key
     for (size_t i = 0, j = 0; i < was.count || j < is.count;) {
         int order = i == was.count ? 1 : j == is.count ? -1 : strcmp(old[i].name, new[j].name);
         if (order == 0)
-            nested_compare(comparison, key->name, old[i].name, key->section,
-                           was.at + old[i].place * key->section->size,
-                           is.at + new[j].place * key->section->size);
+            item_compare(comparison, key, was, old[i].place, is, new[j].place);
+        else if (order < 0)
+            item_tell(comparison, key, was, old[i].place, BEFORE);
         else
-            item_tell(comparison, key, order < 0 ? old[i].name : NULL, order > 0 ? new[j].name : NULL);
+            item_tell(comparison, key, is, new[j].place, AFTER);
         i += order <= 0;
         j += order >= 0;
     }
@@ -171,8 +197,8 @@ static bool values_are_same(const struct schema_key *key, const char *before, co
     if (key->type == SCHEMA_TEXTS)
         return texts_are_same((const void *)(before + key->offset), (const void *)(after + key->offset));
     struct text was = text_growing(), is = text_growing();
-    schema_dump_key(key, before, &was);
-    schema_dump_key(key, after, &is);
+    schema_dump_key(key, before, NULL, &was);
+    schema_dump_key(key, after, NULL, &is);
     bool same = was.length == is.length && memcmp(was.at, is.at, was.length) == 0;
     text_free(&was);
     text_free(&is);
@@ -212,11 +238,13 @@ static void section_compare(struct comparison *comparison, const struct schema *
             key_compare(comparison, key, before, after);
 }
 
-void schema_compare(const struct schema *schema, const void *before, const void *after,
-                    bool (*name)(const struct schema *schema, const void *item, struct text *to),
+void schema_compare(const struct schema *schema, const struct schema_side *before,
+                    const struct schema_side *after,
+                    bool (*name)(const struct schema *schema, const void *item,
+                                 const struct schema_document *document, struct text *to),
                     void (*tell)(void *owner, const struct schema_difference *difference), void *owner)
 {
-    struct comparison comparison = {text_growing(), name, tell, owner};
-    section_compare(&comparison, schema, before, after);
+    struct comparison comparison = {text_growing(), {before->document, after->document}, name, tell, owner};
+    section_compare(&comparison, schema, before->section, after->section);
     text_free(&comparison.path);
 }

@@ -302,8 +302,9 @@ size_t schema_dump_written(const struct schema_document *document, const struct 
     return masked;
 }
 
-void schema_dump_key(const struct schema_key *key, const void *section, struct text *to)
+void schema_dump_key(const struct schema_key *key, const void *section,
+                     const struct schema_document *document, struct text *to)
 {
     size_t masked = 0;
-    key_dump(key, section, &(struct dump){to, NULL, &masked}, 0);
+    key_dump(key, section, &(struct dump){to, document, &masked}, 0);
 }

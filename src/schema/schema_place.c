@@ -16,6 +16,14 @@ struct places {
     struct place_entry *table; /* of the first `tabulated` of them; open addressing, a power of two */
     size_t table_room, tabulated;
     bool any_broken;
+    struct place_copy *copies; /* in the order of `to` once `sorted` */
+    size_t copies_count;
+    bool sorted;
+};
+/* A section that stands elsewhere too: its fields have their places where they were read. */
+struct place_copy {
+    const char *to, *from;
+    size_t size;
 };
 
 struct places *places_new(void)
@@ -27,6 +35,7 @@ void places_free(struct places *places)
 {
     free(places->said);
     free(places->table);
+    free(places->copies);
     free(places);
 }
 
@@ -86,6 +95,32 @@ static void places_tabulate(struct places *places)
     places->tabulated = places->count;
 }
 
+static int copy_compare(const void *left, const void *right)
+{
+    const struct place_copy *a = left, *b = right;
+    return ((uintptr_t)a->to > (uintptr_t)b->to) - ((uintptr_t)a->to < (uintptr_t)b->to);
+}
+
+static int copy_holds(const void *key, const void *item)
+{
+    const struct place_copy *copy = item;
+    uintptr_t at = (uintptr_t)key, to = (uintptr_t)copy->to;
+    return at < to ? -1 : at >= to + copy->size;
+}
+
+/* Where it was read; NULL: it is in no copy. */
+static const void *place_original(struct places *places, const void *address)
+{
+    if (places->copies_count == 0)
+        return NULL;
+    if (!places->sorted)
+        qsort(places->copies, places->copies_count, sizeof(*places->copies), copy_compare);
+    places->sorted = true;
+    const struct place_copy *copy =
+        bsearch(address, places->copies, places->copies_count, sizeof(*places->copies), copy_holds);
+    return copy != NULL ? copy->from + ((const char *)address - copy->to) : NULL;
+}
+
 static const struct place_entry *place_find(const struct schema_document *document, const void *address,
                                             bool is_section)
 {
@@ -95,7 +130,18 @@ static const struct place_entry *place_find(const struct schema_document *docume
     if (places->table_room == 0)
         return NULL;
     const struct place_entry *entry = place_slot(places, address, is_section);
-    return entry->address != NULL ? entry : NULL;
+    if (entry->address != NULL)
+        return entry;
+    const void *original = place_original(places, address);
+    return original != NULL ? place_find(document, original, is_section) : NULL;
+}
+
+void schema_place_copy(struct schema_document *document, const void *from, const void *to, size_t size)
+{
+    struct places *places = document->places;
+    places->copies = xrealloc(places->copies, (places->copies_count + 1) * sizeof(*places->copies));
+    places->copies[places->copies_count++] = (struct place_copy){to, from, size};
+    places->sorted = false;
 }
 
 bool node_has_variable(const struct node *node)
@@ -119,6 +165,12 @@ const struct node *place_variable(const struct schema_document *document, const 
     if (entry->value->from != NULL)
         return entry->value->from;
     return !is_section && node_has_variable(entry->value) ? entry->value : NULL;
+}
+
+const char *schema_written(const struct schema_document *document, const char *text)
+{
+    const struct node *node = place_variable(document, text, false);
+    return node != NULL ? node->as.text.at : text;
 }
 
 struct schema_place schema_place(const struct schema_document *document, const void *field)

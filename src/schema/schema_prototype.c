@@ -90,8 +90,8 @@ bool schema_is_default(const struct schema *schema, const struct schema_key *key
     struct arena *arena = arena_new_malloc();
     struct loader loader = {.arena = arena};
     struct text given = text_growing(), otherwise = text_growing();
-    schema_dump_key(key, section, &given);
-    schema_dump_key(key, prototype_of(&loader, schema)->bytes, &otherwise);
+    schema_dump_key(key, section, NULL, &given);
+    schema_dump_key(key, prototype_of(&loader, schema)->bytes, NULL, &otherwise);
     bool same = span_equal(text_span(&given), text_span(&otherwise));
     text_free(&given);
     text_free(&otherwise);

@@ -296,6 +296,47 @@ routes: [ {{ name: "route {n}", match: {{ path: /{n} }}, respond: 204 }} ]
     contains(done.stderr, 'cannot be compared with')
 
 
+def test_check_against_shows_no_variable(t):
+    """What the environment brings is told as it stands in the file, whatever key or item it is of, in each format."""
+    old = '''listeners: ":8080"
+routes:
+  - { name: one, match: { path: /x/, header: { X-Key: "literal" } }, timeout: 5s, pool: app }
+  - { match: { path: /y/, query: { k: "old" } }, pool: app }
+  - { match: { path: /z/ }, pool: app }
+pools: { app: { servers: "10.0.0.1:1", health: { host: "old", interval: 2s }, subset: { id: a, size: 1 } } }
+'''
+    new = '''workers: "${env.H_NUMBER}"
+listeners: [ ":8080", "${env.H_LISTENER}" ]
+trusted_proxies: "${env.H_NETWORKS}"
+routes:
+  - { match: { path: /z/, header: { X-Token: "${env.H_WORD}" } }, pool: app }
+  - { name: "${env.H_WORD}", match: { path: /v/ }, pool: app }
+  - { name: one, match: { path: /x/, header: { X-Key: "${env.H_WORD}" } }, timeout: "${env.H_TIME}", request: { headers: { set: { A: "b ${env.H_WORD}" } } }, pool: app }
+  - { match: { path: /y/, query: { k: "${env.H_WORD}" } }, pool: app }
+pools:
+  app: { servers: [ "${env.H_SERVER}", { address: "10.0.0.1:1", weight: "${env.H_NUMBER}" } ], health: { host: "${env.H_WORD}", interval: "${env.H_TIME}" }, subset: { id: "${env.H_WORD}", size: 1 } }
+  more: { servers: "${env.H_SERVERS}" }
+'''
+    values = {'H_WORD': 'hunter2-word', 'H_TIME': '7919ms', 'H_NUMBER': '173', 'H_SERVER': '10.9.8.7:6', 'H_SERVERS': '10.9.8.5:4,10.9.8.3:2', 'H_LISTENER': '127.0.0.1:1793',
+              'H_NETWORKS': '10.99.98.0/24'}
+    a, b = t.file('old.yaml', old), t.file('new.yaml', new)
+    env = dict(os.environ, **values)
+    for one, other in ((a, b), (b, a), (b, t.file('third.yaml', new.replace('H_SERVERS', 'H_SERVER').replace('id: "${env.H_WORD}"', 'id: b')))):
+        for form in (), ('--json',), ('--format', 'github'), ('--format', 'sarif'):
+            done = t.run('check', '--file-only', '-c', other, '--against', one, *form, env=env)
+            equal(done.returncode, 0, done.stderr)
+            for value in values.values():
+                for part in value.split(','):
+                    ok(part not in done.stdout, f'{part}: {done.stdout}')
+    printed = t.run('config', '-c', b, env=env).stdout
+    ok('hunter2' not in printed and '7919' not in printed and '173' not in printed, printed)
+    contains(printed, 'interval: "${env.H_TIME}"')
+    told = t.run('check', '--file-only', '-c', b, '--against', a, '-q', env=env).stdout
+    for part in ('~ pools[app].health.host: old -> "${env.H_WORD}"', '~ pools[app].health.interval: 2s -> "${env.H_TIME}"', '+ pools[app].servers[${env.H_SERVER}]', '~ pools[app].servers[10.0.0.1:1].weight: 1 -> "${env.H_NUMBER}"',
+                 '+ routes[${env.H_WORD}]', '~ workers: auto -> "${env.H_NUMBER}"', '+ listeners[${env.H_LISTENER}]', '~ trusted_proxies: none -> ["${env.H_NETWORKS}"]', '~ routes[one].timeout: 5s -> "${env.H_TIME}"'):
+        contains(told, part)
+
+
 def test_colour_on_a_terminal_only(t):
     import pty
     bad = t.file('bad.yaml', BAD)

@@ -195,6 +195,25 @@ def test_too_few_descriptors_is_an_error_of_the_start(t):
     contains(done.stderr.decode(), 'open files are limited to 24')
 
 
+def test_a_check_on_the_machine_tells_what_run_would_lower(t):
+    """--here counts as run does, and says the same sentence at the key; the text alone is judged without."""
+    origin = t.origin()
+    text = text_of(t, origin, more='limits: { connections: 5000 }')[1]
+    file = t.file('weir.yaml', 'workers: 2\n' + text)
+    check = lambda files, *more: subprocess.run(['sh', '-c', f'ulimit -n {files}; exec {WEIR} check -c {file} {" ".join(more)}'], capture_output=True, timeout=20 * SLOW)
+    done = check(128, '--here')
+    equal(done.returncode, 0)
+    contains(done.stderr.decode(), 'warning: limits.connections is lowered to what fits into the limit of open files; raise LimitNOFILE or ulimit -n: ')
+    contains(done.stderr.decode(), ' of 5000 fit; the limit is 128')
+    told = few(t, 'workers: 2\n' + text, 128).log_line('limits.connections is lowered')
+    contains(done.stderr.decode(), f': {re.search("connections=([0-9]+)", told).group(1)} of 5000')
+    done = check(24, '--here')
+    equal(done.returncode, 1)
+    contains(done.stderr.decode(), 'error: open files are limited to 24')
+    for files, more in ((128, ()), (9000, ('--here',))):
+        ok('open files' not in check(files, *more).stderr.decode(), more)
+
+
 CLOSED = ('<&-', '>&-', '2>&-', '<&- >&-', '>&- 2>&-', '<&- 2>&-', '<&- >&- 2>&-')
 
 

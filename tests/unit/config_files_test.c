@@ -246,6 +246,8 @@ static struct text manual_keys(size_t *count)
                 continue;
         }
         assert_non_null(fgets(line, sizeof(line), page));
+        for (char *at = line; (at = strstr(at, "\\:")) != NULL;) /* where a line may break */
+            memmove(at, at + 2, strlen(at + 2) + 1);
         text_print(&keys, "%s%s\t%s\t%s", section, name, type, line);
         ++*count;
     }
