@@ -17,6 +17,7 @@
 #define SUSPICION_TICKS (uint64_t)(30 * settings.slow)
 
 uint64_t exchange_goaways[2];
+uint64_t exchange_moves;
 uint64_t exchange_ticks;
 static uint64_t goaways_then[2][GOAWAY_TICKS]; /* at the last ticks */
 static struct exchange *slots[REMEMBERED];
@@ -86,6 +87,7 @@ struct exchange *exchange_find(uint64_t id)
 void exchange_touch(struct exchange *x)
 {
     x->touched = exchange_ticks;
+    exchange_moves++;
 }
 
 /* Who has had all of a request that is to be copied has had it after weir, which then copies it. */

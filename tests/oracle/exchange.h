@@ -103,7 +103,9 @@ bool exchange_awaits_copy(const struct exchange *exchange);
 /* How often servers of HTTP/2 have said GOAWAY, in the clear and inside TLS: what weir has sent behind it
  * they have not seen, and it may have to give that up. */
 extern uint64_t exchange_goaways[2];
-extern uint64_t exchange_ticks; /* how often the loop has looked at its clock, each 100 ms */
+extern uint64_t exchange_moves; /* how often anything of any has moved */
+extern uint64_t
+    exchange_ticks; /* how often the loop has looked at its clock, each 100 ms, and weir had nothing to do */
 void exchange_tick(void);
 
 #endif

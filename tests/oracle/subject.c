@@ -1,5 +1,6 @@
 #include "oracle/subject.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -216,6 +217,35 @@ bool subject_look(void)
     report_fault(FAULT_SUBJECT, NULL, NULL, "weir ended by itself");
     judge_end(status);
     return false;
+}
+
+/* As the kernel tells it: S is asleep. */
+static bool thread_sleeps(const char *folder, const char *number)
+{
+    char path[512], text[256] = "";
+    (void)snprintf(path, sizeof path, "%s/%s/stat", folder, number);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return true; /* it has ended */
+    size_t length = fread(text, 1, sizeof text - 1, file);
+    (void)fclose(file);
+    text[length] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end == NULL || strncmp(name_end, ") S", 3) == 0;
+}
+
+bool subject_is_idle(void)
+{
+    char folder[64];
+    bool idle = true;
+    (void)snprintf(folder, sizeof folder, "/proc/%d/task", (int)subject.pid);
+    DIR *threads = opendir(folder);
+    if (threads == NULL)
+        return true;
+    for (struct dirent *entry; idle && (entry = readdir(threads)) != NULL;)
+        idle = entry->d_name[0] == '.' || thread_sleeps(folder, entry->d_name);
+    (void)closedir(threads);
+    return idle;
 }
 
 void subject_stand_still(bool still)

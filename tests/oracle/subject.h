@@ -10,6 +10,8 @@ bool subject_start(const char *folder);
 /* Takes what it has logged, and sees whether it lives. False: it has ended by itself, which is told as a
  * fault. */
 bool subject_look(void);
+/* None of its threads runs, or waits for a processor: it has done all that it can do now. */
+bool subject_is_idle(void);
 /* SIGTERM, and waits for its end: an exit code that is not 0, or a sanitizer's report, is told as a fault. */
 /* Holds it up, or lets it go on. */
 void subject_stand_still(bool still);
