@@ -167,8 +167,10 @@ static enum failure prepare(struct exchange *x, const struct question *question,
                             const struct snapshot *snapshot)
 {
     enum failure why = read_request(x, question, url, snapshot->config);
-    if (why != FAILURE_NONE)
+    if (why != FAILURE_NONE) {
+        x->request = (struct head){0}; /* of a head that is refused nothing is known, as in an exchange */
         return why;
+    }
     client_chain_find(x, snapshot);
     why = forwarded_strip(&x->request, x->peer_trusted ? CLAIMS_KEPT : CLAIMS_DROPPED, x->arena);
     if (why != FAILURE_NONE)

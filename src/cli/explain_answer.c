@@ -11,7 +11,9 @@
 #include "http/exchange.h"
 #include "http/grpc.h"
 #include "proxy/cookie.h"
+#include "proxy/forwarded.h"
 #include "proxy/snapshot.h"
+#include "proxy/upgrade.h"
 #include "upstream/pool.h"
 #include "upstream/sticky.h"
 #include "upstream/subset.h"
@@ -62,19 +64,25 @@ void explain_tell_pair(struct answer_text *out, const char *what, struct told_pa
     json_end_object(&out->json);
 }
 
-void explain_tell_failure(struct answer_text *out, const struct exchange *x, enum failure why)
+/* status: of a page; what the file configures may be another than the failure's. */
+static void tell_refusal(struct answer_text *out, const struct exchange *x, enum failure why, unsigned status)
 {
     const struct failure_info *info = &failure_info[why];
-    bool grpc = grpc_kind(&x->request.fields, NULL) == GRPC_PLAIN;
+    bool grpc = out->bridged || grpc_request_kind(&x->request) == GRPC_PLAIN;
     char line[256];
     if (grpc)
         snprintf(line, sizeof line, "200 with grpc-status %d, %s (%s)", (int)info->grpc, info->text,
                  info->word);
     else
-        snprintf(line, sizeof line, "%u, %s (%s)", info->status, info->text, info->word);
+        snprintf(line, sizeof line, "%u, %s (%s)", status, info->text, info->word);
     explain_tell(out, "answer", line);
-    explain_note(out, "status", grpc ? 200 : info->status);
+    explain_note(out, "status", grpc ? 200 : status);
     explain_note_text(out, "failure", info->word);
+}
+
+void explain_tell_failure(struct answer_text *out, const struct exchange *x, enum failure why)
+{
+    tell_refusal(out, x, why, failure_info[why].status);
 }
 
 /* False: one of them answers the request. */
@@ -90,11 +98,7 @@ static bool tell_filters(struct answer_text *out, const struct plan *plan, struc
         explain_tell(out, filter->kind->name, line);
         /* What a filter changes is what the next one and the action see. */
         if (filter->kind->ask != NULL && filter->kind->ask(filter, x) == VERDICT_ANSWERED) {
-            const struct failure_info *info = &failure_info[x->answer.failure];
-            snprintf(line, sizeof line, "%u, %s (%s)", x->answer.status, info->text, info->word);
-            explain_tell(out, "answer", line);
-            explain_note(out, "status", x->answer.status);
-            explain_note_text(out, "failure", info->word);
+            tell_refusal(out, x, x->answer.failure, x->answer.status);
             return false;
         }
     }
@@ -248,11 +252,10 @@ static void tell_pool(struct answer_text *out, const struct plan *plan, size_t i
     }
 }
 
-/* As an exchange takes it: the deadline, and in which form its failures are told. */
-static void tell_grpc(struct answer_text *out, const struct plan *plan, const struct exchange *x)
+/* As an exchange takes it: the deadline, and in which form its failures are told. kind: of what came. */
+static void tell_grpc(struct answer_text *out, const struct plan *plan, const struct exchange *x,
+                      enum grpc_kind kind)
 {
-    enum grpc_kind kind =
-        x->request.line.request.method == METHOD_POST ? grpc_kind(&x->request.fields, NULL) : GRPC_NONE;
     uint64_t asked;
     char line[80];
     if (kind == GRPC_NONE)
@@ -285,12 +288,12 @@ static void tell_upgrades(struct answer_text *out, const struct route_config *ro
 
 /* What the route lets pass, or makes of it, beside plain requests. */
 static void tell_kinds(struct answer_text *out, const struct plan *plan, const struct exchange *x,
-                       const struct timeouts_config *timeouts)
+                       const struct timeouts_config *timeouts, enum grpc_kind kind)
 {
     tell_upgrades(out, plan->config, timeouts);
     if (plan->grpc_web)
         explain_tell(out, "grpc_web", "goes to the pool as gRPC");
-    tell_grpc(out, plan, x);
+    tell_grpc(out, plan, x, kind);
 }
 
 static void print_wait(struct text *text, const char *what, uint32_t milliseconds)
@@ -361,22 +364,59 @@ static const struct pool *tell_split(struct answer_text *out, const struct plan 
     return chosen;
 }
 
+/* What an exchange does before its filters, which see what it has made of the request. */
+static bool before_filters(struct answer_text *out, const struct plan *plan, struct exchange *x)
+{
+    enum failure why = upgrade_choose(plan->config, &x->request);
+    if (why == FAILURE_NONE && !forwarded_add(x, plan->forwarding))
+        why = FAILURE_OVERLOADED;
+    if (why != FAILURE_NONE)
+        explain_tell_failure(out, x, why);
+    return why == FAILURE_NONE;
+}
+
+/* True: the pool is asked, and not weir itself (Max-Forwards). */
+static bool goes_further(struct answer_text *out, struct exchange *x, bool *served)
+{
+    bool here;
+    enum failure why = forwarded_count(x, &here);
+    if (why == FAILURE_NONE && !here)
+        return true;
+    if (why == FAILURE_NONE)
+        why = answer_for_itself(x);
+    *served = why == FAILURE_NONE && x->answer.failure == FAILURE_NONE;
+    if (*served) {
+        explain_tell(out, "answer", "204, as Max-Forwards lets the request go no further");
+        explain_note(out, "status", x->answer.status);
+    } else {
+        explain_tell_failure(out, x, why != FAILURE_NONE ? why : x->answer.failure);
+    }
+    return false;
+}
+
 /* True: the route serves the request. */
 bool explain_tell_plan(struct answer_text *out, const struct plan *plan, struct exchange *x,
                        const struct timeouts_config *timeouts)
 {
     char line[1024];
-    if (!tell_filters(out, plan, x) || !tell_body_limit(out, plan, x))
+    bool served;
+    enum grpc_kind kind = grpc_request_kind(&x->request);
+    out->bridged = plan->grpc_web && kind != GRPC_NONE;
+    if (!before_filters(out, plan, x) || !tell_filters(out, plan, x) || !tell_body_limit(out, plan, x))
         return false;
     if (plan->action != NULL) {
-        bool answers = action_explain(plan->action, x, line, sizeof line);
+        enum failure why = action_explain(plan->action, x, line, sizeof line);
         explain_tell(out, "action", line);
-        return answers;
+        if (why != FAILURE_NONE)
+            explain_tell_failure(out, x, why);
+        return why == FAILURE_NONE;
     }
+    if (!goes_further(out, x, &served))
+        return served;
     tell_timeouts(out, plan);
     if (plan->config->priority != PRIORITY_NORMAL)
         explain_tell(out, "priority", plan->config->priority == PRIORITY_HIGH ? "high" : "low");
-    tell_kinds(out, plan, x, timeouts);
+    tell_kinds(out, plan, x, timeouts, kind);
     if (plan->mirror != NULL) {
         snprintf(line, sizeof line, "%llu%% of the requests to %s, answers are dropped",
                  (unsigned long long)plan->config->mirror->share, plan->mirror->name);

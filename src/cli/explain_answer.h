@@ -21,6 +21,7 @@ struct answer_text {
     struct text text;
     struct json json;
     bool as_json;
+    bool bridged; /* the route makes gRPC of gRPC-Web, failures too */
 };
 struct told_pair {
     const char *key, *value, *second_key, *second;

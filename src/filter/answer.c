@@ -231,23 +231,22 @@ enum failure action_answer(const struct action *action, struct exchange *exchang
     return answer->body.at != NULL ? FAILURE_NONE : FAILURE_OVERLOADED;
 }
 
-bool action_explain(const struct action *action, const struct exchange *exchange, char *line, size_t room)
+enum failure action_explain(const struct action *action, const struct exchange *exchange, char *line,
+                            size_t room)
 {
     struct exchange copy = *exchange;
     if (!action->redirects) {
         snprintf(line, room, "respond with %u", action->status);
-        return true;
+        return FAILURE_NONE;
     }
     if (action->needs_host && exchange->target.host.length == 0) {
-        snprintf(line, room, "400, or 204 to OPTIONS: a redirect needs a host");
-        return exchange->request.line.request.method == METHOD_OPTIONS;
+        snprintf(line, room, "redirect, which needs a host; 204 to OPTIONS");
+        return exchange->request.line.request.method == METHOD_OPTIONS ? FAILURE_NONE : FAILURE_BAD_HOST;
     }
     struct span location;
     enum failure why = location_of(action, &copy, &location);
-    if (why != FAILURE_NONE)
-        snprintf(line, room, "%u, %s (%s): \"%.*s\"", failure_info[why].status, failure_info[why].text,
-                 failure_info[why].word, (int)copy.made.length, copy.made.length != 0 ? copy.made.at : "");
-    else
-        snprintf(line, room, "redirect with %u to %.*s", action->status, (int)location.length, location.at);
-    return why == FAILURE_NONE;
+    struct span made = why == FAILURE_NONE ? location : copy.made;
+    snprintf(line, room, why == FAILURE_NONE ? "redirect with %u to %.*s" : "redirect with %u to \"%.*s\"",
+             action->status, (int)made.length, made.length != 0 ? made.at : "");
+    return why;
 }

@@ -21,7 +21,8 @@ enum failure action_answer(const struct action *action, struct exchange *exchang
 /* Fills exchange->answer for a request that is about this server and no other: one with OPTIONS, or what may
  * go no further. */
 enum failure answer_for_itself(struct exchange *exchange) MUST_CHECK;
-/* False: what it says is a refusal. */
-bool action_explain(const struct action *action, const struct exchange *exchange, char *line, size_t room);
+/* What it does, or what it made that can't be sent. */
+enum failure action_explain(const struct action *action, const struct exchange *exchange, char *line,
+                            size_t room) MUST_CHECK;
 
 #endif

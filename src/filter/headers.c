@@ -175,6 +175,7 @@ const struct filter_kind filter_request_headers = {
     .dispose = headers_dispose,
     .request = request_edit,
     .request_trailers = request_trailers_edit,
+    .ask = request_edit,
     .explain = headers_explain,
 };
 const struct filter_kind filter_response_headers = {

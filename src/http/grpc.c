@@ -31,6 +31,11 @@ enum grpc_kind grpc_kind(const struct fields *fields, struct span *subtype)
                                                                               : GRPC_NONE;
 }
 
+enum grpc_kind grpc_request_kind(const struct head *request)
+{
+    return request->line.request.method == METHOD_POST ? grpc_kind(&request->fields, NULL) : GRPC_NONE;
+}
+
 bool grpc_timeout(const struct fields *fields, uint64_t *milliseconds)
 {
     static const struct {

@@ -11,10 +11,13 @@
 
 struct arena;
 struct fields;
+struct head;
 
 enum grpc_kind { GRPC_NONE, GRPC_PLAIN, GRPC_WEB, GRPC_WEB_TEXT };
 /* By Content-Type. subtype, may be NULL: what follows the kind, as "+proto", or empty. */
 enum grpc_kind grpc_kind(const struct fields *fields, struct span *subtype);
+/* Of a request, which is one of gRPC with POST only. */
+enum grpc_kind grpc_request_kind(const struct head *request);
 /* grpc-timeout: at most eight digits and a unit, in milliseconds rounded up; false when there is none that is
  * well formed. */
 bool grpc_timeout(const struct fields *fields, uint64_t *milliseconds) MUST_CHECK;

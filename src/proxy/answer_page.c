@@ -88,7 +88,7 @@ static bool response_begin(struct exchange *x, unsigned status)
 static bool wants_grpc_status(const struct exchange *x)
 {
     return x->answer.failure != FAILURE_NONE && x->answer.body.at == NULL &&
-           grpc_kind(&x->request.fields, NULL) == GRPC_PLAIN;
+           grpc_request_kind(&x->request) == GRPC_PLAIN;
 }
 
 static bool grpc_fields(struct exchange *x, struct fields *fields, enum failure why)

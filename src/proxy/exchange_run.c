@@ -503,7 +503,7 @@ static void client_head(struct stream *stream, struct head *head, bool last)
     if (why == FAILURE_NONE)
         why = forwarded_strip(&x->request, x->peer_trusted ? CLAIMS_KEPT : CLAIMS_DROPPED, x->arena);
     /* by what goes on, not by what Connection has named away */
-    run->grpc = head->line.request.method == METHOD_POST && grpc_kind(&x->request.fields, NULL) != GRPC_NONE;
+    run->grpc = grpc_request_kind(&x->request) != GRPC_NONE;
     if (why == FAILURE_NONE)
         why = prepare_target(run);
     if (why == FAILURE_NONE && is_misdirected(run))

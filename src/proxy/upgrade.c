@@ -59,10 +59,10 @@ static bool is_websocket(struct span protocol)
     return span_equal_nocase(protocol, SPAN("websocket"));
 }
 
-static bool route_lets_pass(const struct exchange_run *run, struct span protocol)
+static bool route_lets_pass(const struct route_config *route, struct span protocol)
 {
-    const struct texts *upgrades = &run->plan->config->upgrades;
-    for (size_t i = 0; !run->plan->config->no_upgrades && i < upgrades->count; i++)
+    const struct texts *upgrades = &route->upgrades;
+    for (size_t i = 0; !route->no_upgrades && i < upgrades->count; i++)
         if (span_equal_nocase(protocol, span_of(upgrades->items[i])))
             return true;
     return false;
@@ -72,7 +72,8 @@ static bool route_lets_pass(const struct exchange_run *run, struct span protocol
 static bool connect_is_refused(const struct exchange_run *run)
 {
     const struct respond_config *respond = run->plan->config->respond;
-    return !route_lets_pass(run, SPAN("websocket")) || (respond != NULL && respond->status < 300);
+    return !route_lets_pass(run->plan->config, SPAN("websocket")) ||
+           (respond != NULL && respond->status < 300);
 }
 
 static enum failure check_connect(struct exchange_run *run)
@@ -97,18 +98,15 @@ static bool websocket_is_right(const struct head *request)
            websocket_accept(key->value, accept);
 }
 
-enum failure upgrade_check(struct exchange_run *run)
+enum failure upgrade_choose(const struct route_config *route, struct head *request)
 {
-    struct head *request = &run->exchange.request;
-    if (run->extended_connect)
-        return check_connect(run);
     struct span list = request->upgrade, protocol = SPAN_NONE;
     request->upgrade = SPAN_NONE;
     if (list.length == 0)
         return FAILURE_NONE;
     bool passes = false;
     while (!passes && span_next_element(&list, &protocol))
-        passes = protocol.length != 0 && route_lets_pass(run, protocol);
+        passes = protocol.length != 0 && route_lets_pass(route, protocol);
     if (!passes)
         return FAILURE_NONE;
     bool right =
@@ -116,8 +114,17 @@ enum failure upgrade_check(struct exchange_run *run)
     if (!right)
         return FAILURE_UPGRADE_REFUSED;
     request->upgrade = is_websocket(protocol) ? SPAN("websocket") : protocol;
-    run->upgrading = true;
     return FAILURE_NONE;
+}
+
+enum failure upgrade_check(struct exchange_run *run)
+{
+    if (run->extended_connect)
+        return check_connect(run);
+    struct head *request = &run->exchange.request;
+    enum failure why = upgrade_choose(run->plan->config, request);
+    run->upgrading = why == FAILURE_NONE && request->upgrade.length != 0;
+    return why;
 }
 
 void upgrade_fit_pool(struct exchange_run *run, const struct pool *pool)

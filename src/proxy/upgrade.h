@@ -9,13 +9,16 @@
 struct exchange_run;
 struct head;
 struct pool;
+struct route_config;
 
 /* A CONNECT, before its route is known: an extended one for a WebSocket becomes the GET that it would be in
  * HTTP/1. */
 enum failure upgrade_take_connect(struct exchange_run *run) MUST_CHECK;
 /* A request for a protocol that the route lets pass, of several the first; a WebSocket's must be right (RFC
- * 6455 4.2.1), any other have no body in chunks. What asks for something else goes on as a plain request, or
- * is refused as a CONNECT. */
+ * 6455 4.2.1), any other have no body in chunks. What asks for something else goes on as a plain request,
+ * without request->upgrade. */
+enum failure upgrade_choose(const struct route_config *route, struct head *request) MUST_CHECK;
+/* The same for an exchange, of which one may be a CONNECT: what that asks for passes or is refused. */
 enum failure upgrade_check(struct exchange_run *run) MUST_CHECK;
 /* The pool is chosen: to servers that are spoken to by HTTP/2 only a WebSocket can be asked for. */
 void upgrade_fit_pool(struct exchange_run *run, const struct pool *pool);

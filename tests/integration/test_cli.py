@@ -498,6 +498,47 @@ pools: { p: { servers: ["name.that.nobody.has.test:80"] } }
     equal((told['served'], told['status'], told['failure'], told['body_limit_bytes']), (False, 413, 'body_too_large', 10))
 
 
+def test_explain_says_what_is_answered(t):
+    """Status, failure, place and path of what is answered, whoever asks: beside each other, the question and the request."""
+    port, origin = t.port(), t.origin()
+    path = t.file('answers.yaml', f'''listeners: "127.0.0.1:{port}"
+routes:
+  - {{ match: {{ path: /admin/ }}, access: {{ deny: 127.0.0.0/8, status: 451 }}, pool: p }}
+  - {{ match: {{ path: /small/ }}, body_limit: 2B, pool: p }}
+  - {{ match: {{ path: /moved/ }}, redirect: {{ host: "${{request.header.x-a}}" }} }}
+  - {{ match: {{ path: /made/ }}, rewrite: {{ path: "${{request.header.x-a}}" }}, pool: p }}
+  - {{ match: {{ path: /said/ }}, respond: 404 }}
+  - {{ match: {{ path: /web/ }}, grpc_web: true, access: {{ deny: 127.0.0.0/8 }}, pool: h2 }}
+  - {{ match: {{ path: /edited/ }}, request: {{ headers: {{ set: {{ X-A: "/of" }}, add: {{ X-B: b }} }} }}, redirect: {{ path: "${{request.header.x-a}}${{request.header.x-b}}" }} }}
+  - {{ match: {{ path: /told/ }}, redirect: {{ path: "/${{request.header.x-forwarded-proto}}/${{request.header.x-forwarded-for}}" }} }}
+  - {{ match: {{ path: /asked/ }}, rewrite: {{ path: "/${{request.header.x-forwarded-host}}" }}, pool: p }}
+pools: {{ p: {{ servers: "{origin.address}" }}, h2: {{ servers: "127.0.0.1:9", protocol: h2c }} }}
+''')
+    t.weir(open(path).read())
+    grpc, web = [('Content-Type', 'application/grpc')], [('Content-Type', 'application/grpc-web')]
+    socket = [('Connection', 'upgrade'), ('Upgrade', 'websocket')]
+    asks = [(method, target, kind + fields) for method, kind in (('GET', []), ('GET', grpc), ('POST', grpc), ('POST', web))
+            for target, fields in (('/admin/x', []), ('/small/', [('Content-Length', '3')]), ('/moved/', []), ('/moved/', [('X-A', 'b.test')]), ('/made/', []), ('/none', []), ('/%00', []), ('//admin/x', []),
+                                   ('/said/', [('Host', 'a..test')]), ('/said/', [('Content-Length', '+1')]), ('/said/', [('Transfer-Encoding', 'gzip')]))]
+    asks += [('POST', '/web/', grpc), ('POST', '/web/', web), ('GET', '/web/', web), ('GET', '/edited/', [('X-A', 'c'), ('X-B', 'c')]), ('GET', '/told/', []), ('GET', '/asked/', []), ('GET', '/said/', socket), ('GET', '/asked/', socket)]
+    asks += [(method, target, [('Max-Forwards', number)]) for method in ('OPTIONS', 'TRACE') for target in ('/asked/', '/said/', '/told/') for number in ('0', 'x')]
+    for method, target, fields in asks:
+        done = t.run('explain', '-c', path, '--json', *(part for name, value in fields for part in ('-H', f'{name}: {value}')), method, f'http://a.test:{port}{target}')
+        told = json.loads(done.stdout)
+        c = t.client(port)
+        c.send(f'{method} {target} HTTP/1.1\r\nHost: a.test:{port}\r\n' + ''.join(f'{name}: {value}\r\n' for name, value in fields) + '\r\n' + ('abc' if ('Content-Length', '3') in fields else ''))
+        response = c.response(method)
+        c.close()
+        what = f'{method} {target} {fields}: {told}'
+        action = re.match(r'(?:respond|redirect) with (\d+)(?: to (.*))?$', told.get('action', '')) if told['served'] else None
+        equal(response.status, 200 if 'pools' in told else int(action[1]) if action else told['status'], what)
+        equal(response.fields.get('location'), action[2] if action else None, what)
+        equal(done.returncode, 0 if told['served'] else 1, what)
+        ok(told['served'] or told['failure'], what)
+        if 'pools' in told:
+            ok(f'path {origin.requests[-1].path},' in told['rewrite'], what)
+
+
 def test_explain_chooses_the_listener_of_the_url(t):
     """A port that nobody listens on has no answer; where the URL names none, the only listener of its scheme has."""
     path = t.file('ports.yaml', '''listeners:

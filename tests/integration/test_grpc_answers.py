@@ -57,6 +57,11 @@ def test_others_get_pages(t):
     for kind in ('application/grpc-web', 'application/grpc-web-text', 'application/grpcx', 'application/json'):
         equal(answer(t, port, '/nowhere', kind=('Content-Type', kind)).status, 404)
     equal(t.client(port).get('/nowhere').status, 404)
+    for method in ('GET', 'PUT', 'OPTIONS'):
+        c = t.client(port)
+        c.request(method, '/nowhere', [GRPC, TE])
+        response = c.response(method)
+        equal((response.status, response.fields.get('grpc-status')), (404, None), method + ': a request of gRPC is a POST')
 
 
 def test_deadline(t):
