@@ -14,7 +14,8 @@
 const struct cli_command cli_commands[] = {
     {"run", cli_run, "[-c FILE]", "serve, in the foreground"},
     {"check", cli_check, "[-c FILE]", "read and validate the file: every problem, not just the first"},
-    {"explain", cli_explain, "[-c FILE] [-H 'Name: value'] [--from IP] METHOD URL",
+    {"explain", cli_explain,
+     "[-c FILE] [-H 'Name: value'] [--from IP] [--listener NAME] [--sni NAME] [--json] METHOD URL",
      "which listener, route, limits, filters and pool would serve a request"},
     {"config", cli_config, "[-c FILE]",
      "the effective configuration, with includes merged and defaults filled in"},

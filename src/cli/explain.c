@@ -478,7 +478,8 @@ int cli_explain(int argc, char **argv)
     };
     struct options options = {
         .command = "explain",
-        .arguments = "[-c FILE] [-H 'Name: value'] [--from IP] [--sni NAME] METHOD URL",
+        .arguments =
+            "[-c FILE] [-H 'Name: value'] [--from IP] [--listener NAME] [--sni NAME] [--json] METHOD URL",
         .summary =
             "Tells which listener, route, limits, filters and pool would serve a request, and why not the "
             "routes before it.",

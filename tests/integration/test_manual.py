@@ -72,6 +72,20 @@ def test_examples(t):
         equal(done.returncode, 0, block + done.stderr)
 
 
+def test_options(t):
+    """The synopsis of weir(8) has each option that a command takes."""
+    synopsis = {part.split('\n')[0]: part for part in re.split(r'^\.Nm\n\.Cm ', section('weir.8', 'SYNOPSIS'), flags=re.M)[1:]}
+    ok(len(synopsis) >= 9, synopsis)
+    seen = 0
+    for command, told in synopsis.items():
+        for short, name in re.findall(r'^  (?:-(\w),|   ) --([\w-]+)', t.run(command, '--help').stdout if command != 'help' else '', re.M):
+            if name == 'help' or (command, name) == ('check', 'json'):      # of every command, and another word for --format json
+                continue
+            ok(re.search(rf'\bFl ({short}|-{name})\b' if short else rf'\bFl -{name}\b', told), f'--{name} of {command}')
+            seen += 1
+    ok(seen >= 25, seen)
+
+
 def test_variables(t):
     """Each that templates know can be written, alone and in a text, in braces as the manual has them."""
     known = re.search(r'^Templates know besides:\n(.*?)^In a template', open(os.path.join(MAN, 'weir.yaml.5')).read(), re.S | re.M).group(1)
