@@ -76,7 +76,7 @@ def test_least_conn_avoids_the_busy(t):
     gate = threading.Event()
 
     def slow(link, request):
-        gate.wait(10 * SLOW)
+        gate.wait(60 * SLOW)
         tell(link, request)
     busy, free = t.origin(slow, name='busy'), t.origin(name='free')
     weir, port = pooled(t, f'    balance: least_conn\n    servers: ["{busy.address}", "{free.address}"]')
@@ -86,6 +86,7 @@ def test_least_conn_avoids_the_busy(t):
         waiting[-1].request()
         time.sleep(0.02)
     first = len(waiting)
+    eventually(lambda: sum(not c.quiet(0) for c in waiting) == first - busy.in_progress, text='the free one has something to do')
     for _ in range(6):
         waiting.append(t.client(port))
         equal(waiting[-1].get().json()['origin'], 'free')

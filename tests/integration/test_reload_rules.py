@@ -229,6 +229,7 @@ def test_proxy_protocol(t):
         site.reload(after, more_after)
         wanted = 'kept' if before == after and more_after != 'trusted_proxies: ["127.0.0.2"]' else 'closed'
         equal(next_of(c), (200, wanted), f'{before} {more_before} -> {after} {more_after}')
+        c.close()       # or weir waits for it
         site.weir.stop()
 
 

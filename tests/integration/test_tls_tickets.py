@@ -161,10 +161,13 @@ def test_expired(t):
     """A client's certificate that has run out is not good for longer by a ticket."""
     cert = [t.cert('localhost')]
     weir, (required, optional) = run(t, (cert, rule_of(t, 'required')), (cert, rule_of(t, 'optional')))
-    path, end = expiring(t, 'short', 4 * SLOW)
-    visitors = [(port, v) for port in (required, optional) for v in each(t, path)]
-    equal([v.visit(port) for port, v in visitors], ['new'] * 4)
-    equal([v.visit(port) for port, v in visitors], ['resumed'] * 4)
+    for seconds in 4, 16, 60:       # what a slow machine does not come to in time is done with more
+        path, end = expiring(t, f'short{seconds}', seconds * SLOW)
+        visitors = [(port, v) for port in (required, optional) for v in each(t, path)]
+        got = [v.visit(port) for _ in range(2) for port, v in visitors]
+        if time.time() < end - 1:
+            break
+    equal(got, ['new'] * 4 + ['resumed'] * 4)
     time.sleep(max(0, end - time.time()) + 1.5)
     equal([v.visit(port, keep=False) for port, v in visitors], ['refused'] * 4)
 
