@@ -67,14 +67,35 @@ static bool is_host_name(struct span value)
     return true;
 }
 
+/* Where others write the path of a unix socket: unix//path (Caddy), unix@/path (HAProxy), http://unix:/path
+ * and unix:/path: with what is asked for behind it (nginx). */
+static bool is_unix_elsewhere(struct span value, struct span *path)
+{
+    struct span rest = span_starts(value, SPAN("http://unix:")) ? span_skip(value, 7) : value;
+    bool ours = rest.at == value.at && span_starts(rest, SPAN("unix:"));
+    if (!span_starts(rest, SPAN("unix:")) && !span_starts(rest, SPAN("unix/")) &&
+        !span_starts(rest, SPAN("unix@")))
+        return false;
+    rest = span_skip(rest, 5);
+    *path = span_first(rest, span_find(rest, ':'));
+    struct span behind = span_skip(rest, path->length);
+    return path->length != 0 && path->at[0] == '/' &&
+           (!ours || span_is(behind, ":") || span_starts(behind, SPAN(":/"))); /* a path may have a colon */
+}
+
 static bool unix_path(struct span value, struct error *error)
 {
     struct sockaddr_un address;
-    if (value.length == 0 || value.at[0] != '/')
-        return error_set(error, "\"unix:%s\" needs an absolute path, such as unix:/run/weir.sock", value.at);
-    if (value.length >= sizeof(address.sun_path))
+    struct span path;
+    if (is_unix_elsewhere(value, &path))
+        return error_set(error, "\"%s\" is nginx's; write \"unix:%.*s\"", value.at, (int)path.length,
+                         path.at);
+    path = span_skip(value, 5);
+    if (path.length == 0 || path.at[0] != '/')
+        return error_set(error, "\"%s\" needs an absolute path, such as unix:/run/weir.sock", value.at);
+    if (path.length >= sizeof(address.sun_path))
         return error_set(error, "the path of a unix socket has at most %zu bytes; this one has %zu",
-                         sizeof(address.sun_path) - 1, value.length);
+                         sizeof(address.sun_path) - 1, path.length);
     return true;
 }
 
@@ -107,33 +128,67 @@ bool syntax_port(struct span port, struct error *error)
            error_set(error, "\"%.*s\" is not a port; ports are 1 to 65535", (int)port.length, port.at);
 }
 
-static bool address_split(struct span value, const char *example, struct span *host, bool *in_brackets,
+/* What an address stands for, as far as it differs. */
+struct address_kind {
+    const char *example, *key; /* one of the keys that may stand beside it */
+    bool of_server;
+};
+static const struct address_kind listen_kind = {"127.0.0.1:8080", "backlog: 1024", false},
+                                 server_kind = {"10.0.0.1:8080", "weight: 2", true};
+
+/* A URL says more than where: with which keys the rest is said. */
+static bool scheme_refuse(struct span value, struct span authority, const struct address_kind *kind,
                           struct error *error)
+{
+    bool grpcs = span_starts(value, SPAN("grpcs:")), tls = grpcs || span_starts(value, SPAN("https:")),
+         h2c = span_starts(value, SPAN("h2c:")) || span_starts(value, SPAN("grpc:"));
+    struct span path = span_of(authority.at + authority.length);
+    path = span_first(path, strcspn(path.at, "?#"));
+    while (path.length != 0 && path.at[path.length - 1] == '/')
+        path.length--;
+    const char *more = kind->of_server && grpcs ? ", and protocol: h2 and tls: {} in the pool"
+                       : kind->of_server && tls ? ", and tls: {} speaks TLS to servers"
+                       : tls ? ", and tls: { certificates: ... } beside address: speaks TLS"
+                       : kind->of_server && h2c ? ", and protocol: h2c in the pool"
+                       : h2c                    ? ", and protocols: [h2c, http/1.1] beside address:"
+                                                : "";
+    const char *port = authority_port(authority).at != NULL ? "" : tls ? ":443" : ":80";
+    bool add = kind->of_server && path.length != 0;
+    return error_set(error, "\"%s\" has a scheme; an address is host:port: write \"%.*s%s\"%s%s%.*s%s",
+                     value.at, (int)authority.length, authority.at, port, more,
+                     add ? ", and rewrite: { add_prefix: " : "", add ? (int)path.length : 0, path.at,
+                     add ? " } in the route" : "");
+}
+
+static bool blank_refuse(struct span value, const struct address_kind *kind, struct error *error)
+{
+    size_t blank = strcspn(value.at, " \t");
+    if (authority_port(span_first(value, blank)).at == NULL)
+        return error_set(error, "\"%s\" has a blank; an address is host:port alone, such as %s", value.at,
+                         kind->example);
+    bool tls = !kind->of_server && strstr(value.at, "ssl") != NULL;
+    return error_set(error, "\"%s\" has a blank; what stands behind it are keys: { address: \"%.*s\", %s }",
+                     value.at, (int)blank, value.at,
+                     tls ? "tls: { certificates: { cert: ..., key: ... } }" : kind->key);
+}
+
+static bool address_split(struct span value, const struct address_kind *kind, struct span *host,
+                          bool *in_brackets, struct error *error)
 {
     struct span port;
     const char *scheme = strstr(value.at, "://");
     if (!syntax_environment(value, error))
         return false;
-    if (scheme != NULL) {
-        bool tls = span_starts(value, SPAN("https:"));
-        struct span authority = span_make(scheme + 3, strcspn(scheme + 3, "/?#"));
-        return error_set(error, "\"%s\" has a scheme; an address is host:port: write \"%.*s%s\"%s", value.at,
-                         (int)authority.length, authority.at,
-                         authority_port(authority).at != NULL ? ""
-                         : tls                                ? ":443"
-                                                              : ":80",
-                         tls ? ", and tls: {} speaks TLS to servers" : "");
-    }
-    size_t blank = strcspn(value.at, " \t");
-    if (blank < value.length && authority_port(span_first(value, blank)).at != NULL)
-        return error_set(
-            error, "\"%s\" has a blank; what stands behind it are keys: { address: \"%.*s\", weight: 2 }",
-            value.at, (int)blank, value.at);
+    if (is_unix_elsewhere(value, &port))
+        return error_set(error, "\"%s\" is not an address; write \"unix:%.*s\"", value.at, (int)port.length,
+                         port.at);
+    if (scheme != NULL)
+        return scheme_refuse(value, span_make(scheme + 3, strcspn(scheme + 3, "/?#")), kind, error);
     if (strpbrk(value.at, " \t") != NULL)
-        return error_set(error, "\"%s\" has a blank; an address is host:port alone, such as %s", value.at,
-                         example);
+        return blank_refuse(value, kind, error);
     if (!host_port(value, host, &port, in_brackets) || port.length == 0)
-        return error_set(error, "\"%s\" has no port; an address is host:port, such as %s", value.at, example);
+        return error_set(error, "\"%s\" has no port; an address is host:port, such as %s", value.at,
+                         kind->example);
     if (!syntax_port(port, error))
         return false;
     if (!*in_brackets && memchr(host->at, ':', host->length) != NULL)
@@ -149,11 +204,11 @@ bool syntax_listen_address(struct span value, struct error *error)
     struct span host = SPAN_NONE;
     bool in_brackets = false;
     if (span_starts(value, SPAN("unix:")))
-        return unix_path(span_skip(value, 5), error);
+        return unix_path(value, error);
     if (value.length != 0 && strspn(value.at, "0123456789") == value.length)
         return error_set(error, "\"%s\" is not an address; write \":%s\" for this port on all addresses",
                          value.at, value.at);
-    if (!address_split(value, "127.0.0.1:8080", &host, &in_brackets, error))
+    if (!address_split(value, &listen_kind, &host, &in_brackets, error))
         return false;
     if (in_brackets || host.length == 0 || is_ip(AF_INET, host))
         return true;
@@ -172,8 +227,8 @@ bool syntax_server_address(struct span value, struct error *error)
     struct span host = SPAN_NONE;
     bool in_brackets = false;
     if (span_starts(value, SPAN("unix:")))
-        return unix_path(span_skip(value, 5), error);
-    if (!address_split(value, "10.0.0.1:8080", &host, &in_brackets, error))
+        return unix_path(value, error);
+    if (!address_split(value, &server_kind, &host, &in_brackets, error))
         return false;
     if (in_brackets || is_host_name(host))
         return true;
@@ -717,7 +772,7 @@ bool syntax_log_target(struct span value, struct error *error)
     if (!syntax_environment(value, error))
         return false;
     if (span_starts(value, SPAN("unix:")))
-        return unix_path(span_skip(value, 5), error);
+        return unix_path(value, error);
     if (span_equal_nocase(value, SPAN("off")) || span_equal_nocase(value, SPAN("none")))
         return error_set(
             error,

@@ -406,8 +406,23 @@ static void methods_check(const struct routes *routes, const struct texts *metho
                 "header: { Upgrade: websocket }");
 }
 
+/* All cookies of a request stand in one header, and are compared as one. */
+static void cookies_check(const struct routes *routes, const struct name_values *headers)
+{
+    for (size_t i = 0; i < headers->count; i++) {
+        const char *value = headers->items[i].value;
+        if (strcasecmp(headers->items[i].name, "Cookie") == 0 && value[0] != '~' && strcmp(value, "*") != 0)
+            schema_report_add(
+                routes->report, SCHEMA_WARNING, PLACE(routes, headers),
+                "\"%s\" is compared with all cookies of a request at once; for one among others "
+                "write Cookie: \"~(^|; )NAME=VALUE(;|$)\"",
+                value);
+    }
+}
+
 static void route_check(struct routes *routes, struct route_config *route)
 {
+    cookies_check(routes, &route->match.header);
     methods_check(routes, &route->match.methods);
     actions_check(routes, route);
     upgrades_check(routes, route);

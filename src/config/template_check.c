@@ -138,14 +138,30 @@ static bool names_check(struct span value, enum foreign_doubt most, bool prices,
     return naming.wrong.length == 0;
 }
 
+/* {$NAME} and {$NAME:text} of Caddy, in which the braces are no text. */
+static bool caddy_check(struct span value, struct error *error)
+{
+    const char *at = strstr(value.at, "{$");
+    struct span rest = at != NULL ? span_of(at + 2) : SPAN_NONE;
+    size_t end = span_find(rest, '}'), colon = span_find(span_first(rest, end), ':');
+    if (at == NULL || end == rest.length || !is_environment(span_first(rest, colon)))
+        return true;
+    struct span text = colon < end ? span_make(rest.at + colon + 1, end - colon - 1) : SPAN_NONE;
+    return error_set(error, "\"%.*s\" is Caddy's; write \"%.*s${env.%.*s%s%.*s}%s\"", (int)(end + 3), at,
+                     (int)(at - value.at), value.at, (int)colon, rest.at, colon < end ? ":-" : "",
+                     (int)text.length, text.length != 0 ? text.at : "", rest.at + end + 1);
+}
+
 static bool template_check(struct span value, struct error *error)
 {
-    return names_check(value, FOREIGN_PERHAPS, false, error) &&
+    return caddy_check(value, error) && names_check(value, FOREIGN_PERHAPS, false, error) &&
            (config_hooks.template == NULL || config_hooks.template(value.at, error));
 }
 
 bool syntax_environment(struct span value, struct error *error)
 {
+    if (!caddy_check(value, error))
+        return false;
     for (size_t at = span_find(value, '$'); at < value.length;
          at += 1 + span_find(span_skip(value, at + 1), '$')) {
         struct span rest = span_skip(value, at), name = SPAN_NONE;
