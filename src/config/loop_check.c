@@ -3,8 +3,12 @@
  * are this weir's own listeners. What is certain is an error; what depends on more than the file says is told
  * only where the file leads back at all.
  */
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/map.h"
 #include "base/text.h"
@@ -293,6 +297,38 @@ static void pair_check(const struct served *served, size_t at, struct map *known
     text_free(&to);
 }
 
+/* Where the redirect sends, as long as no other route takes that first; NULL: to nothing that is known. */
+static const struct known_redirect *redirect_next(const struct served *served, const struct map *known,
+                                                  const struct known_redirect *own, size_t at)
+{
+    char port[8];
+    const struct target target = target_of(served->routes[at].redirect, port);
+    const struct known_redirect *next =
+        own[at].target != NULL ? map_get(known, span_of(own[at].target)) : NULL;
+    return next != NULL && !is_taken_before(served, next->at, &target) ? next : NULL;
+}
+
+/* Three or more that send to each other in turn; told at the first of them. */
+static void chain_check(const struct served *served, const struct map *known,
+                        const struct known_redirect *own, size_t start)
+{
+    enum { LENGTH_MOST = 20 }; /* browsers give up as soon */
+    const struct known_redirect *next = redirect_next(served, known, own, start);
+    size_t length = 1;
+    for (; next != NULL && next->at > start && length < LENGTH_MOST; length++)
+        next = redirect_next(served, known, own, next->at);
+    if (next == NULL || next->at != start || length < 3)
+        return;
+    schema_report_add(
+        served->report, SCHEMA_ERROR, schema_place_section(served->document, served->routes[start].redirect),
+        "%zu redirects lead from here to here again, without end; leave one of them out", length);
+    for (next = redirect_next(served, known, own, start); next->at != start;
+         next = redirect_next(served, known, own, next->at))
+        schema_report_add(served->report, SCHEMA_NOTE,
+                          schema_place_section(served->document, served->routes[next->at].redirect),
+                          "it is one of them");
+}
+
 static void redirects_check(const struct served *served)
 {
     struct map *known = map_new();
@@ -302,6 +338,9 @@ static void redirects_check(const struct served *served)
             redirect_check(served, i);
             pair_check(served, i, known, &own[i]);
         }
+    for (size_t i = 0; i < served->count; i++)
+        if (own[i].target != NULL)
+            chain_check(served, known, own, i);
     for (size_t i = 0; i < served->count; i++)
         free(own[i].target);
     free(own);
@@ -321,6 +360,8 @@ struct loops {
     struct map *ports;              /* to own_listener; "unix:" and all of a unix socket's address */
     struct own_listener *listeners; /* all of them */
     struct map *pools;              /* by name */
+    struct ifaddrs *interfaces;     /* of this machine; NULL: not looked up */
+    bool is_by_interface;           /* the listener that was found last */
 };
 
 static struct span address_host(struct span address)
@@ -345,16 +386,46 @@ static bool is_this_machine(struct span host)
            span_equal_nocase(host, SPAN("localhost")) || is_any(host);
 }
 
+/* It is an address of one of this machine's interfaces. */
+static bool is_of_interface(struct loops *loops, struct span host)
+{
+    char text[INET6_ADDRSTRLEN];
+    bool in_brackets = host.length > 2 && host.at[0] == '[';
+    host = in_brackets ? span_make(host.at + 1, host.length - 2) : host;
+    unsigned char wanted[sizeof(struct in6_addr)];
+    int family = in_brackets ? AF_INET6 : AF_INET;
+    if (config_text_only || host.length >= sizeof text)
+        return false;
+    memcpy(text, host.at, host.length);
+    text[host.length] = '\0';
+    if (inet_pton(family, text, wanted) != 1 ||
+        (loops->interfaces == NULL && getifaddrs(&loops->interfaces) != 0))
+        return false;
+    for (const struct ifaddrs *at = loops->interfaces; at != NULL; at = at->ifa_next) {
+        if (at->ifa_addr == NULL || at->ifa_addr->sa_family != family)
+            continue;
+        const void *own =
+            family == AF_INET6
+                ? (const void *)&((const struct sockaddr_in6 *)(const void *)at->ifa_addr)->sin6_addr
+                : (const void *)&((const struct sockaddr_in *)(const void *)at->ifa_addr)->sin_addr;
+        if (memcmp(own, wanted, family == AF_INET6 ? 16 : 4) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The listener that a server's address leads to; NULL: it is none of this file's. */
-static const struct listener_config *listener_at(const struct loops *loops, const char *address)
+static const struct listener_config *listener_at(struct loops *loops, const char *address)
 {
     struct span server = span_of(address), host = address_host(server);
     const struct own_listener *own = map_get(loops->ports, port_key(server));
     for (; own != NULL; own = own->next) {
         struct span other = address_host(span_of(own->listener->address));
-        if (span_starts(server, SPAN("unix:")) || span_equal_nocase(host, other) ||
-            (is_any(other) && is_this_machine(host)) ||
-            (span_equal_nocase(host, SPAN("localhost")) && is_this_machine(other)))
+        bool certain = span_starts(server, SPAN("unix:")) || span_equal_nocase(host, other) ||
+                       (is_any(other) && is_this_machine(host)) ||
+                       (span_equal_nocase(host, SPAN("localhost")) && is_this_machine(other));
+        loops->is_by_interface = !certain;
+        if (certain || (is_any(other) && is_of_interface(loops, host)))
             return own->listener;
     }
     return NULL;
@@ -384,7 +455,7 @@ static bool is_endless(const struct route_config *route)
 }
 
 /* Whether requests that the listener takes may reach the pool, through other listeners of this weir too. */
-static bool comes_back(const struct loops *loops, const struct listener_config *listener, const char *pool,
+static bool comes_back(struct loops *loops, const struct listener_config *listener, const char *pool,
                        struct map *seen)
 {
     size_t count;
@@ -407,7 +478,7 @@ static bool comes_back(const struct loops *loops, const struct listener_config *
     return false;
 }
 
-static void server_check(const struct loops *loops, const struct pool_config *pool,
+static void server_check(struct loops *loops, const struct pool_config *pool,
                          const struct server_config *server)
 {
     const struct listener_config *listener = listener_at(loops, server->address);
@@ -415,10 +486,12 @@ static void server_check(const struct loops *loops, const struct pool_config *po
     if (listener == NULL)
         return;
     const struct route_config *routes = routes_of(loops->config, listener, &count);
+    /* whose interface it is may differ where weir runs */
+    enum schema_severity severity = loops->is_by_interface ? SCHEMA_WARNING : SCHEMA_ERROR;
     for (size_t i = 0; i < count; i++)
         if (leads_to(&routes[i], pool->name) && is_endless(&routes[i])) {
             schema_report_add(
-                loops->report, SCHEMA_ERROR, schema_place(loops->document, &server->address),
+                loops->report, severity, schema_place(loops->document, &server->address),
                 "\"%s\" is weir's own listener, and from there %s%s leads here again, without end; name "
                 "the server behind it",
                 server->address, routes[i].named ? "route " : "", routes[i].name);
@@ -451,6 +524,8 @@ static void pools_check(struct loops *loops)
     for (size_t i = 0; i < config->pools_count; i++)
         for (size_t j = 0; j < config->pools[i].servers_count; j++)
             server_check(loops, &config->pools[i], &config->pools[i].servers[j]);
+    if (loops->interfaces != NULL)
+        freeifaddrs(loops->interfaces);
     free(loops->listeners);
     map_free(loops->pools);
     map_free(loops->ports);

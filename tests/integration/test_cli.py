@@ -296,6 +296,23 @@ routes: [ {{ name: "route {n}", match: {{ path: /{n} }}, respond: 204 }} ]
     contains(done.stderr, 'cannot be compared with')
 
 
+def test_a_server_that_is_this_machine_is_told(t):
+    """An address of an interface leads to a listener on all addresses; not to one on another port or address, and not in the text alone."""
+    own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        own.connect(('192.0.2.1', 9))
+    except OSError:
+        raise Skipped('this machine has loopback alone')
+    address = own.getsockname()[0]
+    text = 'listeners: "LISTEN"\nroutes: [ { pool: app } ]\npools: { app: { servers: "SERVER:8080" } }\n'
+    for listen, server, told in (('0.0.0.0:8080', address, True), (':8080', address, True), (':8081', address, False), ('127.0.0.1:8080', address, False), (':8080', '192.0.2.77', False)):
+        path = t.file('weir.yaml', text.replace('LISTEN', listen).replace('SERVER', server))
+        done = t.run('check', '-c', path)
+        equal(done.returncode, 0, done.stderr)
+        equal(f'warning: "{server}:8080" is weir\'s own listener' in done.stderr, told, f'{listen} {server}: {done.stderr}')
+        ok('own listener' not in t.run('check', '--file-only', '-c', path).stderr, 'the text alone')
+
+
 def test_check_against_shows_no_variable(t):
     """What the environment brings is told as it stands in the file, whatever key or item it is of, in each format."""
     old = '''listeners: ":8080"
