@@ -160,6 +160,30 @@ pools: {{ a: {{ servers: [{", ".join(f'"{o.address}"' for o in origins)}], balan
     equal(sum('three' in r.fields.get('authorization', '') for o in origins for r in o.requests), 1)
 
 
+def test_an_error_of_its_server_is_its_answer(t):
+    """Another server does not know the client, and would ask it to log in again."""
+    def handler(link, request):
+        if request.path == '/bad':
+            link.answer(503, b'mine')
+        else:
+            ntlm(link, request)
+    origins = [t.origin(handler, name=f'o{i}') for i in range(2)]
+    port = t.port()
+    t.weir(f'''workers: 1
+listeners: [ {{ address: "127.0.0.1:{port}" }} ]
+routes: [ {{ pool: a }} ]
+pools: {{ a: {{ servers: [{", ".join(f'"{o.address}"' for o in origins)}], balance: round_robin }} }}
+''')
+    x = Crossing(t, 'h1', 'h1', None, (port, port), None)
+    c = t.client(port)
+    log_in(x, c, 'anna')
+    got = step(x, c, path='/bad')
+    equal((got.status, got.body, sum(o.count('/bad') for o in origins)), (503, b'mine', 1))
+    equal(step(x, c).body, b'anna')
+    equal(step(x, t.client(port), path='/bad').status, 503)
+    equal(sum(o.count('/bad') for o in origins), 3, 'of others it is tried at both')
+
+
 def test_no_copies_of_credentials(t):
     """A shadow server would know its connection, which others share, as that client."""
     shadow, origin, port = t.origin(ntlm, name='shadow'), t.origin(ntlm), t.port()
