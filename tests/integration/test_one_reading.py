@@ -359,6 +359,16 @@ def test_no_other_spelling_stands_beside_what_weir_says(t):
             equal([(n, v) for n, v in got if v == '10.0.0.1'], [], f'{version} {more}')
 
 
+def test_a_trusted_proxy_spells_its_claims_in_one_way(t):
+    """Another spelling is a client's, that it let through: where such names pass, servers that fold them would take it for the proxy's word."""
+    weir, origin, asks = both(t, more='limits: { underscore_names: true }\ntrusted_proxies: ["127.0.0.1"]', routes='  - { pool: p }')
+    forged = [(n, '10.0.0.1') for n in ('x_forwarded_for', 'x-forwarded_proto', 'x.real.ip', 'x_real_ip', 'x_request_id', 'x_forwarded_user', 'x_attempt')]
+    for version, ask in asks.items():
+        got = Fields(ask('GET', '/', [('x-forwarded-for', '203.0.113.7'), ('x-forwarded-user', 'anna'), ('x_own', '1'), *forged]).json()['fields'])
+        equal([(n, v) for n, v in got if v == '10.0.0.1'], [], version)
+        equal([got.get(n) for n in ('x-forwarded-user', 'x_own')], ['anna', '1'], version)
+
+
 def test_no_other_spelling_passes_a_query_by(t):
     """Servers decode names and values of parameters: a rule holds for what they make of them, by a condition and by the table of values."""
     many = ''.join(f'  - {{ name: t{i}, match: {{ query: {{ tenant: t{i} }} }}, respond: {{ body: t{i} }} }}\n' for i in range(40))

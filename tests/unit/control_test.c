@@ -63,6 +63,7 @@ static void test_memory_of_groups(void **state)
     put("system.slice/weir.service/memory.max", "max\n");
     put("system.slice/weir.service/deep/memory.max", "536870912\n");
     put("small/memory.max", "1048576\n");
+    put("system.slice/tight.service/memory.max", "65536\n");
     put("memory/memory.limit_in_bytes", "9223372036854771712\n");
     put("memory/docker/memory.limit_in_bytes", "134217728\n");
     put("memory/docker/x/memory.limit_in_bytes", "9223372036854771712\n");
@@ -70,6 +71,7 @@ static void test_memory_of_groups(void **state)
     assert_int_equal(group_limit("0::/system.slice/weir.service\n"), 268435456);
     assert_int_equal(group_limit("0::/system.slice/weir.service/deep\n"), 268435456);
     assert_int_equal(group_limit("0::/system.slice/other/not/there\n"), 268435456);
+    assert_int_equal(group_limit("0::/system.slice/tight.service\n"), 65536);
     assert_int_equal(group_limit("0::/small\n"), 1048576);
     assert_int_equal(group_limit("0::/\n"), 0);
     assert_int_equal(group_limit("0::/user"), 4096);
