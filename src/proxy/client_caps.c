@@ -187,16 +187,25 @@ bool client_caps_enter_client(struct client_conn *conn)
 
 void client_caps_follow(struct client_conn *conn, const struct site *site)
 {
-    if (!conn->counted_client && client_counts(conn, site))
+    if (!conn->released && !conn->counted_client && client_counts(conn, site))
         conn->counted_client = listener_counts_enter_client(site->counts, &conn->peer, UINT64_MAX);
 }
 
-void client_caps_leave(const struct client_conn *conn)
+void client_caps_release(struct client_conn *conn)
 {
+    if (conn->released)
+        return;
+    conn->released = true;
     if (conn->counted_client)
         listener_counts_leave_client(conn->site->counts, &conn->peer);
     listener_counts_leave(conn->site->counts);
-    leave_all();
+    atomic_fetch_sub_explicit(&client_conn_count.value, 1, memory_order_relaxed);
+}
+
+void client_caps_leave(struct client_conn *conn)
+{
+    client_caps_release(conn);
+    descriptors_give(1);
 }
 
 void client_caps_tell(const struct site *site, const char *limit)

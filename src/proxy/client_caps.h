@@ -32,7 +32,10 @@ const char *client_caps_enter(const struct lease *lease, const struct site *site
 bool client_caps_enter_client(struct client_conn *conn) MUST_CHECK;
 /* It is open already, and this is its listener now: a cap that came with the site counts it too. */
 void client_caps_follow(struct client_conn *conn, const struct site *site);
-void client_caps_leave(const struct client_conn *conn);
+/* It goes for another: it counts no more, though its descriptor does until it is closed. Else whoever comes
+ * before the turn's end would make one more go for each. */
+void client_caps_release(struct client_conn *conn);
+void client_caps_leave(struct client_conn *conn);
 void client_caps_tell(const struct site *site, const char *limit); /* in the log: one was turned away */
 /* Closes the connection that has been quiet longest, or nearly so, and says whether there was one. at: only
  * of this listener; NULL: of any. Its descriptor is free at the end of the turn. */

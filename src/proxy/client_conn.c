@@ -129,6 +129,7 @@ void client_conn_close(struct client_conn *conn)
 void client_conn_shed(struct client_conn *conn)
 {
     conn->draining = true;
+    client_caps_release(conn);
     if (conn->http != NULL)
         http_conn_shed(conn->http);
     else

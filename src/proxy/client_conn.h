@@ -44,6 +44,7 @@ struct client_conn {
     bool asked;       /* a request of it has begun */
     /* this file's own */
     bool counted_client; /* in listener_counts, by its address */
+    bool released;       /* client_caps_release() */
     bool draining;       /* takes no request after the one in progress */
     bool outdated;       /* its listener's TLS rules have changed since it began: its tunnels end */
     bool refused;        /* and demand more of clients than it has shown: its requests get 421 */

@@ -84,7 +84,7 @@ def test_defaults_keep_other_clients(t):
     kept = [t.client(port, tls=context, name='localhost', source='127.0.0.9') for _ in range(25)]
     equal([c.get().status for c in kept], [200] * 25)
     time.sleep(0.4)
-    flood = [c for i in range(60) for c in silent(t, port, 1, f'127.0.1.{i + 1}', seconds=0.03)]
+    flood = [c for i in range(60) for c in silent(t, port, 1, f'127.0.1.{i + 1}', seconds=0)]
     eventually(lambda: len(left(flood)) <= 30)
     time.sleep(0.1 * SLOW)
     equal(len(left(flood)), 30)
@@ -93,6 +93,20 @@ def test_defaults_keep_other_clients(t):
     eventually(lambda: len(left(flood[60:])) <= 12)
     time.sleep(0.1 * SLOW)
     equal(len(left(flood[60:])), 12, 'of one address')
+    equal([c.get().status for c in kept], [200] * 25)
+
+
+def test_a_burst_ends_no_established_client(t):
+    """All that come in one turn make room among themselves: who goes counts no more, though it is closed at the turn's end."""
+    weir, port = site(t, 'limits: { connections: 60 }\ntls: { handshake_timeout: 5m }')
+    context = t.tls_client()
+    kept = [t.client(port, tls=context, name='localhost', source='127.0.0.9') for _ in range(25)]
+    equal([c.get().status for c in kept], [200] * 25)
+    time.sleep(0.4 * SLOW)          # they are quiet longer than any of the burst
+    weir.signal(signal.SIGSTOP)
+    flood = [c for i in range(60) for c in silent(t, port, 1, f'127.0.1.{i + 1}', seconds=0)]
+    weir.signal(signal.SIGCONT)
+    eventually(lambda: len(left(flood)) <= 30)
     equal([c.get().status for c in kept], [200] * 25)
 
 
