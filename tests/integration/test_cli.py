@@ -234,7 +234,7 @@ def test_words_are_no_files(t):
         for word in ('debug', 'json', 'combined', 'syslog', 'journald', 'warn'):
             done = t.run('check', '-c', '-', stdin=f'listeners: ":1"\n{key}: {word}\nroutes: [ {{ respond: {{}} }} ]\n')
             equal(done.returncode, 1, f'{key}: {word}')
-            contains(done.stderr, 'would be a file of that name')
+            contains(done.stderr, 'write unix:/dev/log for syslog' if word in ('syslog', 'journald') else 'would be a file of that name')
 
 
 def test_check_formats(t):
