@@ -5,8 +5,8 @@ from weirtest import *
 
 
 def limited(t, limits, route, origin=None):
-    port = t.port()
     origin = origin or t.origin()
+    port = t.port()         # behind it: what an origin listens on is given to nobody else
     weir = t.weir(f'''workers: 4
 listeners: [ {{ address: "127.0.0.1:{port}" }} ]
 trusted_proxies: ["127.0.0.1"]
