@@ -138,13 +138,8 @@ pools:
             equal({step(x, c).body for _ in range(8)}, {f'u{i}'.encode()})
 
 
-def test_a_step_is_not_sent_elsewhere(t):
-    """Where the server ends the connection instead of answering, another connection or server could only take it for a wrong password."""
-    def handler(link, request):
-        if 'three' in request.fields.get('authorization', ''):
-            link.close()
-        else:
-            ntlm(link, request)
+def before_two(t, handler):
+    """Two servers that take turns, weir's port before them, the crossing, and a client of it."""
     origins = [t.origin(handler, name=f'o{i}') for i in range(2)]
     port = t.port()
     t.weir(f'''workers: 1
@@ -154,6 +149,17 @@ pools: {{ a: {{ servers: [{", ".join(f'"{o.address}"' for o in origins)}], balan
 ''')
     x = Crossing(t, 'h1', 'h1', None, (port, port), None)
     c = t.client(port)
+    return origins, port, x, c
+
+
+def test_a_step_is_not_sent_elsewhere(t):
+    """Where the server ends the connection instead of answering, another connection or server could only take it for a wrong password."""
+    def handler(link, request):
+        if 'three' in request.fields.get('authorization', ''):
+            link.close()
+        else:
+            ntlm(link, request)
+    origins, _, x, c = before_two(t, handler)
     equal(step(x, c).status, 401)
     answer = step(x, c, 'NTLM one').fields.get('www-authenticate').split(' ')[1]
     equal(step(x, c, f'NTLM three anna {answer}').status, 502)
@@ -167,15 +173,7 @@ def test_an_error_of_its_server_is_its_answer(t):
             link.answer(503, b'mine')
         else:
             ntlm(link, request)
-    origins = [t.origin(handler, name=f'o{i}') for i in range(2)]
-    port = t.port()
-    t.weir(f'''workers: 1
-listeners: [ {{ address: "127.0.0.1:{port}" }} ]
-routes: [ {{ pool: a }} ]
-pools: {{ a: {{ servers: [{", ".join(f'"{o.address}"' for o in origins)}], balance: round_robin }} }}
-''')
-    x = Crossing(t, 'h1', 'h1', None, (port, port), None)
-    c = t.client(port)
+    origins, port, x, c = before_two(t, handler)
     log_in(x, c, 'anna')
     got = step(x, c, path='/bad')
     equal((got.status, got.body, sum(o.count('/bad') for o in origins)), (503, b'mine', 1))
