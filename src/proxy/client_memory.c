@@ -26,7 +26,16 @@
 #define TIMES_AS_MUCH 2u    /* as who comes holds, at least, holds who goes for it */
 #define QUIET_AT_ONCE 64u   /* connections that go in a turn */
 #define HOLDERS_AT_ONCE 16u /* likewise */
-#define BLOCKS_KEPT 16u     /* free ones that stay warm */
+
+/*
+ * Free blocks that stay warm. Attackers fill the memory again and again, and what one leaves is room for the
+ * next: were each block given back, madvise() and the pages' coming back would be half of all work on a
+ * machine whose own pages are virtual. They stay counted. The part is that of all workers, and is what goes
+ * at once when holders go, about: with sixteen blocks ten times as many pages come back.
+ */
+#define KEPT_MOST 1024u /* of a worker: 16 MiB */
+#define KEPT_LEAST 16u
+#define KEPT_PART 6u
 
 #define QUIET_HOLDS 4096u /* bytes: what a quiet one has, about */
 #define QUIET_FOR_A_REQUEST 8u
@@ -187,12 +196,21 @@ static void holders_go(struct worker *worker)
     }
 }
 
+size_t client_memory_blocks_kept(const struct worker *worker)
+{
+    if (memory_level() == MEMORY_PLENTY)
+        return KEPT_MOST;
+    uint64_t part =
+        memory_for_peers() / KEPT_PART / BLOCK_SIZE / (worker->peers_count > 1 ? worker->peers_count : 1);
+    return part < KEPT_LEAST ? KEPT_LEAST : part > KEPT_MOST ? KEPT_MOST : (size_t)part;
+}
+
 void client_memory_relieve(struct worker *worker)
 {
     enum memory_level level = memory_level();
     if (level == MEMORY_PLENTY)
         return;
-    block_pool_configure(0, BLOCKS_KEPT);
+    block_pool_configure(0, client_memory_blocks_kept(worker));
     memory_weigh(loop_now(worker->loop));
     if (level >= MEMORY_QUIET_GO) {
         mirrors_shed(worker);

@@ -7,6 +7,7 @@
 #define WEIR_PROXY_CLIENT_MEMORY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/attributes.h"
 #include "base/memory.h"
@@ -24,6 +25,8 @@ MUST_CHECK static inline bool client_memory_takes_request(const struct client_co
 }
 /* Another worker has asked: who holds much here goes for who comes there. */
 void client_memory_answer(struct worker *worker);
+/* How many free blocks this worker keeps at most, as memory is now. */
+size_t client_memory_blocks_kept(const struct worker *worker);
 /* Does for this worker what the level asks for, after memory has grown. */
 void client_memory_relieve(struct worker *worker);
 

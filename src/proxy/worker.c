@@ -33,8 +33,7 @@
 #include "upstream/upstream.h"
 
 #define LOG_RING_SIZE ((size_t)1 << 20) /* about two thousand access-log lines until the log thread looks */
-#define BLOCKS_KEPT 1024                /* free blocks (16 MiB) a worker keeps warm while it works */
-#define BLOCKS_KEPT_IDLE 4              /* and when no request came for a while */
+#define BLOCKS_KEPT_IDLE 4              /* free blocks a worker keeps warm when no request came for a while */
 #define IDLE_MS 250
 #define STOP_MOST 1000     /* ms that a stopping worker gives its exchanges to let go */
 #define BACKLOG_MOST 65536 /* connections taken from the queue of a socket that is about to close */
@@ -533,13 +532,13 @@ static void worker_trim(struct deadline *deadline)
     struct worker *worker = CONTAINER_OF(deadline, struct worker, trim);
     if (worker->exchange_number != worker->exchange_number_seen) {
         worker->exchange_number_seen = worker->exchange_number;
-        block_pool_configure(0, memory_level() == MEMORY_PLENTY ? BLOCKS_KEPT : BLOCKS_KEPT_IDLE);
+        block_pool_configure(0, client_memory_blocks_kept(worker));
         deadline_set(deadline, worker->loop, IDLE_MS);
         return;
     }
     pipe_pool_trim(0);
     small_trim();
-    block_pool_configure(0, BLOCKS_KEPT);
+    block_pool_configure(0, client_memory_blocks_kept(worker));
     if (block_pool_free_count() <= BLOCKS_KEPT_IDLE)
         return;
     block_pool_trim(BLOCKS_KEPT_IDLE);
@@ -617,7 +616,7 @@ static void *worker_main(void *argument)
     pthread_setname_np(pthread_self(), name);
     counters_thread_enter();
     log_thread_enter(LOG_RING_SIZE);
-    block_pool_configure(0, BLOCKS_KEPT);
+    block_pool_configure(0, client_memory_blocks_kept(worker));
     memory_thread_serves(&worker->memory);
     loop_run(worker->loop);
     /* Its blocks and log ring are this thread's, so its connections to servers end here too. */
