@@ -118,6 +118,8 @@ struct admissions {
     uint64_t now_us;
     uint64_t hashes[LIMITS_MOST];
     bool taken[LIMITS_MOST];
+    bool asked[LIMITS_MOST]; /* but for what a dry run would refuse, which clients are not told */
+    struct limiter_verdict verdicts[LIMITS_MOST]; /* of those that were asked */
 };
 
 /* False: the limit refuses the request; *retry_after_us: 0 when waiting does not help. */
@@ -144,9 +146,29 @@ static bool admit(struct admissions *admissions, size_t i, struct exchange *exch
         would_refuse(limit, "over the rate");
         return true;
     }
-    tell(exchange, limit, &verdict);
+    admissions->asked[i] = true;
+    admissions->verdicts[i] = verdict;
     *retry_after_us = verdict.retry_after_us;
     return verdict.admitted;
+}
+
+/* Of a request that another limit refuses, so that nobody waits for a limit that would let it through. */
+static void give_back(struct admissions *admissions, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!admissions->taken[i])
+            continue;
+        limiter_give_back(admissions->rate->limits[i].limiter, admissions->hashes[i], admissions->now_us);
+        admissions->verdicts[i].remaining++;
+        admissions->verdicts[i].retry_after_us = 0;
+    }
+}
+
+static void tell_all(const struct admissions *admissions, size_t count, struct exchange *exchange)
+{
+    for (size_t i = 0; i < count; i++)
+        if (admissions->asked[i])
+            tell(exchange, &admissions->rate->limits[i], &admissions->verdicts[i]);
 }
 
 static enum verdict rate_limit_request(const struct filter *filter, struct exchange *exchange)
@@ -157,11 +179,11 @@ static enum verdict rate_limit_request(const struct filter *filter, struct excha
         uint64_t retry_after_us;
         if (admit(&admissions, i, exchange, &retry_after_us))
             continue;
-        for (size_t k = 0; k < i; k++)
-            if (admissions.taken[k])
-                limiter_give_back(rate->limits[k].limiter, admissions.hashes[k], admissions.now_us);
+        give_back(&admissions, i);
+        tell_all(&admissions, i + 1, exchange);
         return refuse(exchange, &rate->limits[i], retry_after_us);
     }
+    tell_all(&admissions, rate->count, exchange);
     return VERDICT_NEXT;
 }
 

@@ -116,6 +116,24 @@ static void each_limit_tells_of_itself(void **state)
     route_close(route);
 }
 
+/* Else a client would wait for a limit that would let it through. */
+static void what_was_given_back_is_told_as_left(void **state)
+{
+    (void)state;
+    struct route_fixture *route =
+        route_open("rate_limits: { wide: { " HOUR ", burst: 3 }, narrow: { rate: 1/m, "
+                   "burst: 2 } }",
+                   "rate_limit: [wide, narrow], pool: app");
+    assert_int_equal(let_through(route, "192.0.2.1", "Host: a.test\n"), 2);
+    struct exchange *x = request_of(route, "GET /", "Host: a.test\n");
+    assert_int_equal(filter(route, x), 429);
+    assert_fields(&x->answer.fields, "Retry-After: 60\n");
+    assert_fields(&x->response_fields,
+                  "RateLimit-Policy: \"wide\";q=1;w=3600\nRateLimit: \"wide\";r=1;t=0\n"
+                  "RateLimit-Policy: \"narrow\";q=1;w=60\nRateLimit: \"narrow\";r=0;t=60\n");
+    route_close(route);
+}
+
 /* ---- missing parts of the key ---- */
 
 static const char by_key_refuse[] =
@@ -177,6 +195,20 @@ static void a_dry_run_refuses_nobody_who_lacks_a_part(void **state)
     int64_t dry = counter_sum(COUNTER_rate_limited_dry);
     assert_int_equal(filter(route, request_of(route, "GET /", "Host: a.test\n")), 0);
     assert_int_equal(counter_sum(COUNTER_rate_limited_dry), dry + 1);
+    route_close(route);
+}
+
+/* A client that keeps to what it is told must not be held up by a limit that does not hold for it. */
+static void limits_that_do_not_hold_for_a_request_tell_nothing(void **state)
+{
+    (void)state;
+    struct route_fixture *route = route_open("rate_limits: { tried: { " HOUR ", burst: 1, dry_run: true },"
+                                             " keyed: { " HOUR ", key: \"header:x-key\", missing: pass } }",
+                                             "rate_limit: [tried, keyed], pool: app");
+    assert_int_equal(filter(route, request_of(route, "GET /", "Host: a.test\n")), 0);
+    struct exchange *x = request_of(route, "GET /", "Host: a.test\n");
+    assert_int_equal(filter(route, x), 0);
+    assert_fields(&x->response_fields, "");
     route_close(route);
 }
 
@@ -252,11 +284,13 @@ int main(void)
         cmocka_unit_test(all_limits_must_let_a_request_through),
         cmocka_unit_test(what_one_limit_refuses_is_given_back_to_the_others),
         cmocka_unit_test(each_limit_tells_of_itself),
+        cmocka_unit_test(what_was_given_back_is_told_as_left),
         cmocka_unit_test(who_lacks_a_part_is_refused_and_waiting_does_not_help),
         cmocka_unit_test(who_lacks_a_part_passes_uncounted),
         cmocka_unit_test(all_who_lack_a_part_are_counted_together),
         cmocka_unit_test(a_dry_run_refuses_nothing_and_counts_what_it_would),
         cmocka_unit_test(a_dry_run_refuses_nobody_who_lacks_a_part),
+        cmocka_unit_test(limits_that_do_not_hold_for_a_request_tell_nothing),
         cmocka_unit_test(a_key_without_a_place_takes_over_another_and_is_not_let_through_more_often),
         cmocka_unit_test(counts_go_on_over_a_reload_while_the_limit_stays),
         cmocka_unit_test(a_question_is_refused_for_its_key_alone_and_counts_nothing),
