@@ -211,8 +211,7 @@ void exchange_fail(struct exchange_run *run, enum failure why)
         deadline_clear(&run->deadline);
         x->client_stream->ops->reset(x->client_stream, why);
     } else {
-        relay_clear(&run->up);
-        run->up.from = x->client_stream;
+        relay_drop(&run->up);
         answer_failure(run, why);
     }
 }
@@ -541,21 +540,19 @@ static void client_body(struct stream *stream, struct buf *bytes, bool last)
     struct exchange_run *run = stream->owner;
     struct exchange *x = &run->exchange;
     x->bytes_in += bytes->length;
+    size_t taken = bytes->length;
     if (!takes_body(run)) {
         run->up.ended = run->up.ended || last;
-        relay_discard(&run->up, bytes);
+        relay_discard(&run->up, bytes, taken);
         return;
     }
-    if (x->body_limit != 0 && x->bytes_in > x->body_limit && x->state != EXCHANGE_TUNNEL) {
-        buf_clear(bytes);
-        exchange_fail(run, FAILURE_BODY_TOO_LARGE);
-        exchange_settle(run);
-        return;
-    }
-    size_t taken = bytes->length;
-    enum failure why = run->bridge != NULL ? grpc_bridge_request(run, bytes, last) : FAILURE_NONE;
+    enum failure why = FAILURE_NONE;
+    if (x->body_limit != 0 && x->bytes_in > x->body_limit && x->state != EXCHANGE_TUNNEL)
+        why = FAILURE_BODY_TOO_LARGE;
+    else if (run->bridge != NULL)
+        why = grpc_bridge_request(run, bytes, last);
     if (why != FAILURE_NONE) {
-        buf_clear(bytes);
+        relay_discard(&run->up, bytes, taken);
         exchange_fail(run, why);
         exchange_settle(run);
         return;

@@ -402,6 +402,7 @@ static void upstream_closed(struct stream *stream, enum failure why)
         run->exchange.upstream = NULL;
         if (why == FAILURE_NONE) {
             run->attempt = NULL;
+            relay_drop(&run->up); /* it has answered without the rest of the request */
         } else if (!run->head_sent) {
             forward_failed(run, attempt, why, stream);
         } else {

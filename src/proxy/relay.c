@@ -64,12 +64,19 @@ void relay_sent(struct relay *relay, size_t bytes)
     relay_settle(relay);
 }
 
-void relay_discard(struct relay *relay, struct buf *bytes)
+void relay_discard(struct relay *relay, struct buf *bytes, size_t taken)
 {
-    size_t length = bytes->length;
     buf_clear(bytes);
-    if (relay->from != NULL && length != 0)
-        relay->from->ops->credit(relay->from, length);
+    if (relay->from != NULL && taken != 0)
+        relay->from->ops->credit(relay->from, taken);
+}
+
+void relay_drop(struct relay *relay)
+{
+    relay->to = NULL;
+    relay->queued = 0;
+    buf_clear(&relay->held);
+    relay_settle(relay);
 }
 
 void relay_clear(struct relay *relay)

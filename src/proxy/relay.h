@@ -31,9 +31,12 @@ void relay_rewind(struct relay *relay, struct buf *kept);
 void relay_push(struct relay *relay, struct buf *bytes, size_t taken, bool last);
 void relay_end(struct relay *relay, struct fields *trailers);
 void relay_sent(struct relay *relay, size_t bytes);
-/* Takes bytes that nobody wants: credited at once. */
-void relay_discard(struct relay *relay, struct buf *bytes);
-void relay_clear(struct relay *relay); /* lets go of held bytes and of both streams */
+/* Takes bytes that nobody wants: credited at once. taken: as in relay_push() */
+void relay_discard(struct relay *relay, struct buf *bytes, size_t taken);
+/* The receiver is gone and no other comes: what is held goes, and all that is owed is credited. The sender
+ * may go on, to relay_discard(). */
+void relay_drop(struct relay *relay);
+void relay_clear(struct relay *relay); /* lets go of held bytes and of both streams, which are over */
 /* The receiver holds the sender up. */
 static inline bool relay_is_blocked(const struct relay *relay)
 {
