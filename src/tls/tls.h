@@ -97,7 +97,7 @@ struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_sto
                                        const struct transport_events *events, void *owner);
 /* Client side over a socket that socket_connect() began. name: a name or an IP address to verify, and the
  * name to ask for, unless the config gives one. Without any (NULL) a connection whose server's name has to be
- * verified fails with TRANSPORT_ERROR_VERIFY. */
+ * verified fails with TRANSPORT_ERROR_VERIFY. NULL: no memory, and nothing was taken. */
 struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending, struct tls_client *client,
                                         const char *name, const struct transport_events *events, void *owner);
 

@@ -337,6 +337,13 @@ static struct tls_transport *tls_new(SSL_CTX *context, int fd)
     return tls;
 }
 
+/* Of one that is no transport yet. */
+static void tls_unmake(struct tls_transport *tls)
+{
+    SSL_free(tls->ssl);
+    free(tls);
+}
+
 struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_store *store, struct buf *early,
                                        const struct transport_events *events, void *owner)
 {
@@ -359,23 +366,26 @@ static bool verify_address(X509_VERIFY_PARAM *wanted, const struct ip_address *i
 
 /*
  * The name to ask for (RFC 6066 3: no address, no dot at the end) and to verify. A certificate's names are
- * its alternative names, the common name is none, and a wildcard is a whole label (RFC 9525 6). False:
- * neither a name nor an address is set, so that whoever has to verify one must not go on.
+ * its alternative names, the common name is none, and a wildcard is a whole label (RFC 9525 6). False: no
+ * memory for it. unnamed: neither a name nor an address is set, so that whoever has to verify one must not go
+ * on.
  */
-static bool set_name(struct tls_transport *tls, const char *text)
+static bool set_name(struct tls_transport *tls, const struct tls_client *client, const char *text)
 {
     struct ip_address ip;
     char name[TLS_NAME_MOST];
     struct span host = text != NULL ? span_of(text) : SPAN_NONE;
     if (host.length != 0 && host.at[host.length - 1] == '.')
         host.length--;
-    if (host.length == 0 || host.length >= sizeof name)
-        return false;
+    bool verify = client->verify == SERVER_VERIFY_FULL;
+    if (host.length == 0 || host.length >= sizeof name) {
+        tls->unnamed = verify;
+        return true;
+    }
     memcpy(name, host.at, host.length);
     name[host.length] = '\0';
     X509_VERIFY_PARAM *wanted = SSL_get0_param(tls->ssl);
     X509_VERIFY_PARAM_set_hostflags(wanted, NAME_FLAGS);
-    bool verify = tls->client->verify == SERVER_VERIFY_FULL;
     if (ip_address_parse(&ip, host))
         return !verify || verify_address(wanted, &ip);
     return SSL_set_tlsext_host_name(tls->ssl, name) == 1 &&
@@ -388,11 +398,13 @@ struct transport *tls_transport_connect(struct loop *loop, int fd, bool pending,
     struct tls_transport *tls = tls_new(client->context, fd);
     if (tls == NULL)
         return NULL;
+    if (!set_name(tls, client, client->server_name != NULL ? client->server_name : name)) {
+        tls_unmake(tls);
+        return NULL;
+    }
     tls->client = tls_client_take(client);
     tls->transport.connecting = pending;
     SSL_set_connect_state(tls->ssl);
-    bool named = set_name(tls, client->server_name != NULL ? client->server_name : name);
-    tls->unnamed = !named && client->verify == SERVER_VERIFY_FULL;
     transport_init(&tls->transport, &tls_kind, loop, fd, events, owner);
     return &tls->transport;
 }
