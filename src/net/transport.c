@@ -97,10 +97,12 @@ static bool collect_blocks(struct buf *in, struct block *blocks[], unsigned coun
     return fits;
 }
 
-/* At the block cap nothing can be read: the connection is given up, which is what frees memory. */
+/* At the block cap nothing can be read, or nothing watches it: the connection is given up, which is what
+ * frees memory. */
 static void transport_starve(struct transport *transport)
 {
     counter_add(COUNTER_memory_shed, 1);
+    transport->error = ENOMEM;
     transport_die(transport, ENOMEM);
 }
 
@@ -334,8 +336,7 @@ static void transport_flush(struct task *task)
         return;
     }
     if (transport->watch == NULL) { /* nothing would be heard of it any more */
-        counter_add(COUNTER_memory_shed, 1);
-        transport_die(transport, ENOMEM);
+        transport_starve(transport);
         return;
     }
     if (!transport->opened) {

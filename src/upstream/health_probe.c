@@ -136,6 +136,13 @@ static void probe_ends(struct health_probe *probe, enum probe_verdict verdict, c
     probe_tell(probe, verdict, why);
 }
 
+/* The connection has ended. What weir lacks says nothing of the server. */
+static void probe_ends_by(struct health_probe *probe, enum failure why)
+{
+    bool own = why == FAILURE_OVERLOADED || http_conn_transport(probe->http)->error == ENOMEM;
+    probe_ends(probe, own ? PROBE_NOT_MADE : PROBE_FAILED, own ? not_made : failure_info[why].text);
+}
+
 static void probe_fails(struct health_probe *probe, const char *why)
 {
     probe_ends(probe, PROBE_FAILED, why);
@@ -301,8 +308,7 @@ static void stream_closed(struct stream *stream, enum failure why)
 {
     struct health_probe *probe = stream->owner;
     probe->stream = NULL;
-    if (!probe->told)
-        probe_fails(probe, failure_info[why].text);
+    probe_ends_by(probe, why);
 }
 
 static const struct stream_events probe_stream_events = {
@@ -391,7 +397,7 @@ static void conn_closed(struct http_conn *http, enum failure why)
 {
     struct health_probe *probe = http->owner;
     probe->closing = true;
-    probe_tell(probe, PROBE_FAILED, failure_info[why].text);
+    probe_ends_by(probe, why);
     probe_end(probe);
 }
 
@@ -416,6 +422,15 @@ static void probe_why(struct health_probe *probe, const char *text)
     snprintf(probe->why, sizeof probe->why, "%s", text);
     if (probe->why[0] != '\0' && ascii_lower(probe->why[1]) == probe->why[1])
         probe->why[0] = ascii_lower(probe->why[0]);
+}
+
+/* By what the last address has come to. */
+static void probe_tell_unreached(struct health_probe *probe)
+{
+    if (probe->not_made)
+        probe_tell(probe, PROBE_NOT_MADE, not_made);
+    else
+        probe_tell(probe, PROBE_FAILED, probe->why);
 }
 
 static bool is_own_want(int number)
@@ -516,10 +531,11 @@ static void transport_closed(struct transport *transport, int error)
     bool tls = error == TRANSPORT_ERROR_TLS || error == TRANSPORT_ERROR_VERIFY;
     probe_why(probe, tls ? tls_transport_failure(transport) : transport_error_text(error));
     probe->transport = NULL;
+    probe->not_made = is_own_want(error);
     if (!probe->closing && !tls && probe_connect(probe))
         return;
     probe->closing = true;
-    probe_tell(probe, PROBE_FAILED, probe->why);
+    probe_tell_unreached(probe);
     probe_end(probe);
 }
 
@@ -534,8 +550,8 @@ static const struct transport_events probe_transport_events = {
 static void probe_cannot_begin(struct task *task)
 {
     struct health_probe *probe = CONTAINER_OF(task, struct health_probe, fail);
-    probe_ends(probe, probe->not_made ? PROBE_NOT_MADE : PROBE_FAILED,
-               probe->not_made ? not_made : probe->why);
+    probe_close(probe);
+    probe_tell_unreached(probe);
 }
 
 static uint64_t probe_time(const struct health_config *config)
