@@ -79,6 +79,34 @@ static const char *signature_words(const X509 *certificate)
     return name != NULL ? name : "an unknown algorithm";
 }
 
+static int bits_of(int level)
+{
+    static const int bits[] = {0, 80, 112, 128, 192, 256}; /* SSL_CTX_set_security_level(3) */
+    return level <= 0 ? 0 : level < (int)COUNT_OF(bits) ? bits[level] : 256;
+}
+
+static bool is_self_signed(X509 *certificate)
+{
+    return (X509_get_extension_flags(certificate) & EXFLAG_SS) != 0;
+}
+
+/* Nobody looks at the signature of one that has signed itself. */
+static bool signature_is_weak(X509 *certificate, int level)
+{
+    int bits = -1;
+    return !is_self_signed(certificate) &&
+           (X509_get_signature_info(certificate, NULL, NULL, &bits, NULL) != 1 || bits < bits_of(level));
+}
+
+static bool refused_signature(const X509 *certificate, const char *what, const char *path,
+                              struct error *error)
+{
+    return error_set(error,
+                     "%s: the signature of %s is too weak (%s), so every handshake would fail; have one "
+                     "issued that is signed with SHA-256",
+                     path, what, signature_words(certificate));
+}
+
 /* OpenSSL's reasons as sentences; `what` is the certificate. */
 static bool refused(X509 *certificate, const char *what, const char *path, struct error *error)
 {
@@ -93,10 +121,7 @@ static bool refused(X509 *certificate, const char *what, const char *path, struc
                          "for RSA of 2048 bits or more, or for ECDSA on P-256",
                          path, what, key_words(X509_get0_pubkey(certificate), key, sizeof key));
     case SSL_R_CA_MD_TOO_WEAK:
-        return error_set(error,
-                         "%s: the signature of %s is too weak (%s), so every handshake would fail; have one "
-                         "issued that is signed with SHA-256",
-                         path, what, signature_words(certificate));
+        return refused_signature(certificate, what, path, error);
     default:
         return error_set(error, "%s: %s cannot be used: %s", path, what,
                          ERR_reason_error_string(code) != NULL ? ERR_reason_error_string(code)
@@ -128,6 +153,9 @@ bool tls_judge_key(SSL_CTX *scratch, X509 *leaf, const char *path, struct error 
     EVP_PKEY *public = X509_get0_pubkey(leaf);
     if (SSL_CTX_use_certificate(scratch, leaf) != 1)
         return refused(leaf, "the certificate", path, error);
+    /* OpenSSL 3.5 has servers send one whose signature is weak; its clients refuse it as those of 3.0 do. */
+    if (signature_is_weak(leaf, SSL_CTX_get_security_level(scratch)))
+        return refused_signature(leaf, "the certificate", path, error);
     return is_for_handshakes(public) ||
            error_set(error,
                      "%s: clients do not take the certificate's kind of key (%s), so every handshake would "
@@ -144,11 +172,13 @@ bool tls_judge_chain(SSL_CTX *scratch, STACK_OF(X509) * chain, const char *path,
     SSL_CTX_clear_chain_certs(scratch);
     for (int i = 0; i < sk_X509_num(chain); i++) {
         X509 *certificate = sk_X509_value(chain, i);
-        if (SSL_CTX_add1_chain_cert(scratch, certificate) == 1)
+        bool added = SSL_CTX_add1_chain_cert(scratch, certificate) == 1;
+        if (added && !signature_is_weak(certificate, SSL_CTX_get_security_level(scratch)))
             continue;
         (void)snprintf(what, sizeof what, "certificate %d of the file (%s)", i + 2,
                        tls_subject(certificate, subject, sizeof subject));
-        return refused(certificate, what, path, error);
+        return added ? refused_signature(certificate, what, path, error)
+                     : refused(certificate, what, path, error);
     }
     SSL_CTX_clear_chain_certs(scratch);
     return true;
@@ -210,17 +240,6 @@ void tls_judge_usage(X509 *leaf, bool client, char **warnings)
 
 /* ---- authorities ---- */
 
-static int bits_of(int level)
-{
-    static const int bits[] = {0, 80, 112, 128, 192, 256}; /* SSL_CTX_set_security_level(3) */
-    return level <= 0 ? 0 : level < (int)COUNT_OF(bits) ? bits[level] : 256;
-}
-
-static bool is_root(X509 *authority)
-{
-    return (X509_get_extension_flags(authority) & EXFLAG_SS) != 0;
-}
-
 static bool has_issuer(X509 *authority, STACK_OF(X509) * all)
 {
     for (int i = 0; i < sk_X509_num(all); i++)
@@ -232,17 +251,15 @@ static bool has_issuer(X509 *authority, STACK_OF(X509) * all)
 bool tls_judge_authority(X509 *authority, STACK_OF(X509) * all, int level, char *why, size_t size)
 {
     char key[96];
-    int bits = -1;
     EVP_PKEY *public = X509_get0_pubkey(authority);
     if (public == NULL || EVP_PKEY_get_security_bits(public) < bits_of(level))
         (void)snprintf(why, size, "its key is too weak (%s)",
                        public != NULL ? key_words(public, key, sizeof key) : "unknown");
-    else if (!is_root(authority) && X509_check_ca(authority) == 0)
+    else if (!is_self_signed(authority) && X509_check_ca(authority) == 0)
         (void)snprintf(why, size, "it is no authority's (basicConstraints lacks CA:TRUE)");
-    else if (!is_root(authority) && !has_issuer(authority, all))
+    else if (!is_self_signed(authority) && !has_issuer(authority, all))
         (void)snprintf(why, size, "it is not a root, and its issuer is not in the file");
-    else if (!is_root(authority) &&
-             (X509_get_signature_info(authority, NULL, NULL, &bits, NULL) != 1 || bits < bits_of(level)))
+    else if (signature_is_weak(authority, level))
         (void)snprintf(why, size, "its signature is too weak (%s)", signature_words(authority));
     else
         return true;
