@@ -137,8 +137,9 @@ def test_certificates(t):
 def test_strict_sni(t):
     weir, (port,) = run(t, ([t.cert('a'), t.cert('b')], 'strict_sni: true'))
     for v in each(t):
-        equal([v.visit(port, 'a.test'), v.visit(port, 'unknown.test'), v.visit(port, None), v.visit(port, 'b.test', keep=False), v.visit(port, 'a.test')],
-              ['new', 'refused', 'refused', 'new', 'resumed'])
+        # who was refused comes last: a client of OpenSSL 3.5 drops its ticket with the alert
+        equal([v.visit(port, 'a.test'), v.visit(port, 'b.test', keep=False), v.visit(port, 'a.test'), v.visit(port, 'unknown.test'), v.visit(port, None)],
+              ['new', 'new', 'resumed', 'refused', 'refused'])
 
 
 def expiring(t, name, seconds):
