@@ -109,6 +109,7 @@ static void an_asterisk_is_no_path_behind_a_host(void **state)
     struct span made;
     assert_failure(location_fill(location, x, &made), FAILURE_REWRITE_INVALID);
     location_free(location);
+    arena_free(x->arena);
 }
 
 static void a_location_that_a_value_gives_whole_is_a_path_or_a_url_of_http(void **state)
