@@ -8,8 +8,10 @@
 
 #define V1_MOST 107u /* with CRLF, as the specification counts it */
 #define V2_HEAD 16u
-#define V2_TYPE_SSL 0x20u   /* PP2_TYPE_SSL */
-#define V2_CLIENT_SSL 0x01u /* PP2_CLIENT_SSL */
+#define V2_FAMILY_LAST 3u    /* AF_UNIX; others are to be refused, of LOCAL alone they say nothing */
+#define V2_TRANSPORT_LAST 2u /* DGRAM */
+#define V2_TYPE_SSL 0x20u    /* PP2_TYPE_SSL */
+#define V2_CLIENT_SSL 0x01u  /* PP2_CLIENT_SSL */
 static const char v2_signature[12] = {0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A};
 
 /* Cuts the next word, ended by one blank or the end. */
@@ -21,15 +23,24 @@ static struct span next_word(struct span *rest)
     return word;
 }
 
+/* Alone, as the family writes it: ip_address_parse() takes brackets and a port besides. */
+static bool v1_address_is_bare(struct span address, uint8_t family)
+{
+    unsigned colons = 0;
+    for (size_t i = 0; i < address.length; i++)
+        colons += address.at[i] == ':';
+    return span_find(address, '[') == address.length && (family == AF_INET ? colons == 0 : colons >= 2);
+}
+
 static bool v1_address(struct ip_address *ip, struct span address, struct span port, uint8_t family)
 {
     uint64_t number;
-    if (span_find(address, '[') != address.length || !ip_address_parse(ip, address) ||
+    bool octal = port.length > 1 && port.at[0] == '0';
+    if (!v1_address_is_bare(address, family) || !ip_address_parse(ip, address) || octal ||
         !text_to_number(port, 65535, &number))
         return false;
-    bool mapped = family == AF_INET6 && ip->family == AF_INET && span_find(address, ':') != address.length;
     ip->port = (uint16_t)number;
-    return ip->family == family || mapped;
+    return true;
 }
 
 static enum proxy_protocol_step v1_read(struct proxy_protocol *result, struct span bytes)
@@ -50,7 +61,8 @@ static enum proxy_protocol_step v1_read(struct proxy_protocol *result, struct sp
     uint8_t family = span_is(kind, "TCP4") ? AF_INET : AF_INET6;
     struct span source = next_word(&line), destination = next_word(&line), source_port = next_word(&line),
                 destination_port = next_word(&line);
-    bool good = line.length == 0 && v1_address(&result->source, source, source_port, family) &&
+    bool good = destination_port.at + destination_port.length == end &&
+                v1_address(&result->source, source, source_port, family) &&
                 v1_address(&result->destination, destination, destination_port, family);
     return good ? PROXY_PROTOCOL_DONE : PROXY_PROTOCOL_BAD;
 }
@@ -99,7 +111,9 @@ static enum proxy_protocol_step v2_read(struct proxy_protocol *result, struct sp
     if (bytes.length < V2_HEAD)
         return PROXY_PROTOCOL_MORE;
     unsigned version = at[12] >> 4, command = at[12] & 15, family = at[13], length = read_16(at + 14);
-    if (version != 2 || command > 1 || V2_HEAD + length > PROXY_PROTOCOL_MAX)
+    bool defined =
+        command == 0 || (command == 1 && family >> 4 <= V2_FAMILY_LAST && (family & 15) <= V2_TRANSPORT_LAST);
+    if (version != 2 || !defined || V2_HEAD + length > PROXY_PROTOCOL_MAX)
         return PROXY_PROTOCOL_BAD;
     if (bytes.length < V2_HEAD + length)
         return PROXY_PROTOCOL_MORE;
