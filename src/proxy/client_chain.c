@@ -127,21 +127,21 @@ static bool address_is_readable(struct span text)
     return text.length > 1 && text.at[0] == '_' && i == text.length;
 }
 
-/* The end of a list from which on all can be read, at most *left elements. */
-static struct span readable_end(struct span list, uint16_t id, unsigned *left)
+/* Leaves of a list its end from which on all can be read, at most *left elements. False: there was more. */
+static bool keep_readable_end(struct span *list, uint16_t id, unsigned *left)
 {
-    struct span rest = list, kept = SPAN("");
-    while (rest.length != 0 && *left != 0) {
+    struct span rest = *list, kept = SPAN("");
+    bool readable = true;
+    while (rest.length != 0 && *left != 0 && readable) {
         struct span element = client_chain_cut_last(&rest);
-        bool readable = id == FIELD_FORWARDED ? forwarded_is_readable(element) : address_is_readable(element);
-        if (!readable)
-            break;
-        if (element.length == 0)
-            continue; /* of a list (RFC 9110 5.6.1) */
-        kept = span_make(element.at, (size_t)(list.at + list.length - element.at));
+        readable = id == FIELD_FORWARDED ? forwarded_is_readable(element) : address_is_readable(element);
+        if (!readable || element.length == 0)
+            continue; /* of a list (RFC 9110 5.6.1) an empty one is nobody's, here and below */
+        kept = span_make(element.at, (size_t)(list->at + list->length - element.at));
         --*left;
     }
-    return span_trim(kept);
+    *list = span_trim(kept);
+    return readable && rest.length == 0;
 }
 
 /*
@@ -156,11 +156,8 @@ static bool keep_readable(struct fields *fields, uint16_t id)
     bool whole = true;
     for (; begin > 0 && whole; begin--) {
         struct field *field = &fields->items[begin - 1];
-        if (field->id != id)
-            continue;
-        struct span kept = readable_end(field->value, id, &left);
-        whole = kept.length == span_trim(field->value).length;
-        field->value = kept;
+        if (field->id == id)
+            whole = keep_readable_end(&field->value, id, &left);
     }
     uint16_t kept = 0;
     for (uint16_t i = 0; i < fields->count; i++) {
@@ -196,6 +193,8 @@ static struct stop walk(struct exchange *exchange, const struct snapshot *snapsh
         while (list.length != 0) {
             struct span element = client_chain_cut_last(&list), text = element;
             struct ip_address ip;
+            if (element.length == 0)
+                continue;
             if (id == FIELD_FORWARDED)
                 text = client_chain_parameter(element, SPAN("for"));
             if (!ip_address_parse(&ip, text))
@@ -218,7 +217,10 @@ static struct span value_of_hop(const struct fields *fields, uint16_t id, unsign
             continue;
         struct span list = fields->items[i].value;
         while (list.length != 0) {
-            value = client_chain_cut_last(&list);
+            struct span element = client_chain_cut_last(&list);
+            if (element.length == 0)
+                continue;
+            value = element;
             if (behind-- == 0)
                 return value;
         }

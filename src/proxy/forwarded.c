@@ -126,8 +126,10 @@ enum failure forwarded_strip(struct head *head, enum claims claims, struct arena
     uint16_t kept = 0;
     for (uint16_t i = 0; i < fields->count; i++) {
         const struct field *field = &fields->items[i];
-        if (field_is_hop(field->id) || claim_is_dropped(field, claims) ||
-            (named != 0 && name_is_among(field->name, head->named)))
+        bool is_named = named != 0 && name_is_among(field->name, head->named);
+        if (is_named && field->id == FIELD_DATE)
+            head->has_date = false; /* so that weir's own takes its place */
+        if (field_is_hop(field->id) || claim_is_dropped(field, claims) || is_named)
             continue;
         if (kept != i)
             fields->items[kept] = *field;
@@ -245,7 +247,8 @@ static struct span chain_translate(struct exchange *exchange, uint16_t from, str
         struct span list = fields->items[i].id == from ? fields->items[i].value : SPAN_NONE;
         while (list.length != 0 && count < CHAIN_MOST) {
             struct span element = client_chain_cut_last(&list);
-            hops[count++] = to_forwarded ? element : client_chain_parameter(element, SPAN("for"));
+            if (element.length != 0)
+                hops[count++] = to_forwarded ? element : client_chain_parameter(element, SPAN("for"));
         }
     }
     char memory[CHAIN_MOST * (ADDRESS_TEXT_MAX + 10) + 600];
