@@ -21,6 +21,10 @@ static bool syntax_cookie_path(struct span value, struct error *error)
     bool good = value.length != 0 && value.at[0] == '/';
     for (size_t i = 0; i < value.length; i++)
         good = good && value.at[i] > ' ' && value.at[i] < 0x7f && value.at[i] != ';' && value.at[i] != ',';
+    if (good && value.length > COOKIE_PATH_MOST)
+        return error_set(
+            error, "clients take no path of a cookie over %u bytes; this one has %zu, so write a shorter one",
+            COOKIE_PATH_MOST, value.length);
     return good ||
            error_set(error, "\"%s\" cannot be the path of a cookie; write one such as / or /app", value.at);
 }

@@ -7,6 +7,9 @@
 #include "base/span.h"
 #include "config/values.h"
 
+#define COOKIE_NAME_MOST 256u  /* as of any name in the file */
+#define COOKIE_PATH_MOST 1024u /* clients take no longer ones (RFC 6265bis) */
+
 enum cookie_secure { COOKIE_SECURE_AUTO, COOKIE_SECURE_ALWAYS, COOKIE_SECURE_NEVER };
 enum cookie_site { COOKIE_SITE_LAX, COOKIE_SITE_STRICT, COOKIE_SITE_NONE };
 struct cookie_config {

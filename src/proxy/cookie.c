@@ -23,7 +23,8 @@
 #include "upstream/server.h"
 #include "upstream/sticky.h"
 
-#define COOKIE_ROOM 512u
+/* For the longest that the file may ask for: name, value, path, domain, and some words. */
+#define COOKIE_ROOM (COOKIE_NAME_MOST + COOKIE_PATH_MOST + 512u)
 
 /* The value of Set-Cookie; at == NULL: the arena is full. */
 static struct span cookie_print(const struct exchange *x, const struct cookie_config *config,

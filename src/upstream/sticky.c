@@ -37,7 +37,7 @@ struct sticky_secret {
     struct sticky_id *ids; /* sorted by id */
 };
 struct sticky {
-    char cookie[80];
+    char cookie[COOKIE_NAME_MOST + 1];
     struct span pool;
     uint64_t minutes_most; /* 0: words do not age */
     size_t servers;
