@@ -460,22 +460,27 @@ static void map_sift(struct map *map, const struct tls_files *files,
     free(doomed);
 }
 
-static bool is_used(const struct identity *identity)
+/* Other threads give references back at any time, and none takes a first one: what is unused now is looked at
+ * once for all that follows, or a reading would stay whose identity goes. */
+static bool identity_is_marked(const struct tls_files *files, const void *value)
 {
-    return atomic_load_explicit(&identity->references, memory_order_acquire) != 0;
+    struct identity *identity = (struct identity *)(uintptr_t)value;
+    (void)files;
+    identity->unused = atomic_load_explicit(&identity->references, memory_order_acquire) == 0;
+    return true;
 }
 
 static bool reading_stays(const struct tls_files *files, const void *value)
 {
     const struct reading *reading = value;
     (void)files;
-    return is_used(reading->identity);
+    return !reading->identity->unused;
 }
 
 static bool identity_stays(const struct tls_files *files, const void *value)
 {
     (void)files;
-    return is_used(value);
+    return !((const struct identity *)value)->unused;
 }
 
 static void identity_end(void *value)
@@ -511,6 +516,7 @@ static void reading_authorities_end(void *value)
 
 void tls_files_sweep(struct tls_files *files)
 {
+    map_sift(files->identities, files, identity_is_marked, NULL);
     map_sift(files->readings, files, reading_stays, free);
     map_sift(files->identities, files, identity_stays, identity_end);
     map_sift(files->chains, files, chain_stays, chain_end);

@@ -26,9 +26,10 @@ struct tls_chain {
     int64_t begins, ends; /* of those that are valid for the shortest time; seconds since 1970 */
     char *warnings;       /* lines; NULL: none */
 };
-/* A certificate with its chain and key. Never written once it is made, but for the count. */
+/* A certificate with its chain and key. Never written once it is made, but for the count and the mark. */
 struct identity {
     _Atomic int32_t references; /* of stores and clients, on any thread; memory goes with the sweep */
+    bool unused;                /* at the last sweep: the loader's own */
     X509 *leaf;
     struct tls_chain *chain;
     EVP_PKEY *key;
