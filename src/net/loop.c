@@ -20,13 +20,18 @@
                                while the last are still to be read */
 #define TASKS_A_TURN 10000u /* fairness: the rest wakes the next turn at once */
 
+struct tasks {
+    struct task *first, *last;
+};
+
 struct loop {
     struct event_base *base;
     struct event timer;
     uint64_t now_us;
-    uint64_t tick;       /* all slots up to this tick were looked at */
-    uint64_t timer_tick; /* where the timer stands; 0: nowhere */
-    struct task *first_task, *last_task;
+    uint64_t tick;               /* all slots up to this tick were looked at */
+    uint64_t timer_tick;         /* where the timer stands; 0: nowhere */
+    struct tasks tasks, put_off; /* those put off to the next tick */
+    struct deadline next_tick;   /* set while any are */
     struct retired *retired;
     bool stopping;
     bool awake;      /* the clock was read in this turn */
@@ -185,44 +190,78 @@ static void timer_fired(evutil_socket_t fd, short what, void *argument)
 
 static struct task last_mark; /* behind the last: so that `next` tells of every task whether it is queued */
 
-void loop_later(struct loop *loop, struct task *task)
+static void tasks_add(struct tasks *tasks, struct task *task)
 {
     if (task->next != NULL)
         return;
     task->next = &last_mark;
-    if (loop->last_task != NULL)
-        loop->last_task->next = task;
+    if (tasks->last != NULL)
+        tasks->last->next = task;
     else
-        loop->first_task = task;
-    loop->last_task = task;
+        tasks->first = task;
+    tasks->last = task;
+}
+
+/* False: it is not among these. */
+static bool tasks_remove(struct tasks *tasks, struct task *task)
+{
+    struct task *before = NULL, *at = tasks->first;
+    while (at != task && at != NULL && at != &last_mark) {
+        before = at;
+        at = at->next;
+    }
+    if (at != task)
+        return false;
+    if (before != NULL)
+        before->next = task->next;
+    else
+        tasks->first = task->next != &last_mark ? task->next : NULL;
+    if (tasks->last == task)
+        tasks->last = before;
+    task->next = NULL;
+    return true;
+}
+
+void loop_later(struct loop *loop, struct task *task)
+{
+    tasks_add(&loop->tasks, task);
+}
+
+void loop_next_tick(struct loop *loop, struct task *task)
+{
+    tasks_add(&loop->put_off, task);
+    if (!deadline_is_set(&loop->next_tick))
+        deadline_set(&loop->next_tick, loop, TICK_MS);
+}
+
+static void next_tick_passed(struct deadline *deadline)
+{
+    struct loop *loop = CONTAINER_OF(deadline, struct loop, next_tick);
+    struct tasks *tasks = &loop->tasks, *put_off = &loop->put_off;
+    if (put_off->first == NULL)
+        return;
+    if (tasks->last != NULL)
+        tasks->last->next = put_off->first;
+    else
+        tasks->first = put_off->first;
+    tasks->last = put_off->last;
+    *put_off = (struct tasks){0};
 }
 
 void loop_cancel(struct loop *loop, struct task *task)
 {
-    if (task->next == NULL)
-        return;
-    struct task *before = NULL, *at = loop->first_task;
-    while (at != task) {
-        before = at;
-        at = at->next;
-    }
-    if (before != NULL)
-        before->next = task->next;
-    else
-        loop->first_task = task->next != &last_mark ? task->next : NULL;
-    if (loop->last_task == task)
-        loop->last_task = before;
-    task->next = NULL;
+    if (task->next != NULL && !tasks_remove(&loop->tasks, task))
+        (void)tasks_remove(&loop->put_off, task);
 }
 
 static void loop_run_tasks(struct loop *loop)
 {
-    for (unsigned i = 0; i < TASKS_A_TURN && loop->first_task != NULL; i++) {
-        struct task *task = loop->first_task;
+    for (unsigned i = 0; i < TASKS_A_TURN && loop->tasks.first != NULL; i++) {
+        struct task *task = loop->tasks.first;
         if (task->next != &last_mark)
-            loop->first_task = task->next;
+            loop->tasks.first = task->next;
         else
-            loop->first_task = loop->last_task = NULL;
+            loop->tasks = (struct tasks){0};
         task->next = NULL;
         task->run(task);
     }
@@ -257,6 +296,7 @@ struct loop *loop_new(void)
     loop_read_clock(loop);
     loop->tick = loop_now(loop) / TICK_MS;
     event_assign(&loop->timer, loop->base, -1, 0, timer_fired, loop);
+    loop->next_tick.passed = next_tick_passed;
     return loop;
 }
 
@@ -276,7 +316,7 @@ void loop_run(struct loop *loop)
     loop->stopping = false;
     while (!loop->stopping) {
         int flags = EVLOOP_ONCE;
-        if (loop->first_task != NULL)
+        if (loop->tasks.first != NULL)
             flags |= EVLOOP_NONBLOCK;
         loop->awake = false;
         loop->events = 0;

@@ -41,6 +41,8 @@ void loop_free(struct loop *loop);
 void loop_run(struct loop *loop);  /* until loop_stop() */
 void loop_stop(struct loop *loop); /* from its own thread */
 void loop_later(struct loop *loop, struct task *task);
+/* The same, but put off to the turn of the next tick: for what has to look again and again, and not spin. */
+void loop_next_tick(struct loop *loop, struct task *task);
 void loop_cancel(struct loop *loop, struct task *task); /* harmless when not queued */
 void loop_retire(struct loop *loop, struct retired *self);
 uint64_t loop_now(const struct loop *loop);    /* monotonic milliseconds, one clock reading a turn */

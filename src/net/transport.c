@@ -19,6 +19,7 @@
 #define BLOCKS_AT_ONCE 8u        /* 128 KiB: bodies; a head comes with one */
 #define READ_A_TURN (256u << 10) /* fairness: the level-triggered loop brings the rest in the next turn */
 #define VECTORS_AT_ONCE 64
+#define STARVED_MOST 50u /* looks, a tick apart: 200 to 400 ms, in which those who hold most have gone */
 
 static void transport_flush(struct task *task);
 
@@ -26,7 +27,7 @@ static void transport_watch(struct transport *transport)
 {
     unsigned bits = 0;
     bool connecting = !transport->opened;
-    if (!transport->paused && !transport->ended)
+    if (!transport->paused && !transport->ended && transport->starved == 0)
         bits |= WATCH_READ;
     if (transport->wants_write || (connecting && transport->read_wants_write))
         bits |= WATCH_WRITE;
@@ -97,13 +98,26 @@ static bool collect_blocks(struct buf *in, struct block *blocks[], unsigned coun
     return fits;
 }
 
-/* At the block cap nothing can be read, or nothing watches it: the connection is given up, which is what
- * frees memory. */
-static void transport_starve(struct transport *transport)
+/* Bytes were lost, nothing watches it, or it has waited in vain. */
+static void transport_give_up(struct transport *transport)
 {
     counter_add(COUNTER_memory_shed, 1);
     transport->error = ENOMEM;
     transport_die(transport, ENOMEM);
+}
+
+/* There is no memory to read into. It may be that this connection holds nothing, and others all: so it waits
+ * while those go, and looks again. Meanwhile the socket's bytes may not wake the loop. */
+static void transport_starve(struct transport *transport)
+{
+    if (transport->starved == STARVED_MOST) {
+        transport_give_up(transport);
+        return;
+    }
+    transport->starved++;
+    transport->unread = true;
+    transport_watch(transport);
+    loop_next_tick(transport->loop, &transport->look);
 }
 
 static void transport_end(struct transport *transport)
@@ -127,7 +141,8 @@ static void transport_look_later(struct transport *transport)
 struct reading {
     struct buf in;
     size_t got, asked;
-    bool starved;
+    bool starved; /* nothing was read */
+    bool lost;    /* what was read */
 };
 
 static enum transport_step transport_read_memory(struct transport *transport, struct reading *reading)
@@ -144,7 +159,7 @@ static enum transport_step transport_read_memory(struct transport *transport, st
         return TRANSPORT_FAILED;
     reading->asked = (size_t)taken * BLOCK_ROOM;
     enum transport_step step = transport->kind->read(transport, vectors, (int)taken, &reading->got);
-    reading->starved = !collect_blocks(&reading->in, blocks, taken, reading->got);
+    reading->lost = !collect_blocks(&reading->in, blocks, taken, reading->got);
     return step;
 }
 
@@ -162,7 +177,7 @@ static enum transport_step transport_read_pipe(struct transport *transport, stru
     if (step == TRANSPORT_WANTS_READ && pipe->inside != 0)
         step = transport_read_memory(transport, reading);
     else if (reading->got != 0)
-        reading->starved = !buf_add_pipe(&reading->in, pipe, reading->got);
+        reading->lost = !buf_add_pipe(&reading->in, pipe, reading->got);
     pipe->left -= reading->got < pipe->left ? reading->got : pipe->left;
     if (pipe->left == 0)
         transport_leave_pipe(transport);
@@ -177,8 +192,13 @@ static void transport_read(struct transport *transport)
         enum transport_step step = transport->pipe != NULL ? transport_read_pipe(transport, &reading)
                                                            : transport_read_memory(transport, &reading);
         if (reading.starved) {
-            buf_clear(&reading.in);
+            transport->starved = total == 0 ? transport->starved : 0;
             transport_starve(transport);
+            return;
+        }
+        if (reading.lost) {
+            buf_clear(&reading.in);
+            transport_give_up(transport);
             return;
         }
         if (reading.got != 0)
@@ -209,8 +229,14 @@ static void transport_read(struct transport *transport)
 static void transport_look(struct task *task)
 {
     struct transport *transport = CONTAINER_OF(task, struct transport, look);
-    if (transport->opened && !transport->closing)
-        transport_read(transport);
+    unsigned starved = transport->starved;
+    if (!transport->opened || transport->closing)
+        return;
+    transport_read(transport);
+    if (starved == 0 || transport->starved != starved || transport->closing)
+        return;
+    transport->starved = 0;
+    transport_watch(transport);
 }
 
 /* ---- opening ---- */
@@ -336,7 +362,7 @@ static void transport_flush(struct task *task)
         return;
     }
     if (transport->watch == NULL) { /* nothing would be heard of it any more */
-        transport_starve(transport);
+        transport_give_up(transport);
         return;
     }
     if (!transport->opened) {

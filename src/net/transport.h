@@ -89,6 +89,7 @@ struct transport {
     uint32_t read_size;
     unsigned opened : 1, paused : 1, finishing : 1, finished : 1, ended : 1, closing : 1, closed : 1,
         wants_write : 1, read_wants_write : 1, cutting : 1,
+        starved : 6,    /* looks in a row that found no memory to read into */
         unread : 1,     /* reading stopped before a short read: the socket may have more */
         connecting : 1, /* of the kind: the socket is not connected yet */
         truncated : 1;  /* of the kind: the peer has ended without its word for it (TLS), so perhaps another

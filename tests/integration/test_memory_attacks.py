@@ -351,6 +351,38 @@ def test_bodies_over_http1(t):
     attack(t, weir, port, [Horde(port, 1000, lambda n: b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n' + b'b' * 300000)])
 
 
+def test_requests_that_grow_together(t):
+    """Nobody comes and nobody asks, for whom another would have to go: those who hold most go unasked."""
+    weir, port, _ = door(t, Server(t, reads=False).address, handler=lambda link, request: link.answer(200, request.path[1:].encode()))
+    kept = t.client(port)
+    equal(kept.get('/good').body, b'good')
+    growing = [socket.create_connection(('127.0.0.1', port), 10) for _ in range(600)]
+    for s in growing:
+        t.later(s.close)
+        s.sendall(b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nb')
+        s.setblocking(False)
+    eventually(lambda: weir.counted()['requests'] == 601, 20, 'not all have come')
+    ok('memory is short' not in weir.stderr(), 'it is short too early')
+
+    def grown():
+        """Each says more, a little at a time, so that they grow alike; those who are left, as long as weir listens to any."""
+        taken = 0
+        for s in list(growing):
+            try:
+                taken += s.send(b'b' * 8000)
+            except BlockingIOError:
+                pass
+            except OSError:
+                growing.remove(s)
+        return taken == 0
+    eventually(grown, 30, 'they grow for ever')
+    gone = weir.stderr().count('a client that held much went for others')
+    print(f'{weir.resident() / MIB:.1f} MiB, {600 - len(growing)} ended, {gone} lines', weir.counted())
+    ok(gone > 0, 'nobody went')
+    ok(SLOW > 1 or weir.resident() <= MOST, f'it holds {weir.resident() / MIB} MiB')
+    equal(kept.get('/good').body, b'good')
+
+
 def test_bodies_in_small_pieces(t):
     """Chunks and DATA frames of a byte, to a server that reads nothing."""
     weir, port, _ = door(t, Server(t, reads=False).address)

@@ -3,16 +3,20 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/block.h"
+#include "base/clock.h"
 #include "http/http_conn.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "net/transport.h"
 #include "support/http_bench.h"
+#include "support/loop_run_for.h"
 #include "unit/unit.h"
 
 /* The linker puts these in the place of what libweir.a calls (--wrap). Each fails at the call that is counted
@@ -42,6 +46,7 @@ int __wrap_event_add(struct event *event, const struct timeval *timeout)
 static struct http_bench bench;
 static int pair[2];
 static int ended_by; /* the error of closed(); -1: it was not told */
+static size_t received_bytes;
 
 static int begin(void **state)
 {
@@ -49,6 +54,7 @@ static int begin(void **state)
     http_bench_begin(&bench, HTTP_SERVER);
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
     ended_by = -1;
+    received_bytes = 0;
     return 0;
 }
 
@@ -61,6 +67,7 @@ static int end(void **state)
 {
     (void)state;
     callocs = adds = 0;
+    block_pool_configure(0, 256);
     close(pair[1]);
     if (is_open(pair[0]))
         close(pair[0]);
@@ -111,6 +118,7 @@ static void closed(struct transport *transport, int error)
 static void received(struct transport *transport, struct buf *bytes)
 {
     (void)transport;
+    received_bytes += bytes->length;
     buf_clear(bytes);
 }
 
@@ -159,6 +167,88 @@ static void a_transport_whose_watch_is_lost_ends(void **state)
     assert_int_equal(adds, 0);
     assert_int_equal(ended_by, ENOMEM);
     assert_false(is_open(pair[0]));
+}
+
+/* ---- reading without memory ---- */
+
+/* Opened, with a byte to read, and no block to read it into. */
+static struct transport *starving(struct loop *loop, struct block **taken)
+{
+    struct transport *transport = transport_new_plain(loop, pair[0], false, &events, NULL);
+    assert_non_null(transport);
+    loop_turn(loop);
+    *taken = block_take();
+    assert_non_null(*taken);
+    block_pool_configure(block_pool_out(), 256);
+    assert_int_equal(write(pair[1], "x", 1), 1);
+    return transport;
+}
+
+static void who_finds_no_memory_waits_for_some(void **state)
+{
+    (void)state;
+    struct block *taken;
+    struct transport *transport = starving(bench.loop, &taken);
+    for (unsigned i = 0; i < 3; i++) { /* that it was fed starts the count again */
+        loop_run_for(bench.loop, 120);
+        assert_int_equal(ended_by, -1);
+        assert_int_equal(received_bytes, i);
+        block_release(taken);
+        RUN_UNTIL(bench.loop, received_bytes == i + 1);
+        assert_int_equal(received_bytes, i + 1);
+        taken = block_take();
+        assert_non_null(taken);
+        assert_int_equal(write(pair[1], "x", 1), 1);
+    }
+    block_release(taken);
+    RUN_UNTIL(bench.loop, received_bytes == 4);
+    assert_int_equal(write(pair[1], "x", 1), 1);
+    RUN_UNTIL(bench.loop, received_bytes == 5); /* the loop tells again of what comes */
+    assert_int_equal(received_bytes, 5);
+    transport_close(transport);
+    http_bench_turns(&bench, 3);
+    assert_int_equal(ended_by, 0);
+}
+
+static uint64_t processor_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* ... without a spin of the loop, which would tell of the byte in every turn. */
+static void who_waits_in_vain_for_memory_ends(void **state)
+{
+    (void)state;
+    struct loop *loop = loop_new(); /* the bench's never sleeps */
+    struct block *taken;
+    (void)starving(loop, &taken);
+    loop_run_for(loop, 1);
+    uint64_t began = processor_us(), clock_began = clock_monotonic_us();
+    while (ended_by == -1 && clock_monotonic_us() - clock_began < 30000000)
+        loop_run_for(loop, 20);
+    assert_int_equal(ended_by, ENOMEM);
+    assert_in_range(clock_monotonic_us() - clock_began, 150000, 30000000);
+    if (processor_us() - began > (clock_monotonic_us() - clock_began) / 2)
+        fail_msg("%" PRIu64 " us of the processor's", processor_us() - began);
+    assert_false(is_open(pair[0]));
+    block_release(taken);
+    loop_free(loop);
+}
+
+/* Whoever is closed while it waits is not looked at again. */
+static void who_waits_for_memory_may_be_closed(void **state)
+{
+    (void)state;
+    struct block *taken;
+    struct transport *transport = starving(bench.loop, &taken);
+    loop_run_for(bench.loop, 20);
+    transport_close(transport);
+    loop_run_for(bench.loop, 20);
+    assert_int_equal(ended_by, 0);
+    assert_int_equal(received_bytes, 0);
+    block_release(taken);
 }
 
 /* ---- a codec ---- */
@@ -237,6 +327,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_transport_without_memory_leaves_the_descriptor, begin, end),
         cmocka_unit_test_setup_teardown(a_transport_that_nothing_watches_ends, begin, end),
         cmocka_unit_test_setup_teardown(a_transport_whose_watch_is_lost_ends, begin, end),
+        cmocka_unit_test_setup_teardown(who_finds_no_memory_waits_for_some, begin, end),
+        cmocka_unit_test_setup_teardown(who_waits_in_vain_for_memory_ends, begin, end),
+        cmocka_unit_test_setup_teardown(who_waits_for_memory_may_be_closed, begin, end),
         cmocka_unit_test_setup_teardown(a_codec_without_memory_leaves_the_transport, begin, end),
         cmocka_unit_test_setup_teardown(a_listener_that_nothing_watches_tries_again, begin, end),
     };

@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/counters.h"
+#include "base/memory.h"
 #include "net/address.h"
 #include "net/socket.h"
 #include "proxy/worker.h"
@@ -358,6 +360,45 @@ static void nothing_idle_means_refused(void **state)
     rig_end(&rig, 1);
 }
 
+static void not_told(struct memory_server *server)
+{
+    (void)server;
+}
+
+/* Nobody is there who would go for it. Another thread holds what there is. */
+static void who_comes_when_memory_is_short_is_refused(void **state)
+{
+    (void)state;
+    static struct memory_server holder = {.grown = not_told};
+    struct rig rig;
+    rig_start(&rig, ONE_LISTENER ANSWERS("<one>"));
+    memory_limit(256 << 20);
+    memory_thread_serves(&holder);
+    ptrdiff_t most = (ptrdiff_t)memory_for_peers();
+    static const struct {
+        unsigned per_cent;
+        bool refused;
+    } cases[] = {{78, false}, {84, true}, {99, true}, {10, false}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        ptrdiff_t held = most / 100 * (ptrdiff_t)cases[i].per_cent;
+        memory_count(held);
+        int64_t before = counter_sum(COUNTER_memory_refused);
+        int fd = client_open(FIRST);
+        if (cases[i].refused)
+            assert_true(is_closed(fd));
+        else
+            assert_non_null(strstr(client_ask(fd, "<one>"), "<one>"));
+        assert_int_equal(counter_sum(COUNTER_memory_refused), before + cases[i].refused);
+        close(fd);
+        for (unsigned j = 0; j < PATIENCE_S * 1000 && atomic_load(&rig.worker->load) != 0; j++)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        memory_count(-held);
+    }
+    memory_thread_serves(NULL);
+    memory_limit(0);
+    rig_end(&rig, 1);
+}
+
 #define PREFACED_WITHIN(time, mode)                                                                        \
     "listeners: [ { address: \"" FIRST "\", proxy_protocol: " mode " } ]\ntimeouts: { proxy_header: " time \
     " }\n"
@@ -568,6 +609,7 @@ int main(void)
         cmocka_unit_test(caps_hold),
         cmocka_unit_test(clients_are_capped),
         cmocka_unit_test(nothing_idle_means_refused),
+        cmocka_unit_test(who_comes_when_memory_is_short_is_refused),
         cmocka_unit_test(prefaces_are_read),
         cmocka_unit_test(prefaces_are_required),
         cmocka_unit_test(prefaces_are_optional),
