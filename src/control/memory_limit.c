@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/attributes.h"
 #include "base/log.h"
@@ -23,6 +24,8 @@
  * says a number.
  */
 #define SHARE_OF 3 / 4
+/* These bound addresses, of which threads' stacks and what is kept free take some, too. */
+#define PART_OF_OWN 2
 #define OTHERWISE ((uint64_t)1 << 30)
 #define NO_LIMIT ((uint64_t)1 << 62) /* version 1 says a number of pages that no machine has */
 
@@ -106,14 +109,29 @@ uint64_t memory_of_groups(const char *root, const char *self)
     return least;
 }
 
+static uint64_t memory_of_resources(void)
+{
+    static const __typeof__(RLIMIT_DATA) resources[] = {RLIMIT_DATA, RLIMIT_AS};
+    uint64_t least = 0;
+    for (size_t i = 0; i < COUNT_OF(resources); i++) {
+        struct rlimit limit;
+        if (getrlimit(resources[i], &limit) == 0 && limit.rlim_cur < NO_LIMIT)
+            least = lesser(least, limit.rlim_cur);
+    }
+    return least;
+}
+
 struct memory_found memory_limit_find(const struct config *config)
 {
     if (config->limits.memory != LIMITS_AUTO)
         return (struct memory_found){config->limits.memory, "limits.memory"};
-    uint64_t group = memory_of_groups(GROUPS, GROUP_OF_SELF);
-    if (group != 0)
-        return (struct memory_found){group * SHARE_OF, "three quarters of what its control group may have"};
-    return (struct memory_found){OTHERWISE, "the default"};
+    struct memory_found group = {memory_of_groups(GROUPS, GROUP_OF_SELF) * SHARE_OF,
+                                 "three quarters of what its control group may have"},
+                        own = {memory_of_resources() / PART_OF_OWN,
+                               "half of what RLIMIT_DATA or RLIMIT_AS lets it have"};
+    if (group.bytes == 0 && own.bytes == 0)
+        return (struct memory_found){OTHERWISE, "the default"};
+    return own.bytes == 0 || (group.bytes != 0 && group.bytes < own.bytes) ? group : own;
 }
 
 void memory_limit_set(const struct config *config)
@@ -132,7 +150,8 @@ void memory_limit_check(const struct config *config, const struct schema_documen
                         struct schema_report *report)
 {
     struct memory_found found = memory_limit_find(config);
-    uint64_t group = memory_of_groups(GROUPS, GROUP_OF_SELF), keys = config_keys_size(config);
+    uint64_t group = memory_of_groups(GROUPS, GROUP_OF_SELF), keys = config_keys_size(config),
+             own = memory_of_resources();
     struct schema_place place = schema_place(document, &config->limits.memory);
     if (group != 0 && found.bytes > group)
         schema_report_add(report, SCHEMA_WARNING, place,
@@ -140,6 +159,13 @@ void memory_limit_check(const struct config *config, const struct schema_documen
                           "MiB that the control group of this process may have; where weir is to run in it, "
                           "the kernel would end it before load is shed",
                           group >> 20);
+    if (own != 0 && found.bytes > own)
+        schema_report_add(
+            report, SCHEMA_WARNING, place,
+            "limits.memory is more than the %" PRIu64
+            "MiB that this process itself may have (RLIMIT_DATA, RLIMIT_AS; systemd's LimitDATA, "
+            "LimitAS); memory would run out before load is shed",
+            own >> 20);
     if (config->limits.memory == LIMITS_AUTO && keys > found.bytes)
         schema_report_add(report, SCHEMA_WARNING, place,
                           "the keys of rate_limits and in_flight may come to %" PRIu64

@@ -1,6 +1,7 @@
 /*
- * What limits.memory comes to: what the file says, or a share of what the process's control group may have,
- * or the default. Counting and shedding are base/memory.h's and the workers' business.
+ * What limits.memory comes to: what the file says, or a share of what the process's control group or the
+ * process itself may have, or the default. Counting and shedding are base/memory.h's and the workers'
+ * business.
  */
 #ifndef WEIR_CONTROL_MEMORY_LIMIT_H
 #define WEIR_CONTROL_MEMORY_LIMIT_H
@@ -18,7 +19,8 @@ struct memory_found {
 struct memory_found memory_limit_find(const struct config *config);
 /* Counts against it from now on, and tells it where it is another than before. */
 void memory_limit_set(const struct config *config);
-/* A limit that the control group does not let it reach, or that the keys of limits may outgrow, is warned of.
+/* A limit that the control group or the process's own limits do not let it reach, or that the keys of limits
+ * may outgrow, is warned of.
  */
 void memory_limit_check(const struct config *config, const struct schema_document *document,
                         struct schema_report *report);

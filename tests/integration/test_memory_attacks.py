@@ -1,7 +1,7 @@
 """limits.memory holds whatever peers do: a row of weir.yaml(5), WHAT CAN GROW, is a test. Attackers do one thing as often as they can for some seconds
 against a weir of 64 MiB, and what it holds is looked at every few milliseconds; beside them a client that means well asks on new and on kept
 connections, and is served. Attackers and servers that do nothing are processes of their own, so that the clients' times are not theirs."""
-import errno, mmap, selectors, threading, traceback
+import errno, mmap, resource, selectors, threading, traceback
 
 from weirtest import *
 
@@ -381,6 +381,21 @@ def test_requests_that_grow_together(t):
     ok(gone > 0, 'nobody went')
     ok(SLOW > 1 or weir.resident() <= MOST, f'it holds {weir.resident() / MIB} MiB')
     equal(kept.get('/good').body, b'good')
+
+
+def test_what_the_process_itself_may_have(t):
+    """limits.memory is auto, and follows RLIMIT_DATA: load is shed before the system says no, and afterwards all is as before."""
+    if SLOW > 1:
+        raise Skipped('a sanitizer needs the address space')
+    weir, port, _ = door(t, Server(t).address, memory='auto')
+    resource.prlimit(weir.pid, resource.RLIMIT_DATA, (160 * MIB, -1))
+    weir.reload(open(weir.file).read() + '# again\n')
+    eventually(lambda: f'bytes={80 * MIB} from="half of what RLIMIT_DATA or RLIMIT_AS lets it have"' in weir.stderr(), 10, weir.stderr)
+    payload = opening() + frame(HEADERS, END_HEADERS | END_STREAM, 1, head(more=HEADS)) + streams(head(more=b'\xbe' * 15), count=99, first=3)
+    attack(t, weir, port, [Horde(port, 400, lambda n: payload)], most=100 * MIB)
+    refused = weir.counted()['memory_refused']
+    equal([t.client(port).get('/good').status for _ in range(50)], [200] * 50)
+    equal(weir.counted()['memory_refused'], refused, 'somebody is refused after the attack')
 
 
 def test_bodies_in_small_pieces(t):
