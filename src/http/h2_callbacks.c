@@ -135,8 +135,13 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         if (!is_server(conn) || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
             return 0; /* of a stream that is over */
         stream = h2_stream_new(conn);
-        if (stream == NULL)
-            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* it resets the stream */
+        if (stream == NULL) { /* likewise, and nothing of it is known any more */
+            counter_add(COUNTER_memory_refused, 1);
+            return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                             NGHTTP2_REFUSED_STREAM) == 0
+                       ? 0
+                       : NGHTTP2_ERR_CALLBACK_FAILURE;
+        }
         stream->id = frame->hd.stream_id;
         stream->stream.began_us = loop_now_us(conn->loop);
         nghttp2_session_set_stream_user_data(session, stream->id, stream);

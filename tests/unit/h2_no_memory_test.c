@@ -1,0 +1,83 @@
+/* The HTTP/2 codec as a server without memory: a stream for which there is none was not processed, which
+ * REFUSED_STREAM says (RFC 9113 8.7), so that the client may ask again; the others go on. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/counters.h"
+#include "support/h2_bench.h"
+#include "support/no_memory.h"
+#include "unit/unit.h"
+
+#define ROUNDS 30u
+#define MORE 3u /* streams than in the round before: kept pieces don't suffice for them */
+
+static struct h2_bench bench;
+static struct h2_frames frames;
+
+static int begin(void **state)
+{
+    (void)state;
+    h2_bench_begin(&bench, HTTP_SERVER);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    no_memory_at(0);
+    h2_bench_end(&bench);
+    return 0;
+}
+
+static unsigned count(const char *text, const char *word)
+{
+    unsigned times = 0;
+    for (const char *at = strstr(text, word); at != NULL; at = strstr(at + 1, word))
+        times++;
+    return times;
+}
+
+static void a_stream_without_memory_is_refused(void **state)
+{
+    (void)state;
+    unsigned failed = 0;
+    for (unsigned round = 1; round <= ROUNDS; round++) {
+        h2_bench_again(&bench, HTTP_SERVER);
+        int64_t refused_before = counter_sum(COUNTER_memory_refused);
+        unsigned streams = round * MORE;
+        for (unsigned i = 0; i < streams; i++)
+            h2_frame_post(&frames, (int32_t)(2 * i + 1), NULL);
+        no_memory_at(round % MORE + 1);
+        h2_peer_sends(&bench, &frames);
+        bool came = no_memory_came();
+        no_memory_at(0);
+        const char *answered = h2_peer_reads(&bench);
+        if (strchr(answered, '<') != NULL) { /* what had been read was lost, so the connection is */
+            assert_true(came);
+            assert_int_equal(bench.opened, 0);
+            frames.length = 0;
+            continue;
+        }
+        unsigned refused = count(answered, ":7"); /* REFUSED_STREAM */
+        if (count(answered, "RST") != refused || count(answered, "GOAWAY") != 0 ||
+            bench.opened + refused != streams)
+            fail_msg("%u of %u streams came: %s", bench.opened, streams, answered);
+        assert_int_equal(counter_sum(COUNTER_memory_refused), refused_before + refused);
+        assert_true(refused <= (came ? 1 : 0));
+        failed += refused;
+        /* who asks again is served */
+        h2_frame_get(&frames, (int32_t)(2 * streams + 1), NULL);
+        h2_peer_sends(&bench, &frames);
+        assert_int_equal(bench.opened + refused, streams + 1);
+    }
+    assert_true(failed >= ROUNDS / 3);
+}
+
+int main(void)
+{
+    counters_thread_enter();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_stream_without_memory_is_refused, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
