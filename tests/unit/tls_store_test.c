@@ -1,5 +1,8 @@
 /* Which certificate serves which name: real handshakes with the store of a listener, by what clients ask for
  * and by what they can use; weir.yaml(5), listeners[].tls. */
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "tls_fixture.h"
 
 /* ---- what the tests say ---- */
@@ -405,6 +408,45 @@ static const char *protocol_chosen(unsigned protocol_bits, struct span offered)
     return chosen;
 }
 
+/* Workers give back while the loader sweeps; what it then finds is whole, or gone (under a sanitizer). */
+enum { SWEPT = 32, SWEEPS = 12 };
+
+struct giver {
+    struct tls_store *stores[SWEPT];
+    _Atomic bool done;
+};
+
+static void *give_back(void *argument)
+{
+    struct giver *giver = argument;
+    for (unsigned i = 0; i < SWEPT; i++)
+        tls_store_release(giver->stores[i]);
+    atomic_store(&giver->done, true);
+    return NULL;
+}
+
+static void a_sweep_goes_beside_workers(void **state)
+{
+    (void)state;
+    static char names[SWEPT][8];
+    for (unsigned i = 0; i < SWEPT; i++) {
+        snprintf(names[i], sizeof names[i], "swept%u", i);
+        fixture_leaf(names[i], "DNS:swept.test", NULL);
+    }
+    for (unsigned round = 0; round < SWEEPS; round++) {
+        struct giver giver = {.done = false};
+        for (unsigned i = 0; i < SWEPT; i++)
+            giver.stores[i] = fixture_store(FIXTURE_LISTEN(names[i]));
+        expect_name_shown(giver.stores[round], "swept.test", names[round]);
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, give_back, &giver), 0);
+        while (!atomic_load(&giver.done))
+            tls_files_sweep(fixture_files);
+        pthread_join(thread, NULL);
+        tls_files_sweep(fixture_files);
+    }
+}
+
 static void of_the_protocols_offered_ours_is_the_order(void **state)
 {
     (void)state;
@@ -490,6 +532,7 @@ int main(void)
         cmocka_unit_test(the_default_has_the_other_kinds_of_its_name_too),
         cmocka_unit_test(no_other_name_helps_out),
         cmocka_unit_test(a_certificate_is_sent_with_its_chain),
+        cmocka_unit_test(a_sweep_goes_beside_workers),
         cmocka_unit_test(of_the_protocols_offered_ours_is_the_order),
         cmocka_unit_test(a_client_that_offers_no_protocol_goes_on_without),
         cmocka_unit_test(who_offers_http_1_0_gets_it_where_http_1_is_spoken),
