@@ -2,17 +2,27 @@
 #include "proxy/grpc_bridge.h"
 
 #include "base/arena.h"
+#include "base/base64.h"
 #include "http/exchange.h"
 #include "proxy/exchange_state.h"
 #include "recording_stream.h"
 
+#define ARENA_CAP (1u << 16)
+
 static struct exchange_run run;
+static size_t blocks_out; /* before the test: one that failed has left its own */
+
+static void run_begin(void)
+{
+    run = (struct exchange_run){.exchange = {.arena = arena_new(ARENA_CAP)}};
+    assert_non_null(run.exchange.arena);
+}
 
 static int begin(void **state)
 {
     (void)state;
-    run = (struct exchange_run){.exchange = {.arena = arena_new(1 << 16)}};
-    assert_non_null(run.exchange.arena);
+    blocks_out = block_pool_out();
+    run_begin();
     return 0;
 }
 
@@ -21,7 +31,7 @@ static int end(void **state)
     (void)state;
     block_pool_configure(0, 256);
     arena_free(run.exchange.arena);
-    assert_int_equal(block_pool_out(), 0);
+    assert_int_equal(block_pool_out(), blocks_out);
     return 0;
 }
 
@@ -29,6 +39,13 @@ static void add(struct fields *fields, const char *name, const char *value)
 {
     assert_true(
         fields_add(fields, run.exchange.arena, span_of(name), span_of(value), field_id(span_of(name))));
+}
+
+/* Of the arena's bytes no more than these are left. */
+static void leave_room(size_t bytes)
+{
+    struct arena *arena = run.exchange.arena;
+    assert_non_null(arena_get_bytes(arena, ARENA_CAP - arena_size(arena) - bytes));
 }
 
 static struct span value_of(const struct fields *fields, uint16_t id)
@@ -104,6 +121,17 @@ static void a_text_request_becomes_grpc_of_unknown_length(void **state)
     assert_false(request->length_given);
 }
 
+static void a_text_request_without_a_body_stays_without(void **state)
+{
+    (void)state;
+    struct head *request = &run.exchange.request;
+    *request = (struct head){.body_length = BODY_NONE};
+    add(&request->fields, "Content-Type", TEXT);
+    assert_int_equal(grpc_bridge_begin(&run), FAILURE_NONE);
+    assert_non_null(run.bridge);
+    assert_int_equal(request->body_length, BODY_NONE);
+}
+
 static void a_request_of_another_type_is_left_alone(void **state)
 {
     (void)state;
@@ -116,14 +144,34 @@ static void a_request_of_another_type_is_left_alone(void **state)
     }
 }
 
+static enum failure request_comes_with_room(const char *type, size_t room)
+{
+    struct head *request = &run.exchange.request;
+    arena_free(run.exchange.arena);
+    run_begin();
+    add(&request->fields, "Content-Type", type);
+    leave_room(room);
+    return grpc_bridge_begin(&run);
+}
+
+/* Until there is room for all that is made of it; of one type more than for the rest. */
 static void a_request_whose_arena_is_full_is_overloaded(void **state)
 {
     (void)state;
-    struct head *request = &run.exchange.request;
-    add(&request->fields, "Content-Type", BINARY);
-    while (arena_get_bytes(run.exchange.arena, 1) != NULL) {
+#define LONG "+a-name-of-messages-that-is-longer-than-everything-else-which-is-kept-of-a-request-by-far"
+    static const struct {
+        const char *sent, *made;
+    } types[] = {{BINARY, "application/grpc+proto"}, {"application/grpc-web" LONG, "application/grpc" LONG}};
+#undef LONG
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        enum failure why = request_comes_with_room(types[i].sent, 0);
+        assert_int_equal(why, FAILURE_OVERLOADED);
+        for (size_t room = 1; why == FAILURE_OVERLOADED; room++)
+            why = request_comes_with_room(types[i].sent, room);
+        assert_int_equal(why, FAILURE_NONE);
+        assert_non_null(run.bridge);
+        assert_span(value_of(&run.exchange.request.fields, FIELD_CONTENT_TYPE), types[i].made);
     }
-    assert_int_equal(grpc_bridge_begin(&run), FAILURE_OVERLOADED);
 }
 
 /* ---- the body of the request ---- */
@@ -244,6 +292,8 @@ static void accept_decides_between_text_and_bytes(void **state)
         {BINARY, "application/grpc-web-text, application/grpc-web", TEXT},
         {TEXT, "application/grpc-web-text;q=0.1, application/grpc-web", BINARY},
         {TEXT, "application/grpc-web-text;q=0", TEXT}, /* nothing that it takes: as it sent */
+        {TEXT, "application/grpc-web;q=0", TEXT},
+        {BINARY, "application/grpc-web-text;q=0", BINARY},
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         struct buf none = {0};
@@ -260,10 +310,12 @@ static void accept_decides_between_text_and_bytes(void **state)
 static void response_stays(unsigned status, const char *type)
 {
     struct buf bytes = {0};
+    run.exchange.response = (struct head){0};
     assert_int_equal(request_comes(TEXT, NULL), FAILURE_NONE);
     assert_int_equal(response_comes(status, type, false, &bytes), FAILURE_NONE);
     assert_span(value_of(&run.exchange.response.fields, FIELD_CONTENT_TYPE), type);
     assert_int_equal(run.exchange.response.body_length, 40);
+    assert_true(run.exchange.response.length_given);
     bytes = buf_with(SPAN("a page"));
     assert_int_equal(grpc_bridge_response(&run, &bytes, true), FAILURE_NONE);
     expect_bytes(&bytes, SPAN("a page"));
@@ -275,6 +327,7 @@ static void a_response_that_is_not_of_grpc_stays_as_it_is(void **state)
 {
     (void)state;
     response_stays(200, "text/html");
+    response_stays(200, "application/grpc-web+proto"); /* the server speaks it itself */
 }
 
 static void a_response_with_another_status_than_200_stays_as_it_is(void **state)
@@ -302,6 +355,41 @@ static void the_status_of_a_head_that_is_all_goes_to_the_body(void **state)
     expect_bytes(
         &bytes,
         SPAN("\x80\0\0\0\x42grpc-status: 5\r\ngrpc-message: gone\r\ngrpc-status-details-bin: CAU\r\n"));
+}
+
+static enum failure head_comes_with_room(size_t room, bool last, struct buf *bytes)
+{
+    struct fields *fields = &run.exchange.response.fields;
+    arena_free(run.exchange.arena);
+    run_begin();
+    assert_int_equal(request_comes(BINARY, NULL), FAILURE_NONE);
+    add(fields, "Content-Type", "application/grpc");
+    if (last)
+        add(fields, "grpc-status", "5");
+    run.exchange.response.line.response.status = 200;
+    leave_room(room);
+    return grpc_bridge_head(&run, last, bytes);
+}
+
+static void head_is_overloaded_without_room(bool last, struct span body)
+{
+    struct buf bytes = {0};
+    enum failure why = head_comes_with_room(0, last, &bytes);
+    assert_int_equal(why, FAILURE_OVERLOADED);
+    for (size_t room = 1; why == FAILURE_OVERLOADED; room++) {
+        assert_true(buf_is_empty(&bytes));
+        why = head_comes_with_room(room, last, &bytes);
+    }
+    assert_int_equal(why, FAILURE_NONE);
+    assert_span(value_of(&run.exchange.response.fields, FIELD_CONTENT_TYPE), "application/grpc-web");
+    expect_bytes(&bytes, body);
+}
+
+static void a_response_whose_arena_is_full_is_overloaded(void **state)
+{
+    (void)state;
+    head_is_overloaded_without_room(false, SPAN_NONE);
+    head_is_overloaded_without_room(true, SPAN("\x80\0\0\0\x10grpc-status: 5\r\n"));
 }
 
 /* ---- the body of the response ---- */
@@ -380,6 +468,35 @@ static void an_answer_without_a_block_to_be_had_is_overloaded(void **state)
     assert_true(buf_is_empty(&none));
 }
 
+/* Longer than a block: some of it may fit where all does not. */
+static void long_trailers_without_blocks_to_be_had_are_overloaded(void **state)
+{
+    (void)state;
+    static char message[20000];
+    static const char *const types[] = {BINARY, TEXT};
+    memset(message, 'm', sizeof message);
+    struct field field = {.name = SPAN("grpc-message"), .value = span_make(message, sizeof message)};
+    const struct fields trailers = {.items = &field, .count = 1, .room = 1};
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        enum failure why = FAILURE_OVERLOADED;
+        size_t frame = 5 + field.name.length + 2 + sizeof message + 2, blocks = 0;
+        run.exchange.response = (struct head){0};
+        call_begins(types[i]);
+        for (size_t before = block_pool_out(); why == FAILURE_OVERLOADED; blocks++) {
+            struct buf bytes = {0};
+            block_pool_configure(before + blocks, 256);
+            why = grpc_bridge_trailers(&run, &trailers, &bytes);
+            if (why == FAILURE_NONE)
+                assert_int_equal(bytes.length, i == 0 ? frame : BASE64_LENGTH(frame));
+            buf_clear(&bytes);
+            assert_int_equal(block_pool_out(), before);
+        }
+        assert_int_equal(why, FAILURE_NONE);
+        assert_true(blocks > 2);
+        block_pool_configure(0, 256);
+    }
+}
+
 /* ---- weir's own answer ---- */
 
 static void weirs_own_answer_is_a_frame_of_trailers_in_the_clients_form(void **state)
@@ -399,12 +516,42 @@ static void weirs_own_answer_is_a_frame_of_trailers_in_the_clients_form(void **s
     }
 }
 
+/* dated: a field of it has come before, and brought room for more. */
+static enum failure answer_with_room(size_t room, bool dated, struct buf *bytes)
+{
+    arena_free(run.exchange.arena);
+    run_begin();
+    assert_int_equal(request_comes(BINARY, NULL), FAILURE_NONE);
+    if (dated)
+        add(&run.exchange.response.fields, "Date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    leave_room(room);
+    return grpc_bridge_answer(&run, &status_trailers, bytes);
+}
+
+static void weirs_own_answer_whose_arena_is_full_is_overloaded(void **state)
+{
+    (void)state;
+    for (unsigned dated = 0; dated < 2; dated++) {
+        struct buf bytes = {0};
+        enum failure why = answer_with_room(0, dated != 0, &bytes);
+        assert_int_equal(why, FAILURE_OVERLOADED);
+        for (size_t room = 1; why == FAILURE_OVERLOADED; room++) {
+            assert_true(buf_is_empty(&bytes));
+            why = answer_with_room(room, dated != 0, &bytes);
+        }
+        assert_int_equal(why, FAILURE_NONE);
+        assert_span(value_of(&run.exchange.response.fields, FIELD_CONTENT_TYPE), BINARY);
+        expect_bytes(&bytes, SPAN(STATUS_FRAME));
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
         TEST(a_binary_request_becomes_grpc_with_its_length),
         TEST(a_text_request_becomes_grpc_of_unknown_length),
+        TEST(a_text_request_without_a_body_stays_without),
         TEST(a_request_of_another_type_is_left_alone),
         TEST(a_request_whose_arena_is_full_is_overloaded),
         TEST(a_binary_body_stays_as_it_is),
@@ -419,12 +566,15 @@ int main(void)
         TEST(a_response_that_is_not_of_grpc_stays_as_it_is),
         TEST(a_response_with_another_status_than_200_stays_as_it_is),
         TEST(the_status_of_a_head_that_is_all_goes_to_the_body),
+        TEST(a_response_whose_arena_is_full_is_overloaded),
         TEST(a_binary_answer_is_its_messages_and_a_frame_of_trailers),
         TEST(a_text_answer_is_the_same_wherever_it_is_split),
         TEST(a_text_answer_that_is_cut_inside_a_message_keeps_its_bytes),
         TEST(a_text_answer_without_trailers_ends_with_its_last_group),
         TEST(an_answer_without_a_block_to_be_had_is_overloaded),
+        TEST(long_trailers_without_blocks_to_be_had_are_overloaded),
         TEST(weirs_own_answer_is_a_frame_of_trailers_in_the_clients_form),
+        TEST(weirs_own_answer_whose_arena_is_full_is_overloaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
