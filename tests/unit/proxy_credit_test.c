@@ -134,18 +134,22 @@ static bool client_was_answered(unsigned status)
     return bench.client.told.length != 0 && strstr(bench.client.told.at, head) != NULL;
 }
 
-static void expect_answer(unsigned status)
+static void expect_answer(unsigned status, enum failure why)
 {
+    const struct exchange_run *run = bench.client.stream.owner;
     RUN_UNTIL(bench.worker->loop, client_was_answered(status));
     if (!client_was_answered(status))
         fail_msg("no answer with %u, but: %s", status,
                  bench.client.told.length != 0 ? bench.client.told.at : "nothing");
+    assert_string_equal(failure_info[run->exchange.failure].word, failure_info[why].word);
 }
 
+/* And so is what comes after the answer, more than would be credited while it waits. */
 static void expect_all_is_credited(void)
 {
+    static const char more[16384];
     assert_int_equal(bench.client.credited, bench.sent);
-    client_sends("more", 4); /* and so is what comes after the answer */
+    client_sends(more, sizeof more);
     assert_int_equal(bench.client.credited, bench.sent);
 }
 
@@ -155,7 +159,7 @@ static void a_body_whose_server_cannot_be_reached_is_credited(void **state)
     bench_begin(FILE_OF(""));
     client_posts("text/plain");
     client_fills_its_window();
-    expect_answer(502);
+    expect_answer(502, FAILURE_CONNECT_REFUSED);
     expect_all_is_credited();
 }
 
@@ -165,8 +169,10 @@ static void a_body_that_is_too_large_is_credited(void **state)
     bench_begin(FILE_OF(", body_limit: 12289B"));
     client_posts("text/plain");
     client_fills_its_window();
-    client_sends("ab", 2);
-    expect_answer(413);
+    client_sends("a", 1);
+    assert_false(client_was_answered(413)); /* it is as large as may be */
+    client_sends("b", 1);
+    expect_answer(413, FAILURE_BODY_TOO_LARGE);
     expect_all_is_credited();
 }
 
@@ -177,7 +183,7 @@ static void a_body_of_wrong_base64_is_credited(void **state)
     client_posts("application/grpc-web-text");
     client_fills_its_window();
     client_sends("**", 2);
-    expect_answer(200); /* with a status of gRPC */
+    expect_answer(200, FAILURE_BAD_BODY); /* with a status of gRPC */
     expect_all_is_credited();
 }
 
@@ -206,7 +212,7 @@ static void a_body_is_credited_whose_server_answers_before_it_has_all(void **sta
     assert_true(bench.server >= 0);
     client_sends_until_it_is_held_up();
     assert_int_equal(send(bench.server, answer, sizeof answer - 1, MSG_NOSIGNAL), sizeof answer - 1);
-    expect_answer(200);
+    expect_answer(200, FAILURE_NONE);
     RUN_UNTIL(bench.worker->loop, bench.client.credited == bench.sent);
     expect_all_is_credited();
 }
