@@ -224,6 +224,7 @@ struct fixture_client {
     int version;             /* TLS1_2_VERSION or TLS1_3_VERSION; 0: both */
     const char *algorithms;  /* of signatures, as OpenSSL writes them; NULL: OpenSSL's own */
     const char *ciphers;     /* of TLS 1.2; NULL: OpenSSL's own */
+    const char *groups;      /* as OpenSSL writes them; NULL: OpenSSL's own */
     struct span protocols;   /* of ALPN, each with its length before it */
     const char *certificate; /* in the folder; NULL: it shows none */
     SSL_SESSION *session;    /* that it takes up again; NULL: none */
@@ -251,6 +252,8 @@ static inline SSL_CTX *fixture_client_context(const struct fixture_client *clien
         assert_int_equal(SSL_CTX_set1_sigalgs_list(context, client->algorithms), 1);
     if (client->ciphers != NULL)
         assert_int_equal(SSL_CTX_set_cipher_list(context, client->ciphers), 1);
+    if (client->groups != NULL)
+        assert_int_equal(SSL_CTX_set1_groups_list(context, client->groups), 1);
     if (client->protocols.length != 0)
         SSL_CTX_set_alpn_protos(context, (const unsigned char *)client->protocols.at,
                                 (unsigned)client->protocols.length);

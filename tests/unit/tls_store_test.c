@@ -234,6 +234,26 @@ static void strict_sni_admits_only_hosts_of_the_certificate_shown(void **state)
     tls_store_release(store);
 }
 
+/* Of the certificate's own too, since clients go by those. */
+static void strict_sni_admits_hosts_by_names_of_the_file(void **state)
+{
+    (void)state;
+    static const char *names[] = {"given.test", "*.given.test"};
+    struct fixture_listener listener = FIXTURE_LISTEN("a", "b");
+    char host[300 + sizeof ".given.test"]; /* longer than names are */
+    memset(host, 'x', 300);
+    strcpy(host + 300, ".given.test");
+    listener.config.strict_sni = true;
+    listener.certificates[1].names = (struct texts){.count = COUNT_OF(names), .items = names};
+    struct tls_store *store = fixture_store(listener);
+    expect_admission(store, "given.test", "X.GIVEN.test", TLS_ADMITTED);
+    expect_admission(store, "x.given.test", "Given.test", TLS_ADMITTED);
+    expect_admission(store, "given.test", "b.test", TLS_ADMITTED);
+    expect_admission(store, "given.test", "y.x.given.test", TLS_MISDIRECTED);
+    expect_admission(store, "given.test", host, TLS_MISDIRECTED);
+    tls_store_release(store);
+}
+
 static void any_host_is_admitted_unless_something_is_said(void **state)
 {
     (void)state;
@@ -290,7 +310,8 @@ static void up_to_tls_1_2_the_kind_is_of_the_ciphers_too(void **state)
 static void of_several_of_one_kind_the_first_is_shown(void **state)
 {
     (void)state;
-    struct tls_store *store = fixture_store(FIXTURE_LISTEN("b", "both-ecdsa", "both-again", "both-rsa"));
+    struct tls_store *store = fixture_store(
+        FIXTURE_LISTEN("b", "both-ecdsa", "both-again", "both-again", "both-again", "both-rsa"));
     expect_shown(store, (struct fixture_client){.name = "both.test", .algorithms = ONLY_ECDSA}, "both-ecdsa");
     expect_shown(store, (struct fixture_client){.name = "both.test", .algorithms = ONLY_RSA}, "both-rsa");
     tls_store_release(store);
@@ -306,6 +327,18 @@ static void a_wildcard_helps_out_whom_the_exact_name_has_nothing_for(void **stat
     expect_shown(store, client, "wild-rsa");
     client.algorithms = ONLY_RSA ":" ONLY_ECDSA;
     expect_shown(store, client, "exact");
+    tls_store_release(store);
+}
+
+/* The library, of keys that it is given, would take one of ECDSA first. */
+static void a_wildcard_does_not_stand_in_for_an_exact_name_of_another_kind(void **state)
+{
+    (void)state;
+    struct tls_store *store = fixture_store(FIXTURE_LISTEN("b", "exact-pss", "wild"));
+    struct fixture_client client = {.name = "exact.wild.test"};
+    expect_shown(store, client, "exact-pss");
+    client.algorithms = ONLY_ECDSA;
+    expect_shown(store, client, "wild");
     tls_store_release(store);
 }
 
@@ -331,6 +364,8 @@ static void a_key_of_rsa_pss_goes_with_ciphers_of_rsa(void **state)
                                     .algorithms = "rsa_pss_pss_sha256:" ONLY_RSA,
                                     .ciphers = "ECDHE-RSA-AES128-GCM-SHA256"};
     expect_shown(store, client, "exact-pss");
+    client.algorithms = ONLY_RSA; /* by those, not with such a key */
+    expect_shown(store, client, "wild-rsa");
     tls_store_release(store);
 }
 
@@ -359,6 +394,34 @@ static void a_key_of_ed25519_goes_with_ciphers_of_ecdsa(void **state)
     tls_store_release(store);
 }
 
+static void a_key_of_ed25519_is_for_those_who_take_its_signatures(void **state)
+{
+    (void)state;
+    struct tls_store *store = fixture_store(FIXTURE_LISTEN("b", "exact-ed", "wild"));
+    struct fixture_client client = {.name = "exact.wild.test", .algorithms = ONLY_ED25519 ":" ONLY_ECDSA};
+    expect_shown(store, client, "exact-ed");
+    client.algorithms = ONLY_ECDSA;
+    expect_shown(store, client, "wild");
+    tls_store_release(store);
+}
+
+/* Up to TLS 1.2 groups say for which curves a client is, from TLS 1.3 on its signatures (RFC 8446 4.2.3). */
+static void a_curve_is_for_those_who_take_it(void **state)
+{
+    (void)state;
+    struct tls_store *store = fixture_store(FIXTURE_LISTEN("b", "exact-384", "wild-rsa"));
+    struct fixture_client client = {.name = "exact.wild.test", .version = TLS1_2_VERSION, .groups = "P-384"};
+    expect_shown(store, client, "exact-384");
+    client.groups = "P-256";
+    expect_shown(store, client, "wild-rsa");
+    client = (struct fixture_client){.name = "exact.wild.test", .version = TLS1_3_VERSION};
+    client.algorithms = "ECDSA+SHA384:" ONLY_RSA;
+    expect_shown(store, client, "exact-384");
+    client.algorithms = ONLY_ECDSA ":" ONLY_RSA;
+    expect_shown(store, client, "wild-rsa");
+    tls_store_release(store);
+}
+
 static void the_default_has_the_other_kinds_of_its_name_too(void **state)
 {
     (void)state;
@@ -369,11 +432,24 @@ static void the_default_has_the_other_kinds_of_its_name_too(void **state)
     tls_store_release(store);
 }
 
+static void the_default_is_shown_to_all_who_can_use_it(void **state)
+{
+    (void)state;
+    struct tls_store *store = fixture_store(FIXTURE_LISTEN("both-rsa", "b", "both-ecdsa"));
+    expect_name_shown(store, "unknown.test", "both-rsa");
+    expect_name_shown(store, NULL, "both-rsa");
+    tls_store_release(store);
+}
+
 static void no_other_name_helps_out(void **state)
 {
     (void)state;
     struct tls_store *store = fixture_store(FIXTURE_LISTEN("both-rsa", "b"));
     expect_alert(store, (struct fixture_client){.name = "b.test", .algorithms = ONLY_RSA},
+                 SSL_AD_HANDSHAKE_FAILURE);
+    tls_store_release(store);
+    store = fixture_store(FIXTURE_LISTEN("b", "both-ecdsa", "both-rsa"));
+    expect_alert(store, (struct fixture_client){.name = "unknown.test", .algorithms = ONLY_RSA},
                  SSL_AD_HANDSHAKE_FAILURE);
     tls_store_release(store);
 }
@@ -490,6 +566,7 @@ static int begin(void **state)
     fixture_leaf("wild-rsa", "DNS:*.wild.test", "RSA");
     fixture_leaf("exact", "DNS:exact.wild.test", NULL);
     fixture_leaf("exact-pss", "DNS:exact.wild.test", "RSA-PSS");
+    fixture_leaf("exact-384", "DNS:exact.wild.test", "P-384");
     fixture_leaf("exact-ed", "DNS:exact.wild.test", "ED25519");
     fixture_leaf("partial", "DNS:f*.partial.test,DNS:x.*.partial.test", NULL);
     fixture_leaf("common.test", NULL, NULL);
@@ -519,17 +596,22 @@ int main(void)
         cmocka_unit_test(a_certificate_marked_default_serves_unknown_names_and_none),
         cmocka_unit_test(strict_sni_refuses_unknown_names_and_none),
         cmocka_unit_test(strict_sni_admits_only_hosts_of_the_certificate_shown),
+        cmocka_unit_test(strict_sni_admits_hosts_by_names_of_the_file),
         cmocka_unit_test(any_host_is_admitted_unless_something_is_said),
         cmocka_unit_test(where_clients_show_certificates_hosts_are_of_the_name_asked_for),
         cmocka_unit_test(the_kind_shown_is_one_that_the_client_takes),
         cmocka_unit_test(up_to_tls_1_2_the_kind_is_of_the_ciphers_too),
         cmocka_unit_test(of_several_of_one_kind_the_first_is_shown),
         cmocka_unit_test(a_wildcard_helps_out_whom_the_exact_name_has_nothing_for),
+        cmocka_unit_test(a_wildcard_does_not_stand_in_for_an_exact_name_of_another_kind),
         cmocka_unit_test(by_ciphers_of_tls_1_2_a_wildcard_helps_out_as_well),
         cmocka_unit_test(a_key_of_rsa_pss_goes_with_ciphers_of_rsa),
         cmocka_unit_test(a_key_of_rsa_pss_goes_with_no_cipher_of_ecdsa),
         cmocka_unit_test(a_key_of_ed25519_goes_with_ciphers_of_ecdsa),
+        cmocka_unit_test(a_key_of_ed25519_is_for_those_who_take_its_signatures),
+        cmocka_unit_test(a_curve_is_for_those_who_take_it),
         cmocka_unit_test(the_default_has_the_other_kinds_of_its_name_too),
+        cmocka_unit_test(the_default_is_shown_to_all_who_can_use_it),
         cmocka_unit_test(no_other_name_helps_out),
         cmocka_unit_test(a_certificate_is_sent_with_its_chain),
         cmocka_unit_test(a_sweep_goes_beside_workers),
