@@ -131,6 +131,12 @@ static void keys_of_another_process_open_nothing(void **state)
     tls_tickets_free(theirs);
 }
 
+static void clocks_go_ahead(long seconds)
+{
+    monotonic_ahead += seconds;
+    wall_ahead += seconds;
+}
+
 /* Tickets of this age, where another client has come when `key_used_at` seconds had passed. */
 static void expect_at_age(long key_used_at, long age, enum how expected)
 {
@@ -140,12 +146,11 @@ static void expect_at_age(long key_used_at, long age, enum how expected)
         struct tls_tickets *tickets = tickets_new();
         struct tls_store *store = store_with(FIXTURE_LISTEN("a"), tickets);
         SSL_SESSION *ticket = ticket_of(store, client);
-        long began = monotonic_ahead;
-        monotonic_ahead = began + key_used_at;
+        clocks_go_ahead(key_used_at);
         expect(store, client, NULL, ANEW);
-        monotonic_ahead = began + age;
+        clocks_go_ahead(age - key_used_at);
         expect(store, client, ticket, expected);
-        monotonic_ahead = began;
+        clocks_go_ahead(-age);
         SSL_SESSION_free(ticket);
         tls_store_release(store);
         tls_tickets_free(tickets);
@@ -230,6 +235,28 @@ static void with_tls_1_3_each_connection_brings_the_next_ticket(void **state)
         ticket = next;
     }
     SSL_SESSION_free(ticket);
+    tls_store_release(store);
+    tls_tickets_free(tickets);
+}
+
+/* RFC 5077 4: the name of the key, then what the cipher begins with, which must not come twice. */
+static void each_ticket_of_a_key_begins_anew_behind_its_name(void **state)
+{
+    (void)state;
+    enum { NAME = 16, VECTOR = 16 };
+    struct tls_tickets *tickets = tickets_new();
+    struct tls_store *store = store_with(FIXTURE_LISTEN("a"), tickets);
+    struct fixture_client client = {.name = "a.test", .version = TLS1_2_VERSION};
+    SSL_SESSION *one = ticket_of(store, client), *other = ticket_of(store, client);
+    const unsigned char *first, *second;
+    size_t first_length, second_length;
+    SSL_SESSION_get0_ticket(one, &first, &first_length);
+    SSL_SESSION_get0_ticket(other, &second, &second_length);
+    assert_true(first_length > NAME + VECTOR && second_length > NAME + VECTOR);
+    assert_memory_equal(first, second, NAME);
+    assert_memory_not_equal(first + NAME, second + NAME, VECTOR);
+    SSL_SESSION_free(one);
+    SSL_SESSION_free(other);
     tls_store_release(store);
     tls_tickets_free(tickets);
 }
@@ -347,17 +374,21 @@ static void another_rule_ends_what_was_given_under_the_one_before(void **state)
 static void other_versions_end_what_was_given_under_those_before(void **state)
 {
     (void)state;
-    struct tls_tickets *tickets = tickets_new();
-    struct fixture_listener newest = FIXTURE_LISTEN("a");
-    newest.config.min_version = TLS_VERSION_1_3;
-    struct tls_store *both = store_with(FIXTURE_LISTEN("a"), tickets), *one = store_with(newest, tickets);
-    struct fixture_client client = {.name = "a.test", .version = TLS1_3_VERSION};
-    SSL_SESSION *ticket = ticket_of(both, client);
-    expect(one, client, ticket, ANEW);
-    SSL_SESSION_free(ticket);
-    tls_store_release(both);
-    tls_store_release(one);
-    tls_tickets_free(tickets);
+    static const enum tls_version allowed[] = {TLS_VERSION_1_2, TLS_VERSION_1_3};
+    for (size_t i = 0; i < COUNT_OF(allowed); i++) {
+        struct tls_tickets *tickets = tickets_new();
+        struct fixture_listener narrow = FIXTURE_LISTEN("a");
+        narrow.config.min_version = narrow.config.max_version = allowed[i];
+        struct tls_store *both = store_with(FIXTURE_LISTEN("a"), tickets), *one = store_with(narrow, tickets);
+        struct fixture_client client = {.name = "a.test", .version = versions[i]};
+        SSL_SESSION *ticket = ticket_of(both, client);
+        expect(both, client, ticket, RESUMED);
+        expect(one, client, ticket, ANEW);
+        SSL_SESSION_free(ticket);
+        tls_store_release(both);
+        tls_store_release(one);
+        tls_tickets_free(tickets);
+    }
 }
 
 /* Of a certificate of a client that is valid for an hour more, a ticket when that is over. */
@@ -452,6 +483,7 @@ int main(void)
         cmocka_unit_test(only_one_key_before_is_kept),
         cmocka_unit_test(a_ticket_under_the_key_before_is_renewed),
         cmocka_unit_test(with_tls_1_3_each_connection_brings_the_next_ticket),
+        cmocka_unit_test(each_ticket_of_a_key_begins_anew_behind_its_name),
         cmocka_unit_test(without_a_lifetime_there_are_no_tickets),
         cmocka_unit_test(a_ticket_is_of_the_name_it_was_given_for),
         cmocka_unit_test(case_makes_no_other_name),
