@@ -61,6 +61,7 @@ static bool read_bounded(int descriptor, const char *name, size_t room, size_t m
     if (bytes->length <= most)
         return true;
     free((char *)(uintptr_t)bytes->at);
+    *bytes = SPAN_NONE;
     return error_set(error, "cannot read %s: it has over %zu %s", name,
                      most >= 1u << 20 ? most >> 20 : most >> 10, most >= 1u << 20 ? "MiB" : "KiB");
 }

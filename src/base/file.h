@@ -14,7 +14,8 @@
 
 struct stat;
 
-/* All bytes and a NUL behind them, which is not counted; the caller frees bytes->at. */
+/* All bytes and a NUL behind them, which is not counted; the caller frees bytes->at. False: nothing is to be
+ * freed, and *bytes is as it was, or empty. */
 bool file_read(const char *path, size_t most, struct span *bytes, struct error *error) MUST_CHECK;
 /* And what the file was as it was opened. */
 bool file_read_status(const char *path, size_t most, struct span *bytes, struct stat *status,

@@ -263,6 +263,16 @@ def test_what_is_no_file_is_refused(t):
     equal(t.client(port).get('/version').body, b'one')
 
 
+def refused(t, weir, text, path, most):
+    """By check, and by a reload, after which all is as before; each says so."""
+    done = t.run('check', '-c', '-', stdin=text, seconds=20)
+    equal(done.returncode, 1, done.stderr)
+    contains(done.stderr, f'cannot read {path}: it has over {most}')
+    before = len(weir.stderr())
+    weir.reload(text, good=False)
+    contains(weir.stderr()[before:], f'cannot read {path}: it has over {most}')
+
+
 def test_files_have_a_bound(t):
     """A file that has no end, or is larger than any of its kind."""
     work = t.folder('large')
@@ -275,9 +285,17 @@ def test_files_have_a_bound(t):
         contains(done.stderr, f'{work}/large')
         contains(done.stderr, 'MiB')
     origin, port = t.origin(), t.port()
+    good = t.cert('localhost')
     weir = t.weir(text_of(port, origin.address))
-    weir.reload(text_of(port, origin.address, health=f', sticky: {{ secret_file: {work}/large }}'), good=False)
-    contains(weir.stderr(), f'cannot read {work}/large: it has over 64 KiB')
+
+    cert, key = (re.search(word + r': ([^ ,}]+)', good)[1] for word in ('cert', 'key'))
+    for most, tls in (('1 MiB', f'certificates: [ {{ cert: {work}/large, key: {key} }} ]'), ('1 MiB', f'certificates: [ {{ cert: {cert}, key: {work}/large }} ]'),
+                      ('16 MiB', f'certificates: [ {good} ], client_auth: required, client_ca: {work}/large')):
+        refused(t, weir, f'listeners: [ {{ address: "127.0.0.1:{port}", tls: {{ {tls} }} }} ]\nroutes: [ {{ respond: 200 }} ]\n', f'{work}/large', most)
+    for most, more in (('1 MiB', f', tls: {{ cert: {work}/large, key: {key}, verify: none }}'), ('1 MiB', f', tls: {{ cert: {cert}, key: {work}/large, verify: none }}'),
+                       ('16 MiB', f', tls: {{ ca: {work}/large }}'), ('64 KiB', f', sticky: {{ secret_file: {work}/large }}')):
+        refused(t, weir, text_of(port, origin.address, health=more), f'{work}/large', most)
+    equal(t.client(port).get('/').status, 200)
 
 
 def test_certificates_are_kept(t):
