@@ -420,8 +420,22 @@ bool syntax_host_pattern(struct span value, struct error *error)
     return syntax_host(value, error);
 }
 
+/* Without the "~" that stands before it where a value may be something else. */
 bool syntax_regex(struct span value, struct error *error)
 {
+    if (value.length == 0)
+        return error_set(error,
+                         "a regular expression without text matches everything; write what it is to find");
+    if (span_starts(value, SPAN("~^")))
+        return error_set(
+            error,
+            "a \"~\" before the beginning can't be found, so \"%s\" never matches; write it without this \"~\"",
+            value.at);
+    if (span_starts(value, SPAN("~*")) || value.at[0] == '*')
+        return error_set(
+            error,
+            "\"%s\" cannot be a regular expression; for one whatever the case, which is \"~*\" in nginx, write \"(?i)%s\"",
+            value.at, value.at + strspn(value.at, "~*"));
     return config_hooks.regex == NULL || config_hooks.regex(value.at, error);
 }
 

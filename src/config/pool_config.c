@@ -55,7 +55,7 @@ static const struct schema_key health_keys[] = {
     KEY_STRING(HEALTH, expect_body, NULL, "Text that must stand in the first 64 KiB of the answer.",
                .flags = SCHEMA_LINES, .check = syntax_expected_body),
     KEY_STRING(HEALTH, service, "", "Service that a grpc probe asks about; empty: the server as a whole.",
-               .check = syntax_grpc_service),
+               .check = syntax_grpc_service, .flags = SCHEMA_MAY_BE_EMPTY),
     KEY_DURATION(HEALTH, interval, "2s", 10, HOURS(24), "Time between two probes of one server."),
     KEY_DURATION(HEALTH, fast_interval, "500ms", 10, HOURS(24),
                  "The same while a server is changing its state."),

@@ -46,7 +46,8 @@ static const struct schema match_schema = {
 #define ACCESS struct access_config
 static const struct schema_key access_keys[] = {
     KEY_TEXTS(SCHEMA_STRING, ACCESS, allow, NULL, "Networks that may; if there are any, all others may not.",
-              .check = syntax_network, .doubt = doubt_network),
+              .check = syntax_network, .doubt = doubt_network, .least = 1,
+              .empty = "remove the key to let everybody in, or write deny: [0.0.0.0/0, \"::/0\", unix]"),
     KEY_TEXTS(SCHEMA_STRING, ACCESS, deny, NULL, "Networks that may not; looked at first.",
               .check = syntax_network, .doubt = doubt_network),
     KEY_INT(ACCESS, status, "403", 400, 599, "Status of the answer to a refused request."), KEY_END};
@@ -59,9 +60,9 @@ static const struct schema access_schema = {.noun = "access",
 #define HEADERS struct headers_config
 static const struct schema_key headers_keys[] = {
     KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, set, "Headers that are set, whatever was there.",
-              .check_name = syntax_set_name, .check = syntax_template),
+              .check_name = syntax_set_name, .check = syntax_template, .flags = SCHEMA_MAY_BE_EMPTY),
     KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, add, "Headers that are added to those that are there.",
-              .check_name = syntax_set_name, .check = syntax_template),
+              .check_name = syntax_set_name, .check = syntax_template, .flags = SCHEMA_MAY_BE_EMPTY),
     KEY_TEXTS(SCHEMA_STRING, HEADERS, remove, NULL, "Headers that are removed.", .check = syntax_set_name),
     KEY_END};
 static const struct schema headers_schema = {
@@ -101,7 +102,8 @@ static const struct schema_key rewrite_keys[] = {
                .check = syntax_search),
     KEY_STRING(
         REWRITE, replacement, NULL,
-        "What takes the place of what regex found; $0 to $9 are its groups, and $$ is one dollar sign."),
+        "What takes the place of what regex found; $0 to $9 are its groups, and $$ is one dollar sign.",
+        .flags = SCHEMA_MAY_BE_EMPTY),
     KEY_TEMPLATE(REWRITE, host, NULL, "Host that the server is sent.", .check = syntax_rewrite_host),
     KEY_END};
 static const struct schema rewrite_schema = {
@@ -136,13 +138,13 @@ static const struct schema redirect_schema = {.noun = "redirect",
 static const struct schema_key respond_keys[] = {
     KEY_INT(RESPOND, status, "200", 200, 599, "Status of the answer."),
     KEY_TEMPLATE(RESPOND, body, "", "Body of the answer.", .check = syntax_body, .doubt = doubt_body,
-                 .flags = SCHEMA_LINES),
+                 .flags = SCHEMA_LINES | SCHEMA_MAY_BE_EMPTY),
     KEY_PATH(RESPOND, file, NULL, "File with the body, read when the file is loaded; at most 1 MiB.",
              .check = syntax_environment),
     KEY_STRING(RESPOND, content_type, "text/plain; charset=utf-8", "Type of the body.",
                .check = syntax_media_type),
     KEY_PAIRS(SCHEMA_TEMPLATE, RESPOND, headers, "Headers of the answer.", .check_name = syntax_set_name,
-              .check = syntax_template),
+              .check = syntax_template, .flags = SCHEMA_MAY_BE_EMPTY),
     KEY_END};
 static const struct schema respond_schema = {
     .noun = "respond",

@@ -57,7 +57,9 @@ enum schema_flag {
     SCHEMA_SECRET_FILE = 512, /* a path of a file that only weir is to read */
     /* a text that may have lines, control characters and a length of its own; others are one line of 8 KiB */
     SCHEMA_LINES = 1024,
-    SCHEMA_TOLD = 2048 /* its prose says what holds without the key: "by default ..." */
+    SCHEMA_TOLD = 2048, /* its prose says what holds without the key: "by default ..." */
+    /* an empty text is of use, so that variables may bring it; elsewhere what they empty is refused */
+    SCHEMA_MAY_BE_EMPTY = 4096
 };
 
 #define SCHEMA_SECRET_SHOWN "(a secret, not shown)" /* printed for a secret; never one itself */
@@ -90,7 +92,8 @@ struct schema_key {
     /* Likewise of what is taken and was hardly meant so. False: the warning. */
     bool (*doubt)(struct span value, struct error *error);
     bool (*doubt_name)(struct span name, struct error *error);
-    const char *text; /* prose, one sentence */
+    const char *empty; /* of a list that must not be: what to write instead; NULL: the usual */
+    const char *text;  /* prose, one sentence */
 };
 struct schema {
     const char *noun; /* for messages: pool */

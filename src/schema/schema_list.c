@@ -126,5 +126,7 @@ const struct node *list_expand(struct loader *loader, const struct schema_key *k
         else
             item_add(loader, &expansion, item);
     }
+    if (split && expansion.list->count == 0)
+        expansion.list->refused = list_emptied_tell(loader, key, node);
     return split ? expansion.list : node;
 }

@@ -138,8 +138,7 @@ static void sections_load(struct loader *loader, const struct schema_key *key, c
                      &(struct context){key->section, own_name(item), up}, false);
     }
     if (count < key->least)
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
-                          "%s cannot be empty; write a value or remove the key", key->name);
+        list_short_tell(loader, key, node);
     many_store(key, section, items, count);
 }
 
@@ -181,7 +180,8 @@ static void value_load(struct loader *loader, const struct schema_key *key, cons
 {
     struct span value;
     struct error error = {""};
-    if (!text_of(loader, key, node, key->type, &value) || hint_tell(loader, key, node, value))
+    if (!text_of(loader, key, node, key->type, &value) || emptied_tell(loader, key, node, value) ||
+        hint_tell(loader, key, node, value))
         return;
     if (!value_read(key, value, loader->aliases, field, &error) && !lookalike_tell(loader, node, value))
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s", error.text);

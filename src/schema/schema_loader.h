@@ -54,6 +54,16 @@ const struct node *list_expand(struct loader *loader, const struct schema_key *k
 /* True: the value is a word of another product, and what to write instead is told. */
 bool hint_tell(struct loader *loader, const struct schema_key *key, const struct node *node,
                struct span value) MUST_CHECK;
+/*
+ * True: nothing is left of a value since its variables are empty, and it is told which. Only texts that are
+ * of use when empty may be emptied so: who reads the file can't see it, and a condition that is gone holds
+ * for everybody.
+ */
+bool emptied_tell(struct loader *loader, const struct schema_key *key, const struct node *node,
+                  struct span value) MUST_CHECK;
+/* The same of a list, whose items are all gone. `${env.NAME:-}` says in the file itself that it may be. */
+bool list_emptied_tell(struct loader *loader, const struct schema_key *key,
+                       const struct node *node) MUST_CHECK;
 /* What was refused has a character in it that only looks plain; true: that is told instead. */
 bool lookalike_tell(struct loader *loader, const struct node *node, struct span value) MUST_CHECK;
 /* The same, checked and stored as the row says: paths made absolute, references noted. NULL: the report says
@@ -62,6 +72,8 @@ const char *text_load(struct loader *loader, const struct schema_key *key, const
                       enum schema_type type) MUST_CHECK;
 void texts_load(struct loader *loader, const struct schema_key *key, const struct node *node,
                 struct texts *to);
+/* Has fewer items than it must. */
+void list_short_tell(struct loader *loader, const struct schema_key *key, const struct node *node);
 void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node,
                 struct name_values *to);
 /* schema_unknown.c: what to say about keys and names that do not exist. */

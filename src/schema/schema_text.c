@@ -216,6 +216,65 @@ bool text_of(struct loader *loader, const struct schema_key *key, const struct n
     return good;
 }
 
+/* The first `${env.NAME...}` of a text; empty: it has none. */
+static struct span variable_in(struct span text)
+{
+    size_t at = 0;
+    while (at < text.length && !span_starts(span_skip(text, at), SPAN("${env.")))
+        at++;
+    struct span rest = span_skip(text, at);
+    return span_first(rest, at < text.length ? span_find(rest, '}') + 1 : 0);
+}
+
+/* `fallback`: what may stand behind `:-`. */
+static void variable_empty_tell(struct loader *loader, const struct schema_key *key, const struct node *node,
+                                struct span whole, const char *fallback, const char *when)
+{
+    struct schema_place place = part_place(node, whole);
+    struct span inside = span_make(whole.at + 6, whole.length - 7);
+    int name = (int)span_find(inside, ':');
+    if ((key->flags & SCHEMA_SECRET) != 0)
+        schema_report_add(loader->report, SCHEMA_ERROR, place, "%.*s is empty; set %.*s to the secret",
+                          (int)whole.length, whole.at, name, inside.at);
+    else
+        schema_report_add(loader->report, SCHEMA_ERROR, place,
+                          "%.*s is empty; set %.*s, or write ${env.%.*s:-%s}%s", (int)whole.length, whole.at,
+                          name, inside.at, name, inside.at, fallback, when);
+}
+
+bool emptied_tell(struct loader *loader, const struct schema_key *key, const struct node *node,
+                  struct span value)
+{
+    struct span whole = variable_in(node->as.text);
+    if (value.length != 0 || whole.length == 0 || (key->flags & SCHEMA_MAY_BE_EMPTY) != 0)
+        return false;
+    variable_empty_tell(loader, key, node, whole, "default", "");
+    return true;
+}
+
+bool list_emptied_tell(struct loader *loader, const struct schema_key *key, const struct node *node)
+{
+    bool is_list = node->kind == NODE_LIST;
+    for (uint32_t i = 0; i < (is_list ? node->count : 1); i++) {
+        const struct node *item = is_list ? node->as.items[i] : node;
+        struct span whole = variable_in(item->as.text);
+        if (whole.length == 0 || span_is(span_skip(whole, whole.length - 3), ":-}"))
+            continue;
+        if (key->least != 0)
+            variable_empty_tell(loader, key, item, whole, "default", "");
+        else
+            variable_empty_tell(loader, key, item, whole, "", " if the list may be empty");
+        return true;
+    }
+    return false;
+}
+
+void list_short_tell(struct loader *loader, const struct schema_key *key, const struct node *node)
+{
+    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s cannot be empty; %s", key->name,
+                      key->empty != NULL ? key->empty : "write a value or remove the key");
+}
+
 bool lookalike_tell(struct loader *loader, const struct node *node, struct span value)
 {
     struct lookalike found;
@@ -299,8 +358,8 @@ const char *text_load(struct loader *loader, const struct schema_key *key, const
 {
     struct span value;
     struct error error = {""};
-    if (!text_of(loader, key, node, type, &value) || hint_tell(loader, key, node, value) ||
-        !choice_check(loader, key, node, value))
+    if (!text_of(loader, key, node, type, &value) || emptied_tell(loader, key, node, value) ||
+        hint_tell(loader, key, node, value) || !choice_check(loader, key, node, value))
         return NULL;
     if (value.length == 0 && (type == SCHEMA_PATH || type == SCHEMA_REFERENCE)) {
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
@@ -326,6 +385,8 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
                 struct texts *to)
 {
     node = list_expand(loader, key, node);
+    if (node->refused)
+        return;
     bool is_list = node->kind == NODE_LIST;
     uint32_t count = is_list ? node->count : 1;
     if (node->kind == NODE_MAP) {
@@ -348,8 +409,7 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
         schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s takes at most %u values",
                           key->name, (unsigned)key->most);
     if (count < key->least)
-        schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
-                          "%s cannot be empty; write a value or remove the key", key->name);
+        list_short_tell(loader, key, node);
     *to = texts;
 }
 

@@ -98,6 +98,8 @@ static void wrong_files_print_what_stands_beside_them(void **state)
     assert_int_equal(chdir("tests/config/wrong"), 0);
     unsetenv("NOT_SET");
     unsetenv("STICKY_SECRET");
+    setenv("EMPTY", "", 1);
+    setenv("COMMA", " ,", 1);
     int count = scandir(".", &entries, is_yaml, alphasort);
     assert_true(count >= 36);
     for (int i = 0; i < count; i++) {
