@@ -174,7 +174,7 @@ static const struct schema_key config_keys[] = {
                .check = syntax_user),
     KEY_TEXTS(SCHEMA_STRING, CONFIG, trusted_proxies, NULL,
               "Networks whose forwarding headers are believed; unix: peers on unix sockets.",
-              .check = syntax_network, .doubt = doubt_network),
+              .check = syntax_proxy_network, .doubt = doubt_proxy_network),
     KEY_SECTION(CONFIG, forwarding, struct forwarding_config, forwarding_schema,
                 "What servers are told of the client."),
     KEY_SECTION(CONFIG, timeouts, TIMEOUTS, timeouts_schema, "Longest waits."),

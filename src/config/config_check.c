@@ -190,8 +190,13 @@ static void listener_check(const struct check *check, struct listener_config *li
     struct span key = span_of(address_key(check, listener->address));
     const struct listener_config *first = map_get(addresses, key);
     if (first != NULL) {
-        schema_report_add(check->report, SCHEMA_ERROR, PLACE(check, &listener->address),
-                          "two listeners cannot have the address \"%s\"", key.at);
+        bool same = strcmp(first->address, listener->address) == 0;
+        schema_report_add(
+            check->report, SCHEMA_ERROR, PLACE(check, &listener->address),
+            same ? "two listeners cannot have the address \"%s\""
+                 : "two listeners cannot have \"%s\", all addresses of this port; \"%s\" is the same, "
+                   "of IPv4 and IPv6: write \"%s\" alone",
+            listener->address, first->address, key.at);
         schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->address), "it is taken here");
     } else {
         map_set(addresses, key, listener);

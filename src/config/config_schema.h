@@ -38,6 +38,7 @@ extern const struct schema_alias config_words[];
 /* Each says whether the value can be what the name says, and if not, why. */
 bool syntax_listen_address(struct span value, struct error *error);
 bool syntax_server_address(struct span value, struct error *error);
+bool syntax_proxy_network(struct span value, struct error *error);
 bool syntax_network(struct span value, struct error *error);
 bool syntax_port(struct span value, struct error *error);
 /* What stands behind the host of "host:port" or "[v6]:port"; without text: no port does. */
@@ -46,7 +47,9 @@ bool syntax_token(struct span value, struct error *error);
 bool syntax_match_name(struct span value, struct error *error);
 bool syntax_set_name(struct span value, struct error *error);
 bool syntax_upgrade(struct span value, struct error *error);
+bool syntax_probe_method(struct span value, struct error *error);
 bool syntax_method(struct span value, struct error *error);
+bool syntax_certificate_name(struct span value, struct error *error);
 bool syntax_host_pattern(struct span value, struct error *error);
 bool syntax_host(struct span value, struct error *error);
 bool syntax_path_pattern(struct span value, struct error *error);
@@ -95,6 +98,7 @@ bool doubt_location(struct span value, struct error *error);
 bool doubt_redirect_path(struct span value, struct error *error);
 bool doubt_prefix(struct span value, struct error *error);
 bool doubt_method(struct span value, struct error *error);
+bool doubt_proxy_network(struct span value, struct error *error);
 bool doubt_network(struct span value, struct error *error);
 /* Both are networks of the file. */
 bool network_has(const char *outer, const char *inner);

@@ -160,6 +160,31 @@ static bool scheme_refuse(struct span value, struct span authority, const struct
                      add ? " } in the route" : "");
 }
 
+/* What ends one of several addresses in a text. */
+#define ADDRESS_ENDS " \t,;"
+
+/* "a:3000,a:3001", with a port to each; true: it was told. */
+static bool several_refuse(struct span value, struct error *error)
+{
+    struct text list = text_growing();
+    size_t count = 0;
+    uint64_t number;
+    bool all = true;
+    for (struct span rest = value; rest.length != 0 && all;) {
+        struct span one = span_first(rest, strcspn(rest.at, ADDRESS_ENDS));
+        all = one.length == 0 || text_to_number(authority_port(one), 65535, &number);
+        if (one.length != 0)
+            text_print(&list, "%s\"%.*s\"", count++ == 0 ? "" : ", ", (int)one.length, one.at);
+        rest = span_skip(rest, one.length != 0 ? one.length : 1);
+    }
+    bool told = all && count > 1;
+    if (told)
+        error_set(error, "\"%s\" is not one address; write each as an item of the list: [%.*s]", value.at,
+                  (int)list.length, list.at);
+    text_free(&list);
+    return told;
+}
+
 static bool blank_refuse(struct span value, const struct address_kind *kind, struct error *error)
 {
     size_t blank = strcspn(value.at, " \t");
@@ -184,8 +209,13 @@ static bool address_split(struct span value, const struct address_kind *kind, st
                          port.at);
     if (scheme != NULL)
         return scheme_refuse(value, span_make(scheme + 3, strcspn(scheme + 3, "/?#")), kind, error);
+    if (strpbrk(value.at, ADDRESS_ENDS) != NULL && several_refuse(value, error))
+        return false;
     if (strpbrk(value.at, " \t") != NULL)
         return blank_refuse(value, kind, error);
+    if (value.length != 0 && value.at[0] == '/')
+        return error_set(error, "\"%s\" is a path; the address of a unix socket is written \"unix:%s\"",
+                         value.at, value.at);
     if (!host_port(value, host, &port, in_brackets) || port.length == 0)
         return error_set(error, "\"%s\" has no port; an address is host:port, such as %s", value.at,
                          kind->example);
@@ -233,6 +263,19 @@ bool syntax_server_address(struct span value, struct error *error)
     if (in_brackets || is_host_name(host))
         return true;
     return error_set(error, "\"%s\" has no host; write an IP address or a name before the port", value.at);
+}
+
+/* Whom weir believes is nobody that it need not know. */
+bool syntax_proxy_network(struct span value, struct error *error)
+{
+    static const char *const all[] = {"all", "any", "*", "everyone", "true"};
+    for (size_t i = 0; i < COUNT_OF(all); i++)
+        if (span_equal_nocase(value, span_of(all[i])))
+            return error_set(error,
+                             "\"%s\" would let every client say its own address; write the ranges of your "
+                             "proxies, such as 10.0.0.0/8",
+                             value.at);
+    return syntax_network(value, error);
 }
 
 bool syntax_network(struct span value, struct error *error)
@@ -300,12 +343,15 @@ bool syntax_set_name(struct span value, struct error *error)
     return field_name_check(value, FIELD_USE_EDIT, error) && syntax_field_name(value, error);
 }
 
-bool syntax_method(struct span value, struct error *error)
+static bool is_every_method(struct span value)
 {
-    if (span_is(value, "*") || span_equal_nocase(value, SPAN("any")) || span_equal_nocase(value, SPAN("all")))
-        return error_set(error, "\"%s\" is not a method; leave methods out for all of them", value.at);
-    if (value.length != 0 && value.at[0] == '!')
-        return error_set(error, NO_NOT, value.at);
+    return span_is(value, "*") || span_equal_nocase(value, SPAN("any")) ||
+           span_equal_nocase(value, SPAN("all"));
+}
+
+/* One method, where `rest` says what else there is to write. */
+static bool method_check(struct span value, const char *rest, struct error *error)
+{
     char capitals[24];
     size_t i = 0;
     for (; i < value.length && i + 1 < sizeof capitals; i++)
@@ -314,9 +360,23 @@ bool syntax_method(struct span value, struct error *error)
     if (is_token(value) && i == value.length && !span_is(value, capitals))
         return error_set(error, "\"%s\" is not a method; methods are in capitals: %s", value.at, capitals);
     return (is_name_like(value) && strpbrk(value.at, "|*^~$") == NULL) ||
-           error_set(error,
-                     "\"%s\" is not a method; write one such as GET, and several as a list: [GET, POST]",
-                     value.at);
+           error_set(error, "\"%s\" is not a method; write one such as GET%s", value.at, rest);
+}
+
+bool syntax_method(struct span value, struct error *error)
+{
+    if (is_every_method(value))
+        return error_set(error, "\"%s\" is not a method; leave methods out for all of them", value.at);
+    if (value.length != 0 && value.at[0] == '!')
+        return error_set(error, NO_NOT, value.at);
+    return method_check(value, ", and several as a list: [GET, POST]", error);
+}
+
+bool syntax_probe_method(struct span value, struct error *error)
+{
+    if (is_every_method(value))
+        return error_set(error, "\"%s\" is not a method; a probe has one, such as GET", value.at);
+    return method_check(value, "", error);
 }
 
 /* A protocol with or without its version (RFC 9110 7.8). A tunnel of HTTP/2 would pass by all rules. */
@@ -334,6 +394,18 @@ bool syntax_upgrade(struct span value, struct error *error)
                          "themselves (protocols, tls)",
                          value.at);
     return true;
+}
+
+/* Host(`a.example`) */
+static bool rule_refuse(struct span value, struct error *error)
+{
+    struct span rest = span_skip(value, span_find(value, '`') + 1);
+    struct span name = span_first(rest, span_find(rest, '`'));
+    if (!is_host_name(name) || memchr(rest.at + name.length + 1, '`', rest.length - name.length - 1) != NULL)
+        return error_set(error, "\"%s\" is a rule; write the names alone, such as [a.example, b.example]",
+                         value.at);
+    return error_set(error, "\"%s\" is a rule; write the name alone: \"%.*s\"", value.at, (int)name.length,
+                     name.at);
 }
 
 /* Words and signs of other products that would be read as hosts, and what is written for them. */
@@ -358,9 +430,10 @@ static bool host_foreign(struct span value, struct error *error)
                          value.at);
     if (value.length != 0 && value.at[0] == '!')
         return error_set(error, NO_NOT, value.at);
+    if (strchr(value.at, '`') != NULL && !span_starts(value, SPAN("HostRegexp")))
+        return rule_refuse(value, error);
     if (strpbrk(value.at, " ,|") != NULL && !regex)
-        return error_set(error, "\"%s\" is not one host; write several as a list: [a.example, b.example]",
-                         value.at);
+        return error_set(error, "\"%s\" is not one host; write one alone, such as www.example.com", value.at);
     if (regex)
         return error_set(
             error, "\"%s\" is a regular expression, which hosts cannot be; write names, or *.example.com",
@@ -409,6 +482,9 @@ bool syntax_host_pattern(struct span value, struct error *error)
         return true;
     if (span_is(value, "*"))
         return error_set(error, "\"*\" is not needed; a match without host holds for every host");
+    if (strpbrk(value.at, " ,|") != NULL && strpbrk(value.at, "~\\^()$!") == NULL)
+        return error_set(error, "\"%s\" is not one host; write several as a list: [a.example, b.example]",
+                         value.at);
     if (span_find(value, '*') < value.length)
         return error_set(
             error, "\"%s\" is not a host pattern; a \"*\" stands only at the front, as in *.example.com",
@@ -418,6 +494,15 @@ bool syntax_host_pattern(struct span value, struct error *error)
                          "\"%s\" is not a host name; write \"*%s\" for all below, and \"%s\" for itself",
                          value.at, value.at, value.at + 1);
     return syntax_host(value, error);
+}
+
+bool syntax_certificate_name(struct span value, struct error *error)
+{
+    if (span_is(value, "*"))
+        return error_set(
+            error,
+            "\"*\" is not a name; write default: true for the certificate of all that ask for no other");
+    return syntax_host_pattern(value, error);
 }
 
 /* Without the "~" that stands before it where a value may be something else. */
@@ -452,6 +537,10 @@ static bool path_foreign(struct span value, struct error *error)
         struct span modifier = span_of(locations[i].modifier);
         struct span rest =
             span_trim(span_starts(value, modifier) ? span_skip(value, modifier.length) : SPAN_NONE);
+        if (span_is(span_trim(value), locations[i].modifier))
+            return error_set(error,
+                             "\"%s\" is nginx's, and lacks the path behind it; write one such as \"/api/\"",
+                             value.at);
         if (rest.length != 0 && rest.at[rest.length - 1] == '/' && locations[i].after[0] == '/')
             rest.length--;
         if (rest.length != 0)
@@ -479,6 +568,36 @@ static bool path_foreign(struct span value, struct error *error)
                      value.at, value.at);
 }
 
+/* "/api/" with any stars behind it is all below; others are beginnings of words. */
+static bool star_refuse(struct span value, struct error *error)
+{
+    size_t length = value.length, below = 0;
+    for (bool more = true; more && length > 1;) {
+        while (value.at[length - 1] == '*')
+            length--;
+        length -= value.at[length - 1] == '.' && length > 1 && value.at[length - 2] == '/';
+        below = value.at[length - 1] == '/' ? length : 0;
+        more = below > 2 && value.at[below - 2] == '*';
+        length -= more;
+    }
+    bool inside = memchr(value.at, '*', length) != NULL;
+    if (below != 0 && !inside)
+        return error_set(
+            error,
+            "\"%s\" ends in \"*\", which is no pattern here; write \"%.*s\", which holds for it and all below",
+            value.at, (int)below, value.at);
+    struct text regex = text_growing();
+    for (size_t i = 0; i < length; i++)
+        if (value.at[i] != '*')
+            text_char(&regex, value.at[i]);
+        else if (value.at[i - 1] != '*')
+            text_print(&regex, "[^/]*");
+    error_set(error, "\"%s\" ends in \"*\", which is no pattern here; write \"~^%.*s\", a regular expression",
+              value.at, (int)regex.length, regex.at);
+    text_free(&regex);
+    return false;
+}
+
 bool syntax_path_pattern(struct span value, struct error *error)
 {
     if (span_starts(value, SPAN("~ ")) || span_starts(value, SPAN("~*")))
@@ -497,19 +616,19 @@ bool syntax_path_pattern(struct span value, struct error *error)
             error,
             "\"%s\" has a \"{\", which no path of a request has; write \"~^/...[^/]+...$\" for any segment",
             value.at);
-    if (value.at[value.length - 1] == '*') {
-        bool dot = value.length > 2 && value.at[value.length - 2] == '.';
-        bool below = value.length > 1 && value.at[value.length - 2 - dot] == '/';
-        return error_set(error, "\"%s\" ends in \"*\", which is no pattern here; write \"%s%.*s\"%s",
-                         value.at, below ? "" : "~^", (int)value.length - 1 - (below && dot), value.at,
-                         below ? ", which holds for it and all below" : ", a regular expression");
-    }
+    if (value.at[value.length - 1] == '*')
+        return star_refuse(value, error);
     if (strchr(value.at, '\\') != NULL)
         return error_set(
             error,
             "\"%s\" has a \"\\\", which no path of a request has; a regular expression begins with \"~\": \"~^%s\"",
             value.at, value.at);
-    if (strpbrk(value.at, "?#") != NULL)
+    size_t fragment = span_find(value, '#');
+    if (fragment < span_find(value, '?'))
+        return error_set(error,
+                         "\"%s\" has a \"#\"; what stands behind it stays with the client, so write \"%.*s\"",
+                         value.at, (int)fragment, value.at);
+    if (strchr(value.at, '?') != NULL)
         return error_set(error, "\"%s\" has a query; paths are compared without, use query:", value.at);
     return config_hooks.path == NULL || config_hooks.path(value.at, error);
 }

@@ -26,10 +26,27 @@ static const char *regex_word(struct span value)
                                                                                                    : NULL;
 }
 
+/* /.../ or /.../i, as JavaScript and Perl write them; none: it is not written so. */
+static struct span slashed_inside(struct span value)
+{
+    size_t length = value.length;
+    length -= length != 0 && value.at[length - 1] == 'i';
+    bool slashed = length > 3 && value.at[0] == '/' && value.at[length - 1] == '/';
+    return slashed && (length < value.length || value.at[1] == '^') ? span_make(value.at + 1, length - 2)
+                                                                    : SPAN_NONE;
+}
+
 /* The same as a regular expression: from the beginning, unless it says so itself. */
 static bool regex_doubt(struct span value, const char *word, struct error *error)
 {
     bool anchored = value.at[0] == '^', inside = span_starts(value, SPAN("/^"));
+    struct span slashed = slashed_inside(value);
+    if (slashed.length != 0)
+        return error_set(
+            error,
+            "\"%s\" is compared as it stands, with \"%s\" in it; a regular expression begins with "
+            "\"~\", and has no slashes around it: \"~%s%.*s\"",
+            value.at, word, value.at[value.length - 1] == 'i' ? "(?i)" : "", (int)slashed.length, slashed.at);
     const char *rest = value.at + (inside ? value.at[2] == '/' ? 3 : 2 : 0);
     return error_set(
         error,
@@ -224,4 +241,17 @@ bool doubt_network(struct span value, struct error *error)
     return !network_of(value, network, sizeof network) ||
            error_set(error, "\"%s\" means all of %s%s; write that, or \"%.*s\" for the one address", value.at,
                      network, value.at + slash, (int)slash, value.at);
+}
+
+/* A network of all addresses, or of half of them. */
+bool doubt_proxy_network(struct span value, struct error *error)
+{
+    uint64_t bits;
+    size_t slash = span_find(value, '/');
+    if (slash < value.length && text_to_number(span_skip(value, slash + 1), 128, &bits) && bits <= 1)
+        return error_set(
+            error,
+            "\"%s\" lets every client say its own address, past limits and access; write the ranges of your proxies",
+            value.at);
+    return doubt_network(value, error);
 }

@@ -36,13 +36,15 @@ static bool is_environment(struct span name)
 
 /* ---- names ---- */
 
+/* A page may have `$5` as text; the query never is a part of the path that servers are sent. */
+enum place_of_names { NAMES_OF_LINE, NAMES_OF_PAGE, NAMES_OF_PATH };
 struct naming {
     enum foreign_doubt most; /* what can be no plain text here */
-    bool prices;             /* `$5` is text */
-    struct text right;       /* the value as weir writes it */
-    struct span wrong;       /* the first name that is not weir's */
-    const char *whose;       /* NULL: nobody's that is known */
-    bool no_remedy;          /* what is said of `wrong` is no spelling */
+    enum place_of_names place;
+    struct text right; /* the value as weir writes it */
+    struct span wrong; /* the first name that is not weir's */
+    const char *whose; /* NULL: nobody's that is known */
+    bool no_remedy;    /* what is said of `wrong` is no spelling */
     const char *hint;
 };
 
@@ -52,6 +54,14 @@ static void naming_note(struct naming *naming, struct span wrong, const char *wh
         naming->wrong = wrong;
         naming->whose = whose;
     }
+}
+
+#define QUERY_STAYS "the query stays as it came, so leave it out of the path"
+
+static bool is_query(const struct foreign_variable *foreign)
+{
+    return strcmp(foreign->theirs, "$is_args") == 0 ||
+           (foreign->ours != NULL && strcmp(foreign->ours, "${request.query}") == 0);
 }
 
 /* A name in another spelling at the front of `rest`; its length, 0: none. `inside`: of a word, as in 50%bi */
@@ -66,14 +76,18 @@ static size_t foreign_take(struct naming *naming, struct span rest, bool inside)
     if (foreign->ours != NULL && span_equal(span_first(rest, used), span_of(foreign->ours)))
         return 0; /* ours is spelt like theirs */
     naming_note(naming, span_first(rest, used), foreign->whose);
-    if (foreign->ours != NULL) {
+    const char *hint = naming->place == NAMES_OF_PATH && is_query(foreign) ? QUERY_STAYS : foreign->hint;
+    if (naming->place == NAMES_OF_PATH && foreign->ours != NULL &&
+        strcmp(foreign->ours, "${request.uri}") == 0) {
+        text_print(&naming->right, "${request.path}");
+    } else if (foreign->ours != NULL && hint == NULL) {
         foreign_variable_print(foreign, name, &naming->right);
     } else {
         *naming = (struct naming){.right = naming->right,
                                   .wrong = span_first(rest, used),
                                   .whose = foreign->whose,
                                   .no_remedy = true,
-                                  .hint = foreign->hint};
+                                  .hint = hint};
     }
     return used;
 }
@@ -91,7 +105,7 @@ static size_t dollar_take(struct naming *naming, struct span rest)
         text_print(&naming->right, "${env.%.*s}", (int)name.length, name.at);
     else
         text_add(&naming->right, span_first(rest, length));
-    bool price = naming->prices && !braced && strspn(name.at, "0123456789") >= name.length;
+    bool price = naming->place == NAMES_OF_PAGE && !braced && strspn(name.at, "0123456789") >= name.length;
     if (environment || !(braced || price))
         naming_note(naming, span_first(rest, length), NULL);
     naming->no_remedy = naming->no_remedy || !(environment || braced || price);
@@ -114,9 +128,10 @@ static void naming_walk(struct naming *naming, struct span value)
     }
 }
 
-static bool names_check(struct span value, enum foreign_doubt most, bool prices, struct error *error)
+static bool names_check(struct span value, enum foreign_doubt most, enum place_of_names place,
+                        struct error *error)
 {
-    struct naming naming = {.most = most, .prices = prices, .right = text_growing()};
+    struct naming naming = {.most = most, .place = place, .right = text_growing()};
     naming_walk(&naming, value);
     int length = naming.wrong.length < 80 ? (int)naming.wrong.length : 80;
     if (naming.hint != NULL)
@@ -152,9 +167,9 @@ static bool caddy_check(struct span value, struct error *error)
                      (int)text.length, text.length != 0 ? text.at : "", rest.at + end + 1);
 }
 
-static bool template_check(struct span value, struct error *error)
+static bool template_check(struct span value, enum place_of_names place, struct error *error)
 {
-    return caddy_check(value, error) && names_check(value, FOREIGN_PERHAPS, false, error) &&
+    return caddy_check(value, error) && names_check(value, FOREIGN_PERHAPS, place, error) &&
            (config_hooks.template == NULL || config_hooks.template(value.at, error));
 }
 
@@ -167,7 +182,7 @@ bool syntax_environment(struct span value, struct error *error)
         struct span rest = span_skip(value, at), name = SPAN_NONE;
         size_t used = dollar_name(rest);
         if (used != 0 && is_environment(span_make(rest.at + 1, used - 1)))
-            return names_check(value, FOREIGN_PLAIN, false, error);
+            return names_check(value, FOREIGN_PLAIN, NAMES_OF_LINE, error);
         if (foreign_variable_find(rest, FOREIGN_PLAIN, &used, &name) != NULL)
             return error_set(
                 error,
@@ -194,19 +209,19 @@ bool syntax_template(struct span value, struct error *error)
         return error_set(
             error,
             "a header has one line, and this value has more; join them, or write \">-\" instead of \"|\"");
-    return control_check(value, error) && template_check(value, error);
+    return control_check(value, error) && template_check(value, NAMES_OF_LINE, error);
 }
 
 bool syntax_body(struct span value, struct error *error)
 {
-    return names_check(value, FOREIGN_PLAIN, true, error) &&
+    return names_check(value, FOREIGN_PLAIN, NAMES_OF_PAGE, error) &&
            (config_hooks.template == NULL || config_hooks.template(value.at, error));
 }
 
 /* Pages have braces and percent signs of their own. */
 bool doubt_body(struct span value, struct error *error)
 {
-    return names_check(value, FOREIGN_LIKELY, true, error);
+    return names_check(value, FOREIGN_LIKELY, NAMES_OF_PAGE, error);
 }
 
 /* ---- what it can become ---- */
@@ -281,6 +296,15 @@ static bool bare_word_check(struct span outline, struct span value, struct error
         return error_set(
             error, "this begins with the host, and a browser would take it for a path; write \"https://%s\"",
             value.at);
+    struct span scheme = span_first(outline, span_find(outline, ':'));
+    bool scripted = scheme.length < outline.length && is_scheme(scheme) &&
+                    memchr(scheme.at, '.', scheme.length) == NULL &&
+                    (outline.at[scheme.length + 1] < '0' || outline.at[scheme.length + 1] > '9');
+    if (scripted)
+        return error_set(error,
+                         "\"%s\" is nothing that weir sends clients to; write a URL such as "
+                         "\"https://www.example.com/\", or a path that begins with \"/\"",
+                         value.at);
     return error_set(error, "\"%s\" is not a URL; write \"https://%s\", or a path that begins with \"/\"",
                      value.at, value.at);
 }
@@ -442,7 +466,7 @@ static bool status_beside_check(struct span value, struct error *error)
 bool syntax_location(struct span value, struct error *error)
 {
     struct text outline = outline_of(value);
-    bool good = status_beside_check(value, error) && template_check(value, error) &&
+    bool good = status_beside_check(value, error) && template_check(value, NAMES_OF_LINE, error) &&
                 location_check(text_span(&outline), value, error);
     text_free(&outline);
     return good;
@@ -464,7 +488,7 @@ bool syntax_scheme(struct span value, struct error *error)
 static bool host_template_check(struct span value, bool port, struct error *error)
 {
     struct text outline = outline_of(value);
-    bool good = template_check(value, error) && host_variables_check(value, error) &&
+    bool good = template_check(value, NAMES_OF_LINE, error) && host_variables_check(value, error) &&
                 host_bytes_check(text_span(&outline), value, port, error);
     text_free(&outline);
     return good;
@@ -500,7 +524,8 @@ static bool path_outline_check(struct span outline, struct span value, bool quer
 bool syntax_redirect_path(struct span value, struct error *error)
 {
     struct text outline = outline_of(value);
-    bool good = template_check(value, error) && path_outline_check(text_span(&outline), value, true, error);
+    bool good = template_check(value, NAMES_OF_LINE, error) &&
+                path_outline_check(text_span(&outline), value, true, error);
     text_free(&outline);
     return good;
 }
@@ -508,7 +533,8 @@ bool syntax_redirect_path(struct span value, struct error *error)
 bool syntax_rewrite_path(struct span value, struct error *error)
 {
     struct text outline = outline_of(value);
-    bool good = template_check(value, error) && path_outline_check(text_span(&outline), value, false, error);
+    bool good = template_check(value, NAMES_OF_PATH, error) &&
+                path_outline_check(text_span(&outline), value, false, error);
     if (good && (strstr(value.at, "${request.uri}") != NULL || strstr(value.at, "${request.query}") != NULL))
         good = error_set(
             error, "\"%s\" would bring the query into the path; it stays by itself, so write ${request.path}",

@@ -16,7 +16,7 @@ static const struct schema_key certificate_keys[] = {
     KEY_PATH(CERT, key, NULL, "PEM file with the private key.", .flags = SCHEMA_REQUIRED | SCHEMA_SECRET_FILE,
              .check = syntax_environment),
     KEY_TEXTS(SCHEMA_STRING, CERT, names, NULL, "Names that it serves; by default those in the certificate.",
-              .check = syntax_host_pattern, .flags = SCHEMA_TOLD),
+              .check = syntax_certificate_name, .flags = SCHEMA_TOLD),
     KEY_BOOL_AS(
         CERT, is_default, "default", "false",
         "Serves clients that send no name or an unknown one; otherwise the first certificate of the list does."),

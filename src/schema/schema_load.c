@@ -272,7 +272,6 @@ static bool rows_find(struct loader *loader, const struct node *node, const stru
                       struct node_entry *rows, uint64_t *meant)
 {
     const struct schema_key *keys = context->schema->keys;
-    const char *told = NULL;
     bool good = true;
     if (strangers_tell(loader, node, context)) {
         *meant = UINT64_MAX;
@@ -287,7 +286,7 @@ static bool rows_find(struct loader *loader, const struct node *node, const stru
             rows[row] = *entry;
             continue;
         }
-        const struct schema_key *probably = unknown_key_tell(loader, context, entry->key, &told);
+        const struct schema_key *probably = unknown_key_tell(loader, context, entry->key);
         if (probably != NULL)
             *meant |= (uint64_t)1 << (probably - keys);
         good = false;

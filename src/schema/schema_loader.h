@@ -82,10 +82,9 @@ void pairs_load(struct loader *loader, const struct schema_key *key, const struc
 const char *value_hint(const struct loader *loader, const char *name, struct span value);
 /* A key of the section, or one that unknown_key_tell() has an answer for. */
 bool key_is_explained(const struct loader *loader, const struct schema *schema, struct span word) MUST_CHECK;
-/* The key that was probably meant. `told`: the hint that another key of the section was answered with; what
- * is answered with the same is not told again. */
+/* The key that was probably meant. */
 const struct schema_key *unknown_key_tell(struct loader *loader, const struct context *context,
-                                          const struct node *key, const char **told);
+                                          const struct node *key);
 /* Files those rows, so that each value costs one look-up. */
 void hints_file(struct loader *loader);
 void references_check(struct loader *loader, const void *root);

@@ -29,6 +29,26 @@ void context_print(const struct context *context, struct text *to)
 struct spot {
     const struct schema *schema, *up; /* NULL, NULL: none */
 };
+static struct span separators_skip(struct span word)
+{
+    while (word.length != 0 && strchr("_- ", word.at[0]) != NULL)
+        word = span_skip(word, 1);
+    return word;
+}
+
+/* The same letters and digits, whatever the case and what stands between them. */
+static bool is_spelt(struct span word, struct span other)
+{
+    for (;; word = span_skip(word, 1), other = span_skip(other, 1)) {
+        word = separators_skip(word);
+        other = separators_skip(other);
+        if (word.length == 0 || other.length == 0)
+            return word.length == other.length;
+        if (ascii_lower(word.at[0]) != ascii_lower(other.at[0]))
+            return false;
+    }
+}
+
 /* Products write the same word with dashes, underscores, blanks and capitals; what stands in parentheses is
  * an argument. `theirs` may end in a star, for all words that begin so. */
 static bool is_word(struct span theirs, struct span word)
@@ -195,6 +215,15 @@ static const struct schema_key *key_near(const struct schema *schema, struct spa
     return found;
 }
 
+/* The section's own key in another product's letters: maxConnections, max-connections, MAX_CONNECTIONS. */
+static const struct schema_key *key_folded(const struct schema *schema, struct span word)
+{
+    for (const struct schema_key *key = schema->keys; key->name != NULL; key++)
+        if (is_spelt(span_of(key->name), word))
+            return key;
+    return NULL;
+}
+
 struct search {
     const char *name;
     const struct schema *seen[SCHEMAS_MOST];
@@ -229,7 +258,7 @@ static struct spot spot_elsewhere(const struct loader *loader, const struct sche
 
 bool key_is_explained(const struct loader *loader, const struct schema *schema, struct span word)
 {
-    return alias_find(loader, schema->noun, word) != NULL ||
+    return alias_find(loader, schema->noun, word) != NULL || key_folded(schema, word) != NULL ||
            key_near(schema, word, word.length > 3 ? 1 : 0) != NULL;
 }
 
@@ -244,12 +273,15 @@ static void key_guess_ours(const struct loader *loader, const struct schema *sch
         guess->elsewhere = spot_elsewhere(loader, schema, ours);
 }
 
-/* What another product calls so here is known for certain; then comes what is nearly the same, then what it
- * calls so in another place, what stands in another section, a value of a key, and last what is a little like
- * it. */
+/* The section's own key but for capitals and dashes is meant, and what another product calls so here is known
+ * for certain; then comes what is nearly the same, then what it calls so in another place, what stands in
+ * another section, a value of a key, and last what is a little like it. */
 static struct guess key_guess(const struct loader *loader, const struct schema *schema, struct span word)
 {
-    struct guess guess = {.alias = alias_find(loader, schema->noun, word), .name = word.at};
+    struct guess guess = {.meant = key_folded(schema, word), .name = word.at};
+    if (guess.meant != NULL)
+        return guess;
+    guess.alias = alias_find(loader, schema->noun, word);
     if (guess.alias != NULL) {
         key_guess_ours(loader, schema, &guess);
         return guess;
@@ -340,14 +372,9 @@ static void keys_print(const struct schema *schema, struct text *to)
 }
 
 const struct schema_key *unknown_key_tell(struct loader *loader, const struct context *context,
-                                          const struct node *node, const char **told)
+                                          const struct node *node)
 {
     struct guess guess = key_guess(loader, context->schema, node->as.text);
-    const char *hint = guess.alias != NULL ? guess.alias->hint : NULL;
-    if (hint != NULL && *told != NULL && strcmp(hint, *told) == 0)
-        return guess.meant;
-    if (hint != NULL)
-        *told = hint;
     struct text where = text_growing(), tail = text_growing();
     if (context->up != NULL)
         text_print(&where, " in ");
