@@ -26,5 +26,6 @@ void checks_install(void)
                                          .ciphers = tls_ciphers_check,
                                          .shadowed = routes_shadowed,
                                          .template = template_check,
+                                         .template_early = template_check_early,
                                          .path = router_path_check};
 }

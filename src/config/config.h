@@ -129,6 +129,7 @@ struct config_hooks {
     /* by[i]: the place of a route that takes all that the i-th does and stands before it, or SIZE_MAX */
     void (*shadowed)(const struct route_config *const *routes, size_t count, size_t *by);
     bool (*template)(const char *text, struct error *error);
+    bool (*template_early)(const char *text, struct error *error); /* of one filled before the response */
     bool (*path)(const char *pattern, struct error *error);
     bool (*certificate)(const struct certificate_config *certificate, struct error *error);
 };

@@ -58,7 +58,8 @@ bool syntax_path(struct span value, struct error *error);
 bool syntax_regex(struct span value, struct error *error);
 /* template_check.c: of what is filled in when the file is read (environment) or with each request */
 bool syntax_environment(struct span value, struct error *error);
-bool syntax_template(struct span value, struct error *error);
+bool syntax_header(struct span value, struct error *error);
+bool syntax_response_header(struct span value, struct error *error);
 bool syntax_body(struct span value, struct error *error);
 bool doubt_body(struct span value, struct error *error);
 bool syntax_location(struct span value, struct error *error);

@@ -58,36 +58,49 @@ static const struct schema access_schema = {.noun = "access",
                                             .text = "Who may, by client address."};
 
 #define HEADERS struct headers_config
-static const struct schema_key headers_keys[] = {
-    KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, set, "Headers that are set, whatever was there.",
-              .check_name = syntax_set_name, .check = syntax_template, .flags = SCHEMA_MAY_BE_EMPTY),
-    KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, add, "Headers that are added to those that are there.",
-              .check_name = syntax_set_name, .check = syntax_template, .flags = SCHEMA_MAY_BE_EMPTY),
-    KEY_TEXTS(SCHEMA_STRING, HEADERS, remove, NULL, "Headers that are removed.", .check = syntax_set_name),
-    KEY_END};
-static const struct schema headers_schema = {
-    .noun = "headers",
-    .size = sizeof(HEADERS),
-    .strangers = "write headers: { set: { NAME: value } }, or add: or remove:",
-    .keys = headers_keys,
-    .text = "Edits of headers, in the order remove, set, add."};
+/* Of a request and of a response, whose templates are filled when more is known. */
+#define HEADERS_KEYS(check_)                                                                            \
+    {                                                                                                   \
+        KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, set, "Headers that are set, whatever was there.",           \
+                  .check_name = syntax_set_name, .check = (check_), .flags = SCHEMA_MAY_BE_EMPTY),      \
+            KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, add, "Headers that are added to those that are there.", \
+                      .check_name = syntax_set_name, .check = (check_), .flags = SCHEMA_MAY_BE_EMPTY),  \
+            KEY_TEXTS(SCHEMA_STRING, HEADERS, remove, NULL, "Headers that are removed.",                \
+                      .check = syntax_set_name),                                                        \
+            KEY_END                                                                                     \
+    }
+#define HEADERS_SCHEMA(keys_)                                                                        \
+    {                                                                                                \
+        .noun = "headers", .size = sizeof(HEADERS),                                                  \
+        .strangers = "write headers: { set: { NAME: value } }, or add: or remove:", .keys = (keys_), \
+        .text = "Edits of headers, in the order remove, set, add."                                   \
+    }
+static const struct schema_key request_headers_keys[] = HEADERS_KEYS(syntax_header);
+static const struct schema_key response_headers_keys[] = HEADERS_KEYS(syntax_response_header);
+static const struct schema request_headers_schema = HEADERS_SCHEMA(request_headers_keys);
+static const struct schema response_headers_schema = HEADERS_SCHEMA(response_headers_keys);
 
 #define MESSAGE struct message_config
-static const struct schema_key message_keys[] = {
-    KEY_SECTION(
-        MESSAGE, headers, HEADERS, headers_schema,
-        "Edits of headers, in the order remove, set, add; those of defaults hold too, but for names given here.",
-        .flags = SCHEMA_ADDS_UP),
-    KEY_END};
+#define MESSAGE_KEYS(headers_)                                                                            \
+    {                                                                                                     \
+        KEY_SECTION(                                                                                      \
+            MESSAGE, headers, HEADERS, headers_,                                                          \
+            "Edits of headers, in the order remove, set, add; those of defaults hold too, but for names " \
+            "given here.",                                                                                \
+            .flags = SCHEMA_ADDS_UP),                                                                     \
+            KEY_END                                                                                       \
+    }
+static const struct schema_key request_keys[] = MESSAGE_KEYS(request_headers_schema);
+static const struct schema_key response_keys[] = MESSAGE_KEYS(response_headers_schema);
 static const struct schema request_schema = {.noun = "request",
                                              .size = sizeof(MESSAGE),
                                              .bare = "write headers: { set: { NAME: value } } in it",
-                                             .keys = message_keys,
+                                             .keys = request_keys,
                                              .text = "What is changed in the request."};
 static const struct schema response_schema = {.noun = "response",
                                               .size = sizeof(MESSAGE),
                                               .bare = "write headers: { set: { NAME: value } } in it",
-                                              .keys = message_keys,
+                                              .keys = response_keys,
                                               .text = "What is changed in the response."};
 
 #define REWRITE struct rewrite_config
@@ -144,7 +157,7 @@ static const struct schema_key respond_keys[] = {
     KEY_STRING(RESPOND, content_type, "text/plain; charset=utf-8", "Type of the body.",
                .check = syntax_media_type),
     KEY_PAIRS(SCHEMA_TEMPLATE, RESPOND, headers, "Headers of the answer.", .check_name = syntax_set_name,
-              .check = syntax_template, .flags = SCHEMA_MAY_BE_EMPTY),
+              .check = syntax_header, .flags = SCHEMA_MAY_BE_EMPTY),
     KEY_END};
 static const struct schema respond_schema = {
     .noun = "respond",

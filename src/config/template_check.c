@@ -36,8 +36,9 @@ static bool is_environment(struct span name)
 
 /* ---- names ---- */
 
-/* A page may have `$5` as text; the query never is a part of the path that servers are sent. */
-enum place_of_names { NAMES_OF_LINE, NAMES_OF_PAGE, NAMES_OF_PATH };
+/* A page may have `$5` as text; the query never is a part of the path that servers are sent; only headers of
+ * a response are filled once there is one. */
+enum place_of_names { NAMES_OF_LINE, NAMES_OF_PAGE, NAMES_OF_PATH, NAMES_OF_RESPONSE };
 struct naming {
     enum foreign_doubt most; /* what can be no plain text here */
     enum place_of_names place;
@@ -128,27 +129,45 @@ static void naming_walk(struct naming *naming, struct span value)
     }
 }
 
+static bool early_check(const char *template, enum place_of_names place, struct error *error)
+{
+    return place == NAMES_OF_RESPONSE || config_hooks.template_early == NULL ||
+           config_hooks.template_early(template, error);
+}
+
+/* What is told of the first name that is not weir's. */
+static void naming_tell(const struct naming *naming, struct error *error)
+{
+    const char *wrong = naming->wrong.at, *whose = naming->whose;
+    int length = naming->wrong.length < 80 ? (int)naming->wrong.length : 80;
+    struct error early;
+    if (naming->hint != NULL)
+        error_set(error, "\"%.*s\" is %s's; %s", length, wrong, whose, naming->hint);
+    else if (naming->no_remedy && wrong[1] >= '0' && wrong[1] <= '9')
+        error_set(error,
+                  "\"%.*s\" is not filled in; only a replacement has groups, and $$ is one dollar sign",
+                  length, wrong);
+    else if (naming->no_remedy)
+        error_set(
+            error,
+            "\"%.*s\" is not filled in; variables are written ${request.host}, and $$ is one dollar sign",
+            length, wrong);
+    else if (!early_check(naming->right.at, naming->place, &early))
+        error_set(error, "\"%.*s\" is %s%s; %s", length, wrong, whose != NULL ? whose : "not filled in",
+                  whose != NULL ? "'s" : "", early.text);
+    else
+        error_set(error, "\"%.*s\" is %s%s; write \"%.*s\"", length, wrong,
+                  whose != NULL ? whose : "not filled in", whose != NULL ? "'s" : "",
+                  (int)naming->right.length, naming->right.at);
+}
+
 static bool names_check(struct span value, enum foreign_doubt most, enum place_of_names place,
                         struct error *error)
 {
     struct naming naming = {.most = most, .place = place, .right = text_growing()};
     naming_walk(&naming, value);
-    int length = naming.wrong.length < 80 ? (int)naming.wrong.length : 80;
-    if (naming.hint != NULL)
-        error_set(error, "\"%.*s\" is %s's; %s", length, naming.wrong.at, naming.whose, naming.hint);
-    else if (naming.no_remedy && naming.wrong.at[1] >= '0' && naming.wrong.at[1] <= '9')
-        error_set(error,
-                  "\"%.*s\" is not filled in; only a replacement has groups, and $$ is one dollar sign",
-                  length, naming.wrong.at);
-    else if (naming.no_remedy)
-        error_set(
-            error,
-            "\"%.*s\" is not filled in; variables are written ${request.host}, and $$ is one dollar sign",
-            length, naming.wrong.at);
-    else if (naming.wrong.length != 0)
-        error_set(error, "\"%.*s\" is %s%s; write \"%.*s\"", length, naming.wrong.at,
-                  naming.whose != NULL ? naming.whose : "not filled in", naming.whose != NULL ? "'s" : "",
-                  (int)naming.right.length, naming.right.at);
+    if (naming.wrong.length != 0)
+        naming_tell(&naming, error);
     text_free(&naming.right);
     return naming.wrong.length == 0;
 }
@@ -170,7 +189,8 @@ static bool caddy_check(struct span value, struct error *error)
 static bool template_check(struct span value, enum place_of_names place, struct error *error)
 {
     return caddy_check(value, error) && names_check(value, FOREIGN_PERHAPS, place, error) &&
-           (config_hooks.template == NULL || config_hooks.template(value.at, error));
+           (config_hooks.template == NULL || config_hooks.template(value.at, error)) &&
+           early_check(value.at, place, error);
 }
 
 bool syntax_environment(struct span value, struct error *error)
@@ -203,19 +223,30 @@ static bool control_check(struct span value, struct error *error)
     return true;
 }
 
-bool syntax_template(struct span value, struct error *error)
+static bool header_check(struct span value, enum place_of_names place, struct error *error)
 {
     if (strpbrk(value.at, "\r\n") != NULL)
         return error_set(
             error,
             "a header has one line, and this value has more; join them, or write \">-\" instead of \"|\"");
-    return control_check(value, error) && template_check(value, NAMES_OF_LINE, error);
+    return control_check(value, error) && template_check(value, place, error);
+}
+
+bool syntax_header(struct span value, struct error *error)
+{
+    return header_check(value, NAMES_OF_LINE, error);
+}
+
+bool syntax_response_header(struct span value, struct error *error)
+{
+    return header_check(value, NAMES_OF_RESPONSE, error);
 }
 
 bool syntax_body(struct span value, struct error *error)
 {
     return names_check(value, FOREIGN_PLAIN, NAMES_OF_PAGE, error) &&
-           (config_hooks.template == NULL || config_hooks.template(value.at, error));
+           (config_hooks.template == NULL || config_hooks.template(value.at, error)) &&
+           early_check(value.at, NAMES_OF_PAGE, error);
 }
 
 /* Pages have braces and percent signs of their own. */

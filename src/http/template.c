@@ -145,16 +145,25 @@ static struct span value_status(struct exchange *x, struct span name)
 static const struct {
     const char *name;
     struct span (*value)(struct exchange *exchange, struct span name);
-    bool prefix; /* the rest of the name is a parameter */
+    bool prefix;      /* the rest of the name is a parameter */
+    bool of_response; /* there is none before a response is */
 } values[] = {
-    {"request.id", value_request_id, false},   {"request.method", value_method, false},
-    {"request.host", value_host, false},       {"request.path", value_path, false},
-    {"request.query", value_query, false},     {"request.uri", value_uri, false},
-    {"request.scheme", value_scheme, false},   {"request.header.", value_header, true},
-    {"client.ip", value_client_ip, false},     {"client.port", value_client_port, false},
-    {"peer.ip", value_peer_ip, false},         {"route", value_route, false},
-    {"tls.version", value_tls_version, false}, {"tls.sni", value_tls_sni, false},
-    {"server", value_server, false},           {"status", value_status, false},
+    {"request.id", value_request_id, false, false},
+    {"request.method", value_method, false, false},
+    {"request.host", value_host, false, false},
+    {"request.path", value_path, false, false},
+    {"request.query", value_query, false, false},
+    {"request.uri", value_uri, false, false},
+    {"request.scheme", value_scheme, false, false},
+    {"request.header.", value_header, true, false},
+    {"client.ip", value_client_ip, false, false},
+    {"client.port", value_client_port, false, false},
+    {"peer.ip", value_peer_ip, false, false},
+    {"route", value_route, false, false},
+    {"tls.version", value_tls_version, false, false},
+    {"tls.sni", value_tls_sni, false, false},
+    {"server", value_server, false, true},
+    {"status", value_status, false, true},
 };
 
 static bool unknown_name(struct span name, struct error *error)
@@ -237,6 +246,24 @@ void template_free(struct template *template)
     free(template->pieces);
     free(template->source);
     free(template);
+}
+
+bool template_check_early(const char *text, struct error *error)
+{
+    for (const char *at = strchr(text, '$'); at != NULL; at = strchr(at, '$')) {
+        struct span rest = span_of(at);
+        at += span_starts(rest, SPAN("$$")) ? 2 : 1;
+        if (!span_starts(rest, SPAN("${")))
+            continue;
+        struct span name = span_make(rest.at + 2, span_find(rest, '}') - 2);
+        for (size_t i = 0; i < COUNT_OF(values); i++)
+            if (values[i].of_response && span_is(name, values[i].name))
+                return error_set(
+                    error,
+                    "\"${%s}\" is known once there is a response, and is always empty here; it can stand in response: { headers: ... }",
+                    values[i].name);
+    }
+    return true;
 }
 
 bool template_is_constant(const struct template *template, struct span *text)

@@ -18,6 +18,8 @@ struct template;
 
 /* Compiles; unknown names are an error with "did you mean". `$$` is one `$`. */
 struct template *template_new(const char *text, struct error *error) MUST_CHECK;
+/* False: it names what exists only once a response is there. For templates that are filled before. */
+bool template_check_early(const char *text, struct error *error) MUST_CHECK;
 void template_free(struct template *template);
 bool template_is_constant(const struct template *template, struct span *text);
 bool template_names_host(const struct template *template); /* of the request, by ${request.host} */
