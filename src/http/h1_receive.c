@@ -852,8 +852,9 @@ void h1_receive(struct h1_conn *conn)
     while (!conn->closing && (conn->in.length != 0 || conn->gathered_length != 0) &&
            steps[conn->receiving](conn))
         ;
-    bool looked_at =
-        conn->in.length == 0 || conn->receiving == RECEIVE_NOTHING || conn->receiving == RECEIVE_HEAD;
+    /* heads and trailers wait here until they are whole */
+    bool looked_at = conn->in.length == 0 || conn->receiving == RECEIVE_NOTHING ||
+                     conn->receiving == RECEIVE_HEAD || conn->receiving == RECEIVE_TRAILERS;
     if (!conn->closing && conn->peer_ended && !conn->end_told && looked_at)
         tell_end(conn);
     if (!conn->closing)

@@ -46,6 +46,12 @@ static void ask(const char *method)
     (void)peer_reads(&bench);
 }
 
+static bool log_ends_with(const char *tail)
+{
+    size_t length = strlen(tail);
+    return bench.log.length >= length && memcmp(bench.log.at + bench.log.length - length, tail, length) == 0;
+}
+
 static void framing_of_requests(void **state)
 {
     (void)state;
@@ -128,10 +134,8 @@ static void responses_at_every_split(void **state)
             ask(cases[i].method);
             peer_sends_bytes(&bench, cases[i].raw, split);
             peer_sends_bytes(&bench, cases[i].raw + split, length - split);
-            struct span log = text_span(&bench.log);
-            size_t tail = strlen(cases[i].last);
-            if (log.length < tail || memcmp(log.at + log.length - tail, cases[i].last, tail) != 0)
-                fail_msg("%s split at %zu: %.*s", cases[i].raw, split, (int)log.length, log.at);
+            if (!log_ends_with(cases[i].last))
+                fail_msg("%s split at %zu: %.*s", cases[i].raw, split, (int)bench.log.length, bench.log.at);
             assert_int_equal(bench.body_bytes, cases[i].body);
             bench.log.length = bench.body_bytes = 0;
         }
@@ -282,6 +286,17 @@ static void ends_of_connections(void **state)
         peer_sends(&bench, cases[i].raw);
         peer_ends(&bench);
         expect_events(&bench, cases[i].events);
+        again();
+    }
+    /* Wherever it ends. */
+    static const char whole[] = CHUNKS "5;x=y\r\nhello\r\n0\r\nX-T: v\r\nX-U: w\r\n\r\n";
+    for (size_t cut = sizeof CHUNKS - 1; cut < sizeof whole - 1; cut++) {
+        ask("GET");
+        peer_sends_bytes(&bench, whole, cut);
+        peer_ends(&bench);
+        if (!log_ends_with("closed:response_cut end"))
+            fail_msg("cut after %zu bytes: %.*s", cut, (int)bench.log.length, bench.log.at);
+        bench.log.length = 0;
         again();
     }
     /* Both at once, as the kernel likes it. */

@@ -657,6 +657,17 @@ static void clients_that_leave(void **state)
     peer_ends(&bench);
     expect_events(&bench, "opened head:POST:/p body:hel closed:client_closed end");
     http_bench_again(&bench, HTTP_SERVER);
+    static const char whole[] = "POST /p HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                "5;x=y\r\nhello\r\n0\r\nX-T: v\r\nX-U: w\r\n\r\n";
+    for (size_t cut = (size_t)(strstr(whole, "5;x") - whole); cut < sizeof whole - 1; cut++) {
+        peer_sends_bytes(&bench, whole, cut);
+        peer_ends(&bench);
+        text_print(&bench.log, "%c", 0);
+        if (strstr(bench.log.at, "closed:client_closed end") == NULL)
+            fail_msg("cut after %zu bytes: %s", cut, bench.log.at);
+        bench.log.length = 0;
+        http_bench_again(&bench, HTTP_SERVER);
+    }
     peer_sends(&bench, GET);
     call_response(&bench, 200, 5, false);
     close(bench.peer);
