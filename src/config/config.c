@@ -93,8 +93,9 @@ static const struct schema_key limits_keys[] = {
     KEY_INT(LIMITS, streams, "100", 1, 10000, "Streams open at once on one HTTP/2 connection of a client."),
     KEY_SIZE(LIMITS, stream_window, "1MiB", KIBIBYTES(64), MEBIBYTES(64),
              "What the window of one HTTP/2 stream may grow to, by itself, from 64KiB."),
-    KEY_SIZE(LIMITS, connection_window, "4MiB", KIBIBYTES(64), GIBIBYTES(1),
-             "Bytes received and not yet passed on, all streams of one HTTP/2 connection."),
+    KEY_SIZE(
+        LIMITS, connection_window, "4MiB", KIBIBYTES(64), GIBIBYTES(1),
+        "By how much the windows of all streams of one HTTP/2 connection may grow together, beyond the 64KiB that each begins with; half of it is what a peer may have on its way."),
     KEY_SIZE(
         LIMITS, memory, "auto", MEBIBYTES(1), GIBIBYTES(4096),
         "Memory in all; what the file itself needs is taken off, and the rest is what peers may make weir hold; auto: the lesser of three quarters of what the control group may have and half of what the process itself may have, else 1GiB.",

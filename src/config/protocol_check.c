@@ -172,7 +172,7 @@ void protocol_check(const struct config *config, const struct schema_document *d
     }
     if (config->limits.stream_window > config->limits.connection_window)
         schema_report_add(report, SCHEMA_WARNING, schema_place(document, &config->limits.stream_window),
-                          "one stream cannot fill a window that is larger than the connection's");
+                          "the window of a stream cannot grow by more than limits.connection_window");
     if (check.pools != NULL)
         map_free(check.pools);
 }

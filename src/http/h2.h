@@ -61,7 +61,7 @@ struct h2_stream {
     int64_t receive_left;
     size_t uncredited;               /* received, not yet credited */
     size_t window;                   /* our receive window of the stream */
-    size_t grown;                    /* credited since the window last grew */
+    size_t passed;                   /* credited since the window last grew */
     size_t left;                     /* body bytes framed, sent() not yet told */
     size_t kept;                     /* server role: bytes of its arena, counted in conn->kept */
     uint64_t since_in;               /* loop_now(): the last byte received */
@@ -144,7 +144,7 @@ struct h2_conn {
     uint64_t received;    /* bytes, all */
     uint64_t requests;    /* server role: told, all */
     size_t held;          /* uncredited, of all streams */
-    size_t unconsumed;    /* of these, not given back to the connection's window */
+    size_t grown;         /* by so much the windows of all streams are larger than H2_FIRST_WINDOW */
     size_t kept;          /* server role: bytes of the arenas of all streams, about */
     size_t unsent;        /* server role: of all streams' `out`, but for lent bytes */
     unsigned streams_count, leftovers_count;

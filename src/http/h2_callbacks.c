@@ -480,17 +480,13 @@ void h2_deliver(struct h2_stream *stream)
         response_complete(stream);
 }
 
-/* The connection's window is given back at once, so that a slow stream does not hold up the others, unless
- * too much is held in all. */
+/* The connection's window is given back at once, whatever is held: one that the slow streams have shut would
+ * hold up all others (RFC 9113 5.2.1). Windows of streams bound what is held. */
 static void hold_bytes(struct h2_stream *stream, size_t length)
 {
-    struct h2_conn *conn = stream->conn;
     stream->uncredited += length;
-    conn->held += length;
-    if (conn->held <= conn->settings->limits->connection_window / 2)
-        nghttp2_session_consume_connection(conn->session, length);
-    else
-        conn->unconsumed += length;
+    stream->conn->held += length;
+    nghttp2_session_consume_connection(stream->conn->session, length);
 }
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length,

@@ -75,6 +75,7 @@ void h2_over(struct h2_stream *stream, enum failure why)
     h2_waits(stream, -(ptrdiff_t)stream->out.length);
     buf_clear(&stream->out);
     h2_uncredit(stream, stream->uncredited);
+    conn->grown -= stream->window - H2_FIRST_WINDOW;
     list_remove(&stream->told);
     list_push_back(&conn->over, &stream->told);
     loop_later(conn->loop, &conn->step);
@@ -672,8 +673,8 @@ static void look_at_stream(struct h2_stream *stream, struct reader *reader, uint
         return;
     bool receives =
         !stream->in_ended && !stream->raw && !stream->hold && !stream->refused && !stream->stream.patient;
-    if (receives && (stream->uncredited >= stream->window / 2 || stream->conn->unconsumed != 0))
-        stream->since_in = stream->rate_since = now; /* it waits for us, or for what we hold of others */
+    if (receives && stream->uncredited >= stream->window / 2)
+        stream->since_in = stream->rate_since = now; /* it waits for us */
     if (receives &&
         (is_due(stream->since_in, timeouts->request_idle, now, next) || body_is_too_slow(stream, now)))
         h2_refuse(stream, FAILURE_BODY_TIMEOUT);

@@ -214,6 +214,21 @@ bool h2_reading_is_bomb(const struct h2_stream *stream)
     return stream->reading->why != FAILURE_NONE && stream->reading->size > BOMB * most;
 }
 
+/* An empty one adds nothing: with "; " behind the others the value would end with a blank, which is malformed
+ * (RFC 9113 8.2.1). */
+static size_t put_crumb(char *to, bool first, struct span crumb)
+{
+    size_t length = 0;
+    if (crumb.length == 0)
+        return 0;
+    if (!first) {
+        memcpy(to, "; ", 2);
+        length = 2;
+    }
+    memcpy(to + length, crumb.at, crumb.length);
+    return length + crumb.length;
+}
+
 /* Crumbs of a cookie are one field again (RFC 9113 8.2.3): HTTP/1 servers expect one, and h2 ones may. */
 static bool join_cookies(struct fields *fields, struct arena *arena)
 {
@@ -236,13 +251,7 @@ static bool join_cookies(struct fields *fields, struct arena *arena)
     for (uint16_t i = 0; i < fields->count; i++) {
         struct field field = fields->items[i];
         if (field.id == FIELD_COOKIE) {
-            if (length != 0) {
-                memcpy(text + length, "; ", 2);
-                length += 2;
-            }
-            if (field.value.length != 0)
-                memcpy(text + length, field.value.at, field.value.length);
-            length += field.value.length;
+            length += put_crumb(text + length, length == 0, field.value);
             if (first != NULL) {
                 first->never_indexed = first->never_indexed || field.never_indexed;
                 continue;

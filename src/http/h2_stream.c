@@ -305,23 +305,26 @@ void h2_uncredit(struct h2_stream *stream, size_t bytes)
     conn->held -= bytes;
     if (!stream->over && !stream->in_ended && bytes != 0)
         (void)nghttp2_session_consume_stream(conn->session, stream->id, bytes);
-    if (conn->unconsumed != 0 && conn->held <= conn->settings->limits->connection_window / 4) {
-        (void)nghttp2_session_consume_connection(conn->session, conn->unconsumed);
-        conn->unconsumed = 0;
-    }
 }
 
 /* A window that was used up while its bytes were passed on at once is what holds the peer back: it doubles,
- * up to the cap (limits.stream_window). */
+ * up to the cap (limits.stream_window), as long as all of the connection's have not grown by
+ * limits.connection_window: a peer may fill every one of them. */
 static void grow_window(struct h2_stream *stream, size_t bytes)
 {
-    size_t most = stream->conn->settings->limits->stream_window;
-    stream->grown += bytes;
-    if (stream->grown < stream->window || stream->uncredited > stream->window / 4 || stream->window >= most)
+    struct h2_conn *conn = stream->conn;
+    const struct limits_config *limits = conn->settings->limits;
+    size_t most = limits->stream_window, window = stream->window;
+    stream->passed += bytes;
+    if (stream->passed < window || stream->uncredited > window / 4 || window >= most)
         return;
-    stream->grown = 0;
-    stream->window = stream->window > most / 2 ? most : stream->window * 2;
-    (void)nghttp2_session_set_local_window_size(stream->conn->session, NGHTTP2_FLAG_NONE, stream->id,
+    size_t grown = window > most / 2 ? most - window : window;
+    if (conn->grown + grown > limits->connection_window)
+        return;
+    stream->passed = 0;
+    stream->window += grown;
+    conn->grown += grown;
+    (void)nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, stream->id,
                                                 (int32_t)stream->window);
 }
 

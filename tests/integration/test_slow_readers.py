@@ -267,3 +267,41 @@ pools: {{ p: {{ servers: ["{origin.address}"], protocol: h2c }} }}
         time.sleep(0.3)
     s.end()
     equal(s.response().trailers.get('grpc-status'), '0')
+
+
+def test_slow_downloads_hold_up_no_other_of_one_connection(t):
+    """All requests to a server of HTTP/2 share a connection: what some clients are slow to read must not shut it for the rest."""
+    if not has_http2():
+        raise Skipped('HTTP/2 is not built in')
+    large = b'f' * 12000000
+    origin = t.origin(lambda link, request: link.answer(200, large if request.path == '/large' else b'small'))
+    server, port = t.port(), t.port()
+    t.weir(f'''workers: 1
+listeners: [ {{ address: "127.0.0.1:{server}", protocols: [h2c] }} ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+''')
+    t.weir(f'''workers: 1
+listeners: [ "127.0.0.1:{port}" ]
+routes: [ {{ pool: p }} ]
+pools: {{ p: {{ servers: ["127.0.0.1:{server}"], protocol: h2c }} }}
+''')
+    slow = []
+    for _ in range(24):
+        s = socket.socket()
+        t.later(s.close)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        s.connect(('127.0.0.1', port))
+        s.sendall(b'GET /large HTTP/1.1\r\nHost: a\r\n\r\n')
+        slow.append(s)
+    took = 0
+    for i in range(40):     # they go on taking a little
+        for s in slow:
+            took += len(s.recv(20000))
+        c = t.client(port)
+        equal(c.get('/small').body, b'small')
+        c.close()
+        if i % 10 == 9:     # an ordinary download beside them
+            equal(len(t.client(port).get('/large').body), len(large))
+    print(took, 'bytes by the slow ones')
+    ok(took < len(slow) * len(large) // 4, 'they are not slow')
