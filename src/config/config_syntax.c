@@ -401,7 +401,8 @@ static bool rule_refuse(struct span value, struct error *error)
 {
     struct span rest = span_skip(value, span_find(value, '`') + 1);
     struct span name = span_first(rest, span_find(rest, '`'));
-    if (!is_host_name(name) || memchr(rest.at + name.length + 1, '`', rest.length - name.length - 1) != NULL)
+    bool alone = name.length < rest.length && strchr(rest.at + name.length + 1, '`') == NULL;
+    if (!alone || !is_host_name(name))
         return error_set(error, "\"%s\" is a rule; write the names alone, such as [a.example, b.example]",
                          value.at);
     return error_set(error, "\"%s\" is a rule; write the name alone: \"%.*s\"", value.at, (int)name.length,

@@ -225,10 +225,6 @@ static bool control_check(struct span value, struct error *error)
 
 static bool header_check(struct span value, enum place_of_names place, struct error *error)
 {
-    if (strpbrk(value.at, "\r\n") != NULL)
-        return error_set(
-            error,
-            "a header has one line, and this value has more; join them, or write \">-\" instead of \"|\"");
     return control_check(value, error) && template_check(value, place, error);
 }
 
@@ -328,9 +324,10 @@ static bool bare_word_check(struct span outline, struct span value, struct error
             error, "this begins with the host, and a browser would take it for a path; write \"https://%s\"",
             value.at);
     struct span scheme = span_first(outline, span_find(outline, ':'));
-    bool scripted = scheme.length < outline.length && is_scheme(scheme) &&
-                    memchr(scheme.at, '.', scheme.length) == NULL &&
-                    (outline.at[scheme.length + 1] < '0' || outline.at[scheme.length + 1] > '9');
+    bool port = scheme.length + 1 < outline.length && outline.at[scheme.length + 1] >= '0' &&
+                outline.at[scheme.length + 1] <= '9';
+    bool scripted = scheme.length < outline.length && is_scheme(scheme) && !port &&
+                    memchr(scheme.at, '.', scheme.length) == NULL;
     if (scripted)
         return error_set(error,
                          "\"%s\" is nothing that weir sends clients to; write a URL such as "

@@ -166,6 +166,48 @@ static char char_at(const struct reader *reader, const yaml_mark_t *mark)
     return at < bytes.length ? bytes.at[at] : '\0';
 }
 
+static const char *our_words(const char *problem)
+{
+    for (size_t i = 0; i < COUNT_OF(problems); i++)
+        if (strcmp(problems[i].theirs, problem) == 0)
+            return problems[i].ours;
+    return problem;
+}
+
+/* A key without its colon is found where the next one begins; told is the line that lacks it. */
+static bool key_error(struct reader *reader, const char *problem)
+{
+    const yaml_mark_t *begin = &reader->parser.context_mark, *found = &reader->parser.problem_mark;
+    struct schema_report *report = reader->document->report;
+    if (strcmp(problem, "mapping values are not allowed in this context") == 0)
+        return reader->failed = separator_tell_above(report, mark_place(reader, found, 1));
+    if (strcmp(problem, "could not find expected ':'") != 0)
+        return false;
+    if (begin->line == found->line)
+        reader_stop(reader, mark_place(reader, begin, 1), "a key has at most 1024 characters");
+    else if (!separator_tell(report, mark_place(reader, begin, 1)))
+        reader_stop(reader, mark_place(reader, begin, 1), our_words(problem));
+    return reader->failed = true;
+}
+
+/* What is missing is seen where something else stands, and meant for where the bracket opens. */
+static bool bracket_error(struct reader *reader, const char *problem)
+{
+    const yaml_mark_t *opens = &reader->parser.context_mark, *found = &reader->parser.problem_mark;
+    bool list = strcmp(problem, "did not find expected ',' or ']'") == 0;
+    if (!list && strcmp(problem, "did not find expected ',' or '}'") != 0)
+        return false;
+    if (char_at(reader, found) == '\0') {
+        reader_stop(reader, mark_place(reader, opens, 1),
+                    list ? "the list that opens here is never closed; \"]\" ends it"
+                         : "the section that opens here is never closed; \"}\" ends it");
+        return true;
+    }
+    reader_stop(reader, mark_place(reader, found, 1), our_words(problem));
+    schema_report_add(reader->document->report, SCHEMA_NOTE, mark_place(reader, opens, 1), "it opens here");
+    return true;
+}
+
 static void syntax_error(struct reader *reader)
 {
     const yaml_parser_t *parser = &reader->parser;
@@ -187,13 +229,12 @@ static void syntax_error(struct reader *reader)
         reader->failed = true;
         return;
     }
+    if (key_error(reader, problem) || bracket_error(reader, problem))
+        return;
     bool quoted = parser->context != NULL && strstr(parser->context, "quoted scalar") != NULL;
     if (quoted && strstr(problem, "unexpected") != NULL)
         mark = &parser->context_mark;
-    for (size_t i = 0; i < COUNT_OF(problems); i++)
-        if (strcmp(problems[i].theirs, problem) == 0)
-            problem = problems[i].ours;
-    reader_stop(reader, mark_place(reader, mark, 1), problem);
+    reader_stop(reader, mark_place(reader, mark, 1), our_words(problem));
 }
 
 static bool event_next(struct reader *reader)
@@ -245,10 +286,13 @@ static void anchor_set(struct reader *reader, const yaml_char_t *anchor, struct 
 
 static void tag_refuse(struct reader *reader, const yaml_char_t *tag)
 {
+    static const char standard[] = "tag:yaml.org,2002:"; /* what !! stands for */
+    const char *name = (const char *)tag;
+    bool is_standard = tag != NULL && strncmp(name, standard, sizeof(standard) - 1) == 0;
     if (tag != NULL)
         schema_report_add(reader->document->report, SCHEMA_ERROR, event_place(reader),
-                          "tags such as %s are not supported; the key decides what a value is",
-                          (const char *)tag);
+                          "tags such as %s%s are not supported; the key decides what a value is",
+                          is_standard ? "!!" : "", is_standard ? name + sizeof(standard) - 1 : name);
 }
 
 /* An alias is the node it names, not a copy: only what reads the tree pays for each use, and that is what the

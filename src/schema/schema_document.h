@@ -71,6 +71,10 @@ bool lookalike_at_edge(struct span text, struct lookalike *found) MUST_CHECK;
 bool foreign_file_tell(struct schema_report *report, struct schema_source *source) MUST_CHECK;
 /* What probably made the reader stumble at this place; true: it was told. */
 bool mistake_tell(struct schema_report *report, struct schema_place place) MUST_CHECK;
+/* A key in the line of the place with `=` behind it, or no blank behind its colon; true: it was told. */
+bool separator_tell(struct schema_report *report, struct schema_place key) MUST_CHECK;
+/* The same of the key above the place, indented as its line is. */
+bool separator_tell_above(struct schema_report *report, struct schema_place place) MUST_CHECK;
 
 struct schema_place node_place(const struct node *node);
 bool node_is_null(const struct node *node);

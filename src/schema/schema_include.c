@@ -11,7 +11,7 @@
 
 #include "base/arena.h"
 #include "base/map.h"
-#include "schema/schema_document.h"
+#include "schema/schema_loader.h"
 
 enum { FILES_MOST = 10000 };
 
@@ -193,12 +193,19 @@ static int folder_is_closed(const char *path, int number)
 static void pattern_include(struct include *include, const struct node *pattern)
 {
     struct schema_document *document = include->document;
-    if (pattern->kind != NODE_SCALAR || pattern->as.text.length == 0) {
+    struct loader loader = {.document = document, .report = document->report, .arena = document->arena};
+    static const struct schema_key row = {.name = "include", .type = SCHEMA_INCLUDE};
+    struct span value = SPAN_NONE;
+    if (pattern->kind == NODE_SCALAR && !text_of(&loader, &row, pattern, SCHEMA_PATH, &value)) {
+        document->incomplete = true;
+        return;
+    }
+    if (pattern->kind != NODE_SCALAR || value.length == 0) {
         schema_report_add(document->report, SCHEMA_ERROR, node_place(pattern),
                           "include takes file names such as conf.d/*.yaml");
         return;
     }
-    const char *text = pattern->as.text.at, *name = pattern->source->name;
+    const char *text = value.at, *name = pattern->source->name;
     const char *slash = strrchr(name, '/');
     int folder = text[0] != '/' && slash != NULL ? (int)(slash - name) + 1 : 0;
     struct span path = arena_print(document->arena, "%.*s%s", folder, name, text);

@@ -435,6 +435,8 @@ static void section_load(struct loader *loader, const struct node *key, const st
     place_add(loader->document, to, true, key, node);
     if (node->kind == NODE_MAP) {
         (void)rows_find(loader, node, context, rows, &given);
+    } else if (node->kind == NODE_SCALAR && !node->refused && glued_key_tell(loader, schema, node)) {
+        given = UINT64_MAX;
     } else if (node->refused || !bare_find(loader, node, context, rows)) {
         kind_refuse(loader, node, context);
         given = UINT64_MAX;

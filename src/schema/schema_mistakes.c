@@ -198,6 +198,61 @@ bool mistake_tell(struct schema_report *report, struct schema_place place)
     return false;
 }
 
+/* ---- keys without a colon ---- */
+
+struct keyed_line {
+    struct span key, value;
+    bool equals; /* "key = value"; else "key:value" */
+};
+
+static bool keyed_line_read(struct span line, struct keyed_line *keyed)
+{
+    size_t from = 0, length = 0;
+    while (from < line.length && (line.at[from] == ' ' || (line.at[from] == '-' && from + 1 < line.length &&
+                                                           line.at[from + 1] == ' ')))
+        from++;
+    struct span rest = span_skip(line, from);
+    while (length < rest.length &&
+           ((ascii_lower(rest.at[length]) >= 'a' && ascii_lower(rest.at[length]) <= 'z') ||
+            rest.at[length] == '_'))
+        length++;
+    keyed->key = span_first(rest, length);
+    rest = span_skip(rest, length);
+    bool glued = rest.length > 1 && rest.at[0] == ':' && rest.at[1] != ' ';
+    rest = span_trim(rest);
+    keyed->equals = rest.length > 1 && rest.at[0] == '=';
+    keyed->value = span_trim(span_skip(rest, rest.length != 0));
+    return length != 0 && keyed->value.length != 0 && (glued || keyed->equals);
+}
+
+bool separator_tell(struct schema_report *report, struct schema_place place)
+{
+    struct span line = schema_source_line(place.source, place.line);
+    struct keyed_line keyed;
+    if (!keyed_line_read(line, &keyed))
+        return false;
+    size_t from = (size_t)(keyed.key.at - line.at);
+    place.column = column_of(line, from);
+    place.length = (uint32_t)(keyed.value.at + keyed.value.length - keyed.key.at);
+    schema_report_add(report, SCHEMA_ERROR, place, "%s; write %.*s: %.*s",
+                      keyed.equals ? "a key and its value have \": \" between them, not \"=\""
+                                   : "a blank is missing after the colon",
+                      (int)keyed.key.length, keyed.key.at, (int)keyed.value.length, keyed.value.at);
+    return true;
+}
+
+bool separator_tell_above(struct schema_report *report, struct schema_place place)
+{
+    struct span line = schema_source_line(place.source, place.line), above = SPAN_NONE;
+    size_t indentation = strspn(line.at, " -");
+    struct keyed_line keyed;
+    do
+        above = schema_source_line(place.source, --place.line);
+    while (place.line > 1 && span_trim(above).length == 0);
+    return place.line != 0 && keyed_line_read(above, &keyed) &&
+           (size_t)(keyed.key.at - above.at) == indentation && separator_tell(report, place);
+}
+
 /* ---- files of other products ---- */
 
 static bool is_one_of(struct span word, const char *const *words)

@@ -202,6 +202,12 @@ bool text_of(struct loader *loader, const struct schema_key *key, const struct n
                           "%s has no value; write one or remove the key", key->name);
         return false;
     }
+    if ((key->flags & SCHEMA_LINES) == 0 && strpbrk(node->as.text.at, "\r\n") != NULL) {
+        schema_report_add(
+            loader->report, SCHEMA_ERROR, node_place(node),
+            "this value has several lines where one is taken; join them, or write \">-\" instead of \"|\" or \">\"");
+        return false;
+    }
     if (memchr(node->as.text.at, '$', node->as.text.length) == NULL) {
         *value = arena_copy(loader->arena, node->as.text);
         (void)variable_note(loader, node, value->at);

@@ -224,6 +224,19 @@ static const struct schema_key *key_folded(const struct schema *schema, struct s
     return NULL;
 }
 
+bool glued_key_tell(struct loader *loader, const struct schema *schema, const struct node *node)
+{
+    struct span text = node->as.text, name = span_first(text, span_find(text, ':'));
+    struct span value = name.length < text.length ? span_skip(text, name.length + 1) : SPAN_NONE;
+    const struct schema_key *key = node->plain ? key_folded(schema, name) : NULL;
+    if (key == NULL || value.length == 0 || is_number(value) || span_starts(value, SPAN("${env.")))
+        return false; /* a host may have that name, and a port behind it */
+    schema_report_add(loader->report, SCHEMA_ERROR, node_place(node),
+                      "a blank is missing after the colon; write %s: %.*s", key->name, (int)value.length,
+                      value.at);
+    return true;
+}
+
 struct search {
     const char *name;
     const struct schema *seen[SCHEMAS_MOST];
@@ -258,7 +271,8 @@ static struct spot spot_elsewhere(const struct loader *loader, const struct sche
 
 bool key_is_explained(const struct loader *loader, const struct schema *schema, struct span word)
 {
-    return alias_find(loader, schema->noun, word) != NULL || key_folded(schema, word) != NULL ||
+    return alias_find(loader, schema->noun, word) != NULL ||
+           key_folded(schema, span_first(word, span_find(word, ':'))) != NULL ||
            key_near(schema, word, word.length > 3 ? 1 : 0) != NULL;
 }
 
@@ -375,6 +389,8 @@ const struct schema_key *unknown_key_tell(struct loader *loader, const struct co
                                           const struct node *node)
 {
     struct guess guess = key_guess(loader, context->schema, node->as.text);
+    if (glued_key_tell(loader, context->schema, node))
+        return key_folded(context->schema, span_first(node->as.text, span_find(node->as.text, ':')));
     struct text where = text_growing(), tail = text_growing();
     if (context->up != NULL)
         text_print(&where, " in ");
