@@ -42,7 +42,7 @@ static bool split_host_port(struct span text, struct span *host, uint16_t *port)
 static bool parse_ip(struct span text, struct in_addr *v4, struct in6_addr *v6, int *family)
 {
     char copy[INET6_ADDRSTRLEN];
-    if (text.length == 0 || text.length >= sizeof copy)
+    if (text.length == 0 || text.length >= sizeof copy || memchr(text.at, '\0', text.length) != NULL)
         return false;
     memcpy(copy, text.at, text.length);
     copy[text.length] = '\0';

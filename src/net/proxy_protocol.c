@@ -10,8 +10,11 @@
 #define V2_HEAD 16u
 #define V2_FAMILY_LAST 3u    /* AF_UNIX; others are to be refused, of LOCAL alone they say nothing */
 #define V2_TRANSPORT_LAST 2u /* DGRAM */
+#define V2_TYPE_CRC32C 0x03u /* PP2_TYPE_CRC32C */
 #define V2_TYPE_SSL 0x20u    /* PP2_TYPE_SSL */
 #define V2_CLIENT_SSL 0x01u  /* PP2_CLIENT_SSL */
+/* What the addresses of a family take (2.2): none, IPv4, IPv6, two paths of unix sockets. */
+static const uint8_t v2_address_lengths[V2_FAMILY_LAST + 1] = {0, 12, 36, 216};
 static const char v2_signature[12] = {0x0D, 0x0A, 0x0D, 0x0A, 0x00, 0x0D, 0x0A, 0x51, 0x55, 0x49, 0x54, 0x0A};
 
 /* Cuts the next word, ended by one blank or the end. */
@@ -89,20 +92,48 @@ static void v2_addresses(struct proxy_protocol *result, const uint8_t *at, bool 
     }
 }
 
-/* Type, length, value (2.2.1): false where one runs over the end. Only that of TLS is of use. */
-static bool v2_extras(struct proxy_protocol *result, const uint8_t *at, size_t left)
+/* The checksum of 2.2.3 (RFC 9260, appendix A), four bits a step. */
+static uint32_t crc32c(uint32_t crc, const uint8_t *at, size_t length)
 {
-    while (left >= 3) {
-        size_t length = read_16(at + 1);
-        if (length > left - 3)
-            return false;
-        if (at[0] == V2_TYPE_SSL &&
-            length >= 5) /* bits of the client, and four bytes of the verdict on its certificate */
-            result->tls = (at[3] & V2_CLIENT_SSL) != 0;
-        at += 3 + length;
-        left -= 3 + length;
+    static const uint32_t steps[16] = {0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
+                                       0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
+                                       0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75};
+    for (size_t i = 0; i < length; i++) {
+        crc ^= at[i];
+        crc = crc >> 4 ^ steps[crc & 15];
+        crc = crc >> 4 ^ steps[crc & 15];
     }
-    return left == 0;
+    return crc;
+}
+
+/* It is of the whole header, in which its own four bytes are 0. */
+static bool v2_sum_is_right(const uint8_t *begin, const uint8_t *sum, const uint8_t *end)
+{
+    static const uint8_t zeros[4];
+    uint32_t crc = crc32c(0xffffffff, begin, (size_t)(sum - begin));
+    crc = crc32c(crc, zeros, sizeof zeros);
+    crc = ~crc32c(crc, sum + 4, (size_t)(end - sum - 4));
+    return crc == ((uint32_t)read_16(sum) << 16 | read_16(sum + 2));
+}
+
+/* Type, length, value (2.2.1), from `at` on: false where one runs over the end, or the checksum is wrong. */
+static bool v2_extras(struct proxy_protocol *result, const uint8_t *begin, const uint8_t *at,
+                      const uint8_t *end)
+{
+    while (end - at >= 3) {
+        uint8_t type = at[0];
+        size_t length = read_16(at + 1);
+        at += 3;
+        if (length > (size_t)(end - at))
+            return false;
+        if (type == V2_TYPE_CRC32C && (length != 4 || !v2_sum_is_right(begin, at, end)))
+            return false;
+        if (type == V2_TYPE_SSL &&
+            length >= 5) /* bits of the client, and four bytes of the verdict on its certificate */
+            result->tls = (at[0] & V2_CLIENT_SSL) != 0;
+        at += length;
+    }
+    return at == end;
 }
 
 static enum proxy_protocol_step v2_read(struct proxy_protocol *result, struct span bytes)
@@ -120,14 +151,15 @@ static enum proxy_protocol_step v2_read(struct proxy_protocol *result, struct sp
     result->length = V2_HEAD + length;
     bool v4 = family == 0x11, v6 = family == 0x21; /* TCP over IPv4, IPv6 */
     result->local = command == 0 || (!v4 && !v6);
-    if (result->local)
-        return PROXY_PROTOCOL_DONE;
-    if (length < (v6 ? 36u : 12u))
+    if (command == 0 || family >> 4 == 0)
+        return PROXY_PROTOCOL_DONE; /* nothing else of it says anything */
+    size_t addresses = v2_address_lengths[family >> 4];
+    if (length < addresses)
         return PROXY_PROTOCOL_BAD;
-    v2_addresses(result, at + V2_HEAD, v6);
-    size_t addresses = v6 ? 36u : 12u;
-    return v2_extras(result, at + V2_HEAD + addresses, length - addresses) ? PROXY_PROTOCOL_DONE
-                                                                           : PROXY_PROTOCOL_BAD;
+    if (!result->local)
+        v2_addresses(result, at + V2_HEAD, v6);
+    bool good = v2_extras(result, at, at + V2_HEAD + addresses, at + result->length);
+    return good ? PROXY_PROTOCOL_DONE : PROXY_PROTOCOL_BAD;
 }
 
 static bool agree(struct span bytes, const char *start, size_t length)

@@ -21,6 +21,7 @@ def test_version_2(t):
     weir, port = t.simple(listener='proxy_protocol: required')
     tests = [('/4', proxy_v2(('203.0.113.9', 4000), ('192.0.2.1', 80)), '203.0.113.9'), ('/6', proxy_v2(('2001:db8::9', 4000), ('2001:db8::1', 80)), '2001:db8::9'),
              ('/tlv', proxy_v2(('203.0.113.8', 4000), ('192.0.2.1', 80), more=b'\x04\x00\x08' + b'x' * 8), '203.0.113.8'),
+             ('/sum', proxy_v2(('203.0.113.8', 4000), ('192.0.2.1', 80), more=b'\x03\x00\x04\xf8\xb9\x9c\x21'), '203.0.113.8'),
              ('/local', proxy_v2(('203.0.113.9', 4000), ('192.0.2.1', 80), command=0), '127.0.0.1')]
     for path, preface, client in tests:
         equal((t.client(port, first=preface).get(path).status, client_of(weir, path)), (200, client), path)
@@ -44,8 +45,11 @@ def test_before_tls(t):
 def test_required_and_missing(t):
     origin = t.origin()
     weir, port = t.simple(origin, listener='proxy_protocol: required')
-    for junk in (b'GET / HTTP/1.1\r\nHost: test\r\n\r\n', b'PROXY TCP4 1.2.3.4\r\n', b'PROXY TCP4 1.2.3.4 1.2.3.4 99999 1\r\n', b'PROXY TCP4 ' + b'1' * 200,
-                 b'\r\n\r\n\x00\r\nQUIT\n\x31\x11\x00\x00', b'\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x02ab'):
+    request = b'GET / HTTP/1.1\r\nHost: test\r\n\r\n'
+    for junk in (request, b'PROXY TCP4 1.2.3.4\r\n', b'PROXY TCP4 1.2.3.4 1.2.3.4 99999 1\r\n', b'PROXY TCP4 ' + b'1' * 200,
+                 b'\r\n\r\n\x00\r\nQUIT\n\x31\x11\x00\x00', b'\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x02ab',
+                 b'PROXY TCP4 1.2.3.4\x00 5.6.7.8 1 2\r\n' + request, b'\r\n\r\n\x00\r\nQUIT\n\x21\x31\x00\x0c' + b'a' * 12 + request,
+                 proxy_v2(('203.0.113.8', 4000), ('192.0.2.1', 80), more=b'\x03\x00\x04abcd') + request, proxy_v2(('203.0.113.8', 4000), ('192.0.2.1', 80), more=b'\x03\x00\x03abc') + request):
         c = t.client(port)
         c.send(junk)
         ok(c.ended(), f'{junk!r} was answered')

@@ -183,6 +183,20 @@ static void version_1_refuses_addresses_of_another_form(void **state)
         expect_step(span_of(lines[i]), PROXY_PROTOCOL_BAD);
 }
 
+/* Which would end it for who reads it as a text of C. */
+static void version_1_refuses_a_nul(void **state)
+{
+    (void)state;
+    static const char line[] = "PROXY TCP4 192.0.2.9 192.0.2.1 40000 443\r\n";
+    for (size_t i = sizeof "PROXY " - 1; i <= sizeof line - 3; i++) {
+        char bytes[sizeof line];
+        memcpy(bytes, line, i);
+        bytes[i] = '\0';
+        memcpy(bytes + i + 1, line + i, sizeof line - 1 - i);
+        expect_step(span_make(bytes, sizeof line), PROXY_PROTOCOL_BAD);
+    }
+}
+
 /* 0 to 65535, without zeroes in front, "to avoid any possible confusion with octal numbers". */
 static void version_1_refuses_ports_that_are_none(void **state)
 {
@@ -352,12 +366,15 @@ static void version_2_keeps_the_sockets_addresses_for_families_without_tcp(void 
     static const unsigned families[] = {UNSPEC, UDP4, UDP6, UNIX, UNIX_DGRAM};
     static const char paths[216] = "/run/client";
     for (size_t i = 0; i < COUNT_OF(families); i++) {
-        struct preface bare = preface_of(PROXY, families[i], SPAN("")),
-                       full = preface_of(PROXY, families[i], span_make(paths, sizeof paths));
-        expect_told(preface_span(&bare), "local");
-        expect_told(preface_span(&full), "local");
+        struct preface preface = preface_of(PROXY, families[i], span_make(paths, sizeof paths));
+        expect_told(preface_span(&preface), "local");
     }
+    struct preface bare = preface_of(PROXY, UNSPEC, SPAN(""));
+    expect_told(preface_span(&bare), "local");
 }
+
+/* Bytes of addresses, by family: none, IPv4, IPv6, two paths. */
+static const size_t family_lengths[] = {0, 12, 36, 216};
 
 /* Families over 3 and transports over 2 "must be rejected as invalid by receivers": a client whose address
  * is not known would pass for the proxy itself. */
@@ -365,7 +382,9 @@ static void version_2_refuses_families_and_transports_that_are_not_defined(void 
 {
     (void)state;
     for (unsigned family = 0; family <= 0xff; family++) {
-        struct preface preface = preface_of(PROXY, family, family == TCP4 ? ENDS_V4 : ENDS_V6);
+        static const char zeros[216];
+        struct preface preface =
+            preface_of(PROXY, family, span_make(zeros, family >> 4 < 4 ? family_lengths[family >> 4] : 36));
         if (family >> 4 > 3 || (family & 15) > 2)
             expect_step(preface_span(&preface), PROXY_PROTOCOL_BAD);
         else
@@ -386,14 +405,14 @@ static void version_2_refuses_other_versions_and_commands(void **state)
 static void version_2_refuses_less_than_its_addresses(void **state)
 {
     (void)state;
-    for (size_t length = 0; length < ENDS_V4.length; length++) {
-        struct preface preface = preface_of(PROXY, TCP4, span_first(ENDS_V4, length));
-        expect_step(preface_span(&preface), PROXY_PROTOCOL_BAD);
-    }
-    for (size_t length = 0; length < ENDS_V6.length; length++) {
-        struct preface preface = preface_of(PROXY, TCP6, span_first(ENDS_V6, length));
-        expect_step(preface_span(&preface), PROXY_PROTOCOL_BAD);
-    }
+    static const char zeros[216];
+    for (unsigned family = 1; family < COUNT_OF(family_lengths); family++)
+        for (unsigned transport = 0; transport <= 2; transport++)
+            for (size_t length = 0; length <= family_lengths[family]; length++) {
+                struct preface preface = preface_of(PROXY, family << 4 | transport, span_make(zeros, length));
+                bool is_whole = length == family_lengths[family];
+                expect_step(preface_span(&preface), is_whole ? PROXY_PROTOCOL_DONE : PROXY_PROTOCOL_BAD);
+            }
 }
 
 static void version_2_passes_over_what_it_does_not_know(void **state)
@@ -401,7 +420,6 @@ static void version_2_passes_over_what_it_does_not_know(void **state)
     (void)state;
     struct preface preface = preface_v6();
     preface_add_tlv(&preface, TLV_NOOP, SPAN(""));
-    preface_add_tlv(&preface, TLV_CRC32C, SPAN("\0\0\0\0"));
     preface_add_tlv(&preface, 0xff, SPAN("\x20\0\x05\x01\0\0\0\0")); /* what stands in a value is no TLV */
     preface_add_tlv(&preface, TLV_AUTHORITY, SPAN("a.test"));        /* nor has its first byte any bits */
     expect_told(preface_span(&preface), ENDS_V6_TOLD);
@@ -426,6 +444,85 @@ static void version_2_refuses_a_tlv_that_runs_over_the_end(void **state)
         }
     }
 }
+
+/* ---- the checksum (2.2.3) ---- */
+
+/* As RFC 3720 defines it, a bit at a time. */
+static uint32_t crc32c_of(struct span bytes)
+{
+    uint32_t crc = 0xffffffff;
+    for (size_t i = 0; i < bytes.length * 8; i++) {
+        crc ^= i % 8 == 0 ? (uint8_t)bytes.at[i / 8] : 0u;
+        crc = crc >> 1 ^ ((crc & 1) != 0 ? 0x82f63b78 : 0);
+    }
+    return ~crc;
+}
+
+/* Of a header that holds the TLV somewhere, with its value, at `value`, still 0. */
+static void preface_sum(struct preface *preface, size_t value)
+{
+    uint32_t crc = crc32c_of(preface_span(preface));
+    for (unsigned i = 0; i < 4; i++)
+        preface->bytes[value + i] = (char)(crc >> (24 - 8 * i));
+}
+
+static struct preface preface_summed(unsigned family, struct span addresses)
+{
+    struct preface preface = preface_of(PROXY, family, addresses);
+    preface_add_tlv(&preface, TLV_ALPN, SPAN("h2"));
+    preface_add_tlv(&preface, TLV_CRC32C, SPAN("\0\0\0\0"));
+    size_t value = preface.length - 4;
+    preface_add_tlv(&preface, TLV_SSL, SPAN("\x01\0\0\0\0"));
+    preface_sum(&preface, value);
+    return preface;
+}
+
+static void version_2_takes_a_checksum_that_is_right(void **state)
+{
+    (void)state;
+    static const char zeros[216];
+    assert_int_equal(crc32c_of(SPAN("123456789")), 0xe3069283);    /* the usual vector */
+    assert_int_equal(crc32c_of(span_make(zeros, 32)), 0x8a9136aa); /* RFC 3720 B.4 */
+    struct preface v4 = preface_summed(TCP4, ENDS_V4), v6 = preface_summed(TCP6, ENDS_V6);
+    struct preface local = preface_summed(UNIX, span_make(zeros, sizeof zeros));
+    expect_told(preface_span(&v4), ENDS_V4_TOLD " tls");
+    expect_told(preface_span(&v6), ENDS_V6_TOLD " tls");
+    expect_step(preface_span(&local), PROXY_PROTOCOL_DONE);
+    expect_whole_at_its_end_only(preface_span(&v6));
+}
+
+/* A wrong bit anywhere, in the sum itself too. */
+static void version_2_refuses_a_checksum_that_is_wrong(void **state)
+{
+    (void)state;
+    struct preface preface = preface_summed(TCP4, ENDS_V4);
+    for (size_t bit = HEAD * 8; bit < preface.length * 8; bit++) {
+        struct preface wrong = preface;
+        wrong.bytes[bit / 8] ^= (char)(1 << bit % 8);
+        size_t type = HEAD + ENDS_V4.length + 3 + 2;
+        if (bit / 8 != type) /* it would be another TLV */
+            expect_step(preface_span(&wrong), PROXY_PROTOCOL_BAD);
+    }
+    static const char zeros[216];
+    struct preface local = preface_summed(UNIX, span_make(zeros, sizeof zeros));
+    local.bytes[HEAD] = 'a';
+    expect_step(preface_span(&local), PROXY_PROTOCOL_BAD);
+}
+
+static void version_2_refuses_a_checksum_of_another_length(void **state)
+{
+    (void)state;
+    static const char zeros[8];
+    for (size_t length = 0; length <= sizeof zeros; length++) {
+        struct preface preface = preface_v4();
+        preface_add_tlv(&preface, TLV_CRC32C, span_make(zeros, length));
+        if (length >= 4)
+            preface_sum(&preface, preface.length - length);
+        expect_step(preface_span(&preface), length == 4 ? PROXY_PROTOCOL_DONE : PROXY_PROTOCOL_BAD);
+    }
+}
+
+/* ---- TLS ---- */
 
 /* PP2_TYPE_SSL: a byte of bits, of which the first says that the client spoke TLS, and four of a verdict. */
 static void version_2_tells_of_tls_by_the_bit_of_the_client(void **state)
@@ -514,6 +611,7 @@ int main(void)
         cmocka_unit_test(version_1_ends_within_107_bytes),
         cmocka_unit_test(version_1_refuses_other_families),
         cmocka_unit_test(version_1_refuses_addresses_of_another_form),
+        cmocka_unit_test(version_1_refuses_a_nul),
         cmocka_unit_test(version_1_refuses_ports_that_are_none),
         cmocka_unit_test(version_1_refuses_lines_of_other_words),
         cmocka_unit_test(version_2_tells_both_ends_over_ipv4),
@@ -528,6 +626,9 @@ int main(void)
         cmocka_unit_test(version_2_refuses_less_than_its_addresses),
         cmocka_unit_test(version_2_passes_over_what_it_does_not_know),
         cmocka_unit_test(version_2_refuses_a_tlv_that_runs_over_the_end),
+        cmocka_unit_test(version_2_takes_a_checksum_that_is_right),
+        cmocka_unit_test(version_2_refuses_a_checksum_that_is_wrong),
+        cmocka_unit_test(version_2_refuses_a_checksum_of_another_length),
         cmocka_unit_test(version_2_tells_of_tls_by_the_bit_of_the_client),
         cmocka_unit_test(version_2_takes_as_many_bytes_as_weir_holds_and_no_more),
         cmocka_unit_test(nothing_says_nothing),
