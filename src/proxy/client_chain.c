@@ -59,14 +59,29 @@ static bool cut_pair(struct span *element, struct span *name, struct span *value
     return !quoted;
 }
 
-struct span client_chain_parameter(struct span element, struct span wanted)
+/* The octets that a quoted string stands for (RFC 9110 5.6.4). */
+static struct span unquote(struct span quoted, struct arena *arena)
+{
+    struct span inside = span_make(quoted.at + 1, quoted.length - 2);
+    if (span_find(inside, '\\') == inside.length)
+        return inside;
+    char *plain = arena_get_bytes(arena, inside.length);
+    size_t length = 0;
+    for (size_t i = 0; plain != NULL && i < inside.length; i++) {
+        i += inside.at[i] == '\\' && i + 1 < inside.length;
+        plain[length++] = inside.at[i];
+    }
+    return plain != NULL ? span_make(plain, length) : SPAN_NONE;
+}
+
+struct span client_chain_parameter(struct span element, struct span wanted, struct arena *arena)
 {
     struct span name, value;
     while (element.length != 0) {
         if (!cut_pair(&element, &name, &value) || !span_equal_nocase(name, wanted))
             continue;
         if (value.length >= 2 && value.at[0] == '"' && value.at[value.length - 1] == '"')
-            value = span_make(value.at + 1, value.length - 2);
+            value = unquote(value, arena);
         return value;
     }
     return SPAN_NONE;
@@ -134,9 +149,11 @@ static bool keep_readable_end(struct span *list, uint16_t id, unsigned *left)
     bool readable = true;
     while (rest.length != 0 && *left != 0 && readable) {
         struct span element = client_chain_cut_last(&rest);
+        if (element.length == 0)
+            continue; /* of a list (RFC 9110 5.6.1.2) an empty one is nobody's, here and below */
         readable = id == FIELD_FORWARDED ? forwarded_is_readable(element) : address_is_readable(element);
-        if (!readable || element.length == 0)
-            continue; /* of a list (RFC 9110 5.6.1) an empty one is nobody's, here and below */
+        if (!readable)
+            continue;
         kept = span_make(element.at, (size_t)(list->at + list->length - element.at));
         --*left;
     }
@@ -196,7 +213,7 @@ static struct stop walk(struct exchange *exchange, const struct snapshot *snapsh
             if (element.length == 0)
                 continue;
             if (id == FIELD_FORWARDED)
-                text = client_chain_parameter(element, SPAN("for"));
+                text = client_chain_parameter(element, SPAN("for"), exchange->arena);
             if (!ip_address_parse(&ip, text))
                 return stop;
             exchange->client = ip;
@@ -237,18 +254,11 @@ static void believe_scheme(struct exchange *exchange, struct span scheme)
         exchange->https = false;
 }
 
-/* A host that a proxy tells, in its normal form; what is none says nothing. Its escapes are undone (RFC 9110
- * 5.6.4). */
+/* A host that a proxy tells, in its normal form; what is none says nothing. */
 static void believe_host(struct exchange *exchange, struct span host)
 {
-    char *plain = host.length != 0 ? arena_get_bytes(exchange->arena, host.length) : NULL;
-    size_t length = 0;
-    for (size_t i = 0; plain != NULL && i < host.length; i++) {
-        i += host.at[i] == '\\' && i + 1 < host.length;
-        plain[length++] = host.at[i];
-    }
     struct target target = {.port = 0};
-    if (plain != NULL && target_host(&target, span_make(plain, length), exchange->arena) == FAILURE_NONE)
+    if (host.length != 0 && target_host(&target, host, exchange->arena) == FAILURE_NONE)
         exchange->told_host = target.authority;
 }
 
@@ -321,8 +331,8 @@ void client_chain_find(struct exchange *exchange, const struct snapshot *snapsho
         exchange->chain = CHAIN_FORWARDED;
         exchange->chain_cut = !keep_readable(fields, FIELD_FORWARDED);
         struct stop stop = walk(exchange, snapshot, FIELD_FORWARDED);
-        believe_scheme(exchange, client_chain_parameter(stop.element, SPAN("proto")));
-        believe_host(exchange, client_chain_parameter(stop.element, SPAN("host")));
+        believe_scheme(exchange, client_chain_parameter(stop.element, SPAN("proto"), exchange->arena));
+        believe_host(exchange, client_chain_parameter(stop.element, SPAN("host"), exchange->arena));
     } else {
         believe_hop(exchange, 0);
     }

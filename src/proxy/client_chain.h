@@ -7,6 +7,7 @@
 
 #include "base/span.h"
 
+struct arena;
 struct exchange;
 struct snapshot;
 
@@ -18,8 +19,8 @@ struct snapshot;
 void client_chain_find(struct exchange *exchange, const struct snapshot *snapshot);
 /* Cuts the last element off a list of Forwarded; commas in quotes do not part (RFC 7239 4). */
 struct span client_chain_cut_last(struct span *list);
-/* The value of a parameter in one element of Forwarded, without quotes; at == NULL: there is none. Escapes
- * stay: no value that is believed has any. */
-struct span client_chain_parameter(struct span element, struct span name);
+/* The value of a parameter in one element of Forwarded, without quotes and escapes; at == NULL: there is
+ * none, or no room in the arena for one with escapes. */
+struct span client_chain_parameter(struct span element, struct span name, struct arena *arena);
 
 #endif

@@ -151,31 +151,6 @@ void forwarded_strip_trailers(struct fields *trailers, const struct field_names 
     trailers->count = kept;
 }
 
-/* All values of one field and then `more`, joined by ", " into one line; the old lines go. */
-static struct span join_values(struct exchange *exchange, uint16_t id, struct span more)
-{
-    struct fields *fields = &exchange->request.fields;
-    size_t length = more.length;
-    for (uint16_t i = 0; i < fields->count; i++)
-        if (fields->items[i].id == id)
-            length += fields->items[i].value.length + 2;
-    char *at = arena_get_bytes(exchange->arena, length + 1);
-    if (at == NULL)
-        return SPAN_NONE;
-    char *to = at;
-    for (uint16_t i = 0; i < fields->count; i++) {
-        struct span value = fields->items[i].value;
-        if (fields->items[i].id != id || value.length == 0)
-            continue;
-        memcpy(to, value.at, value.length);
-        memcpy(to + value.length, ", ", 2);
-        to += value.length + 2;
-    }
-    memcpy(to, more.at, more.length);
-    fields_remove(fields, id);
-    return span_make(at, (size_t)(to - at) + more.length);
-}
-
 static bool add(struct exchange *exchange, uint16_t id, struct span value)
 {
     return value.at != NULL &&
@@ -221,40 +196,70 @@ static struct span asked_host(const struct exchange *exchange)
     return exchange->told_host.length != 0 ? exchange->told_host : exchange->request.line.request.authority;
 }
 
-/* ---- the chain of a trusted peer, in the language that it did not use ---- */
+/* ---- the chain of a trusted peer ---- */
+
+/* The elements of a list, the last one first. There are not more than CHAIN_MOST, as client_chain_find() has
+ * left them; empty ones are nobody's, and not sent on (RFC 9110 5.6.1.1). */
+static unsigned chain_elements(const struct exchange *exchange, uint16_t id, struct span hops[CHAIN_MOST])
+{
+    const struct fields *fields = &exchange->request.fields;
+    unsigned count = 0;
+    for (uint16_t i = fields->count; i-- > 0;) {
+        struct span list = fields->items[i].id == id ? fields->items[i].value : SPAN_NONE;
+        while (list.length != 0 && count < CHAIN_MOST) {
+            struct span element = client_chain_cut_last(&list);
+            if (element.length != 0)
+                hops[count++] = element;
+        }
+    }
+    return count;
+}
+
+/* What one field lists and then `own`, as one line. */
+static struct span chain_extend(struct exchange *exchange, uint16_t id, struct span own)
+{
+    struct span hops[CHAIN_MOST];
+    unsigned count = chain_elements(exchange, id, hops);
+    size_t length = own.length;
+    for (unsigned i = 0; i < count; i++)
+        length += hops[i].length + 2;
+    char *at = arena_get_bytes(exchange->arena, length + 1), *to = at;
+    if (at == NULL)
+        return SPAN_NONE;
+    for (unsigned i = count; i-- > 0;) {
+        memcpy(to, hops[i].at, hops[i].length);
+        memcpy(to + hops[i].length, ", ", 2);
+        to += hops[i].length + 2;
+    }
+    fields_remove(&exchange->request.fields, id);
+    memcpy(to, own.at, own.length);
+    return span_make(at, (size_t)(to - at) + own.length);
+}
 
 /* One hop before weir, as an element of Forwarded (RFC 7239 6: what is no address is unknown) or of
  * X-Forwarded-For. */
-static void hop_print(struct text *to, struct span address, bool as_forwarded, bool last_of_all)
+static void hop_print(struct text *to, struct span address, bool as_forwarded)
 {
     char memory[ADDRESS_TEXT_MAX];
     struct ip_address ip;
     struct span text = ip_address_parse(&ip, address) ? ip_address_print(&ip, memory) : SPAN("unknown");
     bool v6 = span_find(text, ':') != text.length;
-    text_print(to, "%s%s%.*s%s%s", as_forwarded ? "for=" : "", as_forwarded && v6 ? "\"[" : "",
-               (int)text.length, text.at, as_forwarded && v6 ? "]\"" : "", last_of_all ? "" : ", ");
+    text_print(to, "%s%s%.*s%s", as_forwarded ? "for=" : "", as_forwarded && v6 ? "\"[" : "",
+               (int)text.length, text.at, as_forwarded && v6 ? "]\"" : "");
 }
 
-/* The addresses that `from` lists, first to last, and then `own`; there are not more than CHAIN_MOST, as
- * client_chain_find() has left them. */
+/* The addresses that `from` lists, in the language that the peer did not use, and then `own`. */
 static struct span chain_translate(struct exchange *exchange, uint16_t from, struct span own)
 {
-    const struct fields *fields = &exchange->request.fields;
     bool to_forwarded = from == FIELD_X_FORWARDED_FOR;
     struct span hops[CHAIN_MOST];
-    unsigned count = 0;
-    for (uint16_t i = fields->count; i-- > 0;) {
-        struct span list = fields->items[i].id == from ? fields->items[i].value : SPAN_NONE;
-        while (list.length != 0 && count < CHAIN_MOST) {
-            struct span element = client_chain_cut_last(&list);
-            if (element.length != 0)
-                hops[count++] = to_forwarded ? element : client_chain_parameter(element, SPAN("for"));
-        }
-    }
+    unsigned count = chain_elements(exchange, from, hops);
     char memory[CHAIN_MOST * (ADDRESS_TEXT_MAX + 10) + 600];
     struct text text = text_over(memory, sizeof memory);
     for (unsigned i = count; i-- > 0;) {
-        hop_print(&text, hops[i], to_forwarded, true);
+        struct span hop =
+            to_forwarded ? hops[i] : client_chain_parameter(hops[i], SPAN("for"), exchange->arena);
+        hop_print(&text, hop, to_forwarded);
         if (to_forwarded && i == exchange->hops_behind) { /* the client's: by what it came, and for whom */
             struct span named = asked_host(exchange);
             bool fits = named.length != 0 && named.length < 512;
@@ -291,11 +296,11 @@ static bool tell_trusted(struct exchange *exchange, struct told *told)
     struct span own_ip = told->addresses, own_hop = told->forwarded;
     if (exchange->chain == CHAIN_FORWARDED) {
         told->addresses = chain_translate(exchange, FIELD_FORWARDED, own_ip);
-        told->forwarded = join_values(exchange, FIELD_FORWARDED, own_hop);
+        told->forwarded = chain_extend(exchange, FIELD_FORWARDED, own_hop);
     } else {
         if (fields_find(fields, FIELD_X_FORWARDED_FOR) != NULL)
             told->forwarded = chain_translate(exchange, FIELD_X_FORWARDED_FOR, own_hop);
-        told->addresses = join_values(exchange, FIELD_X_FORWARDED_FOR, own_ip);
+        told->addresses = chain_extend(exchange, FIELD_X_FORWARDED_FOR, own_ip);
         fields_remove(fields, FIELD_FORWARDED);
     }
     for (size_t i = 0; i < COUNT_OF(rewritten); i++)

@@ -173,16 +173,26 @@ def test_what_cannot_be_read_of_a_chain_does_not_go_on(t):
         equal(len(got.all('forwarded')), 1, chain)
         ok(got.get('forwarded').startswith(kept + 'for=127.0.0.1;proto=http;host="test"'), (chain, got.get('forwarded')))
         equal(t.client(port).get('/say', [('Forwarded', line) for line in chain]).body.decode().split()[1], client, chain)
-    for chain, client in ((['6.6.6.6, <b>, 203.0.113.7'], '203.0.113.7'), (['6.6.6.6', '"', '203.0.113.7'], '203.0.113.7'), (['6.6.6.6;x=", 203.0.113.7'], '203.0.113.7'), (['6.6.6.6, , 203.0.113.7'], '203.0.113.7')):
+    for chain, client in ((['6.6.6.6, <b>, 203.0.113.7'], '203.0.113.7'), (['6.6.6.6', '"', '203.0.113.7'], '203.0.113.7'), (['6.6.6.6;x=", 203.0.113.7'], '203.0.113.7')):
         got = told(t.client(port).get('/', [('X-Forwarded-For', line) for line in chain]))
         equal(got.all('x-forwarded-for'), ['203.0.113.7, 127.0.0.1'], chain)
         equal(got.get('forwarded'), 'for=203.0.113.7;proto=http;host="test", for=127.0.0.1;proto=http;host="test"', chain)
     ok(weir.log_line('cannot be read'))
     weir.signal(signal.SIGUSR2)
     ok(weir.log_line('chains_cut'))
-    for chain in ('for=203.0.113.7;proto=https;by="a,b;c\\"d";ext=x', 'For=unknown, for=_hidden.1, for="203.0.113.7:80"', 'for=203.0.113.7 ; proto=http , for=10.1.1.1', 'for=[2001:db8::7]:80'):
+    for chain in ('for=203.0.113.7;proto=https;by="a,b;c\\"d";ext=x', 'For=unknown, for=_hidden.1, for="203.0.113.7:80"', 'for=203.0.113.7 ; proto=http, for=10.1.1.1', 'for=[2001:db8::7]:80'):
         ok(told(t.client(port).get('/', [('Forwarded', chain)])).get('forwarded').startswith(chain + ', for=127.0.0.1'), chain)
     equal(told(t.client(port).get('/', [('X-Forwarded-For', 'unknown, _x, 203.0.113.7:80')])).get('x-forwarded-for'), 'unknown, _x, 203.0.113.7:80, 127.0.0.1')
+
+
+def test_empty_elements_are_nobody(t):
+    weir, port = begin(t)
+    for chain, wanted in ((['203.0.113.7,'], '203.0.113.7, 127.0.0.1'), (['203.0.113.7,,10.1.1.1'], '203.0.113.7, 10.1.1.1, 127.0.0.1'), ([', ,203.0.113.7,, ,10.1.1.1,'], '203.0.113.7, 10.1.1.1, 127.0.0.1'),
+                          (['203.0.113.7', ''], '203.0.113.7, 127.0.0.1')):
+        fields = [('X-Forwarded-For', line) for line in chain]
+        equal(t.client(port).get('/say', fields).body, b'http 203.0.113.7', chain)
+        equal(told(t.client(port).get('/', fields)).all('x-forwarded-for'), [wanted], chain)
+    ok('cannot be read' not in weir.stderr())
 
 
 def test_what_a_proxy_tells_of_the_host_is_a_host(t):

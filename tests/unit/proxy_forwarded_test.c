@@ -388,12 +388,34 @@ static void the_chain_is_made_of_forwarded(void **state)
     assert_told(border, "X-Forwarded-Host", "front.test");
 }
 
-/* RFC 9110 5.6.1: a list may have elements that are empty, which stand for nobody. */
+/* RFC 9110 5.6.1: a list may come with elements that are empty, which stand for nobody, and goes on without.
+ */
 static void an_empty_element_is_nobody(void **state)
 {
     struct border *border = *state;
     border_forward(border, PROXY, "Forwarded: for=192.0.2.7, ,for=10.0.0.2,\r\n");
     assert_told(border, "X-Forwarded-For", "192.0.2.7, 10.0.0.2, 10.0.0.1");
+    assert_told(border, "Forwarded",
+                "for=192.0.2.7, for=10.0.0.2, for=10.0.0.1;proto=http;host=\"shop.test\"");
+    border_forward(border, PROXY, "X-Forwarded-For: ,192.0.2.7,, 10.0.0.2 ,\r\nX-Forwarded-For: ,\r\n");
+    assert_told(border, "X-Forwarded-For", "192.0.2.7, 10.0.0.2, 10.0.0.1");
+    assert_told(border, "Forwarded",
+                "for=192.0.2.7;proto=http;host=\"shop.test\", for=10.0.0.2, "
+                "for=10.0.0.1;proto=http;host=\"shop.test\"");
+}
+
+/* RFC 9110 5.6.4: they mean what stands behind the backslash; Forwarded goes on as it was written. */
+static void escapes_of_forwarded_are_undone(void **state)
+{
+    struct border *border = *state;
+    border_forward(border, PROXY,
+                   "Forwarded: for=\"\\1\\9\\2.0.2\\.7\";proto=\"h\\ttps\";host=\"front\\.test\"\r\n");
+    assert_told(border, "X-Forwarded-For", "192.0.2.7, 10.0.0.1");
+    assert_told(border, "X-Forwarded-Proto", "https");
+    assert_told(border, "X-Forwarded-Host", "front.test");
+    assert_told(border, "Forwarded",
+                "for=\"\\1\\9\\2.0.2\\.7\";proto=\"h\\ttps\";host=\"front\\.test\", "
+                "for=10.0.0.1;proto=http;host=\"shop.test\"");
 }
 
 /* Many pass on what a stranger wrote in the language that they do not speak. */
@@ -714,6 +736,7 @@ int main(void)
         cmocka_unit_test(forwarded_is_made_of_the_chain),
         cmocka_unit_test(the_chain_is_made_of_forwarded),
         cmocka_unit_test(an_empty_element_is_nobody),
+        cmocka_unit_test(escapes_of_forwarded_are_undone),
         cmocka_unit_test(the_other_language_of_a_trusted_proxy_goes_no_further),
         cmocka_unit_test(scheme_host_and_port_are_told_once_and_of_the_client),
         cmocka_unit_test(the_port_is_of_the_place_that_is_told),
