@@ -165,9 +165,9 @@ static struct span scheme_of(const struct exchange *exchange)
 /* for=1.2.3.4;proto=https;host="a.test:8443" (RFC 7239 4: IPv6 in brackets and quotes). The host is quoted:
  * it may hold a colon. Once a request, so without printf, which costs a tenth of all that a request does
  * here. */
-static struct span forwarded_entry(struct exchange *exchange, struct span ip, struct span scheme)
+static struct span forwarded_entry(struct exchange *exchange, struct span ip, struct span scheme,
+                                   struct span host)
 {
-    struct span host = exchange->request.line.request.authority;
     bool quoted = exchange->peer.family == AF_INET6, named = host.length != 0;
     const struct span parts[] = {
         SPAN("for="),
@@ -215,6 +215,16 @@ static unsigned chain_elements(const struct exchange *exchange, uint16_t id, str
     return count;
 }
 
+/* A list that is written so far with a comma behind each element, and weir's own at its end, if there is one.
+ */
+static struct span list_end(char *at, char *to, struct span own)
+{
+    if (own.length == 0 && to != at)
+        to -= 2;
+    memcpy(to, own.at, own.length);
+    return span_make(at, (size_t)(to - at) + own.length);
+}
+
 /* What one field lists and then `own`, as one line. */
 static struct span chain_extend(struct exchange *exchange, uint16_t id, struct span own)
 {
@@ -232,8 +242,7 @@ static struct span chain_extend(struct exchange *exchange, uint16_t id, struct s
         to += hops[i].length + 2;
     }
     fields_remove(&exchange->request.fields, id);
-    memcpy(to, own.at, own.length);
-    return span_make(at, (size_t)(to - at) + own.length);
+    return list_end(at, to, own);
 }
 
 /* One hop before weir, as an element of Forwarded (RFC 7239 6: what is no address is unknown) or of
@@ -272,8 +281,7 @@ static struct span chain_translate(struct exchange *exchange, uint16_t from, str
     if (at == NULL)
         return SPAN_NONE;
     memcpy(at, text.at, text.length);
-    memcpy(at + text.length, own.at, own.length);
-    return span_make(at, text.length + own.length);
+    return list_end(at, at + text.length, own);
 }
 
 /* The version that the message came in (RFC 9110 7.6.3). */
@@ -342,34 +350,51 @@ static bool tell(struct exchange *exchange, const struct told *told, unsigned wh
     return true;
 }
 
+/* False: it came by a unix socket. */
+static bool has_address(const struct ip_address *ip)
+{
+    return ip->family == AF_INET || ip->family == AF_INET6;
+}
+
 static bool tell_real_ip(struct exchange *exchange)
 {
     char text[ADDRESS_TEXT_MAX];
     struct span ip = ip_address_print(&exchange->client, text);
     fields_remove(&exchange->request.fields, FIELD_X_REAL_IP);
-    return add(exchange, FIELD_X_REAL_IP, arena_copy(exchange->arena, ip));
+    return !has_address(&exchange->client) || add(exchange, FIELD_X_REAL_IP, arena_copy(exchange->arena, ip));
+}
+
+/* The hop to weir, as an element of either list. A peer without an address is unknown (RFC 7239 6.2), or left
+ * out where it told who the client is: the next proxy believes nothing of what stands before an unknown one.
+ */
+static bool tell_hop(struct exchange *exchange, struct told *told)
+{
+    char text[ADDRESS_TEXT_MAX];
+    bool known = has_address(&exchange->peer);
+    told->addresses = told->forwarded = SPAN("");
+    if (!known && has_address(&exchange->client))
+        return true;
+    struct span ip = known ? ip_address_print(&exchange->peer, text) : SPAN("unknown");
+    /* Of a chain the first hop is how the client came; the last is this connection. */
+    uint16_t chain = exchange->chain == CHAIN_FORWARDED ? FIELD_FORWARDED : FIELD_X_FORWARDED_FOR;
+    bool is_first = exchange->chain == CHAIN_NONE || fields_find(&exchange->request.fields, chain) == NULL;
+    bool https = is_first ? exchange->https : exchange->tls;
+    told->addresses = arena_copy(exchange->arena, ip);
+    told->forwarded = forwarded_entry(exchange, ip, https ? SPAN("https") : SPAN("http"),
+                                      is_first ? told->host : exchange->request.line.request.authority);
+    return told->addresses.at != NULL && told->forwarded.at != NULL;
 }
 
 bool forwarded_add(struct exchange *exchange, unsigned what)
 {
     struct fields *fields = &exchange->request.fields;
-    char text[ADDRESS_TEXT_MAX];
-    struct span ip = ip_address_print(&exchange->peer, text);
-    if (exchange->peer.family == AF_UNIX || exchange->peer.family == 0)
-        ip = SPAN("unknown"); /* RFC 7239 6.2 */
-    /* Of a chain the first hop is how the client came; the last is this connection. */
-    bool is_first = exchange->chain == CHAIN_NONE || (exchange->chain == CHAIN_X_FORWARDED &&
-                                                      fields_find(fields, FIELD_X_FORWARDED_FOR) == NULL);
-    bool https = is_first ? exchange->https : exchange->tls;
     struct told told = {
-        .addresses = arena_copy(exchange->arena, ip),
         .host = asked_host(exchange),
         .port = (what & FORWARDING_PORT) != 0 ? asked_port(exchange) : SPAN_NONE,
-        .forwarded = forwarded_entry(exchange, ip, https ? SPAN("https") : SPAN("http")),
     };
     struct span id = exchange_request_id(exchange);
     fields_remove(fields, FIELD_X_REQUEST_ID); /* a trusted peer's own is what exchange_request_id() gave */
-    if (told.addresses.at == NULL || told.forwarded.at == NULL)
+    if (!tell_hop(exchange, &told))
         return false;
     if (exchange->peer_trusted && !tell_trusted(exchange, &told))
         return false;

@@ -195,6 +195,25 @@ def test_empty_elements_are_nobody(t):
     ok('cannot be read' not in weir.stderr())
 
 
+def test_the_client_is_known_behind_a_unix_socket(t):
+    """A hop over a unix socket has no address; the next weir takes the client from those before it, in either language."""
+    path = t.work + '/front.sock'
+    back, port = begin(t, more='trusted_proxies: ["127.0.0.0/8"]\nforwarding: { x_real_ip: true }')
+    for section in ('', 'x_forwarded: [], x_real_ip: true'):
+        t.weir(f'''listeners: "unix:{path}"
+trusted_proxies: [unix]
+forwarding: {{ {section} }}
+routes: [ {{ pool: back }} ]
+pools: {{ back: {{ servers: "127.0.0.1:{port}" }} }}
+''')
+        for fields in ([('X-Forwarded-For', '203.0.113.7'), ('X-Forwarded-Proto', 'https')], [('Forwarded', 'for=203.0.113.7;proto=https')]):
+            equal(t.client(path).get('/say', fields).body, b'https 203.0.113.7', (section, fields))
+            got = told(t.client(path).get('/', fields))
+            equal((got.get('x-forwarded-for'), got.get('x-real-ip'), got.get('x-matched')), ('203.0.113.7, 127.0.0.1', '203.0.113.7', 'yes'), (section, fields))
+        equal(t.client(path).get('/say').body, b'http 127.0.0.1', 'it tells nobody')
+        path += '2'
+
+
 def test_what_a_proxy_tells_of_the_host_is_a_host(t):
     """Of the client's hop, with its escapes undone; what is none says nothing."""
     weir, port = begin(t)

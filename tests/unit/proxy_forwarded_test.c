@@ -259,6 +259,15 @@ static void a_peer_without_an_address_is_unknown(void **state)
     assert_told(border, "Forwarded", "for=unknown;proto=http;host=\"shop.test\"");
 }
 
+static void a_client_without_an_address_has_no_real_ip(void **state)
+{
+    struct border *border = *state;
+    border_forward(border, "unix", "");
+    assert_told(border, "X-Real-IP", "(none)");
+    border_forward(border, "unix", "X-Real-IP: 192.0.2.7\r\n"); /* of a proxy that does not say who it is */
+    assert_told(border, "X-Real-IP", "(none)");
+}
+
 static void the_scheme_is_that_of_the_connection(void **state)
 {
     struct border *border = *state;
@@ -404,6 +413,33 @@ static void an_empty_element_is_nobody(void **state)
                 "for=10.0.0.1;proto=http;host=\"shop.test\"");
 }
 
+/* Whoever reads the list next believes nothing of what stands before one that is unknown. */
+static void a_peer_without_an_address_that_tells_the_client_adds_no_element(void **state)
+{
+    struct border *border = *state;
+    border_forward(border, "unix",
+                   "X-Forwarded-For: 203.0.113.9, 192.0.2.7, 10.0.0.2\r\nX-Forwarded-Proto: https\r\n"
+                   "X-Forwarded-Host: front.test\r\n");
+    assert_told(border, "X-Forwarded-For", "203.0.113.9, 192.0.2.7, 10.0.0.2");
+    assert_told(border, "Forwarded",
+                "for=203.0.113.9, for=192.0.2.7;proto=https;host=\"front.test\", for=10.0.0.2");
+    border_forward(border, "unix", "Forwarded: for=\"[2001:db8::7]:80\";proto=https;host=front.test\r\n");
+    assert_told(border, "X-Forwarded-For", "2001:db8::7");
+    assert_told(border, "Forwarded", "for=\"[2001:db8::7]:80\";proto=https;host=front.test");
+    assert_told(border, "X-Forwarded-Host", "front.test");
+    assert_told(border, "X-Real-IP", "2001:db8::7");
+}
+
+static void one_that_does_not_is_unknown(void **state)
+{
+    struct border *border = *state;
+    border_forward(border, "unix", "X-Forwarded-For: 192.0.2.7, unknown\r\n");
+    assert_told(border, "X-Forwarded-For", "192.0.2.7, unknown, unknown");
+    border_forward(border, "unix", "X-Forwarded-Proto: https\r\nX-Forwarded-Host: front.test\r\n");
+    assert_told(border, "X-Forwarded-For", "unknown");
+    assert_told(border, "Forwarded", "for=unknown;proto=https;host=\"front.test\"");
+}
+
 /* RFC 9110 5.6.4: they mean what stands behind the backslash; Forwarded goes on as it was written. */
 static void escapes_of_forwarded_are_undone(void **state)
 {
@@ -461,6 +497,32 @@ static void the_port_is_of_the_place_that_is_told(void **state)
         assert_true(forwarded_add(&border->x, TELL_ALL));
         assert_told(border, "X-Forwarded-Port", cases[i].port);
     }
+}
+
+/* In both languages alike. */
+static void a_proxy_that_tells_no_chain_is_the_first_hop(void **state)
+{
+    struct border *border = *state;
+    static const char *const none[] = {"", "X-Forwarded-Proto: https\r\n", "X-Forwarded-For: ,\r\n",
+                                       "X-Forwarded-For: <b>\r\n"};
+    char fields[256];
+    for (size_t i = 0; i < COUNT_OF(none); i++) {
+        const char *scheme = i == 1 ? "https" : "http";
+        char entry[128];
+        snprintf(fields, sizeof fields, "X-Forwarded-Host: front.test\r\n%s", none[i]);
+        snprintf(entry, sizeof entry, "for=10.0.0.1;proto=%s;host=\"front.test\"", scheme);
+        border_forward(border, PROXY, fields);
+        assert_told(border, "X-Forwarded-Host", "front.test");
+        assert_told(border, "X-Forwarded-Proto", scheme);
+        assert_told(border, "Forwarded", entry);
+    }
+    /* by a PROXY header that tells of TLS */
+    border_receive(border, PROXY, "Forwarded: for=\r\n");
+    border->x.https = true;
+    assert_int_equal(border_enter(border), FAILURE_NONE);
+    assert_true(forwarded_add(&border->x, TELL_ALL));
+    assert_told(border, "X-Forwarded-Proto", "https");
+    assert_told(border, "Forwarded", "for=10.0.0.1;proto=https;host=\"shop.test\"");
 }
 
 static void a_proxy_that_tells_the_scheme_alone_is_the_first_hop(void **state)
@@ -724,6 +786,7 @@ int main(void)
         cmocka_unit_test(a_stranger_is_told_by_its_address),
         cmocka_unit_test(an_ipv6_address_is_quoted_in_forwarded_alone),
         cmocka_unit_test(a_peer_without_an_address_is_unknown),
+        cmocka_unit_test(a_client_without_an_address_has_no_real_ip),
         cmocka_unit_test(the_scheme_is_that_of_the_connection),
         cmocka_unit_test(the_host_is_that_which_was_asked_for),
         cmocka_unit_test(of_a_host_that_was_not_given_nothing_is_told),
@@ -736,10 +799,13 @@ int main(void)
         cmocka_unit_test(forwarded_is_made_of_the_chain),
         cmocka_unit_test(the_chain_is_made_of_forwarded),
         cmocka_unit_test(an_empty_element_is_nobody),
+        cmocka_unit_test(a_peer_without_an_address_that_tells_the_client_adds_no_element),
+        cmocka_unit_test(one_that_does_not_is_unknown),
         cmocka_unit_test(escapes_of_forwarded_are_undone),
         cmocka_unit_test(the_other_language_of_a_trusted_proxy_goes_no_further),
         cmocka_unit_test(scheme_host_and_port_are_told_once_and_of_the_client),
         cmocka_unit_test(the_port_is_of_the_place_that_is_told),
+        cmocka_unit_test(a_proxy_that_tells_no_chain_is_the_first_hop),
         cmocka_unit_test(a_proxy_that_tells_the_scheme_alone_is_the_first_hop),
         cmocka_unit_test(a_real_ip_of_a_trusted_proxy_gives_way_to_the_client),
         cmocka_unit_test(a_full_arena_is_told),
