@@ -98,6 +98,7 @@ bool doubt_new_path(struct span value, struct error *error);
 bool doubt_location(struct span value, struct error *error);
 bool doubt_redirect_path(struct span value, struct error *error);
 bool doubt_prefix(struct span value, struct error *error);
+bool doubt_upgrade(struct span value, struct error *error);
 bool doubt_method(struct span value, struct error *error);
 bool doubt_proxy_network(struct span value, struct error *error);
 bool doubt_network(struct span value, struct error *error);

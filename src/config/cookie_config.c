@@ -136,6 +136,31 @@ const struct schema split_schema = {.noun = "split",
                                     .shorthand = "key",
                                     .text = "Keeps a client at one of a route's several pools."};
 
+/* Prefixes by which clients hold a cookie to more; RFC 6265bis 4.1.3, and 5.7 for the case. */
+static void prefix_check(const struct cookie_config *cookie, const struct schema_document *document,
+                         struct schema_report *report)
+{
+    struct span name = span_of(cookie->name);
+    bool host = span_equal_nocase(span_first(name, 7), SPAN("__Host-")),
+         secure = span_equal_nocase(span_first(name, 9), SPAN("__Secure-"));
+    int length = host ? 7 : 9;
+    if ((host || secure) && cookie->secure == COOKIE_SECURE_NEVER)
+        schema_report_add(
+            report, SCHEMA_ERROR, schema_place(document, &cookie->secure),
+            "clients take a cookie whose name begins with %.*s over TLS only; it cannot go with "
+            "secure: never",
+            length, name.at);
+    if (host && cookie->domain != NULL)
+        schema_report_add(
+            report, SCHEMA_ERROR, schema_place(document, &cookie->domain),
+            "clients take a cookie whose name begins with %.*s without a domain only; remove it", length,
+            name.at);
+    if (host && strcmp(cookie->path, "/") != 0)
+        schema_report_add(report, SCHEMA_ERROR, schema_place(document, &cookie->path),
+                          "clients take a cookie whose name begins with %.*s with path: / only; remove it",
+                          length, name.at);
+}
+
 static void cookie_check(const struct cookie_config *cookie, const struct schema_document *document,
                          struct schema_report *report)
 {
@@ -143,6 +168,8 @@ static void cookie_check(const struct cookie_config *cookie, const struct schema
         schema_report_add(
             report, SCHEMA_ERROR, schema_place(document, &cookie->secure),
             "clients take a cookie with same_site: none over TLS only; it cannot go with secure: never");
+    if (cookie->name != NULL)
+        prefix_check(cookie, document, report);
 }
 
 static bool secret_note(void *owner, struct span secret, struct error *error)

@@ -174,6 +174,32 @@ bool doubt_method(struct span value, struct error *error)
                      near->name);
 }
 
+/* Names of IANA's registry of upgrade tokens, and what is used beside it. Others pass: an application may
+ * have one of its own. */
+bool doubt_upgrade(struct span value, struct error *error)
+{
+    static const char *const known[] = {
+        "websocket", "tcp", "SPDY", "connect-udp", "connect-ip", "derp", "tailscale-control-protocol",
+        "none"};
+    static const char *const words[] = {"ws",        "wss",    "socket",     "sockets",
+                                        "socket.io", "sockjs", "web-socket", "web_socket"};
+    struct span name = span_first(value, span_find(value, '/'));
+    const char *meant = NULL;
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        if (span_equal_nocase(name, span_of(known[i])))
+            return true;
+        if (name.length > 3 && text_distance(name, span_of(known[i]), 2) <= 2)
+            meant = known[i];
+    }
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (span_equal_nocase(name, span_of(words[i])))
+            meant = "websocket";
+    if (meant != NULL)
+        return error_set(error, "\"%s\" is no protocol that is known; did you mean \"%s\"?", value.at, meant);
+    return error_set(error, "\"%s\" is no protocol that is known; WebSockets ask for \"websocket\"",
+                     value.at);
+}
+
 struct network {
     unsigned char bytes[sizeof(struct in6_addr)];
     int family;

@@ -185,6 +185,29 @@ static void limits_check(const struct routes *routes, const struct texts *limits
                     limits->items[i]);
 }
 
+/* One pool that is meant twice is mostly two that are meant. */
+static void pools_check(const struct routes *routes, const struct route_config *route)
+{
+    const char *shadow = route->mirror != NULL ? route->mirror->pool : NULL;
+    for (size_t i = 0; i < route->pool_count; i++) {
+        const char *name = route->pool[i].name;
+        if (name == NULL)
+            continue;
+        for (size_t j = 0; j < i; j++)
+            if (route->pool[j].name != NULL && strcmp(name, route->pool[j].name) == 0) {
+                schema_report_add(routes->report, SCHEMA_WARNING, PLACE(routes, &route->pool[i].name),
+                                  "pool \"%s\" is named twice; name it once, with the sum of the weights",
+                                  name);
+                break;
+            }
+        if (shadow != NULL && strcmp(name, shadow) == 0)
+            schema_report_add(routes->report, SCHEMA_WARNING, PLACE(routes, &route->mirror->pool),
+                              "\"%s\" serves the requests already, and would have each of them twice; copies "
+                              "go to another pool",
+                              shadow);
+    }
+}
+
 static bool match_is_empty(const struct match_config *match)
 {
     return match->unless_scheme == NULL && match->host.count + match->path.count + match->methods.count +
@@ -447,6 +470,7 @@ static void route_check(struct routes *routes, struct route_config *route)
     if (route->hedge != NULL && route->pool_count == 0)
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_KEY(routes, &route->hedge),
                           "only requests that go to a pool are hedged; this has no effect here");
+    pools_check(routes, route);
     if (route->mirror != NULL && route->pool_count == 0)
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_KEY(routes, &route->mirror),
                           "only requests that go to a pool are mirrored; this has no effect here");

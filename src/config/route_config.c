@@ -28,7 +28,8 @@ static const struct schema_key match_keys[] = {
               "Methods, any of them, in capitals; those of requests are compared without case.",
               .check = syntax_method, .doubt = doubt_method, .least = 1),
     KEY_PAIRS(SCHEMA_STRING, MATCH, header, "Headers, all of them: a value to equal, * for any, or ~REGEX.",
-              .check_name = syntax_match_name, .check = syntax_field_pattern, .doubt = doubt_value_pattern),
+              .check_name = syntax_match_name, .check = syntax_field_pattern, .doubt = doubt_value_pattern,
+              .flags = SCHEMA_CASELESS),
     KEY_PAIRS(SCHEMA_STRING, MATCH, query,
               "Query parameters, all of them: a value to equal, * for any, or ~REGEX.",
               .check = syntax_value_pattern, .doubt = doubt_value_pattern, .flags = SCHEMA_LINES,
@@ -62,7 +63,8 @@ static const struct schema access_schema = {.noun = "access",
 #define HEADERS_KEYS(check_)                                                                            \
     {                                                                                                   \
         KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, set, "Headers that are set, whatever was there.",           \
-                  .check_name = syntax_set_name, .check = (check_), .flags = SCHEMA_MAY_BE_EMPTY),      \
+                  .check_name = syntax_set_name, .check = (check_),                                     \
+                  .flags = SCHEMA_MAY_BE_EMPTY | SCHEMA_CASELESS),                                      \
             KEY_PAIRS(SCHEMA_TEMPLATE, HEADERS, add, "Headers that are added to those that are there.", \
                       .check_name = syntax_set_name, .check = (check_), .flags = SCHEMA_MAY_BE_EMPTY),  \
             KEY_TEXTS(SCHEMA_STRING, HEADERS, remove, NULL, "Headers that are removed.",                \
@@ -157,7 +159,7 @@ static const struct schema_key respond_keys[] = {
     KEY_STRING(RESPOND, content_type, "text/plain; charset=utf-8", "Type of the body.",
                .check = syntax_media_type),
     KEY_PAIRS(SCHEMA_TEMPLATE, RESPOND, headers, "Headers of the answer.", .check_name = syntax_set_name,
-              .check = syntax_header, .flags = SCHEMA_MAY_BE_EMPTY),
+              .check = syntax_header, .flags = SCHEMA_MAY_BE_EMPTY | SCHEMA_CASELESS),
     KEY_END};
 static const struct schema respond_schema = {
     .noun = "respond",
@@ -254,7 +256,7 @@ static const struct schema_key route_keys[] = {
     KEY_TEXTS(
         SCHEMA_STRING, ROUTE, upgrades, "[websocket]",
         "Protocols that a request may upgrade to and tunnel: websocket, tcp, \"SPDY/3.1\"; none: not any.",
-        .check = syntax_upgrade, .least = 1, .most = 16),
+        .check = syntax_upgrade, .doubt = doubt_upgrade, .least = 1, .most = 16),
     KEY_CHOICE(ROUTE, priority, "normal", priorities,
                "Who is served first, and shed last, of those that wait for a server."),
     KEY_BOOL(ROUTE, grpc_web, "false", "Translates gRPC-Web, which browsers speak, to gRPC."),

@@ -142,7 +142,8 @@ static void naming_tell(const struct naming *naming, struct error *error)
     int length = naming->wrong.length < 80 ? (int)naming->wrong.length : 80;
     struct error early;
     if (naming->hint != NULL)
-        error_set(error, "\"%.*s\" is %s's; %s", length, wrong, whose, naming->hint);
+        error_set(error, "\"%.*s\" is %s's; %s", length, wrong, whose,
+                  early_check(naming->hint, naming->place, &early) ? naming->hint : early.text);
     else if (naming->no_remedy && wrong[1] >= '0' && wrong[1] <= '9')
         error_set(error,
                   "\"%.*s\" is not filled in; only a replacement has groups, and $$ is one dollar sign",

@@ -59,7 +59,8 @@ enum schema_flag {
     SCHEMA_LINES = 1024,
     SCHEMA_TOLD = 2048, /* its prose says what holds without the key: "by default ..." */
     /* an empty text is of use, so that variables may bring it; elsewhere what they empty is refused */
-    SCHEMA_MAY_BE_EMPTY = 4096
+    SCHEMA_MAY_BE_EMPTY = 4096,
+    SCHEMA_CASELESS = 8192 /* of pairs: names that differ by their case alone are one */
 };
 
 #define SCHEMA_SECRET_SHOWN "(a secret, not shown)" /* printed for a secret; never one itself */

@@ -349,31 +349,42 @@ static void stack_push(struct reader *reader, struct node *node)
     reader->stack[reader->stack_count++] = node;
 }
 
-static void duplicate_tell(const struct reader *reader, const struct node *again, const struct node *first)
+static void duplicate_tell(struct schema_report *report, const struct node *again, const struct node *first)
 {
-    schema_report_add(reader->document->report, SCHEMA_ERROR, node_place(again), "key \"%s\" is given twice",
-                      again->as.text.at);
-    schema_report_add(reader->document->report, SCHEMA_NOTE, node_place(first), "it was given here first");
+    bool spelt_alike = span_equal(again->as.text, first->as.text);
+    schema_report_add(report, SCHEMA_ERROR, node_place(again), "key \"%s\" is given twice%s",
+                      again->as.text.at, spelt_alike ? "" : ", since these names have no case");
+    schema_report_add(report, SCHEMA_NOTE, node_place(first), "it was given here first");
 }
 
-/* Of keys given twice the first stays. */
-static void duplicates_drop(const struct reader *reader, struct node *map)
+static struct span lower_copy(struct schema_document *document, struct span text)
+{
+    struct span copy = arena_copy(document->arena, text);
+    assert(copy.at != NULL);
+    for (size_t i = 0; i < copy.length; i++)
+        ((char *)(uintptr_t)copy.at)[i] = ascii_lower(copy.at[i]);
+    return copy;
+}
+
+void duplicates_drop(struct schema_document *document, struct node *map, bool caseless)
 {
     struct node_entry *entries = map->as.entries;
     struct map *seen = map->count > KEYS_COMPARED ? map_new() : NULL;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < map->count; i++) {
         struct span text = entries[i].key->as.text;
-        const struct node *first = seen != NULL ? map_get(seen, text) : NULL;
+        struct span filed = seen != NULL && caseless ? lower_copy(document, text) : text;
+        const struct node *first = seen != NULL ? map_get(seen, filed) : NULL;
         for (uint32_t j = 0; seen == NULL && j < kept && first == NULL; j++)
-            if (span_equal(text, entries[j].key->as.text))
+            if (caseless ? span_equal_nocase(text, entries[j].key->as.text)
+                         : span_equal(text, entries[j].key->as.text))
                 first = entries[j].key;
         if (first != NULL) {
-            duplicate_tell(reader, entries[i].key, first);
+            duplicate_tell(document->report, entries[i].key, first);
             continue;
         }
         if (seen != NULL)
-            map_set(seen, text, entries[i].key);
+            map_set(seen, filed, entries[i].key);
         entries[kept++] = entries[i];
     }
     map->count = kept;
@@ -417,7 +428,7 @@ static void map_finish(struct reader *reader, struct node *map, size_t from)
         else
             map->as.entries[map->count++] = (struct node_entry){key, reader->stack[from + 2 * i + 1]};
     }
-    duplicates_drop(reader, map);
+    duplicates_drop(reader->document, map, false);
 }
 
 static void list_finish(struct reader *reader, struct node *list, size_t from)

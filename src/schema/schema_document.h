@@ -82,6 +82,8 @@ struct node *node_get(const struct node *map, const char *key);
 /* schema_document.c: reads one file as a tree, its includes not followed; NULL after an error. `from`: the
  * value that names it, or NULL. */
 struct node *document_read_file(struct schema_document *document, const char *path, const struct node *from);
+/* Of keys given twice the first stays, and the others are told. `caseless`: names without case. */
+void duplicates_drop(struct schema_document *document, struct node *map, bool caseless);
 /* schema_include.c: merges what `include:` of the root names into it. `path` of the main file, NULL when
  * there is none.
  */

@@ -419,6 +419,17 @@ void texts_load(struct loader *loader, const struct schema_key *key, const struc
     *to = texts;
 }
 
+/* The map without names that are another's in other letters; it may be an anchor that others read. */
+static struct node caseless_copy(struct loader *loader, const struct node *map)
+{
+    struct node copy = *map;
+    copy.as.entries = loader_get(loader, (map->count + (size_t)1) * sizeof(*copy.as.entries));
+    if (map->count != 0)
+        memcpy(copy.as.entries, map->as.entries, map->count * sizeof(*copy.as.entries));
+    duplicates_drop(loader->document, &copy, true);
+    return copy;
+}
+
 void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node,
                 struct name_values *to)
 {
@@ -427,6 +438,11 @@ void pairs_load(struct loader *loader, const struct schema_key *key, const struc
                           "%s takes names with values, such as { name: value }", key->name);
     if (node->kind != NODE_MAP)
         return;
+    struct node caseless;
+    if ((key->flags & SCHEMA_CASELESS) != 0) {
+        caseless = caseless_copy(loader, node);
+        node = &caseless;
+    }
     struct name_values pairs = {.items = loader_get(loader, (node->count + 1) * sizeof(*pairs.items))};
     for (uint32_t i = 0; i < node->count; i++) {
         const struct node_entry *entry = &node->as.entries[i];
