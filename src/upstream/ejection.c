@@ -18,9 +18,10 @@
 #define FORGIVEN_US 30000000u /* after so long without trouble the count begins anew */
 #define PANIC_PERCENT 50      /* of the weight: when fewer are left, ejections do not count */
 
-/* Weight of the pool's servers, of those that are out, and of those that could serve. */
+/* Weight of the pool's servers, of those that are out, of these that could serve all the same, and of the
+ * others that could. */
 struct census {
-    uint64_t all, out, eligible;
+    uint64_t all, out, spare, eligible;
 };
 
 static bool is_out(const struct server *server, uint64_t now_us)
@@ -37,8 +38,10 @@ static struct census census_of(const struct pool *pool, uint64_t now_us)
             continue; /* serves when others are down, not when they are ejected */
         bool out = is_out(member->server, now_us);
         census.all += member->weight;
+        bool up = server_is_up(member->server);
         census.out += out ? member->weight : 0;
-        census.eligible += !out && server_is_up(member->server) ? member->weight : 0;
+        census.spare += out && up ? member->weight : 0;
+        census.eligible += !out && up ? member->weight : 0;
     }
     return census;
 }
@@ -156,7 +159,8 @@ void ejection_judge(const struct pool *pool, uint64_t now_us)
             eject(pool, server, "share of errors", now_us);
     }
     struct census census = census_of(pool, now_us);
-    bool panic = census.eligible * 100 < (uint64_t)PANIC_PERCENT * census.all;
+    /* Where those that are missing are down, no ejection keeps anybody from serving. */
+    bool panic = census.spare != 0 && census.eligible * 100 < (uint64_t)PANIC_PERCENT * census.all;
     if (atomic_exchange_explicit(&pool->shared->panic, panic, memory_order_relaxed) == panic || !panic)
         return;
     counter_add(COUNTER_panics, 1);

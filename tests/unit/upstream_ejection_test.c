@@ -246,6 +246,25 @@ static void panic_when_few_are_left(void **state)
     assert_false(bench.shared.panic);
 }
 
+static void those_that_are_down_are_no_panic(void **state)
+{
+    (void)state;
+    struct bench bench;
+    bench_begin(&bench, 4);
+    for (size_t i = 0; i < 4; i++)
+        bench.servers[i].health = SERVER_DOWN;
+    ejection_judge(&bench.pool, bench.now_us);
+    assert_false(bench.shared.panic); /* a standby serves, and nobody is ejected */
+    bench.servers[0].health = bench.servers[1].health = bench.servers[2].health = SERVER_UP;
+    errors(&bench, 0, 5);
+    errors(&bench, 1, 5);
+    ejection_judge(&bench.pool, bench.now_us);
+    assert_true(bench.shared.panic);
+    bench.servers[0].health = bench.servers[1].health = SERVER_DOWN; /* ejecting them changes nothing now */
+    ejection_judge(&bench.pool, bench.now_us);
+    assert_false(bench.shared.panic);
+}
+
 /* The clock that choices look at begins anew after 50 days: after half of that what is past lies ahead. */
 static void what_is_over_does_not_come_back(void **state)
 {
@@ -281,6 +300,7 @@ int main(void)
         cmocka_unit_test(as_many_clients_as_are_asked_for),
         cmocka_unit_test(none_are_ejected_without),
         cmocka_unit_test(panic_when_few_are_left),
+        cmocka_unit_test(those_that_are_down_are_no_panic),
         cmocka_unit_test(what_is_over_does_not_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
