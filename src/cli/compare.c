@@ -14,7 +14,9 @@
 #include "control/restart_keys.h"
 #include "schema/schema.h"
 
-enum change { ADDED = 1, REMOVED = 2, CHANGED = 4, ANY = 7 };
+enum change { ADDED = 1, REMOVED = 2, CHANGED = 4, ANY = 7, COUNTING = 8 /* of a route with in_flight */ };
+
+#define NOT_COUNTED "requests in progress are no longer counted"
 
 /* What a reload does about a change of what begins with `path`, names of items left out; the longest counts.
  * NULL: it costs nothing: the next request goes by the new value. */
@@ -50,10 +52,12 @@ static const struct {
     {"rate_limits.key", CHANGED, "its counts begin anew"},
     {"rate_limits.keys", CHANGED, "its counts begin anew"},
     {"rate_limits.ipv6_prefix", CHANGED, "its counts begin anew"},
+    {"routes", REMOVED | COUNTING, NOT_COUNTED},
     {"routes.match", ANY, "other requests take this route"},
-    {"routes.in_flight.key", CHANGED, "requests in progress are no longer counted"},
-    {"routes.in_flight.keys", CHANGED, "requests in progress are no longer counted"},
-    {"routes.in_flight.ipv6_prefix", CHANGED, "requests in progress are no longer counted"},
+    {"routes.match", ANY | COUNTING, "other requests take this route, and " NOT_COUNTED},
+    {"routes.in_flight.key", CHANGED, NOT_COUNTED},
+    {"routes.in_flight.keys", CHANGED, NOT_COUNTED},
+    {"routes.in_flight.ipv6_prefix", CHANGED, NOT_COUNTED},
     {"routes.split", ANY, "some clients move to another pool"},
     {"tls.ticket_lifetime", CHANGED, "tickets are made anew in time"},
     {"log", ANY, "the log goes there from the reload on"},
@@ -75,12 +79,18 @@ static void path_plain(const char *path, char *plain, size_t room)
     *plain = '\0';
 }
 
-static const char *cost_of(const char *path, enum change change)
+static bool is_counting(const struct schema_difference *difference)
+{
+    const struct route_config *route = difference->item;
+    return difference->of == &route_schema && route->in_flight != NULL;
+}
+
+static const char *cost_of(const struct schema_difference *difference, enum change change)
 {
     char plain[256];
     const char *cost = NULL;
     size_t longest = 0;
-    path_plain(path, plain, sizeof plain);
+    path_plain(difference->path, plain, sizeof plain);
     /* Routes of a listener are as those of the file. */
     if (change == CHANGED && restart_keys_have(plain))
         return "takes a restart";
@@ -89,14 +99,36 @@ static const char *cost_of(const char *path, enum change change)
         size_t length = strlen(costs[i].path);
         bool begins = strncmp(at, costs[i].path, length) == 0 && (at[length] == '\0' || at[length] == '.');
         bool whole = at[length] == '\0';
+        bool holds = (costs[i].changes & COUNTING) == 0 || is_counting(difference);
+        bool any = (costs[i].changes & ANY) == ANY;
         /* An item that comes or goes is told where it stands; a key inside one is its change. */
-        if (begins && length > longest && (costs[i].changes & (unsigned)change) != 0 &&
-            (whole || costs[i].changes == ANY)) {
+        if (begins && holds && length >= longest && (costs[i].changes & (unsigned)change) != 0 &&
+            (whole || any)) {
             cost = costs[i].cost;
             longest = length;
         }
     }
     return cost;
+}
+
+/* Sections of two levels at most, in one line: "path: [/x/], header: { x-a: 1, x-b: 2 }". */
+static void lines_join(const char *lines, struct text *to)
+{
+    const char *before = " with ";
+    size_t outer = strspn(lines, " ");
+    for (bool inside = false; *lines != '\0'; lines += *lines == '\n') {
+        size_t indentation = strspn(lines, " ");
+        lines += indentation;
+        size_t length = strcspn(lines, "\n");
+        if (inside && indentation == outer)
+            text_print(to, " }");
+        text_print(to, "%s%.*s", before, (int)length, lines);
+        inside = indentation != outer;
+        before = length != 0 && lines[length - 1] == ':' ? " { " : ", ";
+        lines += length;
+        if (inside && *lines != '\0' && lines[1] == '\0')
+            text_print(to, " }");
+    }
 }
 
 /* A route without a name of its own is told from others by what it matches. */
@@ -115,15 +147,9 @@ static bool item_name(const struct schema *schema, const void *item, const struc
         if (strcmp(key->name, "match") == 0)
             schema_dump_key(key, route, document, &match);
     text_add(to, SPAN("a route"));
-    const char *rest = match.length != 0 ? strchr(match.at, '\n') : NULL;
-    for (bool first = true; rest != NULL && *rest != '\0';) { /* its lines in one */
-        rest += strspn(rest, "\n ");
-        size_t length = strcspn(rest, "\n");
-        if (length != 0)
-            text_print(to, "%s%.*s", first ? " with " : ", ", (int)length, rest);
-        first = false;
-        rest += length;
-    }
+    const char *lines = match.length != 0 ? strchr(match.at, '\n') : NULL;
+    if (lines != NULL && lines[1] != '\0')
+        lines_join(lines + 1, to);
     text_free(&match);
     return true;
 }
@@ -221,8 +247,7 @@ static void tell(void *owner, const struct schema_difference *difference)
     } kinds[] = {[ADDED] = {"added", "+"}, [REMOVED] = {"removed", "-"}, [CHANGED] = {"changed", "~"}};
     struct teller *teller = owner;
     enum change change = change_of(difference);
-    const char *cost = cost_of(difference->path, change), *before = difference->before,
-               *after = difference->after;
+    const char *cost = cost_of(difference, change), *before = difference->before, *after = difference->after;
     struct text path = text_growing();
     text_add(&path, span_of(difference->path));
     if (change != CHANGED)

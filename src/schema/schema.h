@@ -283,6 +283,8 @@ struct schema_difference {
     const char *path; /* "pools[app].health.interval" */
     bool is_item;     /* then the texts are its name, one of them NULL */
     const char *before, *after;
+    const struct schema *of; /* of the innermost item of a list or map that it is or is in; NULL: in none */
+    const void *item;        /* that item, as it was before; an added one as it is */
 };
 /*
  * Tells what differs between two structs of `schema`, in the order of the keys. Items of lists are matched by

@@ -17,6 +17,8 @@ struct comparison {
                  struct text *to);
     void (*tell)(void *owner, const struct schema_difference *difference);
     void *owner;
+    const struct schema *of; /* of the item that is looked at, and that */
+    const void *item;
 };
 
 static void section_compare(struct comparison *comparison, const struct schema *schema, const char *before,
@@ -44,7 +46,8 @@ static void key_tell(struct comparison *comparison, const struct schema_key *key
     text_add(&path, span_of(key->name));
     char *was = value_text(key, before, comparison->documents[BEFORE]),
          *is = value_text(key, after, comparison->documents[AFTER]);
-    comparison->tell(comparison->owner, &(struct schema_difference){path.at, false, was, is});
+    comparison->tell(comparison->owner,
+                     &(struct schema_difference){path.at, false, was, is, comparison->of, comparison->item});
     free(was);
     free(is);
     text_free(&path);
@@ -145,7 +148,8 @@ static void item_tell(struct comparison *comparison, const struct schema_key *ke
     item_name(comparison, key, items, place, comparison->documents[side], &name);
     comparison->tell(comparison->owner,
                      &(struct schema_difference){path.at, true, side == BEFORE ? name.at : NULL,
-                                                 side == AFTER ? name.at : NULL});
+                                                 side == AFTER ? name.at : NULL, key->section,
+                                                 items.at + place * key->section->size});
     text_free(&name);
     text_free(&path);
 }
@@ -154,10 +158,15 @@ static void item_compare(struct comparison *comparison, const struct schema_key 
                          size_t was_place, struct items is, size_t is_place)
 {
     size_t size = key->section->size;
+    const struct comparison outer = *comparison;
     struct text name = text_growing();
     item_name(comparison, key, is, is_place, comparison->documents[AFTER], &name);
+    comparison->of = key->section;
+    comparison->item = was.at + was_place * size;
     nested_compare(comparison, key->name, name.at, key->section, was.at + was_place * size,
                    is.at + is_place * size);
+    comparison->of = outer.of;
+    comparison->item = outer.item;
     text_free(&name);
 }
 
@@ -244,7 +253,8 @@ void schema_compare(const struct schema *schema, const struct schema_side *befor
                                  const struct schema_document *document, struct text *to),
                     void (*tell)(void *owner, const struct schema_difference *difference), void *owner)
 {
-    struct comparison comparison = {text_growing(), {before->document, after->document}, name, tell, owner};
+    struct comparison comparison = {
+        text_growing(), {before->document, after->document}, name, tell, owner, NULL, NULL};
     section_compare(&comparison, schema, before->section, after->section);
     text_free(&comparison.path);
 }

@@ -296,6 +296,25 @@ routes: [ {{ name: "route {n}", match: {{ path: /{n} }}, respond: 204 }} ]
     contains(done.stderr, 'cannot be compared with')
 
 
+def test_check_against_counts_and_conditions(t):
+    """Conditions of a route are told in one line; a route whose requests in flight are counted anew is told as such, whatever made it another."""
+    old = '''listeners: ":8080"
+routes:
+  - { match: { path: /x/, header: { x-canary: "1", x-b: "2" }, client: [10.0.0.0/8] }, respond: 204 }
+  - { match: { query: { a: "1" } }, in_flight: { limit: 2 }, respond: 204 }
+  - { name: n, match: { path: /n }, in_flight: { limit: 2 }, respond: 204 }
+  - { name: m, match: { path: /m }, in_flight: { limit: 2 }, respond: 204 }
+  - { name: k, match: { path: /k }, respond: 204 }
+'''
+    new = old.replace('/x/', '/y/').replace('a: "1"', 'a: "2"').replace('/n }', '/n2 }').replace('name: m', 'name: m2').replace('/k }', '/k2 }')
+    told = t.run('check', '-q', '-c', t.file('new.yaml', new), '--against', t.file('old.yaml', old)).stdout
+    anew = '\n    requests in progress are no longer counted\n'
+    for part in ('- routes[a route with path: [/x/], header: { x-canary: "1", x-b: "2" }, client: [10.0.0.0/8]]\n+', '- routes[a route with query: { a: "1" }]' + anew, '- routes[m]' + anew,
+                 '+ routes[m2]\n~', '~ routes[n].match.path: [/n] -> [/n2]\n    other requests take this route, and requests in progress are no longer counted\n',
+                 '~ routes[k].match.path: [/k] -> [/k2]\n    other requests take this route\n'):
+        contains(told, part)
+
+
 def test_a_server_that_is_this_machine_is_told(t):
     """An address of an interface leads to a listener on all addresses; not to one on another port or address, and not in the text alone."""
     own = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
