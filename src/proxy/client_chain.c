@@ -42,21 +42,29 @@ struct span client_chain_cut_last(struct span *list)
     return last;
 }
 
-/* One parameter off the front of an element: its name, and its value as it was written. False: it is none. */
-static bool cut_pair(struct span *element, struct span *name, struct span *value)
+/* The next parameter of an element; where two semicolons meet there is none (RFC 7239 4). False: it was the
+ * last. */
+static bool next_pair(struct span *element, struct span *pair)
 {
-    size_t end = 0;
-    bool quoted = false;
-    for (; end < element->length && (quoted || element->at[end] != ';'); end++)
-        quoted = is_quote(*element, end) ? !quoted : quoted;
-    struct span pair = span_trim(span_first(*element, end));
-    *element = end == element->length ? SPAN_NONE : span_skip(*element, end + 1);
+    *pair = SPAN_NONE;
+    while (element->length != 0 && pair->length == 0) {
+        size_t end = 0;
+        bool quoted = false;
+        for (; end < element->length && (quoted || element->at[end] != ';'); end++)
+            quoted = is_quote(*element, end) ? !quoted : quoted;
+        *pair = span_trim(span_first(*element, end));
+        *element = end == element->length ? SPAN_NONE : span_skip(*element, end + 1);
+    }
+    return pair->length != 0;
+}
+
+/* Its name, and its value as it was written. False: it has none. */
+static bool split_pair(struct span pair, struct span *name, struct span *value)
+{
     size_t equals = span_find(pair, '=');
-    if (equals == pair.length)
-        return false;
     *name = span_first(pair, equals);
-    *value = span_skip(pair, equals + 1);
-    return !quoted;
+    *value = equals == pair.length ? SPAN_NONE : span_skip(pair, equals + 1);
+    return equals != pair.length;
 }
 
 /* The octets that a quoted string stands for (RFC 9110 5.6.4). */
@@ -76,9 +84,9 @@ static struct span unquote(struct span quoted, struct arena *arena)
 
 struct span client_chain_parameter(struct span element, struct span wanted, struct arena *arena)
 {
-    struct span name, value;
-    while (element.length != 0) {
-        if (!cut_pair(&element, &name, &value) || !span_equal_nocase(name, wanted))
+    struct span pair, name, value;
+    while (next_pair(&element, &pair)) {
+        if (!split_pair(pair, &name, &value) || !span_equal_nocase(name, wanted))
             continue;
         if (value.length >= 2 && value.at[0] == '"' && value.at[value.length - 1] == '"')
             value = unquote(value, arena);
@@ -113,9 +121,9 @@ static bool forwarded_is_readable(struct span element)
 {
     static const struct span known[] = {{"for", 3}, {"by", 2}, {"host", 4}, {"proto", 5}};
     unsigned seen = 0;
-    while (element.length != 0) {
-        struct span name = SPAN_NONE, value = SPAN_NONE;
-        if (!cut_pair(&element, &name, &value) || name.length == 0 || !field_name_is_plain(name) ||
+    struct span pair, name, value;
+    while (next_pair(&element, &pair)) {
+        if (!split_pair(pair, &name, &value) || name.length == 0 || !field_name_is_plain(name) ||
             !is_value(value))
             return false;
         for (unsigned i = 0; i < COUNT_OF(known); i++) {

@@ -116,6 +116,7 @@ static void the_first_from_the_right_that_is_not_trusted_is_the_client(void **st
         {"X-Forwarded-For: 203.0.113.9, 192.0.2.7, 10.0.0.2, 2001:db8:a::3\r\n", "192.0.2.7 http"},
         {"X-Forwarded-For: 10.9.9.9, 192.0.2.7, 10.0.0.2\r\n", "192.0.2.7 http"}, /* nor what is before it */
         {"Forwarded: for=203.0.113.9, for=192.0.2.7, for=10.0.0.2\r\n", "192.0.2.7 http"},
+        {"Forwarded: ;for=192.0.2.7;;proto=https;, for=10.0.0.2;\r\n", "192.0.2.7 https"}, /* RFC 7239 4 */
     };
     EXPECT_CLIENTS(*state, cases);
 }
@@ -444,6 +445,7 @@ static void what_cannot_be_read_of_forwarded_goes_with_all_before_it(void **stat
         {"Forwarded: proto=http;for=203.0.113.9;proto=https, for=192.0.2.7\r\n", "for=192.0.2.7"},
         /* what is no pair, no token and no value */
         {"Forwarded: for, for=192.0.2.7\r\n", "for=192.0.2.7"},
+        {"Forwarded: for=203.0.113.9; ;for, for=192.0.2.7\r\n", "for=192.0.2.7"},
         {"Forwarded: =203.0.113.9, for=192.0.2.7\r\n", "for=192.0.2.7"},
         {"Forwarded: f r=203.0.113.9, for=192.0.2.7\r\n", "for=192.0.2.7"},
         {"Forwarded: for=, for=192.0.2.7\r\n", "for=192.0.2.7"},
@@ -482,6 +484,7 @@ static void what_can_be_read_stays_as_it_was_written(void **state)
         "for=192.0.2.7 ; proto=http , for=10.1.1.1",
         "for=\"[2001:db8::7]\";host=\"a.test:80\"",
         "secret=x;x=y",
+        ";for=192.0.2.7;; proto=https ;",
     };
     char line[256];
     for (size_t i = 0; i < COUNT_OF(chains); i++) {
@@ -517,6 +520,7 @@ static void a_parameter_is_found_by_its_name_in_any_case(void **state)
         {"for=\"a;b=c\"", "a;b=c"},
         {"for=\"\"", ""},
         {"for=\"\\a\\\\b\\\"\"", "a\\b\""},
+        {";by=b;;for=a;", "a"},
         {"before=a;fo=b", NULL},
         {"", NULL},
     };
