@@ -167,9 +167,27 @@ static const char *address_key(const struct check *check, const char *address)
     return address;
 }
 
-static void listener_check(const struct check *check, struct listener_config *listener, struct map *addresses)
+/* Logs and counters tell listeners by their names. */
+static void listener_name_check(const struct check *check, const struct listener_config *listener,
+                                struct map *names)
 {
-    if (listener->name == NULL)
+    const struct listener_config *first = map_get(names, span_of(listener->name));
+    if (first == NULL) {
+        map_set(names, span_of(listener->name), (void *)(uintptr_t)listener);
+        return;
+    }
+    schema_report_add(check->report, SCHEMA_WARNING, PLACE(check, &listener->name),
+                      "another listener has the name \"%s\" too, so the log can't tell them apart",
+                      listener->name);
+    schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->name), "it is here");
+}
+
+static void listener_check(const struct check *check, struct listener_config *listener, struct map *addresses,
+                           struct map *names)
+{
+    if (listener->name != NULL)
+        listener_name_check(check, listener, names);
+    else
         listener->name = listener->address;
     protocols_check(check, listener);
     if (listener->tls != NULL)
@@ -446,10 +464,11 @@ static void unserved_check(const struct check *check)
 void config_check(struct config *config, struct schema_document *document)
 {
     struct check check = {config, document, schema_document_report(document)};
-    struct map *addresses = map_new();
+    struct map *addresses = map_new(), *names = map_new();
     for (size_t i = 0; i < config->listeners_count; i++)
-        listener_check(&check, &config->listeners[i], addresses);
+        listener_check(&check, &config->listeners[i], addresses, names);
     map_free(addresses);
+    map_free(names);
     routes_check(config->routes, config->routes_count, document, config->arena, check.report);
     unserved_check(&check);
     for (size_t i = 0; i < config->pools_count; i++)

@@ -35,4 +35,6 @@ const struct schema listener_schema = {.noun = "listener",
                                        .size = sizeof(LISTENER),
                                        .keys = listener_keys,
                                        .shorthand = "address",
+                                       .strangers = "begin each item of listeners with \"- \", as in "
+                                                    "- { name: web, address: \":8080\" }",
                                        .text = "An address that weir accepts connections on."};

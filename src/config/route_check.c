@@ -140,9 +140,20 @@ static void redirect_derive(struct route_config *route)
         route->match.unless_scheme = redirect->scheme;
 }
 
+/* By nginx's 444 no answer is meant. */
+static void status_doubt(const struct routes *routes, const uint64_t *status)
+{
+    if (*status == 444)
+        schema_report_add(
+            routes->report, SCHEMA_WARNING, PLACE(routes, status),
+            "444 is sent to clients as it stands, where nginx closes the connection, which weir "
+            "does for no status; write one that clients know, such as 403");
+}
+
 static void respond_check(const struct routes *routes, const struct respond_config *respond)
 {
     struct stat status;
+    status_doubt(routes, &respond->status);
     bool no_body = respond->status == 204 || respond->status == 205 || respond->status == 304;
     if (no_body && (respond->body[0] != '\0' || respond->file != NULL))
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, respond),
@@ -162,6 +173,7 @@ static void respond_check(const struct routes *routes, const struct respond_conf
 
 static void access_check(const struct routes *routes, const struct access_config *access)
 {
+    status_doubt(routes, &access->status);
     if (access->allow.count == 0 && access->deny.count == 0 && !schema_is_broken(routes->document, access))
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, access),
                           "access has neither allow nor deny and refuses nobody");

@@ -522,13 +522,14 @@ static bool bytes_check(struct schema_document *document, struct schema_source *
             continue;
         }
         size_t length = c == '\0' ? 0 : schema_utf8_length(bytes + i, source->bytes.length - i);
-        bool control = (c < ' ' && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
+        bool of_two = c == 0xc2 && length == 2 && bytes[i + 1] < 0xa0 && bytes[i + 1] != 0x85; /* NEL */
+        bool control = (c < ' ' && c != '\t' && c != '\n' && c != '\r') || c == 0x7f || of_two;
         if (length == 0 || control) {
             schema_report_add(document->report, SCHEMA_ERROR, place,
                               c == '\0' ? "the file contains a NUL byte; is it text?"
-                              : control ? "the file contains the control byte 0x%02x"
+                              : control ? "the file contains the control character 0x%02x"
                                         : "byte 0x%02x is not UTF-8; is the file in another encoding?",
-                              c);
+                              of_two ? bytes[i + 1] : c);
             return false;
         }
         i += length;

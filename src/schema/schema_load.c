@@ -255,7 +255,11 @@ static bool strangers_tell(struct loader *loader, const struct node *node, const
 {
     if (context->schema->strangers == NULL || node->count == 0)
         return false;
+    bool named = true; /* names, each with keys of its own below it, whatever else the names mean elsewhere */
     for (uint32_t i = 0; i < node->count; i++)
+        named = named && node->as.entries[i].value->kind == NODE_MAP &&
+                !key_is_ours(loader, context->schema, node->as.entries[i].key->as.text);
+    for (uint32_t i = 0; !named && i < node->count; i++)
         if (key_is_explained(loader, context->schema, node->as.entries[i].key->as.text))
             return false;
     struct text what = text_growing();

@@ -82,6 +82,8 @@ void pairs_load(struct loader *loader, const struct schema_key *key, const struc
 const char *value_hint(const struct loader *loader, const char *name, struct span value);
 /* A key of the section, or one that unknown_key_tell() has an answer for. */
 bool key_is_explained(const struct loader *loader, const struct schema *schema, struct span word) MUST_CHECK;
+/* A key of the section, or another word for one. */
+bool key_is_ours(const struct loader *loader, const struct schema *schema, struct span word) MUST_CHECK;
 /* `key:value` without its blank is read as one text: true: it was told. */
 bool glued_key_tell(struct loader *loader, const struct schema *schema, const struct node *node) MUST_CHECK;
 /* The key that was probably meant. */

@@ -86,6 +86,18 @@ size_t schema_utf8_length(const unsigned char *at, size_t left)
     return bad ? 0 : length;
 }
 
+/* The number of a character of several bytes that terminals obey: those that turn the direction of text, and
+ * the controls behind ASCII. 0: it is none. */
+static unsigned hidden_at(const unsigned char *at, size_t length)
+{
+    unsigned number = length == 2   ? (at[0] & 0x1fu) << 6 | (at[1] & 0x3fu)
+                      : length == 3 ? (at[0] & 0x0fu) << 12 | (at[1] & 0x3fu) << 6 | (at[2] & 0x3fu)
+                                    : 0;
+    bool turns = number == 0x61c || number == 0x200e || number == 0x200f ||
+                 (number >= 0x202a && number <= 0x202e) || (number >= 0x2066 && number <= 0x2069);
+    return turns || (number >= 0x80 && number < 0xa0) ? number : 0;
+}
+
 /* Length of the line break at `at`, or 0. The breaks are those of the YAML reader, or lines would be counted
  * apart. */
 static size_t break_length(struct span bytes, size_t at)
@@ -198,7 +210,8 @@ static void message_show(struct message *message, struct schema_place place)
     text_print(&shown, "%s", before);
     for (size_t i = 0; i < line.length;) {
         size_t length = schema_utf8_length((const unsigned char *)line.at + i, line.length - i);
-        bool control = ((unsigned char)line.at[i] < ' ' && line.at[i] != '\t') || line.at[i] == 0x7f;
+        bool control = ((unsigned char)line.at[i] < ' ' && line.at[i] != '\t') || line.at[i] == 0x7f ||
+                       hidden_at((const unsigned char *)line.at + i, length) != 0;
         text_add(&shown, length == 0 || control ? SPAN("?") : span_make(line.at + i, length));
         i += length != 0 ? length : 1;
     }
@@ -224,12 +237,22 @@ static char *__attribute__((format(printf, 1, 0))) printed(const char *format, v
     int length = vsnprintf(NULL, 0, format, again);
     va_end(again);
     assert(length >= 0);
-    char *text = xmalloc((size_t)length + 1);
-    (void)vsnprintf(text, (size_t)length + 1, format, arguments);
-    for (char *c = text; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = '?'; /* a value must not forge lines or colours */
-    return text;
+    char *raw = xmalloc((size_t)length + 1);
+    (void)vsnprintf(raw, (size_t)length + 1, format, arguments);
+    struct text text = text_growing(); /* a value must not forge lines or colours, nor turn text round */
+    for (const char *c = raw; *c != '\0';) {
+        size_t width = schema_utf8_length((const unsigned char *)c, strlen(c));
+        unsigned hidden = hidden_at((const unsigned char *)c, width);
+        if (hidden != 0)
+            text_print(&text, "<U+%04X>", hidden);
+        else if ((unsigned char)*c < ' ' || *c == 0x7f)
+            text_char(&text, '?');
+        else
+            text_add(&text, span_make(c, width != 0 ? width : 1));
+        c += width != 0 ? width : 1;
+    }
+    free(raw);
+    return finished(&text);
 }
 
 static void message_place(struct message *message, struct schema_place place)

@@ -316,6 +316,11 @@ static struct guess key_guess(const struct loader *loader, const struct schema *
     return guess;
 }
 
+bool key_is_ours(const struct loader *loader, const struct schema *schema, struct span word)
+{
+    return key_guess(loader, schema, word).meant != NULL;
+}
+
 /* Where sections of one name stand in several places, it is told which is meant. */
 static void spot_print(const struct loader *loader, const struct schema *here, struct spot spot,
                        struct text *to)
@@ -430,7 +435,8 @@ static void reference_tell(struct loader *loader, const struct schema_key *names
     unsigned best = strlen(reference->name) < 4 ? 1 : 2;
     for (size_t i = 0; i < count; i++) {
         const char *name = entry_name(names, root, i);
-        unsigned distance = text_distance(span_of(reference->name), span_of(name), best);
+        bool same = span_equal_nocase(span_of(reference->name), span_of(name)); /* but for its capitals */
+        unsigned distance = same ? 0 : text_distance(span_of(reference->name), span_of(name), best);
         if (distance <= best) {
             found = name;
             best = distance != 0 ? distance - 1 : 0;

@@ -135,7 +135,8 @@ static const char *number_word_near(const struct schema_key *key, struct span va
     const char *word;
     uint64_t number;
     for (size_t i = 0; (word = number_word(key, i, &number)) != NULL; i++)
-        if (text_distance(value, span_of(word), 1) <= 1 || (is_said_none(value) && strcmp(word, "none") == 0))
+        if (text_distance(value, span_of(word), 1) <= 1 || span_equal_nocase(value, span_of(word)) ||
+            (is_said_none(value) && strcmp(word, "none") == 0))
             return word;
     return NULL;
 }
@@ -258,6 +259,9 @@ const char *value_suggest(const char *const *choices, struct span value, const s
 {
     unsigned which, best = value.length < 4 ? 2 : value.length < 8 ? 3 : 4;
     const char *found = NULL;
+    for (const char *const *choice = choices; *choice != NULL; choice++)
+        if (span_equal_nocase(value, span_of(*choice)))
+            return *choice;
     for (; aliases != NULL && aliases->theirs != NULL; aliases++) {
         struct span words = span_of(aliases->theirs), theirs;
         if (!value_alias_is_of(aliases, section) || aliases->ours == NULL ||
