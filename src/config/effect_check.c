@@ -186,26 +186,12 @@ static bool no_pool(const struct place *place)
     return place->route->pool_count == 0;
 }
 
-static bool names_request(const char *text)
-{
-    return text != NULL && strstr(text, "${request.") != NULL;
-}
-
-/* No server is sent the request, and the answer is the same whatever it says. */
-static bool no_reader(const struct place *place)
+/* No server is sent the path, and the answer does not go by it: templates are filled with the one that came.
+ */
+static bool no_path_reader(const struct place *place)
 {
     const struct redirect_config *redirect = place->route->redirect;
-    const struct respond_config *respond = place->route->respond;
-    if (place->route->pool_count != 0)
-        return false;
-    for (size_t i = 0; respond != NULL && i < respond->headers.count; i++)
-        if (names_request(respond->headers.items[i].value))
-            return false;
-    if (redirect != NULL)
-        return redirect->to != NULL ? !names_request(redirect->to)
-                                    : redirect->host != NULL && redirect->path != NULL &&
-                                          !names_request(redirect->host) && !names_request(redirect->path);
-    return !names_request(respond->body);
+    return no_pool(place) && (redirect == NULL || redirect->to != NULL || redirect->path != NULL);
 }
 
 static size_t most_servers(const struct place *place)
@@ -262,8 +248,8 @@ static bool no_body(const struct place *place)
 }
 
 static const struct effect route_effects[] = {
-    {"rewrite", no_reader, "no server is sent the request, and the answer does not name it"},
-    {"request", no_reader, "no server is sent the request, and the answer does not name it"},
+    {"rewrite", no_path_reader, "no server is sent the request, and variables tell it as it came"},
+    {"request", no_pool, "no server is sent the request, and variables tell it as it came"},
     {"upgrades", no_pool, "only what goes to a pool can be upgraded"},
     {"priority", no_pool, "only what goes to a pool waits for a server"},
     {"response_timeout", no_pool, "no server is waited for"},

@@ -2,6 +2,7 @@
  * bring it along. Two kinds: request and response. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -20,6 +21,7 @@ struct edit {
 struct headers {
     size_t removes_count, edits_count;
     bool edits_credentials;
+    bool keeps; /* templates of the route read headers, which are as they came */
     bool folds; /* requests may bring names that servers read as one that is edited */
     struct span *removes;
     struct edit *edits;
@@ -64,11 +66,40 @@ static bool headers_prepare(struct filter *filter, const struct headers_config *
     return edits_add(headers, &config->set, true, error) && edits_add(headers, &config->add, false, error);
 }
 
+static bool reads_fields(const char *template)
+{
+    return template != NULL && strstr(template, "${request.header.") != NULL;
+}
+
+static bool pairs_read_fields(const struct name_values *pairs)
+{
+    size_t i = 0;
+    while (i < pairs->count && !reads_fields(pairs->items[i].value))
+        i++;
+    return i != pairs->count;
+}
+
+/* A template that is filled with these edits or after them. */
+static bool route_reads_fields(const struct route_config *route)
+{
+    const struct headers_config *request = &route->request.headers, *response = &route->response.headers;
+    const struct redirect_config *redirect = route->redirect;
+    const struct respond_config *respond = route->respond;
+    return pairs_read_fields(&request->set) || pairs_read_fields(&request->add) ||
+           pairs_read_fields(&response->set) || pairs_read_fields(&response->add) ||
+           (redirect != NULL &&
+            (reads_fields(redirect->to) || reads_fields(redirect->host) || reads_fields(redirect->path))) ||
+           (respond != NULL && (reads_fields(respond->body) || pairs_read_fields(&respond->headers)));
+}
+
 static bool request_prepare(struct filter *filter, const struct route_config *route,
                             const struct config *config, struct limiter_set *limiters, struct error *error)
 {
     (void)limiters;
-    return headers_prepare(filter, &route->request.headers, config->limits.underscore_names, error);
+    bool fine = headers_prepare(filter, &route->request.headers, config->limits.underscore_names, error);
+    if (filter->prepared != NULL)
+        ((struct headers *)filter->prepared)->keeps = route_reads_fields(route);
+    return fine;
 }
 
 static bool response_prepare(struct filter *filter, const struct route_config *route,
@@ -134,11 +165,28 @@ static void response_trailers_edit(const struct filter *filter, struct fields *t
     trailers_edit(filter->prepared, trailers, false);
 }
 
+/* False: the exchange's arena is used up. */
+static bool fields_keep(struct exchange *exchange)
+{
+    const struct fields *fields = &exchange->request.fields;
+    size_t size = fields->count * sizeof *fields->items;
+    struct fields *came = arena_get(exchange->arena, sizeof *came + size);
+    if (came == NULL)
+        return false;
+    *came =
+        (struct fields){.items = (struct field *)(came + 1), .count = fields->count, .room = fields->count};
+    if (size != 0)
+        memcpy(came->items, fields->items, size);
+    exchange->came_fields = came;
+    return true;
+}
+
 static enum verdict request_edit(const struct filter *filter, struct exchange *exchange)
 {
     const struct headers *headers = filter->prepared;
     exchange->request.has_credentials = exchange->request.has_credentials || headers->edits_credentials;
-    if (headers_apply(headers, exchange, &exchange->request.fields, true))
+    if ((!headers->keeps || fields_keep(exchange)) &&
+        headers_apply(headers, exchange, &exchange->request.fields, true))
         return VERDICT_NEXT;
     exchange->answer = (struct answer){.status = 503, .failure = FAILURE_OVERLOADED};
     return VERDICT_ANSWERED;

@@ -217,6 +217,7 @@ static enum verdict rewrite_request(const struct filter *filter, struct exchange
     enum failure why = rewrite_path(rewrite, exchange, &path);
     if (why != FAILURE_NONE)
         return fail(exchange, why);
+    exchange->came_path = exchange->request.line.request.path;
     exchange->request.line.request.path = path;
     if (rewrite->host == NULL)
         return VERDICT_NEXT;

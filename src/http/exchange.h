@@ -86,6 +86,9 @@ struct exchange {
     struct stream *client_stream, *upstream;
     /* request: as received until the filters change it; what is forwarded is written from it */
     struct head request, response;
+    /* what templates see: path and fields before filters changed them; none: they are as they came */
+    struct span came_path;
+    const struct fields *came_fields;
     struct answer answer;
     struct span made; /* by a template, and refused: REWRITE_INVALID */
     enum exchange_state state;

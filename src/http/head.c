@@ -251,13 +251,18 @@ bool head_keeps(const struct head *request, uint16_t id, struct span *value)
     }
 }
 
-struct span head_field(const struct head *request, struct span name)
+struct span head_field_among(const struct head *request, const struct fields *fields, struct span name)
 {
     struct span value;
     if (head_keeps(request, field_id(name), &value))
         return value;
-    const struct field *field = fields_find_name(&request->fields, name);
+    const struct field *field = fields_find_name(fields, name);
     return field != NULL ? field->value : SPAN_NONE;
+}
+
+struct span head_field(const struct head *request, struct span name)
+{
+    return head_field_among(request, &request->fields, name);
 }
 
 struct field *fields_next(const struct fields *fields, const struct field *after)

@@ -109,6 +109,8 @@ struct field *fields_find_name(const struct fields *fields, struct span name);
 /* What the request says under a name: the first such field, or what is kept of one elsewhere in the head, in
  * the form in which it is forwarded (Content-Length, TE, Upgrade). at == NULL: nothing. */
 struct span head_field(const struct head *request, struct span name);
+/* The same where others are, or were, its fields. */
+struct span head_field_among(const struct head *request, const struct fields *fields, struct span name);
 /* Of the latter; false: it is a field as others are. */
 bool head_keeps(const struct head *request, uint16_t id, struct span *value);
 /* the next with the same name */

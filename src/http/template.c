@@ -57,7 +57,7 @@ static struct span value_host(struct exchange *x, struct span name)
 static struct span value_path(struct exchange *x, struct span name)
 {
     (void)name;
-    return x->request.line.request.path;
+    return x->came_path.at != NULL ? x->came_path : x->request.line.request.path;
 }
 
 static struct span value_query(struct exchange *x, struct span name)
@@ -68,8 +68,7 @@ static struct span value_query(struct exchange *x, struct span name)
 
 static struct span value_uri(struct exchange *x, struct span name)
 {
-    (void)name;
-    struct span path = x->request.line.request.path, query = x->request.line.request.query;
+    struct span path = value_path(x, name), query = x->request.line.request.query;
     if (query.at == NULL)
         return path;
     return arena_print(x->arena, "%.*s?%.*s", (int)path.length, path.at, (int)query.length, query.at);
@@ -83,7 +82,8 @@ static struct span value_scheme(struct exchange *x, struct span name)
 
 static struct span value_header(struct exchange *x, struct span name)
 {
-    return present(head_field(&x->request, name));
+    const struct fields *fields = x->came_fields != NULL ? x->came_fields : &x->request.fields;
+    return present(head_field_among(&x->request, fields, name));
 }
 
 static struct span print_ip(struct exchange *x, const struct ip_address *ip)

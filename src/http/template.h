@@ -2,6 +2,7 @@
  * `${...}` in values of the file, compiled once, filled per request. Names: request.id, request.method,
  * request.host, request.path, request.query, request.uri, request.scheme, request.header.NAME, client.ip,
  * client.port, peer.ip, route, tls.version, tls.sni, server, status. What is not there, or not yet, is empty.
+ * Those of the request tell it as it came, whatever filters have made of it.
  */
 #ifndef WEIR_HTTP_TEMPLATE_H
 #define WEIR_HTTP_TEMPLATE_H

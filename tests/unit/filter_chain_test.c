@@ -44,15 +44,36 @@ static void who_is_denied_uses_up_no_limit(void **state)
     route_close(route);
 }
 
-static void headers_are_filled_in_from_the_rewritten_path(void **state)
+/* Whatever filters have made of it: of the response too, and of a redirect. */
+static void templates_see_the_request_as_it_came(void **state)
 {
     (void)state;
     struct route_fixture *route =
-        route_open("", "request: { headers: { set: { X-Path: \"${request.path}\" } } },"
-                       " rewrite: { strip_prefix: /shop }, pool: app");
-    struct exchange *x = request_of(route, "GET /shop/a", "Host: a.test\n");
+        route_open("", "request: { headers: { remove: [X-K], set: { X-A: \"${request.header.x-k}\", X-B: "
+                       "\"${request.header.x-a}\", X-C: \"${request.path} ${request.uri} ${request.host}\" },"
+                       " add: { X-B: \"${request.header.x-b}.\" } } },"
+                       " response: { headers: { set: { X-D: \"${request.header.x-k} ${request.header.x-a} "
+                       "${request.header.x-b} ${request.uri}\" } } },"
+                       " rewrite: { strip_prefix: /shop, host: \"b.test\" }, pool: app");
+    struct exchange *x = request_of(route, "GET /shop/a?q=1", "Host: a.test\nX-K: k\nX-A: a\nX-B: b\n");
     assert_int_equal(filter(route, x), 0);
-    assert_fields(&x->request.fields, "X-Path: /a\n");
+    assert_text(x->request.line.request.path, "/a");
+    assert_text(x->request.line.request.authority, "b.test");
+    assert_fields(&x->request.fields, "X-A: k\nX-B: a\nX-C: /shop/a /shop/a?q=1 a.test\nX-B: b.\n");
+    assert_true(filters_response(&route->filters, x));
+    assert_fields(&x->response.fields, "X-D: k a b /shop/a?q=1\n");
+    route_close(route);
+}
+
+static void edits_without_templates_of_headers_keep_no_copy(void **state)
+{
+    (void)state;
+    struct route_fixture *route = route_open(
+        "", "request: { headers: { remove: [X-K], set: { X-A: \"${request.path}\" } } }, pool: app");
+    struct exchange *x = request_of(route, "GET /a", "Host: a.test\nX-K: k\n");
+    assert_int_equal(filter(route, x), 0);
+    assert_null(x->came_fields);
+    assert_null(x->came_path.at);
     route_close(route);
 }
 
@@ -247,7 +268,8 @@ int main(void)
         cmocka_unit_test(filters_have_one_order_whatever_the_order_in_the_file),
         cmocka_unit_test(a_route_has_the_filters_that_it_names_and_no_others),
         cmocka_unit_test(who_is_denied_uses_up_no_limit),
-        cmocka_unit_test(headers_are_filled_in_from_the_rewritten_path),
+        cmocka_unit_test(templates_see_the_request_as_it_came),
+        cmocka_unit_test(edits_without_templates_of_headers_keep_no_copy),
         cmocka_unit_test(an_error_names_its_filter_and_leaves_none),
         cmocka_unit_test(a_request_goes_forward_through_all),
         cmocka_unit_test(a_response_goes_backward_through_all),
