@@ -148,10 +148,12 @@ bool doubt_redirect_path(struct span value, struct error *error)
 bool doubt_prefix(struct span value, struct error *error)
 {
     const char *word = regex_word(value);
-    if (word == NULL && value.length > 1 && value.at[value.length - 1] == '*')
+    size_t length = value.length;
+    while (length > 1 && value.at[value.length - 1] == '*' && strchr("*/", value.at[length - 1]) != NULL)
+        length--;
+    if (word == NULL && length < value.length)
         return error_set(error, "\"%s\" is taken as it stands, with its \"*\"; write \"%.*s\"", value.at,
-                         (int)(value.length - 1 - (value.length > 2 && value.at[value.length - 2] == '/')),
-                         value.at);
+                         (int)length, value.at);
     return word == NULL ||
            error_set(
                error,
