@@ -41,6 +41,7 @@ enum grpc_status {
     X(BODY_TIMEOUT, body_timeout, 408, GRPC_DEADLINE_EXCEEDED, RETRY_NEVER, 'C', "request body came too slowly")                                              \
     X(BODY_TOO_LARGE, body_too_large, 413, GRPC_RESOURCE_EXHAUSTED, RETRY_NEVER, 'C', "request body is over the limit")                                       \
     X(TARGET_TOO_LONG, target_too_long, 414, GRPC_RESOURCE_EXHAUSTED, RETRY_NEVER, 'C', "request line is over the limit")                                     \
+    X(EXPECTATION_UNKNOWN, expectation_unknown, 417, GRPC_INTERNAL, RETRY_NEVER, 'C', "request expects what is not known")                                    \
     X(MISDIRECTED, misdirected, 421, GRPC_UNAVAILABLE, RETRY_NEVER, 'C', "request does not belong on this TLS connection")                                        \
     X(UPGRADE_REFUSED, upgrade_refused, 400, GRPC_INTERNAL, RETRY_NEVER, 'C', "upgrade request is malformed")                                                 \
     X(RATE_LIMITED, rate_limited, 429, GRPC_RESOURCE_EXHAUSTED, RETRY_NEVER, 'C', "rate limit reached")                                                       \

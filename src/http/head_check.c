@@ -95,6 +95,23 @@ static NOINLINE bool lists_trailers(struct span list)
     return false;
 }
 
+/* Nobody here knows any other expectation (RFC 9110 10.1.1). Lines and a list mean the same, so one line
+ * stands for all; false: it is not to be kept. */
+static NOINLINE bool note_expectations(struct head_check *check, struct field *field, struct head *head)
+{
+    struct span list = field->value, element;
+    bool known = head->expect_continue;
+    while (span_next_element(&list, &element)) {
+        if (span_equal_nocase(element, SPAN("100-continue")))
+            head->expect_continue = true;
+        else if (element.length != 0)
+            check->other_expectation = true;
+    }
+    if (!span_equal_nocase(field->value, SPAN("100-continue")))
+        field->value = SPAN("100-continue");
+    return head->expect_continue && !known;
+}
+
 /* What a request has one of: who reads the first of two and who reads the last would be told two things (RFC
  * 9110 5.3). Host has a name of its own among the failures; lists and cookies may come in several lines. */
 static bool note_once(struct head_check *check, uint16_t id)
@@ -105,7 +122,7 @@ static bool note_once(struct head_check *check, uint16_t id)
     return true;
 }
 
-bool head_check_note(struct head_check *check, const struct field *field, struct head *head)
+bool head_check_note(struct head_check *check, struct field *field, struct head *head)
 {
     switch (field->id) {
     case FIELD_CONTENT_LENGTH:
@@ -145,9 +162,7 @@ bool head_check_note(struct head_check *check, const struct field *field, struct
     case FIELD_GRPC_TIMEOUT:
         return note_once(check, field->id);
     case FIELD_EXPECT:
-        head->expect_continue =
-            head->expect_continue || span_equal_nocase(field->value, SPAN("100-continue"));
-        return true;
+        return note_expectations(check, field, head);
     default:
         return true;
     }
@@ -222,6 +237,8 @@ enum failure head_check_request(struct head_check *check, struct head *head)
         why = is_connect_with_length(check, head) ? FAILURE_BAD_FRAMING : check_framing(check, head);
     if (head->minor_version == 0)
         head->expect_continue = false; /* RFC 9110 10.1.1 */
+    else if (why == FAILURE_NONE && check->other_expectation)
+        why = FAILURE_EXPECTATION_UNKNOWN;
     if (check->says_upgrade && head->minor_version != 0)
         head->upgrade = check->upgrade;
     return why;

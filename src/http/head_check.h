@@ -24,11 +24,13 @@ struct head_check {
     bool chunked; /* seen in Transfer-Encoding */
     bool other_coding;
     bool bad_length, bad_coding;
+    bool other_expectation;                         /* than 100-continue */
     bool says_close, says_keep_alive, says_upgrade; /* options of Connection */
     struct span upgrade;
 };
-/* True when the field must be kept among the head's fields; false when the check has taken it. */
-bool head_check_note(struct head_check *check, const struct field *field, struct head *head);
+/* True when the field, as it is then, must be kept among the head's fields; false when the check has taken
+ * it. */
+bool head_check_note(struct head_check *check, struct field *field, struct head *head);
 /* Of a request's field whose name is not plain (field_name_is_plain()): it does not go on.
  * limits.underscore_names lets those pass that no server could take for one that weir knows: framing, hosts,
  * who the client is. */

@@ -191,9 +191,11 @@ def test_continue_never_to_1_0(t):
 
 def test_expectation_unknown(t):
     weir, port = t.simple()
-    c = t.client(port)
-    c.request('GET', '/', {'Expect': 'the unexpected'})
-    ok(c.response().status in (200, 417))
+    for value in ('the unexpected', '100-continue, the unexpected'):
+        c = t.client(port)
+        c.request('PUT', '/', {'Expect': value, 'Content-Length': '5'})
+        equal(c.response().status, 417, value)
+        equal(weir.access_line(failure='expectation_unknown')['failure_of'], 'client')
 
 
 def test_early_hints(t):

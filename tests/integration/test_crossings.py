@@ -88,13 +88,16 @@ def test_continue(t):
         link.answer(200, digest(request.body()))
     for x in crossings(t, handler):
         body = b'after the hundred' * 100
-        s = x.request('PUT', '/yes', [('Expect', '100-continue')], open=True)
-        eventually(lambda: x.origin.count('/yes'), text=x.name)
-        time.sleep(0.05)
-        s.data(body)
-        s.end()
-        response = s.response()
-        equal((response.status, response.body.decode(), [i.status for i in response.interim]), (200, digest(body), [100]), x.name)
+        for path, fields in (('/yes', ['100-continue']), ('/list', ['100-continue, 100-Continue']), ('/lines', ['100-continue', '100-continue'])):
+            s = x.request('PUT', path, [('Expect', value) for value in fields], open=True)
+            eventually(lambda: x.origin.count(path), text=x.name)
+            time.sleep(0.05)
+            s.data(body)
+            s.end()
+            response = s.response()
+            equal((response.status, response.body.decode(), [i.status for i in response.interim]), (200, digest(body), [100]), f'{x.name} {path}')
+        s = x.request('PUT', '/never', [('Expect', '100-continue'), ('Expect', 'more')], open=True)
+        equal((s.head().status, x.origin.count('/never')), (417, 0), x.name)
         s = x.request('PUT', '/no', [('Expect', '100-continue')], open=True)
         response = s.head()
         equal(response.status, 403, x.name)

@@ -212,6 +212,7 @@ static void refused_heads(void **state)
         const char *why;
     } rows[] = {
         {{USUAL, "host", "b.test"}, "bad_host"},
+        {{USUAL, "expect", "100-continue", "expect", "foo"}, "expectation_unknown"},
         {{":method", "GET", ":scheme", "ftp", ":authority", "a.test", ":path", "/x"}, "bad_target"},
         {{":method", "GET", ":scheme", "http", ":authority", "a.test", ":path", "/x#y"}, "bad_target"},
         {{":method", "GET", ":scheme", "http", ":authority", "a.test", ":path", long_path},

@@ -423,6 +423,49 @@ static void limits_hold(void **state)
     arena_free(arena);
 }
 
+/* A list and lines mean the same (RFC 9110 5.3), and one goes on. */
+static void expectations(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *raw;
+        enum failure why;
+        unsigned fields;
+    } cases[] = {
+        {"Expect: 100-continue\r\n", FAILURE_NONE, 1},
+        {"Expect: 100-continue, 100-Continue\r\n", FAILURE_NONE, 1},
+        {"Expect: , 100-CONTINUE ,\r\n", FAILURE_NONE, 1},
+        {"Expect: 100-continue\r\nExpect: 100-continue\r\n", FAILURE_NONE, 1},
+        {"Expect:\r\nExpect: 100-continue\r\n", FAILURE_NONE, 1},
+        {"Expect:\r\n", FAILURE_NONE, 0},
+        {"Expect: foo\r\n", FAILURE_EXPECTATION_UNKNOWN, 0},
+        {"Expect: foo, 100-continue\r\n", FAILURE_EXPECTATION_UNKNOWN, 0},
+        {"Expect: 100-continue, foo\r\n", FAILURE_EXPECTATION_UNKNOWN, 0},
+        {"Expect: 100-continue\r\nExpect: foo\r\n", FAILURE_EXPECTATION_UNKNOWN, 0},
+        {"Expect: 100-continue;q=1\r\n", FAILURE_EXPECTATION_UNKNOWN, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct arena *arena = arena_new(1 << 20);
+        struct head head;
+        struct head_check check;
+        char raw[200];
+        snprintf(raw, sizeof raw, "PUT / HTTP/1.1\r\nHost: a\r\n%s\r\n", cases[i].raw);
+        assert_int_equal(parse_everywhere(span_of(raw), true, arena, &head, &check), cases[i].why);
+        if (cases[i].why == FAILURE_NONE) {
+            assert_int_equal(head.fields.count, cases[i].fields);
+            assert_int_equal(head.expect_continue, cases[i].fields);
+        }
+        if (cases[i].why == FAILURE_NONE && cases[i].fields != 0) {
+            struct span value = head.fields.items[0].value;
+            assert_true(span_equal_nocase(value, SPAN("100-continue")));
+        }
+        snprintf(raw, sizeof raw, "PUT / HTTP/1.0\r\n%s\r\n", cases[i].raw);
+        assert_int_equal(parse_everywhere(span_of(raw), true, arena, &head, &check), FAILURE_NONE);
+        assert_false(head.expect_continue);
+        arena_free(arena);
+    }
+}
+
 static void old_clients(void **state)
 {
     (void)state;
@@ -635,6 +678,7 @@ int main(void)
         cmocka_unit_test(names_that_could_imitate_others),
         cmocka_unit_test(names_of_every_byte),
         cmocka_unit_test(limits_hold),
+        cmocka_unit_test(expectations),
         cmocka_unit_test(old_clients),
         cmocka_unit_test(responses),
         cmocka_unit_test(trailers),
