@@ -265,6 +265,11 @@ static bool join_cookies(struct fields *fields, struct arena *arena)
     return true;
 }
 
+static uint16_t default_port(struct span scheme)
+{
+    return span_equal_nocase(scheme, SPAN("http")) ? 80 : span_equal_nocase(scheme, SPAN("https")) ? 443 : 0;
+}
+
 /* :authority and Host say the same, or one of them says it (RFC 9113 8.3.1). */
 static enum failure check_authority(struct h2_reading *reading)
 {
@@ -272,7 +277,8 @@ static enum failure check_authority(struct h2_reading *reading)
     if (reading->authority.at == NULL)
         return FAILURE_NONE;
     if (check->host_count > 1 ||
-        (check->host_count == 1 && !span_equal_nocase(check->host, reading->authority)))
+        (check->host_count == 1 &&
+         !authority_is_same(check->host, reading->authority, default_port(reading->scheme))))
         return FAILURE_BAD_HOST;
     check->host_count = 1;
     check->host = reading->authority;

@@ -111,6 +111,25 @@ bool authority_split(struct span authority, struct span *host, uint16_t *port, b
     return true;
 }
 
+static struct span without_dot(struct span host)
+{
+    return host.at[host.length - 1] == '.' ? span_first(host, host.length - 1) : host;
+}
+
+bool authority_is_same(struct span a, struct span b, uint16_t default_port)
+{
+    struct authority first, second;
+    if (span_equal_nocase(a, b))
+        return true;
+    if (!authority_read(a, &first) || !authority_read(b, &second) ||
+        (first.has_port ? first.port : default_port) != (second.has_port ? second.port : default_port))
+        return false;
+    char first_v6[HOST_V6_MOST], second_v6[HOST_V6_MOST];
+    if (host_v6_normal(first.host, first_v6))
+        return host_v6_normal(second.host, second_v6) && strcmp(first_v6, second_v6) == 0;
+    return span_equal_nocase(without_dot(first.host), without_dot(second.host));
+}
+
 /* Lower case and without a final dot, or an IPv6 address as inet_ntop() prints it; behind it the port, if
  * there is one, without zeros before it. */
 static bool authority_write(struct target *target, struct span authority, struct span host, bool has_port,
@@ -118,9 +137,7 @@ static bool authority_write(struct target *target, struct span authority, struct
 {
     char v6[HOST_V6_MOST];
     bool brackets = host_v6_normal(host, v6);
-    struct span name = brackets ? span_of(v6) : host;
-    if (!brackets && name.at[name.length - 1] == '.')
-        name.length--;
+    struct span name = brackets ? span_of(v6) : without_dot(host);
     struct span port = has_port ? span_skip(authority, host.length + 1) : SPAN_NONE;
     while (port.length > 1 && port.at[0] == '0')
         port = span_skip(port, 1);

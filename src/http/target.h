@@ -32,7 +32,10 @@ struct authority {
     bool has_port, is_normal;
 };
 bool authority_read(struct span authority, struct authority *parts) MUST_CHECK;
-/* The same without the last. */
+/* They name the same host and port (RFC 3986 6.2.3, 9113 8.3.1): without case, a final dot or what has no
+ * port said, which is default_port; 0: a scheme without one. */
+bool authority_is_same(struct span a, struct span b, uint16_t default_port) MUST_CHECK;
+/* authority_read() without is_normal. */
 bool authority_split(struct span authority, struct span *host, uint16_t *port, bool *has_port) MUST_CHECK;
 
 #endif

@@ -355,7 +355,8 @@ def test_good_heads(t):
     weir, port = in_clear(t, origin)
     c = t.h2_client(port)
     equal(c.request('OPTIONS', '*').response().json()['target'], '*')
-    equal(c.get('/', [('host', 'test')]).status, 200)
+    for host in ('test', 'test:80', 'test:', 'Test.'):
+        equal(c.get('/', [('host', host)]).status, 200, host)
     with c.changed:
         s = c.streams[c.next] = H2Stream(c, c.next)
         c.next += 2

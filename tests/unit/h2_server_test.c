@@ -212,6 +212,11 @@ static void refused_heads(void **state)
         const char *why;
     } rows[] = {
         {{USUAL, "host", "b.test"}, "bad_host"},
+        {{USUAL, "host", "a.test:443"}, "bad_host"},
+        {{USUAL, "host", "a.test:"}, NULL},
+        {{USUAL, "host", "A.test.:80"}, NULL},
+        {{":method", "GET", ":scheme", "https", ":authority", "a.test:443", ":path", "/x", "host", "a.test"},
+         NULL},
         {{USUAL, "expect", "100-continue", "expect", "foo"}, "expectation_unknown"},
         {{":method", "GET", ":scheme", "ftp", ":authority", "a.test", ":path", "/x"}, "bad_target"},
         {{":method", "GET", ":scheme", "http", ":authority", "a.test", ":path", "/x#y"}, "bad_target"},
@@ -224,7 +229,7 @@ static void refused_heads(void **state)
         h2_bench_again(&bench, HTTP_SERVER);
         h2_frame_names(&frames, 1, H2_END, rows[i].names);
         h2_peer_sends(&bench, &frames);
-        snprintf(told, sizeof told, "refused1:%s", rows[i].why);
+        snprintf(told, sizeof told, rows[i].why != NULL ? "refused1:%s" : "head1:GET:/x:last", rows[i].why);
         expect_told(&bench, told);
         h2_call_response(&bench, 1, 400, 0, true);
         http_bench_turns(&bench.http, 3);

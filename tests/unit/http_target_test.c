@@ -147,6 +147,39 @@ static void hosts(void **state)
     }
 }
 
+static void authorities_that_are_the_same(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *a, *b;
+        unsigned port;
+        bool same;
+    } cases[] = {
+        {"a.test", "A.Test", 80, true},
+        {"a.test:80", "a.test", 80, true},
+        {"a.test:443", "a.test.", 443, true},
+        {"a.test:", "a.test:0080", 80, true},
+        {"[::1]", "[0::1]:80", 80, true},
+        {"a.test:8080", "A.test.:8080", 80, true},
+        {"a.test:80", "a.test", 443, false},
+        {"a.test:80", "a.test:", 0, false},
+        {"a.test:443", "a.test:80", 80, false},
+        {"a.test.", "b.test.", 80, false},
+        {"[::1]", "[::2]", 80, false},
+        {"[::1]", "::1", 80, false},
+        {"a.test", "", 80, false},
+        {"a.test..", "a.test.", 80, false},
+        {"[::1]", "a.test", 80, false},
+        {"a.test", "a.test.x", 80, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct span a = span_of(cases[i].a), b = span_of(cases[i].b);
+        if (authority_is_same(a, b, (uint16_t)cases[i].port) != cases[i].same ||
+            authority_is_same(b, a, (uint16_t)cases[i].port) != cases[i].same)
+            fail_msg("%s and %s", cases[i].a, cases[i].b);
+    }
+}
+
 static void nothing_is_copied_without_need(void **state)
 {
     (void)state;
@@ -165,6 +198,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths),
         cmocka_unit_test(hosts),
+        cmocka_unit_test(authorities_that_are_the_same),
         cmocka_unit_test(nothing_is_copied_without_need),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
