@@ -74,6 +74,7 @@ struct h2_stream {
     unsigned interims;               /* client role: 1xx received */
     uint8_t why;                     /* enum failure with which it ends */
     uint8_t fresh_why;               /* enum failure: it is refused */
+    uint8_t continuations;           /* server role: frames with bytes of its head */
     bool fresh_last : 1;             /* END_STREAM stood on the head */
     bool announced : 1;              /* opened() was told, or opened by http_conn_open(): closed() is owed */
     bool over : 1;                   /* ended: nothing is told any more but closed() */
@@ -107,6 +108,7 @@ struct h2_walk {
     uint8_t have;  /* bytes of the next frame's head */
     uint8_t closed_at;
     bool in_head, head_ends; /* of the current frame: it belongs to a header block, and is its last */
+    uint8_t continuations;   /* of this block, with bytes */
     uint8_t head[9];
     int32_t last_id;                 /* the highest stream the client has begun */
     int32_t closed[H2_CLOSED_KNOWN]; /* streams that ended last */

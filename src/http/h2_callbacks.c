@@ -73,6 +73,12 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 
 /* ---- heads ---- */
 
+/* A head that came whole and is taken: large ones are no flood (CVE-2024-27316 is one that does not end). */
+static void earn_continuations(struct h2_conn *conn, uint8_t count)
+{
+    h2_guard_earn(&conn->guard, H2_GUARD_continuations, count);
+}
+
 static bool stream_is_narrow(const struct h2_stream *stream, int32_t least)
 {
     return nghttp2_session_get_stream_remote_window_size(stream->conn->session, stream->id) < least;
@@ -245,6 +251,7 @@ static int request_received(struct h2_stream *stream)
     struct head *head = &stream->reading->head;
     int result;
     stream->reading = NULL;
+    stream->continuations = conn->walk.continuations;
     stream->head_request = head->line.request.method == METHOD_HEAD;
     stream->tunnel = stream->hold = head->upgrade.length != 0;
     /* the tunnel's first end, to be told once there is one */
@@ -285,6 +292,7 @@ static void tell_request(struct h2_stream *stream)
         h2_refuse(stream, (enum failure)stream->fresh_why);
         return;
     }
+    earn_continuations(conn, stream->continuations);
     if (!stream->fresh_last)
         h2_arm(conn, conn->settings->timeouts->request_idle);
     stream->stream.events->head(&stream->stream, head, stream->fresh_last);
@@ -359,6 +367,7 @@ static void response_received(struct h2_stream *stream)
         response_invalid(stream, why);
         return;
     }
+    earn_continuations(stream->conn, stream->conn->walk.continuations);
     struct head told = *head;
     if (status == 101) {
         stream->raw = true;
@@ -416,6 +425,7 @@ static int trailers_received(struct h2_stream *stream)
         response_invalid(stream, why);
         return 0;
     }
+    earn_continuations(conn, conn->walk.continuations);
     h2_deliver(stream);
     if (stream->over || stream->refused)
         return 0;

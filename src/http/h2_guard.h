@@ -26,7 +26,7 @@
     X(priorities, 1000, 100, "PRIORITY frames (CVE-2019-9513)")                                              \
     X(empty_data, 200, 20, "DATA frames without a byte that end nothing (CVE-2019-9518)")                    \
     X(tiny_data, 4000, 400, "DATA frames of fewer than five bytes, the least that a gRPC message has")       \
-    X(continuations, 200, 20, "CONTINUATION frames (CVE-2024-27316)")                                        \
+    X(continuations, 200, 20, "CONTINUATION frames beyond those of heads that were taken (CVE-2024-27316)")  \
     X(window_updates, 4000, 200, "WINDOW_UPDATE frames beyond those that answers earn (CVE-2019-9511)")      \
     X(narrow_windows, 100, 10,                                                                               \
       "requests refused because too many before them left no window for their answers")                      \

@@ -67,7 +67,9 @@ static void note_head(struct h2_conn *conn, const struct frame_head *frame)
     conn->walk.in_head = frame->type == NGHTTP2_HEADERS || frame->type == NGHTTP2_CONTINUATION;
     conn->walk.head_ends = (frame->flags & NGHTTP2_FLAG_END_HEADERS) != 0;
     if (frame->type != NGHTTP2_CONTINUATION)
-        conn->since_head = 0;
+        conn->since_head = conn->walk.continuations = 0;
+    else if (frame->length != 0 && conn->walk.continuations != UINT8_MAX)
+        conn->walk.continuations++;
 }
 
 /* Since when a request's head is under way: the rest of a frame may be long in coming, and so may

@@ -211,6 +211,27 @@ static void ends_of_streams(void **state)
     expect_frames(&bench, "");
 }
 
+/* A server with large heads floods nobody. */
+static void heads_in_many_frames(void **state)
+{
+    (void)state;
+    char block[128];
+    size_t length = h2_block(block, sizeof block, ":status", "200", "x", "yz", NULL);
+    h2_bench_again(&bench, HTTP_CLIENT);
+    for (int32_t id = 1; id < 250; id += 2) {
+        get(1);
+        h2_frame(&frames, NGHTTP2_HEADERS, H2_END, id, block, 1);
+        h2_frame(&frames, NGHTTP2_CONTINUATION, 0, id, block + 1, 1);
+        h2_frame(&frames, NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, id, block + 2, length - 2);
+        h2_peer_sends(&bench, &frames);
+        char told[100];
+        snprintf(told, sizeof told, "head%d:200:x=yz:last closed%d:none room:" ROOM_ALL " idle", (id + 1) / 2,
+                 (id + 1) / 2);
+        expect_told(&bench, told);
+        (void)h2_peer_reads(&bench);
+    }
+}
+
 /* Ended by its answer before the request was sent. */
 static void an_early_answer(void **state)
 {
@@ -584,6 +605,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(responses_at_every_split, begin, end),
         cmocka_unit_test_setup_teardown(requests_that_are_sent, begin, end),
         cmocka_unit_test_setup_teardown(a_head_that_fills_the_queue, begin, end),
+        cmocka_unit_test_setup_teardown(heads_in_many_frames, begin, end),
         cmocka_unit_test_setup_teardown(wrong_responses, begin, end),
         cmocka_unit_test_setup_teardown(ends_of_streams, begin, end),
         cmocka_unit_test_setup_teardown(an_early_answer, begin, end),

@@ -117,6 +117,62 @@ static void heads_in_pieces_at_every_split(void **state)
     expect_at_every_split("head1:POST:/x body1:abcd:last");
 }
 
+/* How many requests are taken whose heads go on in two CONTINUATION frames, of 250. */
+static unsigned asked_in_frames(bool empty, bool reset)
+{
+    char block[512];
+    size_t length = h2_block(block, sizeof block, ":method", "GET", ":scheme", "http", ":authority", "a.test",
+                             ":path", "/x", NULL);
+    size_t second = empty ? 0 : 2;
+    unsigned count = 0;
+    h2_bench_again(&bench, HTTP_SERVER);
+    while (count < 250 && strstr(h2_peer_reads(&bench), "GOAWAY") == NULL) {
+        int32_t id = (int32_t)(2 * count++ + 1);
+        h2_frame(&frames, NGHTTP2_HEADERS, H2_END, id, block, 5);
+        h2_frame(&frames, NGHTTP2_CONTINUATION, 0, id, block + 5, second);
+        h2_frame(&frames, NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, id, block + 5 + second,
+                 length - 5 - second);
+        if (reset)
+            h2_frame_number(&frames, NGHTTP2_RST_STREAM, id, NGHTTP2_CANCEL);
+        h2_peer_sends(&bench, &frames);
+        if (bench.streams[count].stream != NULL)
+            h2_call_response(&bench, count, 204, -1, true);
+        http_bench_turns(&bench.http, 2);
+    }
+    bench.http.log.length = 0;
+    return count;
+}
+
+/* The same of trailers. */
+static void ends_in_frames(unsigned times)
+{
+    char block[64];
+    size_t length = h2_block(block, sizeof block, "x-sum", "1", NULL);
+    h2_bench_again(&bench, HTTP_SERVER);
+    for (unsigned i = 1; i <= times; i++) {
+        int32_t id = (int32_t)(2 * i - 1);
+        h2_frame_post(&frames, id, NULL);
+        h2_frame(&frames, NGHTTP2_HEADERS, H2_END, id, block, 1);
+        h2_frame(&frames, NGHTTP2_CONTINUATION, 0, id, block + 1, 1);
+        h2_frame(&frames, NGHTTP2_CONTINUATION, NGHTTP2_FLAG_END_HEADERS, id, block + 2, length - 2);
+        h2_peer_sends(&bench, &frames);
+        h2_call_response(&bench, i, 204, -1, true);
+        http_bench_turns(&bench.http, 2);
+        assert_null(strstr(h2_peer_reads(&bench), "GOAWAY"));
+    }
+    bench.http.log.length = 0;
+}
+
+/* CVE-2024-27316 is a head that does not end; those of browsers with 30 KB of cookies do. */
+static void large_heads_are_no_flood(void **state)
+{
+    (void)state;
+    assert_int_equal(asked_in_frames(false, false), 250);
+    ends_in_frames(250);
+    assert_in_range(asked_in_frames(true, false), 200, 249);
+    assert_in_range(asked_in_frames(false, true), 100, 249);
+}
+
 /* Nobody hears of a request whose reset was received with it (CVE-2023-44487); one that was told is told its
  * end. */
 static void resets_behind_their_requests(void **state)
@@ -946,6 +1002,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(crumbs_of_a_cookie_are_joined, begin, end),
         cmocka_unit_test_setup_teardown(heads_in_pieces_at_every_split, begin, end),
         cmocka_unit_test_setup_teardown(resets_behind_their_requests, begin, end),
+        cmocka_unit_test_setup_teardown(large_heads_are_no_flood, begin, end),
         cmocka_unit_test_setup_teardown(wrong_heads, begin, end),
         cmocka_unit_test_setup_teardown(refused_heads, begin, end),
         cmocka_unit_test_setup_teardown(lengths_that_are_not_kept, begin, end),
