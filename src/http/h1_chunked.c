@@ -151,3 +151,23 @@ enum h1_step h1_chunked_read(struct h1_chunked *chunked, struct buf *in, struct 
     }
     return H1_MORE;
 }
+
+bool h1_chunked_ends_in(struct h1_chunked chunked, const struct buf *in)
+{
+    for (const struct slice *slice = in->first; slice != NULL; slice = slice->next) {
+        for (size_t i = 0; i < slice->length;) {
+            if (chunked.state != CHUNK_DATA || chunked.left == 0) {
+                enum h1_step step = read_framing(&chunked, (unsigned char)slice->at[i++]);
+                if (step != H1_MORE)
+                    return step == H1_DONE;
+                continue;
+            }
+            size_t rest = slice->length - i, part = rest < chunked.left ? rest : (size_t)chunked.left;
+            i += part;
+            chunked.left -= part;
+            if (chunked.left == 0)
+                chunked.state = CHUNK_DATA_CR;
+        }
+    }
+    return false;
+}

@@ -26,5 +26,7 @@ struct h1_chunked {
  * `most` was reached. */
 enum h1_step h1_chunked_read(struct h1_chunked *chunked, struct buf *in, struct buf *out,
                              size_t most) MUST_CHECK;
+/* The last chunk's line stands in `in`, where the body goes on; nothing is taken. */
+bool h1_chunked_ends_in(struct h1_chunked chunked, const struct buf *in) MUST_CHECK;
 
 #endif

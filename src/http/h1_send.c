@@ -57,7 +57,8 @@ static enum failure send_interim(struct h1_conn *conn, const struct head *head)
 }
 
 /* A request that was not whole when its answer began: can the connection go on, that is, can its end be found
- * with little effort? */
+ * with little effort? How much is still to come in chunks nobody knows, and the client has to be told now
+ * (RFC 9112 9.6). */
 static bool rest_is_too_much(const struct h1_conn *conn)
 {
     if (conn->receiving == RECEIVE_NOTHING)
@@ -65,7 +66,8 @@ static bool rest_is_too_much(const struct h1_conn *conn)
     /* Who waits for a 100 may leave its body out or not: then nobody can tell what comes next (RFC
      * 9110 10.1.1). */
     return conn->expects ||
-           (conn->receiving == RECEIVE_LENGTH && conn->body_left > (int64_t)H1_LEFTOVER_MOST);
+           (conn->receiving == RECEIVE_LENGTH && conn->body_left > (int64_t)H1_LEFTOVER_MOST) ||
+           (conn->receiving == RECEIVE_CHUNKED && !h1_chunked_ends_in(conn->chunked, &conn->in));
 }
 
 /*

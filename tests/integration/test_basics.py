@@ -313,6 +313,12 @@ def test_early_response(t):
     c.send(b'x' * 100000)
     response = c.response()
     equal((response.status, response.body), (413, b'too much'))
+    equal(response.fields.get('connection'), 'close')
+    c = t.client(port)
+    c.request('POST', '/', {'Transfer-Encoding': 'chunked'})
+    c.send(b'1000\r\n' + b'x' * 0x1000 + b'\r\n')
+    response = c.response()
+    equal((response.status, response.body, response.fields.get('connection')), (413, b'too much', 'close'))
 
 
 def test_half_closed_client_is_answered(t):

@@ -205,6 +205,33 @@ static void test_small_chunks_lie_together(void **state)
     buf_clear(&in);
 }
 
+/* Told without taking anything, wherever the decoder is and whatever stands behind. */
+static void the_end_is_seen_ahead(void **state)
+{
+    (void)state;
+    static const char body[] = "5;a=0\r\nhel\r\n\r\n3\r\n0\r\n\r\n0\r\nX: y\r\n\r\nGET /";
+    size_t length = sizeof body - 1, last = (size_t)(strstr(body, "0\r\nX") + 3 - body);
+    for (size_t taken = 0; taken < last; taken++) {
+        for (size_t split = taken; split <= length; split++) {
+            struct h1_chunked chunked = {.state = 0};
+            struct buf in = {.first = NULL}, out = {.first = NULL};
+            assert_true(buf_add(&in, body, taken));
+            assert_int_equal(h1_chunked_read(&chunked, &in, &out, SIZE_MAX), H1_MORE);
+            assert_true(buf_add_constant(&in, span_make(body + taken, split - taken)));
+            assert_true(h1_chunked_ends_in(chunked, &in) == (split >= last));
+            assert_int_equal(in.length, split - taken);
+            assert_true(buf_add_constant(&in, span_make(body + split, length - split)));
+            assert_true(h1_chunked_ends_in(chunked, &in));
+            buf_clear(&in);
+            buf_clear(&out);
+        }
+    }
+    struct buf in = {.first = NULL};
+    assert_true(buf_add_constant(&in, SPAN("5\r\nhelloXX0\r\n\r\n")));
+    assert_false(h1_chunked_ends_in((struct h1_chunked){.state = 0}, &in));
+    buf_clear(&in);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +240,7 @@ int main(void)
         cmocka_unit_test(extensions_are_bounded),
         cmocka_unit_test(written_chunks_are_read),
         cmocka_unit_test(test_small_chunks_lie_together),
+        cmocka_unit_test(the_end_is_seen_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
