@@ -499,14 +499,24 @@ static void hold_bytes(struct h2_stream *stream, size_t length)
     nghttp2_session_consume_connection(stream->conn->session, length);
 }
 
+/*
+ * Of a stream that has been answered. Its last bytes are given back at once: curl 7.88, whose answer had come
+ * before it sent the end of its request, waits for one more frame to see that all is done.
+ */
+static void leftover_received(nghttp2_session *session, uint8_t flags, size_t length)
+{
+    if ((flags & NGHTTP2_FLAG_END_STREAM) == 0 ||
+        nghttp2_submit_window_update(session, NGHTTP2_FLAG_NONE, 0, (int32_t)length) != 0)
+        nghttp2_session_consume_connection(session, length);
+}
+
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length,
                    void *user)
 {
     struct h2_conn *conn = user;
     struct h2_stream *stream = h2_find_stream(user, id);
-    (void)flags;
     if (stream != NULL && stream->leftover) { /* its own window stays shut */
-        nghttp2_session_consume_connection(session, length);
+        leftover_received(session, flags, length);
         return 0;
     }
     if (stream == NULL || stream->over || stream->refused) {

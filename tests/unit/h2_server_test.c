@@ -413,6 +413,24 @@ static void answered_early(void **state)
     expect_frames(&bench, "");
 }
 
+/* curl 7.88 has been answered when it sends the end of its request, and waits for one more frame. */
+static void answered_before_its_last_bytes(void **state)
+{
+    (void)state;
+    h2_frame_post(&frames, 1, "content-length", "9", NULL);
+    h2_peer_sends(&bench, &frames);
+    h2_call_response(&bench, 1, 204, -1, true);
+    http_bench_turns(&bench.http, 3);
+    expect_told(&bench, "head1:POST:/x closed1:none idle");
+    expect_frames(&bench, "HEADERS1{:status=204}:end");
+    h2_frame_data(&frames, 1, "some", false);
+    h2_peer_sends(&bench, &frames);
+    expect_frames(&bench, "");
+    h2_frame_data(&frames, 1, "bytes", true);
+    h2_peer_sends(&bench, &frames);
+    expect_frames(&bench, "WINDOW0:5");
+}
+
 /* The same while trailers are half there: their fields would lie in an arena that is gone. */
 static void answered_between_trailers(void **state)
 {
@@ -1010,6 +1028,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(answers, begin, end),
         cmocka_unit_test_setup_teardown(answers_of_wrong_length, begin, end),
         cmocka_unit_test_setup_teardown(answered_early, begin, end),
+        cmocka_unit_test_setup_teardown(answered_before_its_last_bytes, begin, end),
         cmocka_unit_test_setup_teardown(answered_between_trailers, begin, end),
         cmocka_unit_test_setup_teardown(resets_both_ways, begin, end),
         cmocka_unit_test_setup_teardown(frames_of_ended_streams, begin, end),
