@@ -87,15 +87,17 @@ def test_options(t):
 
 
 def test_variables(t):
-    """Each that templates know can be written, alone and in a text, in braces as the manual has them."""
+    """Each that templates know can be written, alone and in a text, in braces as the manual has them; of a response's only where there is one."""
     known = re.search(r'^Templates know besides:\n(.*?)^In a template', open(os.path.join(MAN, 'weir.yaml.5')).read(), re.S | re.M).group(1)
     names = [n.replace('NAME', 'X-A') for n in re.findall(r'\$\{[^}]*\}', known)]
     ok(len(names) >= 16, names)
     for name in names:
-        done = t.run('check', '--file-only', '-c', '-', stdin=f'''listeners: ":8080"
-routes: [ {{ respond: {{ body: "of {name}." }}, response: {{ headers: {{ set: {{ X-A: "{name}", X-B: "of {name}" }} }} }} }} ]
+        early = f'respond: {{ body: "of {name}." }}, '
+        for where in ('', early):
+            done = t.run('check', '--file-only', '-c', '-', stdin=f'''listeners: ":8080"
+routes: [ {{ {where or "respond: 200, "}response: {{ headers: {{ set: {{ X-A: "{name}", X-B: "of {name}" }} }} }} }} ]
 ''')
-        equal(done.returncode, 0, name + done.stderr)
+            equal(done.returncode, 1 if where and name in ('${server}', '${status}') else 0, name + done.stderr)
 
 
 def test_migrating_names_keys_that_exist(t):
