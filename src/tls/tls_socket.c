@@ -46,6 +46,39 @@ static bool is_later(void)
     return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
 }
 
+/* ---- the length of a client's first message ---- */
+
+/* RFC 8446 5.1, 4: what they are of comes first, and a length last */
+enum { RECORD_HEAD = 5, RECORD_HANDSHAKE = 22, MESSAGE_HEAD = 4, MESSAGE_HELLO = 1 };
+
+/* What is neither is OpenSSL's to judge. */
+static void hello_byte(struct tls_hello *hello, unsigned char byte)
+{
+    if (hello->left == 0) {
+        hello->record = (hello->record << 8) | byte;
+        if (++hello->record_got == 1)
+            hello->awaited = byte == RECORD_HANDSHAKE;
+        if (hello->record_got != RECORD_HEAD)
+            return;
+        hello->record_got = 0;
+        hello->left = (uint16_t)hello->record;
+        return;
+    }
+    hello->left--;
+    hello->message = (hello->message << 8) | byte;
+    if (++hello->message_got != MESSAGE_HEAD)
+        return;
+    hello->awaited = false;
+    hello->too_long = hello->message >> 24 == MESSAGE_HELLO && (hello->message & 0xffffffu) > TLS_HELLO_MOST;
+}
+
+static bool hello_is_too_long(struct tls_hello *hello, const char *bytes, ssize_t length)
+{
+    for (ssize_t i = 0; i < length && hello->awaited; i++)
+        hello_byte(hello, (unsigned char)bytes[i]);
+    return hello->too_long;
+}
+
 /* ---- what OpenSSL calls ---- */
 
 static int bio_read(BIO *bio, char *to, int room)
@@ -63,6 +96,8 @@ static int bio_read(BIO *bio, char *to, int room)
         BIO_set_retry_read(bio);
     else if (got == 0)
         BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+    else if (hello_is_too_long(&socket->hello, to, got))
+        return -1;
     return (int)got;
 }
 

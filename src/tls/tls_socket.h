@@ -8,13 +8,31 @@
 
 #include <openssl/bio.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/attributes.h"
 #include "base/buf.h"
 
+/*
+ * A client's first message says how long it is, and OpenSSL sets memory aside for all of that before it has
+ * come: 170 KB for nine bytes. Those of clients that mean well are a few KB, and others (BoringSSL) take 16.
+ */
+#define TLS_HELLO_MOST 32768u
+
+/* Of what comes first: as much as it takes to see that length, which may be spread over records. */
+struct tls_hello {
+    uint32_t record,
+        message;   /* what has come of a record's head, and of the message's: their last four bytes */
+    uint16_t left; /* of the record */
+    uint8_t record_got, message_got;
+    bool awaited; /* server role, until it is seen */
+    bool too_long;
+};
+
 struct tls_socket {
     struct buf unsent;
     int fd;
+    struct tls_hello hello;
     bool gathering;
     bool drained; /* the last read was short: the next would find nothing, and is left out once */
 };

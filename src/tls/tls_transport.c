@@ -151,6 +151,13 @@ static enum transport_step shake(struct tls_transport *tls)
         (void)is_read_out(tls);
         return TRANSPORT_DONE;
     }
+    if (tls->socket.hello.too_long) {
+        ERR_clear_error();
+        snprintf(last_failure, sizeof last_failure, "the ClientHello is longer than %u bytes",
+                 TLS_HELLO_MOST);
+        tls->transport.error = TRANSPORT_ERROR_TLS;
+        return TRANSPORT_FAILED;
+    }
     if (tls->store != NULL && looks_like_http(ERR_peek_error()))
         answer_plainly(tls);
     enum transport_step step = step_of(tls, result);
@@ -353,6 +360,7 @@ struct transport *tls_transport_accept(struct loop *loop, int fd, struct tls_sto
     if (early != NULL)
         buf_clear(early); /* the caller reads a PROXY preface with MSG_PEEK, so nothing can be early here */
     tls->store = tls_store_take(store);
+    tls->socket.hello.awaited = true;
     SSL_set_accept_state(tls->ssl);
     transport_init(&tls->transport, &tls_kind, loop, fd, events, owner);
     return &tls->transport;

@@ -133,3 +133,30 @@ def test_by_reload(t):
         equal(left(clients), list(range(10)))
         clients += silent(t, port, 1)
         eventually(lambda: left(clients) == [9, 10], text=lambda: f'{more}: {left(clients)}')
+
+
+def hello_of(length, piece=None):
+    """The beginning of a ClientHello that says it is so long, in records of so many bytes."""
+    said = b'\x01' + length.to_bytes(3, 'big') + b'\x03\x03' + b'r' * 40
+    piece = piece or len(said)
+    return b''.join(b'\x16\x03\x01' + struct.pack('>H', len(part)) + part for part in (said[i:i + piece] for i in range(0, len(said), piece)))
+
+
+def test_a_hello_that_is_too_long(t):
+    """It is ended for what it says, before that has come."""
+    weir, port = site(t)
+    for piece in (None, 1, 3):
+        for length in (32769, 131000, 0xffffff):
+            client = t.client(port, first=hello_of(length, piece))
+            ok(client.ended(5), f'{length} bytes in pieces of {piece}')
+        short = silent(t, port, 3, first=hello_of(32768, piece))
+        equal(left(short), [0, 1, 2])
+    contains(weir.log_line('handshake failed'), 'why="the ClientHello is longer than 32768 bytes"')
+    slowly = t.client(port)
+    for byte in hello_of(131000)[:8]:
+        slowly.send(bytes([byte]))
+        time.sleep(0.01)
+    equal(left([slowly]), [0])
+    slowly.send(hello_of(131000)[8:9])
+    ok(slowly.ended(5))
+    equal(served(t, port, 5), {200: 5})
