@@ -268,13 +268,13 @@ static bool may_be_read(const struct h1_conn *conn, enum failure why)
     return conn->conn.role == HTTP_SERVER && said && !gone && !drops && !conn->lingering;
 }
 
-void h1_fail(struct h1_conn *conn, enum failure why)
+static void fail(struct h1_conn *conn, enum failure why, bool waits)
 {
     if (conn->closing)
         return;
     conn->closing = true;
     conn->why = (uint8_t)why;
-    if (may_be_read(conn, why)) {
+    if (waits) {
         conn->failing = true;
         loop_later(h1_loop(conn), &conn->step);
     } else if (end_is_believed(conn)) {
@@ -282,6 +282,11 @@ void h1_fail(struct h1_conn *conn, enum failure why)
     } else {
         transport_close(conn->transport);
     }
+}
+
+void h1_fail(struct h1_conn *conn, enum failure why)
+{
+    fail(conn, why, may_be_read(conn, why));
 }
 
 /* What h1_fail() has put off: the stream ends at once, and the connection when its client has read. */
@@ -589,9 +594,12 @@ static void h1_drain(struct http_conn *http)
 static void h1_close(struct http_conn *http, enum http_close how)
 {
     struct h1_conn *conn = h1_of(http);
+    enum failure why = conn->failing ? (enum failure)conn->why : http_close_failure(http, how);
+    if (conn->failing && how != HTTP_CLOSE)
+        conn->failing = conn->closing = false; /* what was put off is not waited for */
     if (how == HTTP_CLOSE_RESET)
         transport_reset(conn->transport);
-    h1_fail(conn, http_close_failure(http, how));
+    fail(conn, why, how == HTTP_CLOSE && may_be_read(conn, why));
 }
 
 static void h1_each(struct http_conn *http, void (*act)(struct stream *stream, void *argument),

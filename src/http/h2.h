@@ -163,7 +163,8 @@ struct h2_conn {
     bool peer_goaway : 1;
     bool peer_settings : 1; /* the first SETTINGS of the peer came */
     bool ping_out : 1;      /* a PING of ours is under way */
-    bool hurries : 1;       /* nobody waits until the peer has read what is said last */
+    bool hurries : 1;       /* its place is wanted: it ends in this turn */
+    bool flooded : 1;       /* the peer has, and is given little time */
     bool lingering : 1;     /* our side is ended */
     bool write_stalls : 1;
     bool more : 1;       /* frames wait for room in the transport's queue */

@@ -220,6 +220,13 @@ void h2_fail(struct h2_conn *conn, enum failure why)
     transport_close(conn->transport);
 }
 
+/* Once it finishes its time is set, and not moved by what the peer does: a server that reads nothing keeps
+ * even GOAWAY from leaving, and who has flooded is given no more. */
+static bool ends_in_time(const struct h2_conn *conn)
+{
+    return !is_server(conn) || conn->flooded;
+}
+
 void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why)
 {
     if (conn->closing || conn->finishing)
@@ -227,7 +234,7 @@ void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why)
     conn->finishing = true;
     (void)nghttp2_session_terminate_session(conn->session, code);
     end_streams(conn, why);
-    if (!is_server(conn)) /* a server that reads nothing keeps even GOAWAY from leaving */
+    if (ends_in_time(conn))
         deadline_set(&conn->deadline, conn->loop, conn->settings->timeouts->linger);
     h2_later(conn);
 }
@@ -240,9 +247,10 @@ static void linger_on(struct h2_conn *conn)
 {
     const struct timeouts_config *timeouts = conn->settings->timeouts;
     bool unsent = transport_unsent(conn->transport) != 0;
-    bool waits = is_server(conn) && !conn->hurries;
-    uint64_t time = conn->hurries ? 1 : unsent && waits ? timeouts->write : timeouts->linger;
-    if (time == 0 || (!unsent && !waits))
+    uint64_t time = unsent && is_server(conn) ? timeouts->write : timeouts->linger;
+    if (conn->flooded)
+        return;
+    if (time == 0 || (!unsent && !is_server(conn)))
         h2_fail(conn, FAILURE_NONE);
     else
         deadline_set(&conn->deadline, conn->loop, time);
@@ -264,7 +272,7 @@ static bool lingers_on(struct h2_conn *conn, uint64_t now)
 {
     uint64_t time = conn->settings->timeouts->linger;
     uint64_t least = conn->settings->limits->least_body_rate * time / 1000;
-    if (!is_server(conn) || transport_unsent(conn->transport) != 0 || conn->received <= least ||
+    if (ends_in_time(conn) || transport_unsent(conn->transport) != 0 || conn->received <= least ||
         now - conn->since >= HTTP_LINGERS * time)
         return false;
     conn->received = 0;
@@ -272,17 +280,28 @@ static bool lingers_on(struct h2_conn *conn, uint64_t now)
     return true;
 }
 
-static void tell_flood(enum counter_id counter, const char *name)
+/* Its place is wanted now: what was said goes as far as the socket takes it, and the connection with it. */
+static void leave(struct h2_conn *conn)
+{
+    conn->closing = true;
+    transport_leave(conn->transport);
+}
+
+static void tell_flood(struct h2_conn *conn, enum counter_id counter, const char *of)
 {
     counter_add(counter, 1);
-    log_debug("http2", "connection is closed for a flood", KV("of", name));
+    conn->flooded = true;
+    if (conn->conn.events->flooded != NULL)
+        conn->conn.events->flooded(&conn->conn, of);
+    else
+        log_debug("http2", "connection is closed for a flood", KV("of", of));
 }
 
 void h2_flood(struct h2_conn *conn, enum h2_guard_kind kind)
 {
     if (conn->finishing || conn->closing)
         return;
-    tell_flood(h2_guard_info[kind].counter, h2_guard_info[kind].name);
+    tell_flood(conn, h2_guard_info[kind].counter, h2_guard_info[kind].name);
     h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM,
                  is_server(conn) ? FAILURE_FLOODED : FAILURE_RESPONSE_INVALID);
 }
@@ -341,12 +360,16 @@ static void h2_flush(struct task *task)
     bool written = h2_write_frames(conn);
     if (conn->closing)
         return;
+    if (conn->hurries) {
+        leave(conn);
+        return;
+    }
     if (!written && !conn->finishing) {
         h2_fail(conn, FAILURE_OVERLOADED);
         return;
     }
     if (nghttp2_session_get_outbound_queue_size(conn->session) > QUEUE_MOST) {
-        tell_flood(COUNTER_h2_flood_library, "library");
+        tell_flood(conn, COUNTER_h2_flood_library, "library");
         h2_fail(conn, is_server(conn) ? FAILURE_FLOODED : FAILURE_RESPONSE_INVALID);
         return;
     }
@@ -377,7 +400,7 @@ static void library_failed(struct h2_conn *conn, int error)
         break;
     default: /* a bound of the library's own: acknowledgements nobody reads, CONTINUATION frames without an
                 end */
-        tell_flood(COUNTER_h2_flood_library, "library");
+        tell_flood(conn, COUNTER_h2_flood_library, "library");
         h2_terminate(conn, NGHTTP2_ENHANCE_YOUR_CALM, is_server(conn) ? FAILURE_FLOODED : why);
         break;
     }
@@ -780,11 +803,15 @@ static void h2_passed(struct deadline *deadline)
         return;
     if (conn->lingering && lingers_on(conn, now))
         return;
-    if (conn->lingering || (conn->finishing && !is_server(conn))) {
+    if (conn->lingering || (conn->finishing && ends_in_time(conn))) {
+        if (conn->flooded)
+            transport_reset(conn->transport);
         h2_fail(conn, FAILURE_NONE);
         return;
     }
-    if (is_server(conn))
+    if (conn->finishing) /* what it is told has not left, and nothing else is waited for */
+        look_at_streams(conn, now, &next);
+    else if (is_server(conn))
         look_at_server(conn, now, &next);
     else
         look_at_client(conn, now, &next);
@@ -828,14 +855,16 @@ static void h2_close(struct http_conn *http, enum http_close how)
 {
     struct h2_conn *conn = h2_of(http);
     enum failure why = http_close_failure(http, how);
+    bool soon = how == HTTP_CLOSE_SOON;
     /* who does not take what waits for it does not take a GOAWAY either */
-    bool stuck = how == HTTP_CLOSE_SOON && transport_unsent(conn->transport) != 0;
-    if (how == HTTP_CLOSE_RESET || stuck) {
+    bool stuck = conn->flooded || transport_unsent(conn->transport) != 0;
+    if (how == HTTP_CLOSE_RESET || (soon && stuck))
         transport_reset(conn->transport);
+    if (how == HTTP_CLOSE_RESET || (soon && (stuck || conn->finishing))) {
         h2_fail(conn, why);
         return;
     }
-    conn->hurries = how == HTTP_CLOSE_SOON;
+    conn->hurries = soon;
     h2_terminate(conn, NGHTTP2_NO_ERROR, why);
 }
 

@@ -49,6 +49,9 @@ struct http_conn_events {
      * idle() comes besides when none is left. Streams that end before the peer's limit is known are not told
      * here. */
     void (*room)(struct http_conn *conn);
+    /* Server role, HTTP/2 only; may be NULL: the client flooded it, with what `of` names, and the connection
+     * ends. Told while frames are read: nothing may be asked of the connection. */
+    void (*flooded)(struct http_conn *conn, const char *of);
     /* once, and last; streams have had their closed() */
     void (*closed)(struct http_conn *conn, enum failure why);
 };
@@ -59,8 +62,8 @@ struct http_conn {
     enum http_role role;
     const struct http_conn_ops *ops; /* of the codec */
 };
-/* SOON: what is left to say is said, but nobody waits until the peer has read it. RESET: nothing more is
- * said. */
+/* SOON: closed() comes in this turn; what is left to say is said as far as the socket takes it, and nobody
+ * waits until the peer has read it. RESET: nothing more is said. */
 enum http_close { HTTP_CLOSE, HTTP_CLOSE_SOON, HTTP_CLOSE_RESET };
 /* What that is for its streams. */
 enum failure http_close_failure(const struct http_conn *conn, enum http_close how);
@@ -111,7 +114,7 @@ static inline void http_conn_close(struct http_conn *conn)
 {
     conn->ops->close(conn, HTTP_CLOSE);
 }
-/* Its descriptor and memory are wanted for others. */
+/* Its descriptor and memory are wanted for others, now: whatever it waits for. */
 static inline void http_conn_shed(struct http_conn *conn)
 {
     conn->ops->close(conn, HTTP_CLOSE_SOON);

@@ -356,7 +356,7 @@ static void transport_flush(struct task *task)
         size_t rest = 0;
         if (transport->cutting && transport->opened)
             (void)transport_write(transport, &rest);
-        if (transport->finishing && !transport->finished && transport->opened)
+        if (transport->finishing && !transport->finished && transport->opened && transport->out.length == 0)
             transport_finish_now(transport);
         transport_die(transport, 0);
         return;
@@ -481,16 +481,29 @@ void transport_reset(struct transport *transport)
     transport_close(transport);
 }
 
-void transport_cut(struct transport *transport)
+static void transport_close_behind(struct transport *transport)
 {
     struct buf rest = {0};
-    if (transport->closing)
-        return;
-    transport_will_reset(transport);
     buf_move(&rest, &transport->out);
     transport_close(transport);
     buf_move(&transport->out, &rest);
     transport->cutting = 1;
+}
+
+void transport_cut(struct transport *transport)
+{
+    if (transport->closing)
+        return;
+    transport_will_reset(transport);
+    transport_close_behind(transport);
+}
+
+void transport_leave(struct transport *transport)
+{
+    if (transport->closing)
+        return;
+    transport->finishing = true;
+    transport_close_behind(transport);
 }
 
 uint64_t transport_taken(const struct transport *transport)

@@ -127,6 +127,8 @@ void transport_reset(
     struct transport *transport); /* the same with RST (SO_LINGER 0), so that the peer learns it was cut */
 void transport_cut(
     struct transport *transport); /* the same behind what waits, as far as the socket takes it */
+void transport_leave(
+    struct transport *transport); /* transport_finish(), and closes with what the socket takes now */
 /* Sending has failed for another reason than that the peer had ended before: an EOF is what is left of that
  * failure, and no end. */
 static inline bool transport_has_failed(const struct transport *transport)

@@ -40,8 +40,8 @@ static uint32_t quiet_ms(const struct client_conn *conn)
 
 static bool may_go(const struct client_conn *conn, const struct listener_counts *at)
 {
-    return conn->exchanges == 0 && !conn->gone && !conn->draining &&
-           (at == NULL || conn->site->counts == at) && (!conn->asked || quiet_ms(conn) >= QUIET_MS);
+    return conn->exchanges == 0 && (at == NULL || conn->site->counts == at) &&
+           (!conn->asked || quiet_ms(conn) >= QUIET_MS);
 }
 
 /* Of the first of a list. Those that may not go are put behind the others. */
@@ -104,17 +104,40 @@ static bool other_is_older(struct worker *worker, const struct client_conn *conn
     return oldest != worker && oldest_ms(oldest, (uint32_t)loop_now(worker->loop)) > quiet_ms(conn);
 }
 
-bool client_caps_shed(struct worker *worker, const struct listener_counts *at, enum caps_who who)
+struct client_conn *client_caps_flooded(const struct worker *worker, const struct listener_counts *at)
 {
+    LIST_EACH (node, &worker->flooded) {
+        struct client_conn *conn = CONTAINER_OF(node, struct client_conn, at);
+        if (at == NULL || conn->site->counts == at)
+            return conn;
+    }
+    return NULL;
+}
+
+/* Who goes for another that comes. */
+static struct client_conn *who_goes(struct worker *worker, const struct listener_counts *at,
+                                    enum caps_who who)
+{
+    struct client_conn *flooded = client_caps_flooded(worker, at);
+    if (flooded != NULL)
+        return flooded;
     struct client_conn *longest = longest_quiet(&worker->clients, at),
                        *oldest = longest_quiet(&worker->fresh, at);
     if (longest == NULL || (oldest != NULL && quiet_ms(oldest) > quiet_ms(longest)))
         longest = oldest;
     if (longest == NULL || (who == CAPS_OLDEST && other_is_older(worker, longest)) ||
         (who == CAPS_QUIET && quiet_ms(longest) < QUIET_MS))
+        return NULL;
+    return longest;
+}
+
+bool client_caps_shed(struct worker *worker, const struct listener_counts *at, enum caps_who who)
+{
+    struct client_conn *conn = who_goes(worker, at, who);
+    if (conn == NULL)
         return false;
     counter_add(COUNTER_connections_shed, 1);
-    client_conn_shed(longest);
+    client_conn_shed(conn);
     return true;
 }
 

@@ -39,7 +39,10 @@ void client_caps_leave(struct client_conn *conn);
 void client_caps_tell(const struct site *site, const char *limit); /* in the log: one was turned away */
 /* Closes the connection that has been quiet longest, or nearly so, and says whether there was one. at: only
  * of this listener; NULL: of any. Its descriptor is free at the end of the turn. */
+/* Who has flooded goes before all. */
 bool client_caps_shed(struct worker *worker, const struct listener_counts *at, enum caps_who who);
+/* One that has flooded its connection and is not gone yet: it goes before any other. NULL: none. */
+struct client_conn *client_caps_flooded(const struct worker *worker, const struct listener_counts *at);
 
 /* After a client has come to or left worker->fresh: tells the other workers how old the oldest is. */
 void client_caps_publish(struct worker *worker);

@@ -78,14 +78,22 @@ static void conn_free(struct retired *retired)
     free(CONTAINER_OF(retired, struct client_conn, retired));
 }
 
+/* To another list of the worker, or to none: nobody looks at it any more. */
+static void conn_lies(struct client_conn *conn, struct list *list)
+{
+    if (!list_is_linked(&conn->at))
+        return;
+    list_remove(&conn->at);
+    if (list != NULL)
+        list_push_back(list, &conn->at);
+    client_caps_publish(conn->worker);
+}
+
 static void conn_end(struct client_conn *conn)
 {
     struct worker *worker = conn->worker;
     client_caps_leave(conn);
     counter_add(COUNTER_connections_open, -1);
-    list_remove(&conn->at);
-    if (!conn->asked)
-        client_caps_publish(worker);
     conn->retired.free = conn_free;
     loop_retire(worker->loop, &conn->retired);
     worker_client_gone(worker);
@@ -99,6 +107,7 @@ static void conn_gone(struct client_conn *conn)
     conn->gone = true;
     conn->http = NULL;
     conn->transport = NULL;
+    conn_lies(conn, NULL);
     setup_end(conn);
     upstream_owner_end(&conn->owner);
     if (conn->exchanges == 0)
@@ -110,6 +119,7 @@ void client_conn_exchange_done(struct client_conn *conn)
     assert(conn->exchanges > 0);
     if (--conn->exchanges != 0)
         return;
+    conn->quiet_since = (uint32_t)loop_now(conn->worker->loop);
     if (conn->gone)
         conn_end(conn);
     else
@@ -129,6 +139,7 @@ void client_conn_close(struct client_conn *conn)
 void client_conn_shed(struct client_conn *conn)
 {
     conn->draining = true;
+    conn_lies(conn, NULL);
     client_caps_release(conn);
     if (conn->http != NULL)
         http_conn_shed(conn->http);
@@ -257,9 +268,7 @@ static void http_opened(struct http_conn *http, struct stream *stream)
     struct client_conn *conn = http->owner;
     if (!conn->asked) {
         conn->asked = true;
-        list_remove(&conn->at);
-        list_push_back(&conn->worker->clients, &conn->at);
-        client_caps_publish(conn->worker);
+        conn_lies(conn, &conn->worker->clients);
     }
     if (conn->worker->leaving)
         client_conn_drain(conn);
@@ -276,6 +285,17 @@ static void http_idle(struct http_conn *http)
     conn_refresh(conn, true);
 }
 
+/* It is the first to go from now on. */
+static void http_flooded(struct http_conn *http, const char *of)
+{
+    struct client_conn *conn = http->owner;
+    char peer[ADDRESS_TEXT_MAX];
+    log_warn("http2", "a client flooded its connection, which is closed", KV("of", of),
+             KV_SPAN("client", ip_address_print(&conn->peer, peer)),
+             KV("listener", conn->site->config->name));
+    conn_lies(conn, &conn->worker->flooded);
+}
+
 static void http_closed(struct http_conn *http, enum failure why)
 {
     struct client_conn *conn = http->owner;
@@ -289,6 +309,7 @@ static void http_closed(struct http_conn *http, enum failure why)
 static const struct http_conn_events http_events = {
     .opened = http_opened,
     .idle = http_idle,
+    .flooded = http_flooded,
     .closed = http_closed,
 };
 

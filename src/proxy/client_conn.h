@@ -23,7 +23,7 @@ struct worker;
 /* Ten thousand of these may sit idle: what only the first moments need is in client_setup. */
 struct client_conn {
     union {
-        struct list at;         /* worker->clients, or worker->fresh */
+        struct list at;         /* worker->clients, fresh or flooded; none once it is shed or gone */
         struct retired retired; /* once it is gone */
     };
     struct worker *worker;
@@ -42,9 +42,9 @@ struct client_conn {
     bool tls;
     bool preface_tls; /* a PROXY header says that the client spoke TLS to who sent it */
     bool asked;       /* a request of it has begun */
+    bool released;    /* client_caps_release(): it goes for another */
     /* this file's own */
     bool counted_client; /* in listener_counts, by its address */
-    bool released;       /* client_caps_release() */
     bool draining;       /* takes no request after the one in progress */
     bool outdated;       /* its listener's TLS rules have changed since it began: its tunnels end */
     bool refused;        /* and demand more of clients than it has shown: its requests get 421 */
@@ -64,7 +64,8 @@ void client_conn_drain(struct client_conn *conn);
 void client_conn_close(struct client_conn *conn);
 /* At once, with a reset: nothing more is said to it. */
 void client_conn_cut(struct client_conn *conn);
-void client_conn_shed(struct client_conn *conn); /* closes it for another: its descriptor is wanted soon */
+/* Closes it for another: its descriptor is free at the end of the turn, whatever it is at. */
+void client_conn_shed(struct client_conn *conn);
 /* The exchange tells that it is over (its lease hold is its own). */
 void client_conn_exchange_done(struct client_conn *conn);
 

@@ -60,7 +60,7 @@ static void make_room(struct handshake *oldest, const char *limit)
 {
     struct client_conn *conn = oldest->conn;
     handshake_end(oldest);
-    if (conn->draining)
+    if (conn->released)
         return; /* it is on its way out */
     log_warn("listener", "a client did not end its handshake, and went for another",
              KV("listener", conn->site->config->name), KV("limit", limit));

@@ -227,10 +227,10 @@ static struct worker_letter *letter_of(struct letter *letter)
 
 static void each_client(struct worker *worker, void (*act)(struct client_conn *conn))
 {
-    LIST_EACH_SAFE (node, after, &worker->clients)
-        act(CONTAINER_OF(node, struct client_conn, at));
-    LIST_EACH_SAFE (node, after, &worker->fresh)
-        act(CONTAINER_OF(node, struct client_conn, at));
+    struct list *const lists[] = {&worker->clients, &worker->fresh, &worker->flooded};
+    for (size_t i = 0; i < COUNT_OF(lists); i++)
+        LIST_EACH_SAFE (node, after, lists[i])
+            act(CONTAINER_OF(node, struct client_conn, at));
 }
 
 static void open_snapshot(struct letter *letter, void *reader)
@@ -581,6 +581,7 @@ struct worker *worker_new(unsigned number, struct snapshot *snapshot)
     worker->stop_at_the_latest.passed = worker_stop_late;
     list_init(&worker->clients);
     list_init(&worker->fresh);
+    list_init(&worker->flooded);
     worker->handshakes = client_handshakes_new();
     list_init(&worker->tunnels);
     list_init(&worker->mirrors);

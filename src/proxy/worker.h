@@ -44,8 +44,9 @@ struct worker {
     struct mailbox *mailbox;
     struct lease *lease; /* current */
     struct upstreams *upstreams;
-    /* client_conn.at: those that have begun a request, and those that have not yet, the oldest first */
-    struct list clients, fresh;
+    /* client_conn.at: those that have begun a request, those that have not yet, the oldest first, and those
+     * that have flooded their connection */
+    struct list clients, fresh, flooded;
     struct client_handshakes *handshakes;
     struct list listeners; /* of this worker */
     uint32_t clients_count;
