@@ -368,6 +368,11 @@ size_t buf_held(const struct buf *buf)
     return held;
 }
 
+size_t buf_kept(const struct buf *buf)
+{
+    return buf->length <= BLOCK_ROOM && buf->first == buf->last ? buf->length : buf_held(buf);
+}
+
 char *buf_reserve(struct buf *buf, size_t least, size_t *room)
 {
     assert(least <= BLOCK_ROOM);

@@ -62,6 +62,9 @@ size_t buf_peek(const struct buf *buf, void *to, size_t length);
 int buf_vectors(const struct buf *buf, struct iovec *vectors, int count);
 /* Bytes of the pool's blocks that it refers to, though others may, too. */
 size_t buf_held(const struct buf *buf);
+/* The same, but where there is no more than a block takes its bytes count: they may be on their way through.
+ */
+size_t buf_kept(const struct buf *buf);
 /* The bytes of the first slice. */
 static inline struct span buf_front(const struct buf *buf)
 {

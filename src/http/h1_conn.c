@@ -630,7 +630,7 @@ static size_t h1_held(const struct http_conn *http)
     const struct h1_conn *conn = h1_of(http);
     size_t arena = conn->stream.arena != NULL ? arena_taken(conn->stream.arena) : 0;
     size_t above = conn->stream_open ? http_held_above(&conn->stream) : 0;
-    return arena + above + buf_held(&conn->in) + conn->uncredited + buf_held(&conn->transport->out);
+    return arena + above + buf_kept(&conn->in) + conn->uncredited + buf_kept(&conn->transport->out);
 }
 
 static const struct http_conn_ops h1_conn_ops = {

@@ -900,7 +900,7 @@ static int h2_keep_alive_hint(const struct http_conn *http)
 
 size_t h2_held(const struct h2_conn *conn)
 {
-    return conn->kept + conn->held + conn->unsent + buf_held(&conn->transport->out) +
+    return conn->kept + conn->held + conn->unsent + buf_kept(&conn->transport->out) +
            conn->streams_count * STREAM_ITSELF +
            nghttp2_session_get_outbound_queue_size(conn->session) * FRAME_WAITING;
 }

@@ -1,7 +1,9 @@
 /*
+ * Who has flooded goes first, then who never asked, then who holds most.
+ *
  * Only some connections are looked at to find one that holds much, and those go behind the others, so that
- * the next look sees new ones. What goes gives its memory back at the end of the turn: so a look counts what
- * it has sent away.
+ * the next look sees new ones; those that never asked lie by age, and the oldest that holds something goes.
+ * What goes gives its memory back at the end of the turn: so a look counts what it has sent away.
  */
 #include "proxy/client_memory.h"
 
@@ -13,6 +15,7 @@
 #include "base/log.h"
 #include "config/config.h"
 #include "http/http_conn.h"
+#include "net/transport.h"
 #include "proxy/client_caps.h"
 #include "proxy/client_conn.h"
 #include "proxy/mirror.h"
@@ -20,12 +23,14 @@
 #include "proxy/worker.h"
 #include "upstream/upstream.h"
 
-#define LOOKS 32u           /* connections looked at to find one that holds much */
-#define LARGE (1u << 20)    /* who holds that goes, and nobody else is looked at */
-#define MUCH (32u << 10)    /* who holds less goes for nobody */
-#define TIMES_AS_MUCH 2u    /* as who comes holds, at least, holds who goes for it */
-#define QUIET_AT_ONCE 64u   /* connections that go in a turn */
-#define HOLDERS_AT_ONCE 16u /* likewise */
+#define LOOKS 32u            /* connections looked at to find one that holds much */
+#define LOOKS_FRESH 256u     /* likewise, of those that never asked */
+#define LARGE (1u << 20)     /* who holds that goes, and nobody else is looked at */
+#define MUCH (32u << 10)     /* who holds less goes for nobody */
+#define SOMETHING (8u << 10) /* the same of who never asked: a head of that size is no usual one */
+#define TIMES_AS_MUCH 2u     /* as who comes holds, at least, holds who goes for it */
+#define QUIET_AT_ONCE 64u    /* connections that go in a turn */
+#define HOLDERS_AT_ONCE 16u  /* likewise */
 
 /*
  * Free blocks that stay warm. Attackers fill the memory again and again, and what one leaves is room for the
@@ -40,9 +45,28 @@
 #define QUIET_HOLDS 4096u /* bytes: what a quiet one has, about */
 #define QUIET_FOR_A_REQUEST 8u
 
+/* A handshake in progress, whatever its stage: OpenSSL's, 45 to 77 KB. */
+#define HANDSHAKE_HOLDS (48u << 10)
+
 static size_t held_by(const struct client_conn *conn)
 {
-    return conn->http != NULL ? http_conn_held(conn->http) : 0;
+    if (conn->http != NULL)
+        return http_conn_held(conn->http);
+    bool shakes = conn->tls && conn->transport != NULL && !conn->transport->opened;
+    return shakes ? HANDSHAKE_HOLDS : 0;
+}
+
+static struct client_conn *oldest_fresh(const struct worker *worker, size_t least)
+{
+    unsigned looks = 0;
+    LIST_EACH (node, &worker->fresh) {
+        struct client_conn *conn = CONTAINER_OF(node, struct client_conn, at);
+        if (++looks > LOOKS_FRESH)
+            break;
+        if (held_by(conn) >= least)
+            return conn;
+    }
+    return NULL;
 }
 
 /* Who holds most of some, and at least so much; NULL: nobody does. */
@@ -57,7 +81,7 @@ static struct client_conn *largest(struct worker *worker, const struct client_co
             break;
         list_remove(node);
         list_push_back(&worker->clients, node);
-        if (conn == but || conn->gone || conn->draining)
+        if (conn == but)
             continue;
         size_t held = held_by(conn);
         if (held < most_held)
@@ -68,6 +92,16 @@ static struct client_conn *largest(struct worker *worker, const struct client_co
             break;
     }
     return most;
+}
+
+static struct client_conn *holder(struct worker *worker, const struct client_conn *but, size_t least)
+{
+    struct client_conn *conn = client_caps_flooded(worker, NULL);
+    if (conn == NULL)
+        conn = oldest_fresh(worker, least > SOMETHING ? least : SOMETHING);
+    if (conn == NULL)
+        conn = largest(worker, but, least > MUCH ? least : MUCH);
+    return conn;
 }
 
 static size_t send_away(struct client_conn *conn)
@@ -117,7 +151,7 @@ static unsigned quiet_ones_go(struct worker *worker, unsigned most)
 
 static bool holder_goes(struct worker *worker, const struct client_conn *for_whom, size_t least)
 {
-    struct client_conn *conn = largest(worker, for_whom, least > MUCH ? least : MUCH);
+    struct client_conn *conn = holder(worker, for_whom, least);
     if (conn == NULL)
         return false;
     (void)send_away(conn);
@@ -146,7 +180,7 @@ static bool is_short(struct worker *worker, enum memory_level from)
 
 bool client_memory_takes_connection(struct worker *worker)
 {
-    if (!is_short(worker, MEMORY_NO_CONNECTIONS) || quiet_goes(worker) || holder_goes(worker, NULL, MUCH) ||
+    if (!is_short(worker, MEMORY_NO_CONNECTIONS) || quiet_goes(worker) || holder_goes(worker, NULL, 0) ||
         may_come_meanwhile(worker))
         return true;
     counter_add(COUNTER_memory_refused, 1);
@@ -166,7 +200,7 @@ bool client_memory_make_room(const struct client_conn *conn)
 void client_memory_answer(struct worker *worker)
 {
     if (memory_level() >= MEMORY_NO_CONNECTIONS)
-        (void)holder_goes(worker, NULL, MUCH);
+        (void)holder_goes(worker, NULL, 0);
 }
 
 /* This worker's part of what is held beyond so many sixteenths. */
@@ -189,7 +223,7 @@ static void holders_go(struct worker *worker)
 {
     uint64_t wanted = too_much(worker, 14), gone = 0;
     for (unsigned i = 0; i < HOLDERS_AT_ONCE && gone < wanted; i++) {
-        struct client_conn *conn = largest(worker, NULL, MUCH);
+        struct client_conn *conn = holder(worker, NULL, 0);
         if (conn == NULL)
             return;
         gone += send_away(conn);

@@ -561,8 +561,9 @@ def test_snapshots_that_tunnels_hold(t):
     attack(t, weir, port, [Horde(port, 1000, lambda n: b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n' + b'b' * 300000)])
 
 
-def test_conversations_go_on(t):
-    """A stream of events and a WebSocket that began before the attack, and hold little, are not touched by it."""
+def converse(t, memory='64MiB', more=''):
+    """A stream of events and a WebSocket of small messages, which hold little; what attackers ask waits for a server that reads nothing. Returns a function
+    that asserts that they go on."""
     def talk(link, request):
         if request.path == '/talk/ws':
             link.send(f'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {Websocket.accept(Websocket.KEY)}\r\n\r\n')
@@ -574,19 +575,48 @@ def test_conversations_go_on(t):
                 link.piece(f'data: {i}\n\n'.encode())
                 time.sleep(0.05)
         link.answer(200, b'good')
-    weir, port, _ = door(t, Server(t, reads=False).address, handler=talk, routes='  - { match: { path: /talk/ }, upgrades: [websocket], pool: good }\n')
+    weir, port, tls = door(t, Server(t, reads=False).address, handler=talk, memory=memory, more=more,
+                           routes='  - { match: { path: /talk/ }, upgrades: [websocket], pool: good }\n')
     events, socket_, said = t.client(port), t.websocket(port), collections.Counter()
     events.request('GET', '/talk/events')
     equal(events.head().status, 200)
     equal(socket_.upgrade('/talk/ws').status, 101)
 
-    def converse():
+    def run():
         for piece in events.reader.chunks():
             socket_.say(piece)
             equal(socket_.hear()[1], piece)
             said[piece] += 1
-    threading.Thread(target=converse, daemon=True).start()
+    threading.Thread(target=run, daemon=True).start()
+
+    def go_on():
+        before = len(said)
+        ok(before > 5, f'{before} events')
+        eventually(lambda: len(said) > before + 3, 10, 'the conversations have ended')
+    return weir, port, tls, go_on
+
+
+def test_conversations_go_on(t):
+    """Those that began before the attack, and hold little, are not touched by it."""
+    weir, port, _, go_on = converse(t)
     attack(t, weir, port, [Horde(port, 1000, lambda n: b'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n' + b'b' * 300000)])
-    before = len(said)
-    ok(before > 5, f'{before} events')
-    eventually(lambda: len(said) > before + 3, 10, 'the conversations have ended')
+    go_on()
+
+
+def long_hello(length, sent):
+    said = b'\x01' + length.to_bytes(3, 'big') + b'\x03\x03' + b'r' * 32 + b'\0\0\2\x13\1\1\0' + struct.pack('>H', 60000) + b'\0' * length
+    return b''.join(b'\x16\x03\x01' + struct.pack('>H', len(part)) + part for part in (said[i:min(i + 16000, sent)] for i in range(0, sent, 16000)))
+
+
+def test_conversations_outlive_who_never_asked(t):
+    """Handshakes and heads that do not come on, and come again as soon as they are closed: they hold more than a conversation, and go before it."""
+    partial = opening() + frame(HEADERS, 0, 1, head(more=HEADS))
+    for name, payload, over_tls in (('long hellos', long_hello(131000, 126000), True), ('hellos', long_hello(32000, 31000), True), ('heads', partial, False)):
+        weir, port, tls, go_on = converse(t, '32MiB', 'drain_timeout: 300ms\n')
+        print(name)
+        attack(t, weir, port, [Horde(tls if over_tls else port, 2000, lambda n: payload, again=2000)], well=0.6, most=48 * MIB)
+        go_on()
+        weir.stop()
+
+
+test_conversations_outlive_who_never_asked.seconds = 150    # three attacks
