@@ -354,8 +354,7 @@ def test_bodies_over_http1(t):
 def test_requests_that_grow_together(t):
     """Nobody comes and nobody asks, for whom another would have to go: those who hold most go unasked."""
     weir, port, _ = door(t, Server(t, reads=False).address, handler=lambda link, request: link.answer(200, request.path[1:].encode()))
-    kept = t.client(port)
-    equal(kept.get('/good').body, b'good')
+    equal(t.client(port).get('/good').body, b'good')
     growing = [socket.create_connection(('127.0.0.1', port), 10) for _ in range(600)]
     for s in growing:
         t.later(s.close)
@@ -380,7 +379,7 @@ def test_requests_that_grow_together(t):
     print(f'{weir.resident() / MIB:.1f} MiB, {600 - len(growing)} ended, {gone} lines', weir.counted())
     ok(gone > 0, 'nobody went')
     ok(SLOW > 1 or weir.resident() <= MOST, f'it holds {weir.resident() / MIB} MiB')
-    equal(kept.get('/good').body, b'good')
+    equal(t.client(port).get('/good').body, b'good')
 
 
 def test_what_the_process_itself_may_have(t):
