@@ -18,10 +18,10 @@ struct h2_stream *h2_of_stream(struct stream *stream)
 /* ---- frames of a body ---- */
 
 /* What answers let the peer say: it acknowledges bytes by WINDOW_UPDATE, and measures by PING. Not bytes that
- * it let go one by one. */
+ * it let go few by few. */
 static void earn(struct h2_conn *conn, size_t available, size_t room)
 {
-    bool dribbled = room < available && room < 4096;
+    bool dribbled = room < available && room < H2_NARROW_WINDOW;
     if (dribbled)
         return;
     h2_guard_earn(&conn->guard, H2_GUARD_window_updates, 2);

@@ -197,15 +197,26 @@ static bool keep_readable(struct fields *fields, uint16_t id)
     return whole;
 }
 
+struct span client_chain_node(struct span element, struct arena *arena)
+{
+    struct span node = client_chain_parameter(element, SPAN("for"), arena);
+    size_t port = node.length;
+    while (port != 0 && node.at[port - 1] != ':')
+        port--;
+    return port != 0 && port < node.length && node.at[port] == '_' ? span_first(node, port - 1) : node;
+}
+
 /* ---- the walk ---- */
 
-/* Where the walk stopped: the element that tells of the client, and how many stand behind it. */
+/* Where the walk stopped: the element that tells of the client's hop, though it may not name the client, and
+ * how many stand behind it. */
 struct stop {
     struct span element;
     unsigned behind;
 };
 
-/* From the last line to the first, each from the right, while the address found is trusted. */
+/* From the last line to the first, each from the right, while the address found is trusted. Who wrote the
+ * element before which it stops is trusted, too. */
 static struct stop walk(struct exchange *exchange, const struct snapshot *snapshot, uint16_t id)
 {
     const struct fields *fields = &exchange->request.fields;
@@ -221,11 +232,11 @@ static struct stop walk(struct exchange *exchange, const struct snapshot *snapsh
             if (element.length == 0)
                 continue;
             if (id == FIELD_FORWARDED)
-                text = client_chain_parameter(element, SPAN("for"), exchange->arena);
+                text = client_chain_node(element, exchange->arena);
+            stop = (struct stop){element, seen++};
             if (!ip_address_parse(&ip, text))
                 return stop;
             exchange->client = ip;
-            stop = (struct stop){element, seen++};
             if (!is_trusted(snapshot, &ip))
                 return stop;
         }
@@ -318,6 +329,15 @@ static void keep_believed(struct exchange *exchange)
         keep_value(fields, FIELD_X_REQUEST_ID, exchange_request_id(exchange));
 }
 
+/* A peer that told who the client is by a chain may have passed on an X-Real-IP that a stranger wrote. */
+static void keep_real_ip(struct exchange *exchange)
+{
+    struct ip_address ip;
+    const struct field *real = fields_find(&exchange->request.fields, FIELD_X_REAL_IP);
+    if (real != NULL && ip_address_parse(&ip, real->value) && !ip_address_equal(&ip, &exchange->client))
+        fields_remove(&exchange->request.fields, FIELD_X_REAL_IP);
+}
+
 void client_chain_find(struct exchange *exchange, const struct snapshot *snapshot)
 {
     struct fields *fields = &exchange->request.fields;
@@ -344,5 +364,7 @@ void client_chain_find(struct exchange *exchange, const struct snapshot *snapsho
     } else {
         believe_hop(exchange, 0);
     }
+    if (exchange->chain != CHAIN_NONE)
+        keep_real_ip(exchange);
     keep_believed(exchange);
 }

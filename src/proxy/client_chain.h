@@ -22,5 +22,7 @@ struct span client_chain_cut_last(struct span *list);
 /* The value of a parameter in one element of Forwarded, without quotes and escapes; at == NULL: there is
  * none, or no room in the arena for one with escapes. */
 struct span client_chain_parameter(struct span element, struct span name, struct arena *arena);
+/* Of whom an element of Forwarded is: `for`, without a port that is a name (RFC 7239 6: "192.0.2.1:_a"). */
+struct span client_chain_node(struct span element, struct arena *arena);
 
 #endif

@@ -266,8 +266,7 @@ static struct span chain_translate(struct exchange *exchange, uint16_t from, str
     char memory[CHAIN_MOST * (ADDRESS_TEXT_MAX + 10) + 600];
     struct text text = text_over(memory, sizeof memory);
     for (unsigned i = count; i-- > 0;) {
-        struct span hop =
-            to_forwarded ? hops[i] : client_chain_parameter(hops[i], SPAN("for"), exchange->arena);
+        struct span hop = to_forwarded ? hops[i] : client_chain_node(hops[i], exchange->arena);
         hop_print(&text, hop, to_forwarded);
         if (to_forwarded && i == exchange->hops_behind) { /* the client's: by what it came, and for whom */
             struct span named = asked_host(exchange);

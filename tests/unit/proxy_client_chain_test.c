@@ -165,7 +165,37 @@ static void the_walk_ends_where_no_address_is_told(void **state)
         {"X-Forwarded-For: 192.0.2.7, unknown, 10.0.0.2\r\n", "10.0.0.2 http"},
         {"X-Forwarded-For: 192.0.2.7, _hidden.1\r\n", "10.0.0.1 http"},
         {"Forwarded: for=192.0.2.7, for=Unknown, for=10.0.0.2\r\n", "10.0.0.2 http"},
-        {"Forwarded: for=192.0.2.7, proto=https, for=10.0.0.2\r\n", "10.0.0.2 http"},
+        {"Forwarded: for=192.0.2.7;proto=https, , for=unknown, for=10.0.0.2\r\n", "10.0.0.2 http"},
+    };
+    EXPECT_CLIENTS(*state, cases);
+}
+
+/* Who hides the client, or says nothing of it, tells its scheme all the same (RFC 7239 4, 6.2, 6.3). */
+static void the_scheme_is_told_without_an_address(void **state)
+{
+    static const struct client_case cases[] = {
+        {"Forwarded: proto=https\r\n", "10.0.0.1 https"},
+        {"Forwarded: for=unknown;proto=https\r\n", "10.0.0.1 https"},
+        {"Forwarded: for=_gw1;proto=https;host=x.test\r\n", "10.0.0.1 https"},
+        {"Forwarded: by=203.0.113.3;proto=https\r\n", "10.0.0.1 https"},
+        {"Forwarded: for=192.0.2.7;proto=http, proto=https, for=10.0.0.2\r\n", "10.0.0.2 https"},
+        {"Forwarded: proto=https, for=192.0.2.7;proto=http\r\n", "192.0.2.7 http"},
+        {"Forwarded: proto=https, for=10.0.0.2;proto=http\r\n", "10.0.0.2 https"},
+        {"X-Forwarded-For: unknown\r\nX-Forwarded-Proto: https\r\n", "10.0.0.1 https"},
+        {"X-Forwarded-For: unknown, 10.0.0.2\r\nX-Forwarded-Proto: https, http\r\n", "10.0.0.2 https"},
+    };
+    EXPECT_CLIENTS(*state, cases);
+}
+
+/* RFC 7239 6: node-port = port / obfport. */
+static void a_port_may_be_a_name(void **state)
+{
+    static const struct client_case cases[] = {
+        {"Forwarded: for=\"192.0.2.7:_p\";proto=https\r\n", "192.0.2.7 https"},
+        {"Forwarded: for=\"[2001:db8::7]:_p.1\"\r\n", "2001:db8::7 http"},
+        {"Forwarded: for=\"[2001:db8::7]\"\r\n", "2001:db8::7 http"},
+        {"Forwarded: for=\"192.0.2.7:\"\r\n", "10.0.0.1 http"},
+        {"Forwarded: for=\"_a:_b\"\r\n", "10.0.0.1 http"},
     };
     EXPECT_CLIENTS(*state, cases);
 }
@@ -396,12 +426,18 @@ static void what_says_nothing_is_not_seen(void **state)
     assert_told(border, "X-Forwarded-Port", "(none)");
 }
 
-static void a_real_ip_that_is_no_address_says_nothing(void **state)
+static void a_real_ip_that_is_no_address_or_another_says_nothing(void **state)
 {
     struct border *border = *state;
     (void)client_seen(border, PROXY, "X-Real-IP: 192.0.2.7\r\n");
     assert_told(border, "X-Real-IP", "192.0.2.7");
-    static const char *const none[] = {"X-Real-IP: me\r\n", "X-Real-IP: 192.0.2.7, 192.0.2.8\r\n",
+    (void)client_seen(border, PROXY, "X-Real-IP: 192.0.2.7\r\nX-Forwarded-For: 192.0.2.7\r\n");
+    assert_told(border, "X-Real-IP", "192.0.2.7");
+    (void)client_seen(border, PROXY, "X-Real-IP: 192.0.2.7\r\nForwarded: for=192.0.2.7\r\n");
+    assert_told(border, "X-Real-IP", "192.0.2.7");
+    static const char *const none[] = {"X-Real-IP: 192.0.2.8\r\nX-Forwarded-For: 192.0.2.7\r\n",
+                                       "X-Real-IP: 192.0.2.8\r\nForwarded: for=192.0.2.7\r\n",
+                                       "X-Real-IP: me\r\n", "X-Real-IP: 192.0.2.7, 192.0.2.8\r\n",
                                        "X-Real-IP: 192.0.2.7\r\nX-Real-IP: 192.0.2.8\r\n"};
     for (size_t i = 0; i < COUNT_OF(none); i++) {
         (void)client_seen(border, PROXY, none[i]);
@@ -544,6 +580,8 @@ int main(void)
         cmocka_unit_test(of_a_chain_that_is_trusted_whole_the_leftmost_is_the_client),
         cmocka_unit_test(addresses_come_with_ports_and_brackets),
         cmocka_unit_test(the_walk_ends_where_no_address_is_told),
+        cmocka_unit_test(the_scheme_is_told_without_an_address),
+        cmocka_unit_test(a_port_may_be_a_name),
         cmocka_unit_test(an_empty_element_is_nobody),
         cmocka_unit_test(of_a_chain_the_32_nearest_count),
         cmocka_unit_test(x_forwarded_takes_the_place_of_forwarded),
@@ -559,7 +597,7 @@ int main(void)
         cmocka_unit_test(a_port_that_is_none_says_nothing),
         cmocka_unit_test(conditions_see_what_is_believed),
         cmocka_unit_test(what_says_nothing_is_not_seen),
-        cmocka_unit_test(a_real_ip_that_is_no_address_says_nothing),
+        cmocka_unit_test(a_real_ip_that_is_no_address_or_another_says_nothing),
         cmocka_unit_test(an_id_is_seen_once_and_only_if_it_is_sane),
         cmocka_unit_test(what_cannot_be_read_of_forwarded_goes_with_all_before_it),
         cmocka_unit_test(what_is_no_address_of_a_chain_goes_with_all_before_it),
