@@ -195,10 +195,15 @@ static void ip_set_v4(struct ip_address *ip, const struct in_addr *v4)
     ip->family = AF_INET;
 }
 
+static bool is_mapped(const uint8_t bytes[16])
+{
+    return memcmp(bytes, mapped_prefix, sizeof mapped_prefix) == 0;
+}
+
 static void ip_set_v6(struct ip_address *ip, const struct in6_addr *v6)
 {
     memcpy(ip->bytes, v6, 16);
-    ip->family = memcmp(ip->bytes, mapped_prefix, sizeof mapped_prefix) == 0 ? AF_INET : AF_INET6;
+    ip->family = is_mapped(ip->bytes) ? AF_INET : AF_INET6;
 }
 
 void ip_address_of(struct ip_address *ip, const struct address *address)
@@ -320,12 +325,11 @@ bool network_parse(struct network *network, const char *text, struct error *erro
         ip_set_v4(&ip, &v4);
     else
         ip_set_v6(&ip, &v6);
-    network->family = (uint8_t)ip.family;
     network->bits = (uint8_t)(bits + (family == AF_INET ? 96 : 0));
+    mask_bits(ip.bytes, network->bits);
+    /* ::ffff:0:0/90 is one of IPv6 once it is masked */
+    network->family = is_mapped(ip.bytes) ? AF_INET : AF_INET6;
     memcpy(network->bytes, ip.bytes, 16);
-    mask_bits(network->bytes, network->bits);
-    if (memcmp(network->bytes, ip.bytes, 16) != 0)
-        return error_set(error, "\"%s\" has bits set behind its prefix", text);
     return true;
 }
 

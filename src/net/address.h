@@ -50,7 +50,8 @@ bool ip_address_equal(const struct ip_address *a, const struct ip_address *b); /
 /* Zeroes the bits behind the prefix: for IPv6 addresses; IPv4 is left whole. */
 void ip_address_mask(struct ip_address *ip, unsigned ipv6_prefix);
 
-/* "10.0.0.0/8", "2001:db8::/32", a single address, or "unix". Matches are O(count) over a packed array. */
+/* "10.0.0.0/8", "2001:db8::/32", a single address, or "unix"; bits behind the prefix do not count. Matches
+ * are O(count) over a packed array. */
 struct network {
     uint8_t bytes[16];
     uint8_t bits; /* on the v4-mapped form */

@@ -416,6 +416,26 @@ def test_trusted_proxies(t):
     equal(weir.access_line(path='/')['client'], '203.0.113.7', 'the first address from the right that is not trusted')
 
 
+# `weir check` says that it means all of 127.0.0.0/8, and so it does at the start, at a reload and to explain.
+def test_networks_with_bits_of_a_host(t):
+    networks = '["127.0.0.9/8", "fd00::1/8"]'
+    port, origin = t.port(), t.origin()
+    text = f'''listeners: "127.0.0.1:{port}"
+trusted_proxies: {networks}
+routes:
+  - {{ name: in, match: {{ path: /in, client: {networks} }}, access: {{ allow: {networks} }}, pool: app }}
+  - {{ name: out, access: {{ deny: {networks} }}, pool: app }}
+pools: {{ app: {{ servers: "{origin.address}" }} }}
+'''
+    weir = t.weir(text)
+    for times in range(2):
+        got = sent(t.client(port).get('/in', [('X-Forwarded-For', '203.0.113.7, 127.1.1.1'), ('X-Forwarded-Proto', 'https')]))
+        equal(got.all('x-forwarded-proto'), ['https'])
+        equal(t.client(port).get('/in').status, 200)
+        equal(t.client(port).get('/').status, 403)
+        weir.reload(text + '# again\n')
+
+
 def test_trusted_forwarded(t):
     weir, port = t.simple(more='trusted_proxies: ["127.0.0.1"]')
     got = sent(t.client(port).get('/f', [('Forwarded', 'for="[2001:db8::7]:99";proto=https')]))
@@ -531,7 +551,7 @@ def test_ipv6_and_unix_listener(t):
   - {{ address: "[::1]:{port}" }}
   - {{ address: "unix:{path}", mode: "0600" }}
 routes: [ {{ pool: p }} ]
-pools: {{ p: {{ servers: ["{origin.address}"] }} }}
+pools: {{ p: {{ servers: ["127.0.0.1:{origin.port}"] }} }}
 ''')
     equal(sent(t.client(('::1', port)).get('/6')).get('x-forwarded-for'), '::1')
     equal(t.client(path).get('/u').json()['target'], '/u')

@@ -63,6 +63,18 @@ static void mapped_addresses_are_ipv4(void **state)
                   {"::ffff:192.0.2.7", true}, {"192.0.3.7", false});
 }
 
+/* weir check warns of them: "10.0.0.1/8" means all of 10.0.0.0/8. */
+static void bits_behind_the_prefix_do_not_count(void **state)
+{
+    (void)state;
+    ASSERT_ACCESS("access: { allow: [10.0.0.1/8, \"fd00::1/8\"] }, pool: app", {"10.255.0.9", false},
+                  {"::ffff:10.255.0.9", false}, {"11.0.0.1", true}, {"fdff::9", false}, {"fe00::1", true});
+    ASSERT_ACCESS("access: { deny: \"::ffff:10.0.0.1/104\" }, pool: app", {"10.255.0.9", true},
+                  {"11.0.0.1", false});
+    ASSERT_ACCESS("access: { deny: \"::ffff:10.0.0.1/90\" }, pool: app", {"10.0.0.1", false},
+                  {"::fffe:a00:1", true});
+}
+
 static void networks_of_one_family_hold_nobody_of_the_other(void **state)
 {
     (void)state;
@@ -112,6 +124,7 @@ int main(void)
         cmocka_unit_test(allow_denies_all_others),
         cmocka_unit_test(deny_alone_lets_all_others_through),
         cmocka_unit_test(mapped_addresses_are_ipv4),
+        cmocka_unit_test(bits_behind_the_prefix_do_not_count),
         cmocka_unit_test(networks_of_one_family_hold_nobody_of_the_other),
         cmocka_unit_test(unix_is_a_network_of_its_own),
         cmocka_unit_test(who_has_no_address_is_not_allowed_by_one),
