@@ -162,11 +162,12 @@ static void naming_tell(const struct naming *naming, struct error *error)
                   (int)naming->right.length, naming->right.at);
 }
 
+/* What the environment brought is no name of anybody: the text of the file is looked at. */
 static bool names_check(struct span value, enum foreign_doubt most, enum place_of_names place,
                         struct error *error)
 {
     struct naming naming = {.most = most, .place = place, .right = text_growing()};
-    naming_walk(&naming, value);
+    naming_walk(&naming, schema_judged_text(value));
     if (naming.wrong.length != 0)
         naming_tell(&naming, error);
     text_free(&naming.right);
@@ -176,6 +177,7 @@ static bool names_check(struct span value, enum foreign_doubt most, enum place_o
 /* {$NAME} and {$NAME:text} of Caddy, in which the braces are no text. */
 static bool caddy_check(struct span value, struct error *error)
 {
+    value = schema_judged_text(value);
     const char *at = strstr(value.at, "{$");
     struct span rest = at != NULL ? span_of(at + 2) : SPAN_NONE;
     size_t end = span_find(rest, '}'), colon = span_find(span_first(rest, end), ':');
@@ -198,6 +200,7 @@ bool syntax_environment(struct span value, struct error *error)
 {
     if (!caddy_check(value, error))
         return false;
+    value = schema_judged_text(value);
     for (size_t at = span_find(value, '$'); at < value.length;
          at += 1 + span_find(span_skip(value, at + 1), '$')) {
         struct span rest = span_skip(value, at), name = SPAN_NONE;

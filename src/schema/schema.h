@@ -218,6 +218,9 @@ struct schema_alias {
 
 /* ---- reading ---- */
 
+/* For a check and a doubt: the value that they judge as the file writes it, with its ${env.NAME}. */
+struct span schema_judged_text(struct span value);
+
 /* A document: the main file and those it includes, as a tree that knows its places. Nodes live as long as the
  * document.
  */

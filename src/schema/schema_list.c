@@ -26,7 +26,7 @@ static const struct schema_key *item_row(const struct schema_key *key)
 }
 
 /* Free text may be anything, and a secret with a comma in it is one. */
-static bool can_be_one(const struct schema_key *row, struct span value)
+static bool can_be_one(const struct schema_key *row, const struct node *item, struct span value)
 {
     unsigned which;
     struct error error;
@@ -39,7 +39,7 @@ static bool can_be_one(const struct schema_key *row, struct span value)
         return false;
     if (row->choices != NULL && type != SCHEMA_PATH)
         return value_choice(row->choices, value, &which);
-    return row->check == NULL || row->check(value, &error);
+    return value_judge(row->check, item, value, &error);
 }
 
 /* A value that is read to `part`: what looks like a variable in it is none. */
@@ -92,7 +92,7 @@ static bool item_split(struct loader *loader, const struct schema_key *row, stru
         item_add(loader, expansion, refused);
         return true;
     }
-    if (can_be_one(row, value))
+    if (can_be_one(row, item, value))
         return false;
     for (size_t at = 0; at < value.length;) {
         size_t length = strcspn(value.at + at, ", \t\n");

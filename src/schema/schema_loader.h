@@ -72,6 +72,9 @@ const char *text_load(struct loader *loader, const struct schema_key *key, const
                       enum schema_type type) MUST_CHECK;
 void texts_load(struct loader *loader, const struct schema_key *key, const struct node *node,
                 struct texts *to);
+/* Whether a check or a doubt of a row, NULL allowed, takes what a node holds. */
+bool value_judge(bool (*judge)(struct span value, struct error *error), const struct node *node,
+                 struct span value, struct error *error) MUST_CHECK;
 /* Has fewer items than it must. */
 void list_short_tell(struct loader *loader, const struct schema_key *key, const struct node *node);
 void pairs_load(struct loader *loader, const struct schema_key *key, const struct node *node,

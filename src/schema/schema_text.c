@@ -359,6 +359,30 @@ static bool line_check(const struct schema_key *key, struct span value, struct e
     return true;
 }
 
+/* What is being judged, and how the file writes it. */
+static _Thread_local struct {
+    struct span value, written;
+} judged;
+
+struct span schema_judged_text(struct span value)
+{
+    return value.at != NULL && value.at == judged.value.at && value.length == judged.value.length
+               ? judged.written
+               : value;
+}
+
+bool value_judge(bool (*judge)(struct span value, struct error *error), const struct node *node,
+                 struct span value, struct error *error)
+{
+    if (judge == NULL)
+        return true;
+    judged.value = value;
+    judged.written = node->from != NULL ? node->from->as.text : node->as.text;
+    bool good = judge(value, error);
+    judged.value = SPAN_NONE;
+    return good;
+}
+
 const char *text_load(struct loader *loader, const struct schema_key *key, const struct node *node,
                       enum schema_type type)
 {
@@ -373,13 +397,13 @@ const char *text_load(struct loader *loader, const struct schema_key *key, const
         return NULL;
     }
     bool fits = value.length <= LINE_MOST || (key->flags & SCHEMA_LINES) != 0; /* its own words come first */
-    bool good = !fits || key->check == NULL || key->check(value, &error);
+    bool good = !fits || value_judge(key->check, node, value, &error);
     if (!good || !line_check(key, value, &error)) {
         if (!lookalike_tell(loader, node, value))
             schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s", error.text);
         return NULL;
     }
-    if (key->doubt != NULL && !key->doubt(value, &error))
+    if (!value_judge(key->doubt, node, value, &error))
         schema_report_add(loader->report, SCHEMA_WARNING, node_place(node), "%s", error.text);
     if (type == SCHEMA_REFERENCE)
         reference_note(loader, key, value.at, node);

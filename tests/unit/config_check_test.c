@@ -222,6 +222,37 @@ static void a_variable_may_hold_a_list(void **state)
         "test.yaml:3:24: \"10.0.0.2\" has no port; an address is host:port, such as 10.0.0.1:8080");
 }
 
+static void the_environment_brings_no_template(void **state)
+{
+    static const char *const values[] = {"{host}", "%[src]", "%{HOST}i", "{{.x}}",  "%REQ(:path)%", "{env.X}",
+                                         "{$X}",   "$host",  "$X",       "${host}", "a%ci %HU"};
+    static const char text[] =
+        "listeners: \":80\"\n"
+        "access_log: \"/var/log/${env.SIGNS}\"\n"
+        "routes:\n"
+        "  - { match: { header: { x-a: \"${env.SIGNS}\" } }, respond: { body: \"${env.SIGNS}\" } }\n"
+        "  - { request: { headers: { set: { X-A: \"${env.SIGNS} ${request.host}\" } } }, pool: a }\n"
+        "pools: { a: { servers: \"10.0.0.1:80\" } }\n";
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(values); i++) {
+        setenv("SIGNS", values[i], 1);
+        struct schema_report *report = schema_report_new();
+        struct config *config = config_load_text("test.yaml", text, strlen(text), report);
+        assert_non_null(config);
+        assert_int_equal(schema_report_warnings(report), 0);
+        schema_report_free(report);
+        char path[64];
+        (void)snprintf(path, sizeof(path), "/var/log/%s", values[i]);
+        assert_string_equal(config->access_log->to, path);
+        assert_string_equal(config->routes[0].match.header.items[0].value, values[i]);
+        config_free(config);
+    }
+    setenv("SIGNS", "$host {uri}", 1);
+    assert_refused("listeners: \":80\"\n"
+                   "routes: [ { respond: { headers: { X-A: \"${env.SIGNS} {host}\" } } } ]\n",
+                   "test.yaml:2:40: \"{host}\" is Caddy's; write \"${env.SIGNS} ${request.host}\"");
+}
+
 static void anchors_have_a_place_of_their_own(void **state)
 {
     (void)state;
@@ -325,6 +356,7 @@ int main(void)
         cmocka_unit_test(a_key_replaces_the_default_whole),
         cmocka_unit_test(many_mistakes_are_told_in_few_lines),
         cmocka_unit_test(a_variable_may_hold_a_list),
+        cmocka_unit_test(the_environment_brings_no_template),
         cmocka_unit_test(anchors_have_a_place_of_their_own),
         cmocka_unit_test(what_rooms_above_refuse_is_told_at_its_place),
         cmocka_unit_test(a_file_that_is_not_there_is_an_error),
