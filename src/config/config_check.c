@@ -2,6 +2,7 @@
  * What no single key can say: listeners that collide, keys that need each other, files that can't be read;
  * and the fields that are derived from others. Routes are in route_check.c.
  */
+#include <arpa/inet.h>
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/map.h"
+#include "base/text.h"
 #include "config/config.h"
 #include "config/config_schema.h"
 #include "config/field_names.h"
@@ -157,14 +159,54 @@ static void tls_check(const struct check *check, const struct tls_config *tls)
     }
 }
 
-/* The address in the form in which two that collide are the same text: all addresses of a port are one. */
-static const char *address_key(const struct check *check, const char *address)
+/* An address in the one form that all its spellings have. */
+struct address_form {
+    struct span text;
+    struct span key; /* the same for all that collide: the port alone where it is on all addresses */
+    bool of_both;    /* all addresses of the port, of IPv4 and IPv6 */
+};
+
+/* "/tmp//a", "/tmp/./a": what links and ".." lead to is not asked. */
+static struct span path_form(struct arena *arena, struct span path)
 {
-    static const char *const all[] = {"0.0.0.0:", "[::]:", "[::0]:"};
-    for (size_t i = 0; i < COUNT_OF(all); i++)
-        if (strncmp(address, all[i], strlen(all[i])) == 0)
-            return arena_text(check->config->arena, address + strlen(all[i]) - 1);
-    return address;
+    char *form = arena_get_bytes(arena, path.length + 1);
+    size_t length = 0;
+    assert(form != NULL);
+    while (path.length != 0) {
+        struct span name = span_first(path, span_find(path, '/'));
+        if (name.length != 0 && !span_is(name, ".")) {
+            form[length++] = '/';
+            memcpy(form + length, name.at, name.length);
+            length += name.length;
+        }
+        path = span_skip(path, name.length < path.length ? name.length + 1 : name.length);
+    }
+    return span_make(form, length);
+}
+
+static struct address_form address_form(struct arena *arena, const char *address)
+{
+    static const unsigned char all_ipv6[16], all_ipv4[16] = {[10] = 0xff, [11] = 0xff};
+    struct span whole = span_of(address), port = authority_port(whole);
+    unsigned char bytes[16] = {0};
+    uint64_t number = 0;
+    if (span_starts(whole, SPAN("unix:"))) {
+        struct span path = path_form(arena, span_skip(whole, 5));
+        return (struct address_form){.text = path, .key = path};
+    }
+    if (port.at == NULL)
+        return (struct address_form){.text = whole, .key = whole};
+    struct span host = span_first(whole, whole.length - port.length - 1);
+    if (host.length >= 2 && host.at[0] == '[')
+        host = span_make(host.at + 1, host.length - 2);
+    if ((host.length != 0 && !ip_read(host, bytes)) || !text_to_number(port, 65535, &number))
+        return (struct address_form){.text = whole, .key = whole};
+    char ip[INET6_ADDRSTRLEN];
+    struct span text =
+        arena_print(arena, "%s:%u", inet_ntop(AF_INET6, bytes, ip, sizeof ip), (unsigned)number);
+    bool of_both = memcmp(bytes, all_ipv6, sizeof bytes) == 0;
+    bool of_all = of_both || memcmp(bytes, all_ipv4, sizeof bytes) == 0;
+    return (struct address_form){text, of_all ? arena_print(arena, ":%u", (unsigned)number) : text, of_both};
 }
 
 /* Logs and counters tell listeners by their names. */
@@ -180,6 +222,29 @@ static void listener_name_check(const struct check *check, const struct listener
                       "another listener has the name \"%s\" too, so the log can't tell them apart",
                       listener->name);
     schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->name), "it is here");
+}
+
+static void collision_tell(const struct check *check, const struct listener_config *listener,
+                           const struct address_form *form, const struct listener_config *first)
+{
+    struct address_form other = address_form(check->config->arena, first->address);
+    struct schema_place place = PLACE(check, &listener->address);
+    if (strcmp(first->address, listener->address) == 0)
+        schema_report_add(check->report, SCHEMA_ERROR, place, "two listeners cannot have the address \"%s\"",
+                          listener->address);
+    else if (span_equal(form->text, other.text))
+        schema_report_add(check->report, SCHEMA_ERROR, place,
+                          "two listeners cannot have one address: \"%s\" is \"%s\", written otherwise; "
+                          "leave one of them out",
+                          listener->address, first->address);
+    else
+        schema_report_add(
+            check->report, SCHEMA_ERROR, place,
+            "two listeners cannot have \"%s\" and \"%s\": \"%s\" is all addresses of this port, "
+            "those of IPv4 as well; write \"%.*s\" alone",
+            listener->address, first->address, form->of_both ? listener->address : first->address,
+            (int)form->key.length, form->key.at);
+    schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->address), "it is taken here");
 }
 
 static void listener_check(const struct check *check, struct listener_config *listener, struct map *addresses,
@@ -205,20 +270,12 @@ static void listener_check(const struct check *check, struct listener_config *li
                  check->report);
     if (listener->address == NULL)
         return;
-    struct span key = span_of(address_key(check, listener->address));
-    const struct listener_config *first = map_get(addresses, key);
-    if (first != NULL) {
-        bool same = strcmp(first->address, listener->address) == 0;
-        schema_report_add(
-            check->report, SCHEMA_ERROR, PLACE(check, &listener->address),
-            same ? "two listeners cannot have the address \"%s\""
-                 : "two listeners cannot have \"%s\", all addresses of this port; \"%s\" is the same, "
-                   "of IPv4 and IPv6: write \"%s\" alone",
-            listener->address, first->address, key.at);
-        schema_report_add(check->report, SCHEMA_NOTE, PLACE(check, &first->address), "it is taken here");
-    } else {
-        map_set(addresses, key, listener);
-    }
+    struct address_form form = address_form(check->config->arena, listener->address);
+    const struct listener_config *first = map_get(addresses, form.key);
+    if (first == NULL)
+        map_set(addresses, form.key, listener);
+    else
+        collision_tell(check, listener, &form, first);
 }
 
 /* ---- pools ---- */

@@ -102,6 +102,8 @@ bool doubt_upgrade(struct span value, struct error *error);
 bool doubt_method(struct span value, struct error *error);
 bool doubt_proxy_network(struct span value, struct error *error);
 bool doubt_network(struct span value, struct error *error);
+/* The address as IPv6, v4-mapped where it is one of IPv4; false: it is none. */
+bool ip_read(struct span text, unsigned char bytes[16]);
 /* Both are networks of the file. */
 bool network_has(const char *outer, const char *inner);
 

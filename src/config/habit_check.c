@@ -202,6 +202,21 @@ bool doubt_upgrade(struct span value, struct error *error)
                      value.at);
 }
 
+static const unsigned char mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+bool ip_read(struct span text, unsigned char bytes[16])
+{
+    char copy[INET6_ADDRSTRLEN];
+    if (text.length >= sizeof copy)
+        return false;
+    memcpy(copy, text.at, text.length);
+    copy[text.length] = '\0';
+    if (inet_pton(AF_INET6, copy, bytes) == 1)
+        return true;
+    memcpy(bytes, mapped_prefix, sizeof mapped_prefix);
+    return inet_pton(AF_INET, copy, bytes + sizeof mapped_prefix) == 1;
+}
+
 struct network {
     unsigned char bytes[sizeof(struct in6_addr)];
     int family;

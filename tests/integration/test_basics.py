@@ -551,7 +551,7 @@ def test_ipv6_and_unix_listener(t):
   - {{ address: "[::1]:{port}" }}
   - {{ address: "unix:{path}", mode: "0600" }}
 routes: [ {{ pool: p }} ]
-pools: {{ p: {{ servers: ["127.0.0.1:{origin.port}"] }} }}
+pools: {{ p: {{ servers: ["{origin.address}"] }} }}
 ''')
     equal(sent(t.client(('::1', port)).get('/6')).get('x-forwarded-for'), '::1')
     equal(t.client(path).get('/u').json()['target'], '/u')
