@@ -154,16 +154,40 @@ static bool item_name(const struct schema *schema, const void *item, const struc
     return true;
 }
 
-/* ---- the order of routes, which is a rule of its own ---- */
+/* ---- the order of items, where it is a rule of its own ---- */
 
-struct routes {
-    const struct route_config *at;
+struct items {
+    const struct schema *schema;
+    const void *at; /* an array of them */
     size_t count;
     const struct schema_document *document;
+    bool (*counts)(const void *item, unsigned kind); /* NULL: all do */
+    unsigned kind;
 };
 
-/* The first route that stands before one which it stood behind; NULL: the order is the same. */
-static bool order_changed(const struct routes *before, const struct routes *after, struct text *what)
+static const void *item_at(const struct items *items, size_t i)
+{
+    return (const char *)items->at + i * items->schema->size;
+}
+
+static bool item_counts(const struct items *items, size_t i)
+{
+    return items->counts == NULL || items->counts(item_at(items, i), items->kind);
+}
+
+static void item_print(const struct items *items, size_t i, const struct schema_document *document,
+                       struct text *to)
+{
+    if (item_name(items->schema, item_at(items, i), document, to))
+        return;
+    const struct server_config *server = item_at(items, i);
+    const char *name = server->name != NULL ? server->name : server->address;
+    if (name != NULL)
+        text_add(to, span_of(document != NULL ? schema_written(document, name) : name));
+}
+
+/* The first item that stands before one which it stood behind; false: the order is the same. */
+static bool order_changed(const struct items *before, const struct items *after, struct text *what)
 {
     struct map *places = map_new();
     size_t *numbers = calloc(before->count + 1, sizeof *numbers), last = 0, last_at = 0;
@@ -171,19 +195,21 @@ static bool order_changed(const struct routes *before, const struct routes *afte
     for (size_t i = 0; numbers != NULL && i < before->count; i++) {
         struct text name = text_growing();
         numbers[i] = i + 1;
-        (void)item_name(&route_schema, &before->at[i], NULL, &name);
-        map_set(places, text_span(&name), &numbers[i]);
+        item_print(before, i, NULL, &name);
+        if (item_counts(before, i))
+            map_set(places, text_span(&name), &numbers[i]);
         text_free(&name);
     }
     for (size_t i = 0; !changed && i < after->count; i++) {
         struct text name = text_growing();
-        (void)item_name(&route_schema, &after->at[i], NULL, &name);
-        const size_t *place = map_get(places, text_span(&name));
+        item_print(after, i, NULL, &name);
+        bool counted = name.length != 0 && item_counts(after, i);
+        const size_t *place = counted ? map_get(places, text_span(&name)) : NULL;
         changed = place != NULL && *place < last;
         if (changed) {
-            (void)item_name(&route_schema, &after->at[i], after->document, what);
+            item_print(after, i, after->document, what);
             text_add(what, SPAN(" now stands behind "));
-            (void)item_name(&route_schema, &after->at[last_at], after->document, what);
+            item_print(after, last_at, after->document, what);
         } else if (place != NULL) {
             last = *place;
             last_at = i;
@@ -273,10 +299,11 @@ static void tell(void *owner, const struct schema_difference *difference)
     text_free(&path);
 }
 
-static void order_tell(struct teller *teller, const char *path, const struct routes *before,
-                       const struct routes *after)
+static void order_tell(struct teller *teller, const char *path, const struct items *before,
+                       const struct items *after)
 {
-    static const char cost[] = "requests that both match take the other route";
+    const char *cost = before->schema == &route_schema ? "requests that both match take the other route"
+                                                       : "requests go to the one before the other";
     struct text what = text_growing();
     if (order_changed(before, after, &what)) {
         teller->counts[2]++;
@@ -323,6 +350,27 @@ static void names_give_all(struct config *config, struct texts *taken)
     free(taken->items);
 }
 
+static bool is_of_backup(const void *item, unsigned kind)
+{
+    return ((const struct server_config *)item)->backup == kind;
+}
+
+/* balance: first goes by the order of the servers of each kind, and those that stand by serve in theirs. */
+static void servers_order_tell(struct teller *teller, const struct pool_config *before,
+                               const struct schema_document *was, const struct pool_config *after,
+                               const struct schema_document *is)
+{
+    bool first = before->balance == BALANCE_FIRST && after->balance == BALANCE_FIRST;
+    struct text path = text_growing();
+    text_print(&path, "pools[%s].servers", after->name);
+    for (unsigned kind = first ? BACKUP_NOT : BACKUP_STANDBY; kind <= BACKUP_STANDBY; kind++)
+        order_tell(
+            teller, path.at,
+            &(struct items){&server_schema, before->servers, before->servers_count, was, is_of_backup, kind},
+            &(struct items){&server_schema, after->servers, after->servers_count, is, is_of_backup, kind});
+    text_free(&path);
+}
+
 static void compare_all(const struct config *before, const struct config *after, struct teller *teller)
 {
     const struct config_written *was = before->written, *is = after->written;
@@ -333,8 +381,14 @@ static void compare_all(const struct config *before, const struct config *after,
                    &(struct schema_side){is->root, is->document}, item_name, tell, teller);
     names_give_all(was->root, &was_names);
     names_give_all(is->root, &is_names);
-    order_tell(teller, "routes", &(struct routes){before->routes, before->routes_count, was->document},
-               &(struct routes){after->routes, after->routes_count, is->document});
+    order_tell(teller, "routes",
+               &(struct items){&route_schema, before->routes, before->routes_count, was->document, NULL, 0},
+               &(struct items){&route_schema, after->routes, after->routes_count, is->document, NULL, 0});
+    for (size_t i = 0; i < after->pools_count; i++) {
+        const struct pool_config *old = config_pool(before, after->pools[i].name);
+        if (old != NULL)
+            servers_order_tell(teller, old, was->document, &after->pools[i], is->document);
+    }
     for (size_t i = 0; i < after->listeners_count; i++)
         for (size_t j = 0; j < before->listeners_count; j++) {
             const struct listener_config *old = &before->listeners[j], *new = &after->listeners[i];
@@ -343,8 +397,10 @@ static void compare_all(const struct config *before, const struct config *after,
             struct text path = text_growing();
             text_print(&path, "listeners[%s].routes", schema_written(is->document, new->address));
             if (strcmp(old->address, new->address) == 0)
-                order_tell(teller, path.at, &(struct routes){old->routes, old->routes_count, was->document},
-                           &(struct routes){new->routes, new->routes_count, is->document});
+                order_tell(
+                    teller, path.at,
+                    &(struct items){&route_schema, old->routes, old->routes_count, was->document, NULL, 0},
+                    &(struct items){&route_schema, new->routes, new->routes_count, is->document, NULL, 0});
             text_free(&path);
         }
 }

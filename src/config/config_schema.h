@@ -26,6 +26,7 @@ extern const struct schema split_schema;
 extern const struct schema subset_schema;
 extern const struct schema route_schema;
 extern const struct schema pool_schema;
+extern const struct schema server_schema;
 extern const struct schema forwarding_schema;
 extern const struct schema timeouts_schema;
 extern const struct schema limits_schema;

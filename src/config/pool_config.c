@@ -30,7 +30,7 @@ static const struct schema_key server_keys[] = {
     KEY_STRING(SERVER, zone, NULL, "Where the server stands; compared with the pool's zone.",
                .check = syntax_zone),
     KEY_END};
-static const struct schema server_schema = {
+const struct schema server_schema = {
     .noun = "server",
     .size = sizeof(SERVER),
     .keys = server_keys,

@@ -296,6 +296,19 @@ routes: [ {{ name: "route {n}", match: {{ path: /{n} }}, respond: 204 }} ]
     contains(done.stderr, 'cannot be compared with')
 
 
+def test_check_against_order_of_servers(t):
+    """The order of servers is told where requests go by it: with balance: first, and among those that stand by."""
+    def told(balance, old, new):
+        text = 'listeners: ":8080"\nroutes: [ { pool: app } ]\npools: { app: { balance: %s, servers: [ %s ] } }\n'
+        return t.run('check', '-q', '-c', t.file('new.yaml', text % (balance, ', '.join(new))), '--against', t.file('old.yaml', text % (balance, ', '.join(old)))).stdout
+    one, two = '"10.0.0.1:80"', '{ address: "10.0.0.2:80", name: two }'
+    equal(told('adaptive', [one, two], [two, one]), 'nothing would change\n')
+    contains(told('first', [one, two], [two, one]), '~ pools[app].servers: 10.0.0.1:80 now stands behind two\n    requests go to the one before the other\n0 added, 0 removed, 1 changed\n')
+    a, b = ('{ address: "10.0.1.%d:80", backup: standby }' % i for i in (1, 2))
+    contains(told('adaptive', [one, a, b], [b, a, one]), '~ pools[app].servers: 10.0.1.1:80 now stands behind 10.0.1.2:80\n')
+    equal(told('first', [one, two, a], [a, one, two]), 'nothing would change\n')
+
+
 def test_check_against_counts_and_conditions(t):
     """Conditions of a route are told in one line; a route whose requests in flight are counted anew is told as such, whatever made it another."""
     old = '''listeners: ":8080"
