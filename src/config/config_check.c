@@ -534,6 +534,7 @@ void config_check(struct config *config, struct schema_document *document)
         struct limiter_config *limiter = &config->rate_limits[i];
         limiter->parts = key_parts_of(&limiter->key, &limiter->parts_count, config->arena);
         limiter_check(limiter, document, check.report);
+        status_doubt(&limiter->status, document, check.report);
     }
     log_check(&check, &config->log.to);
     if (config->access_log != NULL)

@@ -41,6 +41,8 @@ bool syntax_listen_address(struct span value, struct error *error);
 bool syntax_server_address(struct span value, struct error *error);
 bool syntax_proxy_network(struct span value, struct error *error);
 bool syntax_network(struct span value, struct error *error);
+bool syntax_network_allowed(struct span value, struct error *error);
+bool syntax_network_denied(struct span value, struct error *error);
 bool syntax_port(struct span value, struct error *error);
 /* What stands behind the host of "host:port" or "[v6]:port"; without text: no port does. */
 struct span authority_port(struct span authority);
@@ -56,7 +58,6 @@ bool syntax_host(struct span value, struct error *error);
 bool syntax_path_pattern(struct span value, struct error *error);
 bool syntax_value_pattern(struct span value, struct error *error);
 bool syntax_path(struct span value, struct error *error);
-bool syntax_regex(struct span value, struct error *error);
 /* template_check.c: of what is filled in when the file is read (environment) or with each request */
 bool syntax_environment(struct span value, struct error *error);
 bool syntax_header(struct span value, struct error *error);
@@ -114,6 +115,9 @@ void config_check(struct config *config, struct schema_document *document);
 struct route_config;
 void routes_check(struct route_config *routes, size_t count, const struct schema_document *document,
                   struct arena *arena, struct schema_report *report);
+/* A status that clients do not know, where nginx means none by it. */
+void status_doubt(const uint64_t *status, const struct schema_document *document,
+                  struct schema_report *report);
 /* effect_check.c: keys that do nothing beside the others. */
 void effect_check(const struct config *config, const struct schema_document *document,
                   struct schema_report *report);

@@ -278,16 +278,19 @@ bool syntax_proxy_network(struct span value, struct error *error)
     return syntax_network(value, error);
 }
 
-bool syntax_network(struct span value, struct error *error)
+/* `everybody`: how one says that who means all networks. */
+static bool network_check(struct span value, const char *everybody, struct error *error)
 {
-    static const struct {
+    static const char private[] = "write [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, \"fc00::/7\"]";
+    const struct {
         const char *word, *ours;
-    } words[] = {{"all", "[0.0.0.0/0, \"::/0\"]; where there is allow, all others may not anyway"},
-                 {"any", "[0.0.0.0/0, \"::/0\"], or leave the key out"},
-                 {"*", "[0.0.0.0/0, \"::/0\"], or leave the key out"},
-                 {"localhost", "[127.0.0.0/8, \"::1\"]"},
-                 {"private", "[10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, \"fc00::/7\"]"},
-                 {"private_ranges", "[10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, \"fc00::/7\"]"}};
+    } words[] = {{"all", everybody},
+                 {"any", everybody},
+                 {"*", everybody},
+                 {"everyone", everybody},
+                 {"localhost", "write [127.0.0.0/8, \"::1\"]"},
+                 {"private", private},
+                 {"private_ranges", private}};
     size_t slash = span_find(value, '/');
     struct span address = span_first(value, slash);
     uint64_t bits = 0;
@@ -296,13 +299,32 @@ bool syntax_network(struct span value, struct error *error)
     bool v4 = is_ip(AF_INET, address), v6 = is_ip(AF_INET6, address);
     for (size_t i = 0; !v4 && !v6 && i < COUNT_OF(words); i++)
         if (span_equal_nocase(value, span_of(words[i].word)))
-            return error_set(error, "\"%s\" is not a network; write %s", value.at, words[i].ours);
+            return error_set(error, "\"%s\" is not a network; %s", value.at, words[i].ours);
     if (!v4 && !v6)
         return error_set(error, "\"%s\" is not a network; write an address, or a network such as 10.0.0.0/8",
                          value.at);
     if (slash < value.length && !text_to_number(span_skip(value, slash + 1), v4 ? 32 : 128, &bits))
         return error_set(error, "\"%s\" is not a network; the prefix is 0 to %d", value.at, v4 ? 32 : 128);
     return true;
+}
+
+bool syntax_network(struct span value, struct error *error)
+{
+    return network_check(value, "leave the key out, which holds for everybody", error);
+}
+
+bool syntax_network_allowed(struct span value, struct error *error)
+{
+    return network_check(
+        value, "without allow everybody may, so leave it out, and access too where it has no deny", error);
+}
+
+bool syntax_network_denied(struct span value, struct error *error)
+{
+    return network_check(value,
+                         "beside allow leave deny out, for all others may not anyway; to refuse everybody, "
+                         "write deny: [0.0.0.0/0, \"::/0\", unix]",
+                         error);
 }
 
 bool syntax_token(struct span value, struct error *error)
@@ -506,22 +528,25 @@ bool syntax_certificate_name(struct span value, struct error *error)
     return syntax_host_pattern(value, error);
 }
 
-/* Without the "~" that stands before it where a value may be something else. */
-bool syntax_regex(struct span value, struct error *error)
+/* `sign` stands before it where a value may be something else. */
+static bool regex_check(struct span value, const char *sign, struct error *error)
 {
+    struct span caseless = span_skip(value, strspn(value.at, "~* "));
     if (value.length == 0)
         return error_set(error,
                          "a regular expression without text matches everything; write what it is to find");
-    if (span_starts(value, SPAN("~^")))
-        return error_set(
-            error,
-            "a \"~\" before the beginning can't be found, so \"%s\" never matches; write it without this \"~\"",
-            value.at);
-    if (span_starts(value, SPAN("~*")) || value.at[0] == '*')
-        return error_set(
-            error,
-            "\"%s\" cannot be a regular expression; for one whatever the case, which is \"~*\" in nginx, write \"(?i)%s\"",
-            value.at, value.at + strspn(value.at, "~*"));
+    if (value.at[0] == '*' || span_starts(value, SPAN("~*")))
+        return caseless.length == 0
+                   ? error_set(error, "\"%s%s\" lacks what it is to find; write one such as \"%s(?i)text\"",
+                               sign, value.at, sign)
+                   : error_set(error,
+                               "\"%s%s\" cannot be a regular expression; for one whatever the case, which is "
+                               "\"~*\" in nginx, write \"%s(?i)%s\"",
+                               sign, value.at, sign, caseless.at);
+    if (value.at[0] != '^' && caseless.length != 0 && caseless.at[0] == '^')
+        return error_set(error,
+                         "\"%s%s\" never matches, for nothing stands before the beginning; write \"%s%s\"",
+                         sign, value.at, sign, caseless.at);
     return config_hooks.regex == NULL || config_hooks.regex(value.at, error);
 }
 
@@ -542,6 +567,8 @@ static bool path_foreign(struct span value, struct error *error)
             return error_set(error,
                              "\"%s\" is nginx's, and lacks the path behind it; write one such as \"/api/\"",
                              value.at);
+        while (rest.length != 0 && locations[i].before[0] == '~' && strchr("~* ", rest.at[0]) != NULL)
+            rest = span_skip(rest, 1);
         if (rest.length != 0 && rest.at[rest.length - 1] == '/' && locations[i].after[0] == '/')
             rest.length--;
         if (rest.length != 0)
@@ -604,7 +631,7 @@ bool syntax_path_pattern(struct span value, struct error *error)
     if (span_starts(value, SPAN("~ ")) || span_starts(value, SPAN("~*")))
         return path_foreign(value, error);
     if (value.length != 0 && value.at[0] == '~')
-        return syntax_regex(span_skip(value, 1), error);
+        return regex_check(span_skip(value, 1), "~", error);
     if (value.length == 0 || value.at[0] != '/')
         return path_foreign(value, error);
     if (strchr(value.at, ' ') != NULL)
@@ -636,7 +663,7 @@ bool syntax_path_pattern(struct span value, struct error *error)
 
 bool syntax_value_pattern(struct span value, struct error *error)
 {
-    return value.length == 0 || value.at[0] != '~' || syntax_regex(span_skip(value, 1), error);
+    return value.length == 0 || value.at[0] != '~' || regex_check(span_skip(value, 1), "~", error);
 }
 
 /* HTTP takes the blanks at the ends of a value away. */
@@ -655,7 +682,7 @@ bool syntax_field_pattern(struct span value, struct error *error)
 bool syntax_search(struct span value, struct error *error)
 {
     return value.length != 0
-               ? syntax_regex(value, error)
+               ? regex_check(value, "", error)
                : error_set(error, "regex cannot be empty; write what is searched for, such as \"^/old/\"");
 }
 
@@ -891,6 +918,11 @@ bool syntax_log_target(struct span value, struct error *error)
             "\"%s\" would be a file of that name, as nothing is sent to addresses; write unix:/dev/log, and have the "
             "syslog of this machine send it on",
             value.at);
+    if (span_starts(value, SPAN("level:")))
+        return error_set(
+            error,
+            "\"%s\" would be a file of that name; write log: { level: %s } for a level, and to: ./%s for such a file",
+            value.at, value.at + strlen("level:"), value.at);
     if (is_word_for_no_file(value))
         return error_set(
             error,

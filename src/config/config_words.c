@@ -446,6 +446,10 @@ const struct schema_alias config_words[] = {
     {"redirect:", "others", "true", NULL, "write redirect: \"https://...\", or redirect: { scheme: https }",
      NULL},
     {"split:", "others", "true", NULL, "write split: client.ip, or split: { cookie: NAME }", NULL},
+    {"health:", "others", "tcp", NULL, "write health: { type: tcp }", NULL},
+    {"health:", "others", "grpc", NULL, "write health: { type: grpc }", NULL},
+    {"health:", "others", "http", NULL, "write health: { type: http }", NULL},
+    {"health:", "others", "https", NULL, "write health: { type: https }", NULL},
     {"access:", "others", "true", NULL, "write access: { allow: ... } or access: { deny: ... }", NULL},
     {"rewrite:", "others", "true", NULL, "write rewrite: { path: ... }", NULL},
     {"tls:", "others", "true", NULL,
@@ -934,7 +938,6 @@ const struct schema_alias config_words[] = {
     {"defaults", "HAProxy", "log", NULL, "log and access_log stand at the top of the file", NULL},
     {"defaults", "HAProxy", "balance", NULL, "write pool: { balance: ... }", NULL},
     {"defaults", "HAProxy", "maxconn", NULL, "write limits: { connections: N } at the top of the file", NULL},
-    {"response:", "others", "{number}", NULL, "a fixed answer is written respond: STATUS", NULL},
     {"route", "others", "weights", NULL, "write pool: [ { name: a, weight: 90 }, { name: b, weight: 10 } ]",
      NULL},
     /* the logs */

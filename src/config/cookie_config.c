@@ -125,7 +125,7 @@ static const struct schema_key split_keys[] = {
         SCHEMA_STRING, SPLIT, key, NULL,
         "What requests to one pool have in common: client.ip, host, path, method, header:NAME, cookie:NAME, "
         "query:NAME.",
-        .check = syntax_key_part),
+        .check = syntax_key_part, .least = 1),
     KEY_OPTIONAL(SPLIT, cookie, COOKIE, cookie_schema,
                  "The same by a cookie that weir gives to clients; instead of key."),
     KEY_INT(SPLIT, ipv6_prefix, "64", 1, 128, "Bits of an IPv6 client address that count as one client."),

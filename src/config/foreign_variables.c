@@ -127,6 +127,7 @@ const struct foreign_variable foreign_variables[] = {
     {"Envoy", "%CONNECTION_ID%", NULL, "no variable holds it; each request has ${request.id}"},
     {"Envoy", "%TRACE_ID%", NULL, "write ${request.header.traceparent}, or ${request.id}"},
     {"Apache", "%{HTTP_HOST}", "${request.host}", NULL},
+    {"Apache", "%{HOST}", "${request.host}", NULL},
     {"Apache", "%{SERVER_NAME}", "${request.host}", NULL},
     {"Apache", "%{REQUEST_URI}", "${request.path}", NULL},
     {"Apache", "%{REQUEST_METHOD}", "${request.method}", NULL},

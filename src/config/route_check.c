@@ -141,11 +141,12 @@ static void redirect_derive(struct route_config *route)
 }
 
 /* By nginx's 444 no answer is meant. */
-static void status_doubt(const struct routes *routes, const uint64_t *status)
+void status_doubt(const uint64_t *status, const struct schema_document *document,
+                  struct schema_report *report)
 {
     if (*status == 444)
         schema_report_add(
-            routes->report, SCHEMA_WARNING, PLACE(routes, status),
+            report, SCHEMA_WARNING, schema_place(document, status),
             "444 is sent to clients as it stands, where nginx closes the connection, which weir "
             "does for no status; write one that clients know, such as 403");
 }
@@ -153,7 +154,7 @@ static void status_doubt(const struct routes *routes, const uint64_t *status)
 static void respond_check(const struct routes *routes, const struct respond_config *respond)
 {
     struct stat status;
-    status_doubt(routes, &respond->status);
+    status_doubt(&respond->status, routes->document, routes->report);
     bool no_body = respond->status == 204 || respond->status == 205 || respond->status == 304;
     if (no_body && (respond->body[0] != '\0' || respond->file != NULL))
         schema_report_add(routes->report, SCHEMA_ERROR, PLACE_SECTION(routes, respond),
@@ -173,7 +174,7 @@ static void respond_check(const struct routes *routes, const struct respond_conf
 
 static void access_check(const struct routes *routes, const struct access_config *access)
 {
-    status_doubt(routes, &access->status);
+    status_doubt(&access->status, routes->document, routes->report);
     if (access->allow.count == 0 && access->deny.count == 0 && !schema_is_broken(routes->document, access))
         schema_report_add(routes->report, SCHEMA_WARNING, PLACE_SECTION(routes, access),
                           "access has neither allow nor deny and refuses nobody");
@@ -474,6 +475,8 @@ static void route_check(struct routes *routes, struct route_config *route)
     if (route->access != NULL)
         access_check(routes, route->access);
     limits_check(routes, &route->rate_limit);
+    if (route->in_flight != NULL)
+        status_doubt(&route->in_flight->status, routes->document, routes->report);
     if (route->in_flight != NULL && route->in_flight->parts == NULL)
         route->in_flight->parts =
             key_parts_of(&route->in_flight->key, &route->in_flight->parts_count, routes->arena);

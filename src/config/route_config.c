@@ -40,17 +40,17 @@ static const struct schema_key match_keys[] = {
 static const struct schema match_schema = {
     .noun = "match",
     .size = sizeof(MATCH),
-    .bare = "write match: { path: ... }",
+    .bare = "write match: { host: ... } or match: { path: ... }",
     .keys = match_keys,
     .text = "What must hold for the route to serve a request; nothing given: everything."};
 
 #define ACCESS struct access_config
 static const struct schema_key access_keys[] = {
     KEY_TEXTS(SCHEMA_STRING, ACCESS, allow, NULL, "Networks that may; if there are any, all others may not.",
-              .check = syntax_network, .doubt = doubt_network, .least = 1,
+              .check = syntax_network_allowed, .doubt = doubt_network, .least = 1,
               .empty = "remove the key to let everybody in, or write deny: [0.0.0.0/0, \"::/0\", unix]"),
     KEY_TEXTS(SCHEMA_STRING, ACCESS, deny, NULL, "Networks that may not; looked at first.",
-              .check = syntax_network, .doubt = doubt_network),
+              .check = syntax_network_denied, .doubt = doubt_network),
     KEY_INT(ACCESS, status, "403", 400, 599, "Status of the answer to a refused request."), KEY_END};
 static const struct schema access_schema = {.noun = "access",
                                             .size = sizeof(ACCESS),
@@ -101,7 +101,9 @@ static const struct schema request_schema = {.noun = "request",
                                              .text = "What is changed in the request."};
 static const struct schema response_schema = {.noun = "response",
                                               .size = sizeof(MESSAGE),
-                                              .bare = "write headers: { set: { NAME: value } } in it",
+                                              .bare =
+                                                  "write headers: { set: { NAME: value } } in it; a fixed "
+                                                  "answer is respond: STATUS",
                                               .keys = response_keys,
                                               .text = "What is changed in the response."};
 

@@ -543,7 +543,8 @@ static bool path_outline_check(struct span outline, struct span value, bool quer
                          query ? "write redirect: { to: ... } for a whole URL"
                                : "a request goes elsewhere by pool, a client by redirect");
     if (outline.length == 0 || (outline.at[0] != '/' && outline.at[0] != FILLED))
-        return error_set(error, "\"%s\" does not begin with \"/\"; write \"/%s\"", value.at, value.at);
+        return error_set(error, "\"%s\" does not begin with \"/\"; write \"/%s\"", value.at,
+                         value.at + strspn(value.at, "~*^ /"));
     if (!query && memchr(outline.at, '?', outline.length) != NULL)
         return error_set(error, "\"%s\" has a \"?\"; the query stays as it came, so write the path alone",
                          value.at);

@@ -190,6 +190,24 @@ static bool key_error(struct reader *reader, const char *problem)
     return reader->failed = true;
 }
 
+/* A sign of lists and sections on one line, behind what is none or is closed already. */
+static bool surplus_error(struct reader *reader, const char *problem)
+{
+    struct schema_place place = mark_place(reader, &reader->parser.problem_mark, 1);
+    char c = char_at(reader, &reader->parser.problem_mark), sentence[80];
+    bool ends = strcmp(problem, "did not find expected key") == 0 ||
+                strcmp(problem, "did not find expected '-' indicator") == 0 ||
+                strcmp(problem, "did not find expected <document start>") == 0;
+    if (!ends || c == '\0' || strchr("]},", c) == NULL)
+        return false;
+    if (separator_tell(reader->document->report, place))
+        return reader->failed = true;
+    (void)snprintf(sentence, sizeof sentence, "\"%c\" %s here; remove it", c,
+                   c == ',' ? "parts nothing" : "closes nothing");
+    reader_stop(reader, place, sentence);
+    return true;
+}
+
 /* What is missing is seen where something else stands, and meant for where the bracket opens. */
 static bool bracket_error(struct reader *reader, const char *problem)
 {
@@ -203,7 +221,11 @@ static bool bracket_error(struct reader *reader, const char *problem)
                          : "the section that opens here is never closed; \"}\" ends it");
         return true;
     }
-    reader_stop(reader, mark_place(reader, found, 1), our_words(problem));
+    char c = char_at(reader, found);
+    reader_stop(reader, mark_place(reader, found, 1),
+                list && c == '}'    ? "\"}\" closes no list; \"]\" does, or one of them is too many"
+                : !list && c == ']' ? "\"]\" closes no section; \"}\" does, or one of them is too many"
+                                    : our_words(problem));
     schema_report_add(reader->document->report, SCHEMA_NOTE, mark_place(reader, opens, 1), "it opens here");
     return true;
 }
@@ -229,7 +251,7 @@ static void syntax_error(struct reader *reader)
         reader->failed = true;
         return;
     }
-    if (key_error(reader, problem) || bracket_error(reader, problem))
+    if (key_error(reader, problem) || surplus_error(reader, problem) || bracket_error(reader, problem))
         return;
     bool quoted = parser->context != NULL && strstr(parser->context, "quoted scalar") != NULL;
     if (quoted && strstr(problem, "unexpected") != NULL)

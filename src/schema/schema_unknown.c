@@ -69,6 +69,16 @@ static bool is_word(struct span theirs, struct span word)
     return theirs.length != 0 || at == word.length || strchr("( .", word.at[at]) != NULL;
 }
 
+/* One of the words of the row as it is, not as what one that ends in a star stands for. */
+static bool is_whole_word_of(const struct schema_alias *alias, struct span word)
+{
+    struct span words = span_of(alias->theirs), theirs;
+    while (span_next_element(&words, &theirs))
+        if (span_find(theirs, '*') == theirs.length && is_word(theirs, word))
+            return true;
+    return false;
+}
+
 /* One of the words of the row. */
 static bool is_word_of(const struct schema_alias *alias, struct span word)
 {
@@ -224,6 +234,25 @@ static const struct schema_key *key_folded(const struct schema *schema, struct s
     return NULL;
 }
 
+/* The section's own key with a unit behind it: timeout_ms, timeoutSeconds. */
+static const struct schema_key *key_with_unit(const struct schema *schema, struct span word)
+{
+    static const char *const units[] = {
+        "ms",  "msec", "msecs",   "millis", "milliseconds", "s",  "sec", "secs", "seconds",
+        "min", "mins", "minutes", "hours",  "bytes",        "kb", "mb",  "gb"};
+    for (size_t i = 0; i < COUNT_OF(units); i++) {
+        size_t length = strlen(units[i]);
+        if (word.length <= length + 1)
+            continue;
+        struct span key = span_first(word, word.length - length), unit = span_skip(word, key.length);
+        char last = key.at[key.length - 1];
+        bool parted = last == '_' || last == '-' || (unit.at[0] >= 'A' && unit.at[0] <= 'Z');
+        if (parted && span_equal_nocase(unit, span_of(units[i])))
+            return key_folded(schema, key);
+    }
+    return NULL;
+}
+
 bool glued_key_tell(struct loader *loader, const struct schema *schema, const struct node *node)
 {
     struct span text = node->as.text, name = span_first(text, span_find(text, ':'));
@@ -288,19 +317,23 @@ static void key_guess_ours(const struct loader *loader, const struct schema *sch
 }
 
 /* The section's own key but for capitals and dashes is meant, and what another product calls so here is known
- * for certain; then comes what is nearly the same, then what it calls so in another place, what stands in
- * another section, a value of a key, and last what is a little like it. */
+ * for certain, but for words that only begin so; then comes what is nearly the same, then what it calls so in
+ * another place, what stands in another section, a value of a key, and last what is a little like it. */
 static struct guess key_guess(const struct loader *loader, const struct schema *schema, struct span word)
 {
     struct guess guess = {.meant = key_folded(schema, word), .name = word.at};
     if (guess.meant != NULL)
         return guess;
     guess.alias = alias_find(loader, schema->noun, word);
-    if (guess.alias != NULL) {
+    guess.meant = key_with_unit(schema, word);
+    if (guess.meant == NULL)
+        guess.meant = key_near(schema, word, word.length > 3 ? 1 : 0);
+    if (guess.alias != NULL && (guess.meant == NULL || is_whole_word_of(guess.alias, word))) {
+        guess.meant = NULL;
         key_guess_ours(loader, schema, &guess);
         return guess;
     }
-    guess.meant = key_near(schema, word, word.length > 3 ? 1 : 0);
+    guess.alias = NULL;
     if (guess.meant != NULL)
         return guess;
     guess.elsewhere = spot_elsewhere(loader, schema, word.at);
