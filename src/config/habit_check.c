@@ -204,6 +204,11 @@ bool doubt_upgrade(struct span value, struct error *error)
 
 static const unsigned char mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
+static bool is_ipv4(const unsigned char bytes[16])
+{
+    return memcmp(bytes, mapped_prefix, sizeof mapped_prefix) == 0;
+}
+
 bool ip_read(struct span text, unsigned char bytes[16])
 {
     char copy[INET6_ADDRSTRLEN];
@@ -218,24 +223,27 @@ bool ip_read(struct span text, unsigned char bytes[16])
 }
 
 struct network {
-    unsigned char bytes[sizeof(struct in6_addr)];
-    int family;
-    uint64_t bits;
+    unsigned char bytes[16]; /* the others are zero */
+    uint64_t bits;           /* on the v4-mapped form */
+    bool has_others;         /* bits of a host were set */
 };
 
 static bool network_read(struct span value, struct network *network)
 {
-    char copy[INET6_ADDRSTRLEN];
+    unsigned char address[16];
     size_t slash = span_find(value, '/');
-    if (slash >= sizeof copy)
+    bool dotted = memchr(value.at, ':', slash) == NULL;
+    uint64_t least = dotted ? 96 : 0, given = 128 - least;
+    if (!ip_read(span_first(value, slash), address) ||
+        (slash != value.length && !text_to_number(span_skip(value, slash + 1), given, &given)))
         return false;
-    memcpy(copy, value.at, slash);
-    copy[slash] = '\0';
-    network->family = memchr(copy, ':', slash) != NULL ? AF_INET6 : AF_INET;
-    network->bits = network->family == AF_INET6 ? 128 : 32;
-    uint64_t most = network->bits;
-    return inet_pton(network->family, copy, network->bytes) == 1 &&
-           (slash == value.length || text_to_number(span_skip(value, slash + 1), most, &network->bits));
+    network->bits = least + given;
+    for (size_t i = 0; i < sizeof address; i++) {
+        uint64_t kept = network->bits > i * 8 ? network->bits - i * 8 : 0;
+        network->bytes[i] = (unsigned char)(address[i] & (kept >= 8 ? 0xffu : 0xff00u >> kept));
+    }
+    network->has_others = memcmp(address, network->bytes, sizeof address) != 0;
+    return true;
 }
 
 bool network_has(const char *outer, const char *inner)
@@ -244,7 +252,7 @@ bool network_has(const char *outer, const char *inner)
     if (strcmp(outer, inner) == 0)
         return true;
     if (!network_read(span_of(outer), &all) || !network_read(span_of(inner), &part) ||
-        all.family != part.family || all.bits > part.bits)
+        is_ipv4(all.bytes) != is_ipv4(part.bytes) || all.bits > part.bits)
         return false;
     for (uint64_t i = 0; i < all.bits; i++)
         if (((all.bytes[i / 8] ^ part.bytes[i / 8]) >> (7 - i % 8) & 1) != 0)
@@ -252,46 +260,24 @@ bool network_has(const char *outer, const char *inner)
     return true;
 }
 
-/* The network that the address with this many bits lies in, as a text; false: the address has no others set.
- */
-static bool network_of(struct span value, char *text, size_t room)
-{
-    unsigned char bytes[sizeof(struct in6_addr)], masked[sizeof bytes];
-    char copy[INET6_ADDRSTRLEN];
-    uint64_t bits;
-    size_t slash = span_find(value, '/');
-    if (slash >= sizeof copy || slash == value.length)
-        return false;
-    memcpy(copy, value.at, slash);
-    copy[slash] = '\0';
-    int family = memchr(copy, ':', slash) != NULL ? AF_INET6 : AF_INET;
-    size_t length = family == AF_INET6 ? 16 : 4;
-    if (inet_pton(family, copy, bytes) != 1 ||
-        !text_to_number(span_skip(value, slash + 1), length * 8, &bits))
-        return false;
-    for (size_t i = 0; i < length; i++) {
-        size_t kept = bits > i * 8 ? bits - i * 8 : 0;
-        unsigned mask = kept >= 8 ? 0xffu : 0xff00u >> kept;
-        masked[i] = (unsigned char)(bytes[i] & mask);
-    }
-    return memcmp(bytes, masked, length) != 0 && inet_ntop(family, masked, text, (socklen_t)room) != NULL;
-}
-
 bool doubt_network(struct span value, struct error *error)
 {
-    char network[INET6_ADDRSTRLEN];
+    struct network network;
+    char text[INET6_ADDRSTRLEN];
     size_t slash = span_find(value, '/');
-    return !network_of(value, network, sizeof network) ||
-           error_set(error, "\"%s\" means all of %s%s; write that, or \"%.*s\" for the one address", value.at,
-                     network, value.at + slash, (int)slash, value.at);
+    if (!network_read(value, &network) || !network.has_others)
+        return true;
+    bool dotted = memchr(value.at, ':', slash) == NULL;
+    inet_ntop(dotted ? AF_INET : AF_INET6, network.bytes + (dotted ? 12 : 0), text, sizeof text);
+    return error_set(error, "\"%s\" means all of %s%s; write that, or \"%.*s\" for the one address", value.at,
+                     text, value.at + slash, (int)slash, value.at);
 }
 
 /* A network of all addresses, or of half of them. */
 bool doubt_proxy_network(struct span value, struct error *error)
 {
-    uint64_t bits;
-    size_t slash = span_find(value, '/');
-    if (slash < value.length && text_to_number(span_skip(value, slash + 1), 128, &bits) && bits <= 1)
+    struct network network;
+    if (network_read(value, &network) && network.bits <= (is_ipv4(network.bytes) ? 97 : 1))
         return error_set(
             error,
             "\"%s\" lets every client say its own address, past limits and access; write the ranges of your proxies",
