@@ -18,24 +18,24 @@ static bool syntax_redirect_status(struct span value, struct error *error)
 static const struct schema_key match_keys[] = {
     KEY_TEXTS(SCHEMA_STRING, MATCH, host, NULL,
               "Hosts, any of them: api.example.com, or *.example.com for all below.",
-              .check = syntax_host_pattern, .least = 1),
+              .check = syntax_host_pattern, .least = 1, .flags = SCHEMA_CONDITION),
     KEY_TEXTS(
         SCHEMA_STRING, MATCH, path, NULL,
         "Paths, any of them: /v1/ for that segment and all below, /x for exactly that, ~REGEX for a regular "
         "expression.",
-        .check = syntax_path_pattern, .doubt = doubt_path_pattern, .least = 1),
+        .check = syntax_path_pattern, .doubt = doubt_path_pattern, .least = 1, .flags = SCHEMA_CONDITION),
     KEY_TEXTS(SCHEMA_STRING, MATCH, methods, NULL,
               "Methods, any of them, in capitals; those of requests are compared without case.",
-              .check = syntax_method, .doubt = doubt_method, .least = 1),
+              .check = syntax_method, .doubt = doubt_method, .least = 1, .flags = SCHEMA_CONDITION),
     KEY_PAIRS(SCHEMA_STRING, MATCH, header, "Headers, all of them: a value to equal, * for any, or ~REGEX.",
               .check_name = syntax_match_name, .check = syntax_field_pattern, .doubt = doubt_value_pattern,
-              .flags = SCHEMA_CASELESS),
+              .flags = SCHEMA_CASELESS | SCHEMA_CONDITION),
     KEY_PAIRS(SCHEMA_STRING, MATCH, query,
               "Query parameters, all of them: a value to equal, * for any, or ~REGEX.",
-              .check = syntax_value_pattern, .doubt = doubt_value_pattern, .flags = SCHEMA_LINES,
-              .doubt_name = doubt_query_name),
+              .check = syntax_value_pattern, .doubt = doubt_value_pattern,
+              .flags = SCHEMA_LINES | SCHEMA_CONDITION, .doubt_name = doubt_query_name),
     KEY_TEXTS(SCHEMA_STRING, MATCH, client, NULL, "Addresses and networks of the client, any of them.",
-              .check = syntax_network, .doubt = doubt_network, .least = 1),
+              .check = syntax_network, .doubt = doubt_network, .least = 1, .flags = SCHEMA_CONDITION),
     KEY_END};
 static const struct schema match_schema = {
     .noun = "match",
@@ -47,10 +47,10 @@ static const struct schema match_schema = {
 #define ACCESS struct access_config
 static const struct schema_key access_keys[] = {
     KEY_TEXTS(SCHEMA_STRING, ACCESS, allow, NULL, "Networks that may; if there are any, all others may not.",
-              .check = syntax_network_allowed, .doubt = doubt_network, .least = 1,
+              .check = syntax_network_allowed, .doubt = doubt_network, .least = 1, .flags = SCHEMA_CONDITION,
               .empty = "remove the key to let everybody in, or write deny: [0.0.0.0/0, \"::/0\", unix]"),
     KEY_TEXTS(SCHEMA_STRING, ACCESS, deny, NULL, "Networks that may not; looked at first.",
-              .check = syntax_network_denied, .doubt = doubt_network),
+              .check = syntax_network_denied, .doubt = doubt_network, .flags = SCHEMA_CONDITION),
     KEY_INT(ACCESS, status, "403", 400, 599, "Status of the answer to a refused request."), KEY_END};
 static const struct schema access_schema = {.noun = "access",
                                             .size = sizeof(ACCESS),

@@ -60,7 +60,10 @@ enum schema_flag {
     SCHEMA_TOLD = 2048, /* its prose says what holds without the key: "by default ..." */
     /* an empty text is of use, so that variables may bring it; elsewhere what they empty is refused */
     SCHEMA_MAY_BE_EMPTY = 4096,
-    SCHEMA_CASELESS = 8192 /* of pairs: names that differ by their case alone are one */
+    SCHEMA_CASELESS = 8192, /* of pairs: names that differ by their case alone are one */
+    /* a condition, which what an empty variable leaves of it widens: the file itself must say by
+     * ${env.NAME:-} that a variable in it may be empty */
+    SCHEMA_CONDITION = 16384
 };
 
 #define SCHEMA_SECRET_SHOWN "(a secret, not shown)" /* printed for a secret; never one itself */

@@ -5,6 +5,7 @@
  * `$` from the environment is doubled: a variable cannot bring in a template.
  */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -59,6 +60,37 @@ static void value_add(struct filling *filling, struct span value)
     }
 }
 
+/* `fallback`: what may stand behind `:-`. */
+static void variable_empty_tell(struct loader *loader, const struct schema_key *key, const struct node *node,
+                                struct span whole, const char *fallback, const char *when)
+{
+    struct schema_place place = part_place(node, whole);
+    struct span inside = span_make(whole.at + 6, whole.length - 7);
+    int name = (int)span_find(inside, ':');
+    if ((key->flags & SCHEMA_SECRET) != 0)
+        schema_report_add(loader->report, SCHEMA_ERROR, place, "%.*s is empty; set %.*s to the secret",
+                          (int)whole.length, whole.at, name, inside.at);
+    else
+        schema_report_add(loader->report, SCHEMA_ERROR, place,
+                          "%.*s is empty; set %.*s, or write ${env.%.*s:-%s}%s", (int)whole.length, whole.at,
+                          name, inside.at, name, inside.at, fallback, when);
+}
+
+/* Of a value or an item: that the list may be emptied is said by what stands alone in it. */
+static void variable_refuse(struct loader *loader, const struct schema_key *key, const struct node *node,
+                            struct span whole)
+{
+    char may_be[300];
+    (void)snprintf(may_be, sizeof(may_be), ", or ${env.%.*s:-} if it may be empty",
+                   (int)strcspn(whole.at + 6, ":}"), whole.at + 6);
+    if (whole.length != node->as.text.length)
+        variable_empty_tell(loader, key, node, whole, "default", may_be);
+    else if (key->type == SCHEMA_TEXTS && key->least == 0)
+        variable_empty_tell(loader, key, node, whole, "", " if the list may be empty");
+    else
+        variable_empty_tell(loader, key, node, whole, "default", "");
+}
+
 /* `inside` stands between `${env.` and `}`; `whole` is all of it. */
 static bool variable_fill(struct filling *filling, struct span inside, struct span whole)
 {
@@ -97,6 +129,10 @@ static bool variable_fill(struct filling *filling, struct span inside, struct sp
         schema_report_add(report, SCHEMA_ERROR, part_place(filling->node, whole),
                           "environment variable %.*s is not set; set it, or write ${env.%.*s:-default}",
                           (int)name.length, name.at, (int)name.length, name.at);
+        return false;
+    }
+    if (value[0] == '\0' && (filling->key->flags & SCHEMA_CONDITION) != 0) {
+        variable_refuse(filling->loader, filling->key, filling->node, whole);
         return false;
     }
     value_add(filling, span_of(value));
@@ -232,22 +268,6 @@ static struct span variable_in(struct span text)
     return span_first(rest, at < text.length ? span_find(rest, '}') + 1 : 0);
 }
 
-/* `fallback`: what may stand behind `:-`. */
-static void variable_empty_tell(struct loader *loader, const struct schema_key *key, const struct node *node,
-                                struct span whole, const char *fallback, const char *when)
-{
-    struct schema_place place = part_place(node, whole);
-    struct span inside = span_make(whole.at + 6, whole.length - 7);
-    int name = (int)span_find(inside, ':');
-    if ((key->flags & SCHEMA_SECRET) != 0)
-        schema_report_add(loader->report, SCHEMA_ERROR, place, "%.*s is empty; set %.*s to the secret",
-                          (int)whole.length, whole.at, name, inside.at);
-    else
-        schema_report_add(loader->report, SCHEMA_ERROR, place,
-                          "%.*s is empty; set %.*s, or write ${env.%.*s:-%s}%s", (int)whole.length, whole.at,
-                          name, inside.at, name, inside.at, fallback, when);
-}
-
 bool emptied_tell(struct loader *loader, const struct schema_key *key, const struct node *node,
                   struct span value)
 {
@@ -266,10 +286,7 @@ bool list_emptied_tell(struct loader *loader, const struct schema_key *key, cons
         struct span whole = variable_in(item->as.text);
         if (whole.length == 0 || span_is(span_skip(whole, whole.length - 3), ":-}"))
             continue;
-        if (key->least != 0)
-            variable_empty_tell(loader, key, item, whole, "default", "");
-        else
-            variable_empty_tell(loader, key, item, whole, "", " if the list may be empty");
+        variable_refuse(loader, key, item, whole);
         return true;
     }
     return false;
