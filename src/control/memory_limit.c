@@ -109,16 +109,17 @@ uint64_t memory_of_groups(const char *root, const char *self)
     return least;
 }
 
+/* What getrlimit() said; 0: there is no limit. */
+static uint64_t bound_of(int failed, const struct rlimit *limit)
+{
+    return failed == 0 && limit->rlim_cur < NO_LIMIT ? limit->rlim_cur : 0;
+}
+
 static uint64_t memory_of_resources(void)
 {
-    static const __typeof__(RLIMIT_DATA) resources[] = {RLIMIT_DATA, RLIMIT_AS};
-    uint64_t least = 0;
-    for (size_t i = 0; i < COUNT_OF(resources); i++) {
-        struct rlimit limit;
-        if (getrlimit(resources[i], &limit) == 0 && limit.rlim_cur < NO_LIMIT)
-            least = lesser(least, limit.rlim_cur);
-    }
-    return least;
+    struct rlimit data, addresses;
+    return lesser(bound_of(getrlimit(RLIMIT_DATA, &data), &data),
+                  bound_of(getrlimit(RLIMIT_AS, &addresses), &addresses));
 }
 
 struct memory_found memory_limit_find(const struct config *config)
