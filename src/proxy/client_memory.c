@@ -26,7 +26,8 @@
 #define LOOKS 32u            /* connections looked at to find one that holds much */
 #define LOOKS_FRESH 256u     /* likewise, of those that never asked */
 #define LARGE (1u << 20)     /* who holds that goes, and nobody else is looked at */
-#define MUCH (32u << 10)     /* who holds less goes for nobody */
+#define MUCH (32u << 10)     /* who holds less goes for nobody, before the last level */
+#define SOME (17u << 10)     /* likewise at the last one: a quiet conversation of HTTP/1 has less */
 #define SOMETHING (8u << 10) /* the same of who never asked: a head of that size is no usual one */
 #define TIMES_AS_MUCH 2u     /* as who comes holds, at least, holds who goes for it */
 #define QUIET_AT_ONCE 64u    /* connections that go in a turn */
@@ -94,13 +95,20 @@ static struct client_conn *largest(struct worker *worker, const struct client_co
     return most;
 }
 
+/* At the last level many who hold some have what there is, and nobody else would be served. */
+static size_t least_of_holders(void)
+{
+    return memory_level() < MEMORY_HOLDERS_GO ? MUCH : SOME;
+}
+
 static struct client_conn *holder(struct worker *worker, const struct client_conn *but, size_t least)
 {
     struct client_conn *conn = client_caps_flooded(worker, NULL);
     if (conn == NULL)
         conn = oldest_fresh(worker, least > SOMETHING ? least : SOMETHING);
+    size_t much = least_of_holders();
     if (conn == NULL)
-        conn = largest(worker, but, least > MUCH ? least : MUCH);
+        conn = largest(worker, but, least > much ? least : much);
     return conn;
 }
 
