@@ -107,17 +107,31 @@ static enum memory_level judge(void)
 /* ---- what is set apart ---- */
 
 #define RESERVE (4u << 20)
+#define RESERVE_LEAST \
+    (256u << 10) /* where addresses are few (RLIMIT_DATA), the half, and again, down to this */
 
-static _Atomic(void *) reserve;
+/* Its size stands at its beginning. */
+static _Atomic(size_t *) reserve;
+
+static size_t *pages_apart(void)
+{
+    for (size_t size = RESERVE; size >= RESERVE_LEAST; size /= 2) {
+        void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (pages == MAP_FAILED)
+            continue;
+        *(size_t *)pages = size;
+        return pages;
+    }
+    return NULL;
+}
 
 void memory_set_apart(void)
 {
-    void *pages = mmap(NULL, RESERVE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    void *none = NULL;
-    if (pages == MAP_FAILED)
+    size_t *pages = pages_apart(), *none = NULL;
+    if (pages == NULL)
         return;
     if (!atomic_compare_exchange_strong(&reserve, &none, pages))
-        (void)munmap(pages, RESERVE);
+        (void)munmap(pages, *pages);
     else
         atomic_store_explicit(&memory.spent, false, memory_order_relaxed);
 }
@@ -288,10 +302,10 @@ static void *counted(void *piece)
 /* True: there is some to be had now that was not before. */
 static bool spend_reserve(void)
 {
-    void *pages = atomic_exchange(&reserve, NULL);
+    size_t *pages = atomic_exchange(&reserve, NULL);
     if (pages == NULL)
         return false;
-    (void)munmap(pages, RESERVE);
+    (void)munmap(pages, *pages);
     atomic_store_explicit(&memory.spent, true, memory_order_relaxed);
     (void)judge();
     if (own.server != NULL && own.server->grown != NULL)

@@ -98,7 +98,7 @@ static const struct schema_key limits_keys[] = {
         "By how much the windows of all streams of one HTTP/2 connection may grow together, beyond the 64KiB that each begins with; half of it is what a peer may have on its way."),
     KEY_SIZE(
         LIMITS, memory, "auto", MEBIBYTES(1), GIBIBYTES(4096),
-        "Memory in all; what the file itself needs is taken off, and the rest is what peers may make weir hold; auto: the lesser of three quarters of what the control group may have and half of what the process itself may have, else 1GiB.",
+        "Memory in all; what the file itself needs is taken off, and the rest is what peers may make weir hold; auto: the lesser of three quarters of what the control group may have and half of what the process itself may have beside its threads' stacks, else 1GiB.",
         .word = "auto"),
     KEY_INT(LIMITS, interim_responses, "8", 0, 1000,
             "Interim responses (1xx) passed on before one response."),

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "config/config.h"
 #include "control/cores.h"
+#include "control/restart_keys.h"
 #include "schema/schema.h"
 #include "schema/schema_report.h"
 
@@ -24,8 +25,10 @@
  * says a number.
  */
 #define SHARE_OF 3 / 4
-/* These bound addresses, of which threads' stacks and what is kept free take some, too. */
+/* These bound addresses, of which what is kept free takes some, too. */
 #define PART_OF_OWN 2
+#define THREADS_BESIDE 2u               /* workers: control's is the process's first, and the log's */
+#define STACK_USUAL ((uint64_t)2 << 20) /* of a thread where none is told: the C library's on x86_64 */
 #define OTHERWISE ((uint64_t)1 << 30)
 #define NO_LIMIT ((uint64_t)1 << 62) /* version 1 says a number of pages that no machine has */
 
@@ -122,14 +125,23 @@ static uint64_t memory_of_resources(void)
                   bound_of(getrlimit(RLIMIT_AS, &addresses), &addresses));
 }
 
+/* What is left of that beside threads' stacks, of which all addresses count from the start. */
+static uint64_t left_beside_stacks(const struct config *config)
+{
+    struct rlimit stack;
+    uint64_t most = memory_of_resources(), one = bound_of(getrlimit(RLIMIT_STACK, &stack), &stack);
+    uint64_t stacks = (restart_workers(config) + THREADS_BESIDE) * (one != 0 ? one : STACK_USUAL);
+    return stacks < most / 4 * 3 ? most - stacks : most / 4;
+}
+
 struct memory_found memory_limit_find(const struct config *config)
 {
     if (config->limits.memory != LIMITS_AUTO)
         return (struct memory_found){config->limits.memory, "limits.memory"};
     struct memory_found group = {memory_of_groups(GROUPS, GROUP_OF_SELF) * SHARE_OF,
                                  "three quarters of what its control group may have"},
-                        own = {memory_of_resources() / PART_OF_OWN,
-                               "half of what RLIMIT_DATA or RLIMIT_AS lets it have"};
+                        own = {left_beside_stacks(config) / PART_OF_OWN,
+                               "half of what RLIMIT_DATA or RLIMIT_AS leaves beside its threads' stacks"};
     if (group.bytes == 0 && own.bytes == 0)
         return (struct memory_found){OTHERWISE, "the default"};
     return own.bytes == 0 || (group.bytes != 0 && group.bytes < own.bytes) ? group : own;

@@ -387,9 +387,11 @@ def test_what_the_process_itself_may_have(t):
     if SLOW > 1:
         raise Skipped('a sanitizer needs the address space')
     weir, port, _ = door(t, Server(t).address, memory='auto')
-    resource.prlimit(weir.pid, resource.RLIMIT_DATA, (160 * MIB, -1))
+    stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
+    stacks = 4 * (stack if stack != resource.RLIM_INFINITY else 2 * MIB)    # of two workers, and two more
+    resource.prlimit(weir.pid, resource.RLIMIT_DATA, (160 * MIB + stacks, -1))
     weir.reload(open(weir.file).read() + '# again\n')
-    eventually(lambda: f'bytes={80 * MIB} from="half of what RLIMIT_DATA or RLIMIT_AS lets it have"' in weir.stderr(), 10, weir.stderr)
+    eventually(lambda: f'bytes={80 * MIB} from="half of what RLIMIT_DATA or RLIMIT_AS leaves beside' in weir.stderr(), 10, weir.stderr)
     payload = opening() + frame(HEADERS, END_HEADERS | END_STREAM, 1, head(more=HEADS)) + streams(head(more=b'\xbe' * 15), count=99, first=3)
     attack(t, weir, port, [Horde(port, 400, lambda n: payload)], most=100 * MIB)
     refused = weir.counted()['memory_refused']
