@@ -449,8 +449,8 @@ def test_many_who_ask_for_little(t):
     """Each has one request, whose answer it has no window for: none of them holds much, and together they hold all."""
     answer = b'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc'
     weir, port, tls = door(t, Server(t, answer=answer).address, memory='24MiB')
-    attack(t, weir, port, [Horde(port, 700, lambda n: opening(0) + streams(head(), count=1))], most=40 * MIB)
-    attack(t, weir, port, [TlsHorde(tls, 500, opening(0) + streams(head(), count=1), ['h2'])], seconds=4, most=40 * MIB)
+    attack(t, weir, port, [Horde(port, 700, lambda n: opening(0) + streams(head(), count=1))], well=0.75, most=40 * MIB)
+    attack(t, weir, port, [TlsHorde(tls, 500, opening(0) + streams(head(), count=1), ['h2'])], seconds=4, well=0.75, most=40 * MIB)
 
 
 def test_answers_of_weir_not_read(t):
