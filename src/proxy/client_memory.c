@@ -26,10 +26,9 @@
 #define LOOKS 32u            /* connections looked at to find one that holds much */
 #define LOOKS_FRESH 256u     /* likewise, of those that never asked */
 #define LARGE (1u << 20)     /* who holds that goes, and nobody else is looked at */
-#define MUCH (32u << 10)     /* who holds less goes for nobody, before the last level */
-#define SOME (17u << 10)     /* likewise at the last one: a quiet conversation of HTTP/1 has less */
+#define MUCH (17u << 10)     /* who holds less goes for nobody: a quiet conversation of HTTP/1 does */
 #define SOMETHING (8u << 10) /* the same of who never asked: a head of that size is no usual one */
-#define TIMES_AS_MUCH 2u     /* as who comes holds, at least, holds who goes for it */
+#define PART_AS_MUCH 2u      /* of what who asks holds, at least, holds who goes for a request: half */
 #define QUIET_AT_ONCE 64u    /* connections that go in a turn */
 #define HOLDERS_AT_ONCE 16u  /* likewise */
 
@@ -95,20 +94,13 @@ static struct client_conn *largest(struct worker *worker, const struct client_co
     return most;
 }
 
-/* At the last level many who hold some have what there is, and nobody else would be served. */
-static size_t least_of_holders(void)
-{
-    return memory_level() < MEMORY_HOLDERS_GO ? MUCH : SOME;
-}
-
 static struct client_conn *holder(struct worker *worker, const struct client_conn *but, size_t least)
 {
     struct client_conn *conn = client_caps_flooded(worker, NULL);
     if (conn == NULL)
         conn = oldest_fresh(worker, least > SOMETHING ? least : SOMETHING);
-    size_t much = least_of_holders();
     if (conn == NULL)
-        conn = largest(worker, but, least > much ? least : much);
+        conn = largest(worker, but, least > MUCH ? least : MUCH);
     return conn;
 }
 
@@ -198,7 +190,7 @@ bool client_memory_takes_connection(struct worker *worker)
 bool client_memory_make_room(const struct client_conn *conn)
 {
     struct worker *worker = conn->worker;
-    if (!is_short(worker, MEMORY_NO_REQUESTS) || holder_goes(worker, conn, TIMES_AS_MUCH * held_by(conn)) ||
+    if (!is_short(worker, MEMORY_NO_REQUESTS) || holder_goes(worker, conn, held_by(conn) / PART_AS_MUCH) ||
         quiet_ones_go(worker, QUIET_FOR_A_REQUEST) == QUIET_FOR_A_REQUEST || may_come_meanwhile(worker))
         return true;
     counter_add(COUNTER_memory_refused, 1);

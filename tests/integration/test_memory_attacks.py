@@ -199,6 +199,41 @@ class TlsHorde:
                 held.pop(0).close()
 
 
+class OneByOne:
+    """One more connection once the last is taken or turned away, so that they fill what is left to the brim; each says one thing, and stays."""
+    COUNT, MOST_HELD = 100, 300
+
+    def __init__(self, port, payload):
+        self.port, self.payload = port, payload
+        self.shared = mmap.mmap(-1, 8)
+
+    def begun(self):
+        return struct.unpack('Q', self.shared[:])[0] >= self.COUNT
+
+    def stays(self):
+        s = socket.create_connection(('127.0.0.1', self.port), 5)
+        try:
+            s.sendall(self.payload)
+            s.settimeout(0.005)
+            while s.recv(4096):
+                pass
+        except TimeoutError:
+            return s
+        except OSError:
+            pass
+        s.close()
+        return None
+
+    def run(self):
+        held, tried = [], 0
+        while True:
+            held.append(self.stays())
+            if len(held) > self.MOST_HELD and (s := held.pop(0)) is not None:
+                s.close()
+            tried += 1
+            self.shared[:] = struct.pack('Q', tried)
+
+
 def client_hello():
     context, incoming, outgoing = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.MemoryBIO(), ssl.MemoryBIO()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -250,9 +285,9 @@ class Good:
         return self.statuses
 
 
-def door(t, server, pool='', route='', more='', routes='', pools='', extra='', most='none', memory='64MiB', handler=lambda link, request: link.answer(200, b'good')):
+def door(t, server, pool='', route='', more='', routes='', pools='', extra='', most='none', memory='64MiB', workers=2, handler=lambda link, request: link.answer(200, b'good')):
     good, port, tls = t.origin(handler), t.port(), t.port()
-    weir = t.weir(f'''workers: 2
+    weir = t.weir(f'''workers: {workers}
 limits: {{ memory: {memory}, connections: 8000 }}
 access_log: false
 listeners:
@@ -274,10 +309,12 @@ def faults(weir):
     return int(open(f'/proc/{weir.pid}/stat').read().rpartition(')')[2].split()[7])
 
 
-def attack(t, weir, port, hordes, seconds=SECONDS, well=WELL, most=MOST):
-    """Runs them all, and judges: what weir held at most, and how the good client fared."""
+def attack(t, weir, port, hordes, seconds=SECONDS, well=WELL, most=MOST, first=False):
+    """Runs them all, and judges: what weir held at most, and how the good client fared, who comes when all have begun if they are first."""
     before = weir.resident()
     ends = [apart(t, horde.run) for horde in hordes]    # first, since a process takes no threads along, but their locks
+    if first:
+        eventually(lambda: all(horde.begun() for horde in hordes), 30 * SLOW, 'attackers have not begun')
     good = Good(port)
     lasts = seconds * min(SLOW, 1.5)        # what is held is judged without sanitizers alone
     end, held, latest = time.monotonic() + lasts, 0, time.monotonic() + lasts + 12 * SLOW
@@ -449,8 +486,15 @@ def test_many_who_ask_for_little(t):
     """Each has one request, whose answer it has no window for: none of them holds much, and together they hold all."""
     answer = b'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc'
     weir, port, tls = door(t, Server(t, answer=answer).address, memory='24MiB')
-    attack(t, weir, port, [Horde(port, 700, lambda n: opening(0) + streams(head(), count=1))], well=0.75, most=40 * MIB)
-    attack(t, weir, port, [TlsHorde(tls, 500, opening(0) + streams(head(), count=1), ['h2'])], seconds=4, well=0.75, most=40 * MIB)
+    attack(t, weir, port, [Horde(port, 700, lambda n: opening(0) + streams(head(), count=1))], most=40 * MIB)
+    attack(t, weir, port, [TlsHorde(tls, 500, opening(0) + streams(head(), count=1), ['h2'])], seconds=4, most=40 * MIB)
+
+
+def test_one_worker_full_of_little(t):
+    """No other worker could be asked for room, and who comes is served though nobody holds more than 17 KiB."""
+    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc'
+    weir, port, _ = door(t, Server(t, answer=answer).address, memory='24MiB', workers=1)
+    attack(t, weir, port, [OneByOne(port, opening(0) + streams(head(), count=1)) for _ in range(8)], most=40 * MIB, first=True)
 
 
 def test_answers_of_weir_not_read(t):
