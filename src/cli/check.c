@@ -75,23 +75,6 @@ static void check_print_memory(const struct config *config)
     printf("limit of memory: %llu MiB (%s)\n", (unsigned long long)(found.bytes >> 20), found.from);
 }
 
-/* An error of the older file is told and is no error of the one that is checked. */
-static struct config *check_older(const char *path)
-{
-    struct schema_report *report = schema_report_new();
-    bool text_only = config_text_only;
-    config_text_only = true; /* what it names may be gone already */
-    struct config *config = config_load_checked(&(struct config_source){.path = path}, report,
-                                                &(struct config_late){.keeps_written = true});
-    config_text_only = text_only;
-    if (config == NULL) {
-        fprintf(stderr, "weir check: %s cannot be compared with:\n", path);
-        report_print(report, stderr);
-    }
-    schema_report_free(report);
-    return config;
-}
-
 /* What --file-only leaves to the machine that will run the file. */
 static void unjudged_print(const struct config *config, struct text *to)
 {
@@ -170,9 +153,28 @@ static void check_tell(const struct check_wish *wish, struct schema_report *repo
         compare_print(before, config, stdout);
 }
 
+/* An error of the older file is told, in the format that is wished for, and is no error of the one that is
+ * checked. */
+static struct config *check_older(const struct check_wish *wish)
+{
+    struct schema_report *report = schema_report_new();
+    bool text_only = config_text_only;
+    config_text_only = true; /* what it names may be gone already */
+    struct config *config = config_load_checked(&(struct config_source){.path = wish->against}, report,
+                                                &(struct config_late){.keeps_written = true});
+    config_text_only = text_only;
+    if (config == NULL) {
+        fprintf(stderr, "weir check: %s cannot be compared with:\n", wish->against);
+        check_tell(&(struct check_wish){.path = wish->against, .format = wish->format}, report, NULL, NULL,
+                   false);
+    }
+    schema_report_free(report);
+    return config;
+}
+
 static int check_file(const struct check_wish *wish)
 {
-    struct config *before = wish->against != NULL ? check_older(wish->against) : NULL;
+    struct config *before = wish->against != NULL ? check_older(wish) : NULL;
     if (wish->against != NULL && before == NULL)
         return EXIT_FAILED;
     struct schema_report *report = schema_report_new();

@@ -291,9 +291,16 @@ routes: [ {{ name: "route {n}", match: {{ path: /{n} }}, respond: 204 }} ]
     changes = json.loads(t.run('check', '-c', new, '--against', old, '--json').stdout)['changes']
     equal(sorted(c['kind'] for c in changes), ['added'] * 3 + ['changed'] * 3 + ['removed'] * 3 + ['reordered'])
     contains(json.dumps(changes), '"path": "rate_limits[few].rate", "before": "1/s", "after": "2/s"')
-    done = t.run('check', '-c', new, '--against', t.file('bad.yaml', BAD))
+    bad = t.file('bad.yaml', BAD)
+    done = t.run('check', '-c', new, '--against', bad)
     equal(done.returncode, 1)
-    contains(done.stderr, 'cannot be compared with')
+    contains(done.stderr, f'{bad} cannot be compared with')
+    done = t.run('check', '-c', new, '--against', bad, '--json')
+    equal(done.returncode, 1)
+    told = json.loads(done.stdout)
+    ok(told['errors'] > 0 and all(m['file'] == bad for m in told['messages']), done.stdout)
+    contains(t.run('check', '-c', new, '--against', bad, '--format', 'github').stdout, f'::error file={bad}')
+    contains(t.run('check', '-c', new, '--against', bad, '--format', 'sarif').stdout, bad)
 
 
 def test_check_against_order_of_servers(t):
