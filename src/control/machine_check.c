@@ -21,7 +21,8 @@ static void checking_tell(void *owner, enum tls_word word, const char *const *fi
     struct checking *checking = owner;
     if (word == TLS_WORD_DATE && !checking->wish->dates)
         return;
-    schema_report_add(checking->report, SCHEMA_WARNING, schema_place(checking->document, field), "%s", text);
+    schema_report_add(checking->report, word == TLS_WORD_ERROR ? SCHEMA_ERROR : SCHEMA_WARNING,
+                      schema_place(checking->document, field), "%s", text);
 }
 
 /* Where the files are of another sort altogether, that says more. */

@@ -41,7 +41,7 @@ void tls_files_sweep(struct tls_files *files); /* frees what no store and no cli
 
 /* What is wrong with files that a section names: errors, what clients may stumble over, and dates that are
  * past or near. `field` is of the section, for its place. */
-enum tls_word { TLS_WORD_WARNING, TLS_WORD_DATE };
+enum tls_word { TLS_WORD_ERROR, TLS_WORD_WARNING, TLS_WORD_DATE };
 struct tls_teller {
     void (*tell)(void *owner, enum tls_word word, const char *const *field, const char *text);
     /* cert cannot be used with its key, or as an authority (key NULL). of_key: the key is to blame */

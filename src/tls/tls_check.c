@@ -153,7 +153,7 @@ static void check_names(struct map *seen, const struct certificate_config *confi
 
 /* ---- what a section names ---- */
 
-int tls_security_level(const char *ciphers)
+static SSL_CTX *context_with(const char *ciphers)
 {
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (context == NULL)
@@ -161,6 +161,12 @@ int tls_security_level(const char *ciphers)
     /* A list that is wrong is told by whoever uses it. */
     if (ciphers != NULL && SSL_CTX_set_cipher_list(context, ciphers) != 1)
         ERR_clear_error();
+    return context;
+}
+
+int tls_security_level(const char *ciphers)
+{
+    SSL_CTX *context = context_with(ciphers);
     int level = SSL_CTX_get_security_level(context);
     SSL_CTX_free(context);
     return level;
@@ -191,6 +197,40 @@ static void check_identity(const struct identity *identity, const char *const *c
     tell_lines(teller, cert, *cert, identity->chain->warnings);
     if (date_words(identity->begins, identity->ends, (int64_t)time(NULL), words, sizeof words))
         tell(teller, TLS_WORD_DATE, cert, *cert, words);
+}
+
+/* ---- ciphers ---- */
+
+static bool any_fits(SSL_CTX *context, struct identity *const *identities, size_t count)
+{
+    STACK_OF(SSL_CIPHER) *ciphers = SSL_CTX_get_ciphers(context);
+    for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++)
+        for (size_t k = 0; k < count; k++)
+            if (identities[k] != NULL && identity_fits_cipher(identities[k], sk_SSL_CIPHER_value(ciphers, i)))
+                return true;
+    return false;
+}
+
+/* A cipher of TLS 1.2 is for one kind of key: a list for another kind than all certificates have serves no
+ * client of that version. */
+static bool check_ciphers(const struct tls_config *config, struct identity *const *identities,
+                          const struct tls_teller *teller)
+{
+    if (config->min_version == TLS_VERSION_1_3)
+        return true;
+    bool alone = config->max_version == TLS_VERSION_1_2;
+    SSL_CTX *context = context_with(config->ciphers);
+    bool fits = any_fits(context, identities, config->certificates_count);
+    SSL_CTX_free(context);
+    if (fits)
+        return true;
+    tell(teller, alone ? TLS_WORD_ERROR : TLS_WORD_WARNING, &config->ciphers, "",
+         alone
+             ? "none of these ciphers is for the kind of key that a certificate here has, so no client could "
+               "connect; leave the key out, or add ECDHE+AESGCM"
+             : "none of these ciphers is for the kind of key that a certificate here has, so no client of "
+               "TLS 1.2 can connect; leave the key out, add ECDHE+AESGCM, or write min_version: \"1.3\"");
+    return !alone;
 }
 
 static size_t default_of(const struct tls_config *config)
@@ -237,6 +277,7 @@ bool tls_check_listener(struct tls_files *files, const struct tls_config *config
         check_identity(identities[i], &certificate->cert, teller);
         check_names(seen, certificate, i == shown_first, identities[i], teller);
     }
+    fine = fine && check_ciphers(config, identities, teller);
     if (config->client_auth != CLIENT_AUTH_OFF)
         fine =
             check_authorities(files, &config->client_ca, tls_security_level(config->ciphers), teller) && fine;

@@ -82,6 +82,9 @@ struct identity *identity_make(struct identity_maker *maker, const struct identi
                                struct span cert, struct span key,
                                struct identity_problem *problem) MUST_CHECK;
 void identity_free(struct identity *identity);
+/* Up to TLS 1.2 the cipher says the kind of the key too: all of RSA go with one, all others with the other
+ * (RFC 8446 4.2.3, RFC 8422 5.1.1). */
+bool identity_fits_cipher(const struct identity *identity, const SSL_CIPHER *cipher) MUST_CHECK;
 void tls_chain_free(struct tls_chain *chain);
 /* Of the set, by what its certificates are; a maker may be told that there is one already. Any thread. */
 struct tls_chain *tls_files_chain_find(struct tls_files *files, struct span digest);

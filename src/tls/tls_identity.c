@@ -380,6 +380,13 @@ struct identity *identity_make(struct identity_maker *maker, const struct identi
     return NULL;
 }
 
+bool identity_fits_cipher(const struct identity *identity, const SSL_CIPHER *cipher)
+{
+    int kind = EVP_PKEY_get_base_id(identity->key);
+    int wanted = kind == EVP_PKEY_RSA || kind == EVP_PKEY_RSA_PSS ? NID_auth_rsa : NID_auth_ecdsa;
+    return SSL_CIPHER_get_auth_nid(cipher) == wanted;
+}
+
 void identity_free(struct identity *identity)
 {
     if (identity == NULL)

@@ -189,16 +189,12 @@ bool tls_store_choose(const struct tls_store *store, const char *name, struct tl
     return true;
 }
 
-/* Up to TLS 1.2 the cipher says the kind of the key too: all of RSA go with one, all others with the other
- * (RFC 8446 4.2.3, RFC 8422 5.1.1). */
 static bool shares_cipher(SSL *ssl, const struct identity *identity)
 {
-    int kind = EVP_PKEY_get_base_id(identity->key);
-    int wanted = kind == EVP_PKEY_RSA || kind == EVP_PKEY_RSA_PSS ? NID_auth_rsa : NID_auth_ecdsa;
     STACK_OF(SSL_CIPHER) *ours = SSL_get_ciphers(ssl), *theirs = SSL_get_client_ciphers(ssl);
     for (int i = 0; i < sk_SSL_CIPHER_num(ours); i++) {
         const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(ours, i);
-        if (SSL_CIPHER_get_auth_nid(cipher) == wanted && sk_SSL_CIPHER_find(theirs, cipher) >= 0)
+        if (identity_fits_cipher(identity, cipher) && sk_SSL_CIPHER_find(theirs, cipher) >= 0)
             return true;
     }
     return false;

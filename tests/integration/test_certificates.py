@@ -261,6 +261,26 @@ def test_names_and_purposes(t):
     ok('never shown' not in check(t, two.replace('again.', 'rsa.'), 0), 'another kind of key for the same name')
 
 
+def test_ciphers_are_for_the_kind_of_key(t):
+    """Up to TLS 1.2 a cipher is for one kind of key; one certificate that it is for suffices."""
+    a = authority(t)
+    a.issue('ec', 'root')
+    a.issue('rsa', 'root', 'RSA-2048')
+    ends, remains = 'so no client could connect', 'so no client of TLS 1.2 can connect'
+
+    def told(name, keys, *second):
+        more = '\n      '.join([f'  - {a_pair(a, other)}' for other in second] + keys)
+        return listener(a.path(name + '.crt'), a.path(name + '.key'), more)
+    for name, ciphers, fits in (('ec', 'kRSA+AES128', False), ('rsa', 'kRSA+AES128', True), ('ec', 'ECDHE+aECDSA', True), ('rsa', 'ECDHE+aECDSA', False),
+                                ('rsa', 'ECDHE+aRSA', True), ('ec', 'ECDHE+aRSA', False)):
+        keys = [f'ciphers: "{ciphers}"']
+        said = check(t, told(name, keys), 0)
+        equal(remains in said, not fits, f'{name} {ciphers}: {said}')
+        said = check(t, told(name, keys + ['max_version: "1.2"']), 0 if fits else 1)
+        equal(ends in said, not fits, f'{name} {ciphers}, no 1.3: {said}')
+        check(t, told(name, keys + ['max_version: "1.2"'], 'rsa' if name == 'ec' else 'ec'), 0)
+
+
 def a_pair(a, name):
     return f'{{ cert: {a.path(name + ".crt")}, key: {a.path(name + ".key")} }}'
 
