@@ -56,6 +56,9 @@ bool syntax_certificate_name(struct span value, struct error *error);
 bool syntax_host_pattern(struct span value, struct error *error);
 bool syntax_host(struct span value, struct error *error);
 bool syntax_path_pattern(struct span value, struct error *error);
+/* The same as a regular expression, in which a star is any segment or part of one, and two are any
+ * number of them. */
+void syntax_stars(struct text *regex, struct span value);
 bool syntax_value_pattern(struct span value, struct error *error);
 bool syntax_path(struct span value, struct error *error);
 /* template_check.c: of what is filled in when the file is read (environment) or with each request */

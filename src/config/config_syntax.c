@@ -596,6 +596,20 @@ static bool path_foreign(struct span value, struct error *error)
                      value.at, value.at);
 }
 
+void syntax_stars(struct text *regex, struct span value)
+{
+    for (size_t i = 0; i < value.length; i++) {
+        size_t stars = 0;
+        while (i + stars < value.length && value.at[i + stars] == '*')
+            stars++;
+        if (stars == 0)
+            text_char(regex, value.at[i]);
+        else
+            text_print(regex, stars == 1 ? "[^/]*" : ".*");
+        i += stars > 1 ? stars - 1 : 0;
+    }
+}
+
 /* "/api/" with any stars behind it is all below; others are beginnings of words. */
 static bool star_refuse(struct span value, struct error *error)
 {
@@ -615,11 +629,7 @@ static bool star_refuse(struct span value, struct error *error)
             "\"%s\" ends in \"*\", which is no pattern here; write \"%.*s\", which holds for it and all below",
             value.at, (int)below, value.at);
     struct text regex = text_growing();
-    for (size_t i = 0; i < length; i++)
-        if (value.at[i] != '*')
-            text_char(&regex, value.at[i]);
-        else if (value.at[i - 1] != '*')
-            text_print(&regex, "[^/]*");
+    syntax_stars(&regex, span_make(value.at, length));
     error_set(error, "\"%s\" ends in \"*\", which is no pattern here; write \"~^%.*s\", a regular expression",
               value.at, (int)regex.length, regex.at);
     text_free(&regex);

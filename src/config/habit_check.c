@@ -58,10 +58,25 @@ static bool regex_doubt(struct span value, const char *word, struct error *error
         rest);
 }
 
+/* A star within is any segment to shells and other proxies. */
+static bool star_within_doubt(struct span value, struct error *error)
+{
+    struct text regex = text_growing();
+    syntax_stars(&regex, value);
+    error_set(error, "\"%s\" is compared as it stands, with \"*\" in it; a pattern is written \"~^%.*s%s\"",
+              value.at, (int)regex.length, regex.at, value.at[value.length - 1] == '/' ? "" : "$");
+    text_free(&regex);
+    return false;
+}
+
 bool doubt_path_pattern(struct span value, struct error *error)
 {
-    const char *word = value.length != 0 && value.at[0] == '~' ? NULL : regex_word(value);
-    return word == NULL || regex_doubt(value, word, error);
+    if (value.length == 0 || value.at[0] == '~')
+        return true;
+    const char *word = regex_word(value);
+    if (word != NULL)
+        return regex_doubt(value, word, error);
+    return span_find(value, '*') == value.length || star_within_doubt(value, error);
 }
 
 bool doubt_probe_path(struct span value, struct error *error)
