@@ -634,6 +634,7 @@ const char *client_conn_accept(struct lease *lease, const struct site *site, int
     conn->tls = site->tls != NULL;
     upstream_owner_init(&conn->owner);
     conn->quiet_since = (uint32_t)loop_now(worker->loop);
+    conn->passed_at = conn->quiet_since - CLIENT_PASSES_MS;
     ip_address_of(&conn->peer, peer);
     list_push_back(&worker->fresh, &conn->at);
     client_caps_publish(worker);

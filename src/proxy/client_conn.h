@@ -39,6 +39,7 @@ struct client_conn {
     struct ip_address peer;
     uint32_t exchanges;   /* in progress */
     uint32_t quiet_since; /* loop_now(), its low bits: when it was accepted or its last request ended */
+    uint32_t passed_at;   /* likewise: when it last sent or was sent some of a body or tunnel */
     bool tls;
     bool preface_tls; /* a PROXY header says that the client spoke TLS to who sent it */
     bool asked;       /* a request of it has begun */
@@ -51,6 +52,8 @@ struct client_conn {
     bool holds_up;       /* it was so slow that a server's place was taken from it: others go before it */
     bool gone;           /* the codec has said closed; only exchanges that end still know it */
 };
+/* For who has passed some of a body or tunnel within that time a conversation goes on. */
+#define CLIENT_PASSES_MS 2000u
 /* Takes the descriptor; the site is of the lease's snapshot. Not NULL: the name of the limit for which it
  * can't, as no client of this worker may go. */
 const char *client_conn_accept(struct lease *lease, const struct site *site, int fd,

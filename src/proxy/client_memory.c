@@ -1,5 +1,7 @@
 /*
- * Who has flooded goes first, then who never asked, then who holds most.
+ * Who has flooded goes first, then who never asked, then who holds most. Where bytes go to and fro they count
+ * for less: what an attacker makes weir hold lies, and a stream of events that holds as much would go first,
+ * since it holds a block more whenever something comes.
  *
  * Only some connections are looked at to find one that holds much, and those go behind the others, so that
  * the next look sees new ones; those that never asked lie by age, and the oldest that holds something goes.
@@ -29,6 +31,7 @@
 #define MUCH (17u << 10)     /* who holds less goes for nobody: a quiet conversation of HTTP/1 does */
 #define SOMETHING (8u << 10) /* the same of who never asked: a head of that size is no usual one */
 #define PART_AS_MUCH 2u      /* of what who asks holds, at least, holds who goes for a request: half */
+#define PASSING_COUNTS 2u    /* so much less counts what is held by who passes bytes on */
 #define QUIET_AT_ONCE 64u    /* connections that go in a turn */
 #define HOLDERS_AT_ONCE 16u  /* likewise */
 
@@ -69,11 +72,17 @@ static struct client_conn *oldest_fresh(const struct worker *worker, size_t leas
     return NULL;
 }
 
+static size_t weight(const struct client_conn *conn, size_t held)
+{
+    uint32_t since = (uint32_t)loop_now(conn->worker->loop) - conn->passed_at;
+    return since < CLIENT_PASSES_MS ? held / PASSING_COUNTS : held;
+}
+
 /* Who holds most of some, and at least so much; NULL: nobody does. */
 static struct client_conn *largest(struct worker *worker, const struct client_conn *but, size_t least)
 {
     struct client_conn *most = NULL;
-    size_t most_held = least;
+    size_t most_weight = 0;
     unsigned looks = 0;
     LIST_EACH_SAFE (node, after, &worker->clients) {
         struct client_conn *conn = CONTAINER_OF(node, struct client_conn, at);
@@ -83,12 +92,12 @@ static struct client_conn *largest(struct worker *worker, const struct client_co
         list_push_back(&worker->clients, node);
         if (conn == but)
             continue;
-        size_t held = held_by(conn);
-        if (held < most_held)
+        size_t held = held_by(conn), its = weight(conn, held);
+        if (held < least || its < most_weight)
             continue;
         most = conn;
-        most_held = held;
-        if (held >= LARGE)
+        most_weight = its;
+        if (its >= LARGE)
             break;
     }
     return most;

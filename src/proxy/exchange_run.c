@@ -535,11 +535,18 @@ static bool takes_body(const struct exchange_run *run)
            ((state == EXCHANGE_FORWARDING || state == EXCHANGE_TUNNEL) && run->attempt != NULL);
 }
 
+static void client_passes(struct exchange_run *run)
+{
+    run->conn->passed_at = (uint32_t)loop_now(run->exchange.loop);
+}
+
 static void client_body(struct stream *stream, struct buf *bytes, bool last)
 {
     struct exchange_run *run = stream->owner;
     struct exchange *x = &run->exchange;
     x->bytes_in += bytes->length;
+    if (bytes->length != 0)
+        client_passes(run);
     size_t taken = bytes->length;
     if (!takes_body(run)) {
         run->up.ended = run->up.ended || last;
@@ -582,6 +589,7 @@ static void client_sent(struct stream *stream, size_t bytes)
     struct exchange_run *run = stream->owner;
     if (run->wait == WAIT_TUNNEL) /* a client that takes its bytes slowly is not idle */
         run->progress = loop_now(run->exchange.loop);
+    client_passes(run);
     relay_sent(&run->down, bytes);
 }
 

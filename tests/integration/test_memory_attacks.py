@@ -656,6 +656,25 @@ def test_conversations_go_on(t):
     go_on()
 
 
+def test_conversations_over_http2_go_on(t):
+    """Each holds as much as one of many who wait for one answer, and a block more whenever something comes."""
+    weir, port, _, go_on = converse(t, '24MiB', 'drain_timeout: 300ms\n')
+    said = [0] * 4
+
+    def listen(i):
+        with socket.create_connection(('127.0.0.1', port)) as s:
+            s.sendall(opening() + streams(head(path=b'/talk/events'), count=1))
+            while s.recv(4096):
+                said[i] += 1
+    for i in range(len(said)):
+        threading.Thread(target=listen, args=[i], daemon=True).start()
+    eventually(lambda: min(said) > 5, 10, 'no events')
+    attack(t, weir, port, [Horde(port, 700, lambda n: opening() + streams(head(), count=1))], seconds=4, most=40 * MIB)
+    go_on()
+    before = list(said)
+    eventually(lambda: all(now > then + 3 for now, then in zip(said, before)), 5, 'streams of events have ended')
+
+
 def long_hello(length, sent):
     said = b'\x01' + length.to_bytes(3, 'big') + b'\x03\x03' + b'r' * 32 + b'\0\0\2\x13\1\1\0' + struct.pack('>H', 60000) + b'\0' * length
     return b''.join(b'\x16\x03\x01' + struct.pack('>H', len(part)) + part for part in (said[i:min(i + 16000, sent)] for i in range(0, sent, 16000)))
