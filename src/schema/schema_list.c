@@ -79,27 +79,35 @@ static void item_add(struct loader *loader, struct expansion *expansion, const s
     list->as.items[list->count++] = (struct node *)(uintptr_t)item;
 }
 
+static void refused_add(struct loader *loader, struct expansion *expansion, const struct node *item)
+{
+    struct node *refused = part_new(loader, item, SPAN(""));
+    refused->refused = true;
+    item_add(loader, expansion, refused);
+}
+
 /* True: the parts of the item were added, or it was refused. */
-static bool item_split(struct loader *loader, const struct schema_key *row, struct expansion *expansion,
-                       const struct node *item)
+static bool item_split(struct loader *loader, const struct schema_key *key, const struct schema_key *row,
+                       struct expansion *expansion, const struct node *item, bool among_others)
 {
     struct span value;
     if (!is_variable_alone(item))
         return false;
     if (!text_of(loader, row, item, row->type == SCHEMA_TEXTS ? row->item : row->type, &value)) {
-        struct node *refused = part_new(loader, item, SPAN(""));
-        refused->refused = true;
-        item_add(loader, expansion, refused);
+        refused_add(loader, expansion, item);
         return true;
     }
     if (can_be_one(row, item, value))
         return false;
+    uint32_t before = expansion->list->count;
     for (size_t at = 0; at < value.length;) {
         size_t length = strcspn(value.at + at, ", \t\n");
         if (length != 0)
             item_add(loader, expansion, part_new(loader, item, span_make(value.at + at, length)));
         at += length + 1;
     }
+    if (expansion->list->count == before && item_emptied_tell(loader, key, item, among_others))
+        refused_add(loader, expansion, item);
     return true;
 }
 
@@ -121,12 +129,10 @@ const struct node *list_expand(struct loader *loader, const struct schema_key *k
     bool split = false;
     for (uint32_t i = 0; i < (is_list ? node->count : 1); i++) {
         const struct node *item = is_list ? node->as.items[i] : node;
-        if (item_split(loader, row, &expansion, item))
+        if (item_split(loader, key, row, &expansion, item, is_list && node->count > 1))
             split = true;
         else
             item_add(loader, &expansion, item);
     }
-    if (split && expansion.list->count == 0)
-        expansion.list->refused = list_emptied_tell(loader, key, node);
     return split ? expansion.list : node;
 }

@@ -61,9 +61,11 @@ bool hint_tell(struct loader *loader, const struct schema_key *key, const struct
  */
 bool emptied_tell(struct loader *loader, const struct schema_key *key, const struct node *node,
                   struct span value) MUST_CHECK;
-/* The same of a list, whose items are all gone. `${env.NAME:-}` says in the file itself that it may be. */
-bool list_emptied_tell(struct loader *loader, const struct schema_key *key,
-                       const struct node *node) MUST_CHECK;
+/* The same of an item of a list that is gone: what others are left is no matter, since a limit, a proxy or a
+ * header to be removed would be missing among them. `${env.NAME:-}` says in the file itself that it may be.
+ */
+bool item_emptied_tell(struct loader *loader, const struct schema_key *key, const struct node *item,
+                       bool among_others) MUST_CHECK;
 /* What was refused has a character in it that only looks plain; true: that is told instead. */
 bool lookalike_tell(struct loader *loader, const struct node *node, struct span value) MUST_CHECK;
 /* The same, checked and stored as the row says: paths made absolute, references noted. NULL: the report says

@@ -68,24 +68,31 @@ static void variable_empty_tell(struct loader *loader, const struct schema_key *
     struct span inside = span_make(whole.at + 6, whole.length - 7);
     int name = (int)span_find(inside, ':');
     if ((key->flags & SCHEMA_SECRET) != 0)
-        schema_report_add(loader->report, SCHEMA_ERROR, place, "%.*s is empty; set %.*s to the secret",
-                          (int)whole.length, whole.at, name, inside.at);
+        schema_report_add(loader->report, SCHEMA_ERROR, place, "%.*s is empty; set %.*s to the secret%s",
+                          (int)whole.length, whole.at, name, inside.at, when);
     else
         schema_report_add(loader->report, SCHEMA_ERROR, place,
                           "%.*s is empty; set %.*s, or write ${env.%.*s:-%s}%s", (int)whole.length, whole.at,
                           name, inside.at, name, inside.at, fallback, when);
 }
 
+static void variable_refuse_part(struct loader *loader, const struct schema_key *key, const struct node *node,
+                                 struct span whole)
+{
+    char may_be[300];
+    (void)snprintf(may_be, sizeof(may_be), ", or %s${env.%.*s:-} if it may be empty",
+                   (key->flags & SCHEMA_SECRET) != 0 ? "write " : "", (int)strcspn(whole.at + 6, ":}"),
+                   whole.at + 6);
+    variable_empty_tell(loader, key, node, whole, "default", may_be);
+}
+
 /* Of a value or an item: that the list may be emptied is said by what stands alone in it. */
 static void variable_refuse(struct loader *loader, const struct schema_key *key, const struct node *node,
                             struct span whole)
 {
-    char may_be[300];
-    (void)snprintf(may_be, sizeof(may_be), ", or ${env.%.*s:-} if it may be empty",
-                   (int)strcspn(whole.at + 6, ":}"), whole.at + 6);
     if (whole.length != node->as.text.length)
-        variable_empty_tell(loader, key, node, whole, "default", may_be);
-    else if (key->type == SCHEMA_TEXTS && key->least == 0)
+        variable_refuse_part(loader, key, node, whole);
+    else if (key->type == SCHEMA_TEXTS && key->least == 0 && (key->flags & SCHEMA_SECRET) == 0)
         variable_empty_tell(loader, key, node, whole, "", " if the list may be empty");
     else
         variable_empty_tell(loader, key, node, whole, "default", "");
@@ -278,18 +285,14 @@ bool emptied_tell(struct loader *loader, const struct schema_key *key, const str
     return true;
 }
 
-bool list_emptied_tell(struct loader *loader, const struct schema_key *key, const struct node *node)
+bool item_emptied_tell(struct loader *loader, const struct schema_key *key, const struct node *item,
+                       bool among_others)
 {
-    bool is_list = node->kind == NODE_LIST;
-    for (uint32_t i = 0; i < (is_list ? node->count : 1); i++) {
-        const struct node *item = is_list ? node->as.items[i] : node;
-        struct span whole = variable_in(item->as.text);
-        if (whole.length == 0 || span_is(span_skip(whole, whole.length - 3), ":-}"))
-            continue;
-        variable_refuse(loader, key, item, whole);
-        return true;
-    }
-    return false;
+    struct span whole = variable_in(item->as.text);
+    if (span_is(span_skip(whole, whole.length - 3), ":-}"))
+        return false;
+    (among_others ? variable_refuse_part : variable_refuse)(loader, key, item, whole);
+    return true;
 }
 
 void list_short_tell(struct loader *loader, const struct schema_key *key, const struct node *node)
