@@ -8,7 +8,6 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,10 +15,11 @@
 #include "base/buf.h"
 #include "base/counters.h"
 #include "config/config.h"
+#include "fuzz.h"
+#include "fuzz_loop.h"
 #include "http/head.h"
 #include "http/http_conn.h"
 #include "http/stream.h"
-#include "net/loop.h"
 #include "net/transport.h"
 
 #define STREAMS_MOST 64u
@@ -32,9 +32,6 @@ struct owned {
     bool head_told, head_sent, ended, upgrade;
 };
 static struct {
-    struct loop *loop;
-    struct watch *turns;
-    unsigned turns_left;
     uint32_t random;
     enum http_role role;
     struct http_conn *conn;
@@ -315,34 +312,12 @@ static void act(void)
 
 /* ---- the loop ---- */
 
-static void turn_over(void *owner, unsigned bits)
-{
-    (void)owner;
-    (void)bits;
-    if (fuzz.turns_left-- == 1)
-        loop_stop(fuzz.loop);
-}
-
-static void turn(unsigned turns)
-{
-    fuzz.turns_left = turns;
-    loop_run(fuzz.loop);
-}
-
 static void early(struct transport *transport)
 {
     (void)transport;
 }
 
 static const struct transport_events early_events = {.opened = early};
-
-static void begin(void)
-{
-    if (fuzz.loop != NULL)
-        return;
-    fuzz.loop = loop_new();
-    fuzz.turns = watch_new(fuzz.loop, eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC), WATCH_READ, turn_over, NULL);
-}
 
 static void drain_peer(int peer)
 {
@@ -360,7 +335,7 @@ static void feed(int peer, const uint8_t *bytes, size_t length)
             return;
         bytes += part;
         length -= part;
-        turn(2);
+        fuzz_turn(2);
         if (fuzz.conn != NULL && choose(2) == 0)
             act();
         if (choose(3) == 0)
@@ -368,20 +343,19 @@ static void feed(int peer, const uint8_t *bytes, size_t length)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     int pair[2];
     if (size < 3)
         return -1;
-    begin();
+    struct loop *loop = fuzz_loop_begin();
     fuzz.role = (data[0] & 1) != 0 ? HTTP_CLIENT : HTTP_SERVER;
     fuzz.random = (uint32_t)data[1] << 8 | data[2];
     fuzz.opened = 0;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
         return -1;
-    struct transport *transport = transport_new_plain(fuzz.loop, pair[0], false, &early_events, NULL);
-    turn(2);
+    struct transport *transport = transport_new_plain(loop, pair[0], false, &early_events, NULL);
+    fuzz_turn(2);
     fuzz.conn = http_conn_new(FUZZ_VERSION, fuzz.role, transport, &settings, NULL, &conn_events, NULL);
     assert(fuzz.conn != NULL);
     if (FUZZ_VERSION == HTTP_2) {
@@ -393,15 +367,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     feed(pair[1], data + 3, size - 3);
     for (unsigned i = 0; i < 3 && fuzz.conn != NULL; i++) {
         act();
-        turn(2);
+        fuzz_turn(2);
         drain_peer(pair[1]);
     }
     close(pair[1]);
     for (unsigned i = 0; i < 20 && fuzz.conn != NULL; i++)
-        turn(2);
+        fuzz_turn(2);
     if (fuzz.conn != NULL)
         http_conn_reset(fuzz.conn);
-    turn(3);
+    fuzz_turn(3);
     assert(fuzz.conn == NULL);
     return 0;
 }
