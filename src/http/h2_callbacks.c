@@ -502,12 +502,15 @@ static void hold_bytes(struct h2_stream *stream, size_t length)
 /*
  * Of a stream that has been answered. Its last bytes are given back at once: curl 7.88, whose answer had come
  * before it sent the end of its request, waits for one more frame to see that all is done.
+ * What the library is told to give back it takes off what it has been told was consumed: so that comes first,
+ * and where it has given all of it back itself by now, a frame goes without another.
  */
 static void leftover_received(nghttp2_session *session, uint8_t flags, size_t length)
 {
-    if ((flags & NGHTTP2_FLAG_END_STREAM) == 0 ||
-        nghttp2_submit_window_update(session, NGHTTP2_FLAG_NONE, 0, (int32_t)length) != 0)
-        nghttp2_session_consume_connection(session, length);
+    nghttp2_session_consume_connection(session, length);
+    bool waits = (size_t)nghttp2_session_get_effective_recv_data_length(session) >= length;
+    if ((flags & NGHTTP2_FLAG_END_STREAM) != 0 && waits)
+        (void)nghttp2_submit_window_update(session, NGHTTP2_FLAG_NONE, 0, (int32_t)length);
 }
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length,

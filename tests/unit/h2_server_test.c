@@ -699,8 +699,18 @@ static void windows_grow_by_the_connections(void **state)
     }
 }
 
-/* Bytes of streams that are cancelled, refused, answered early or whole: the connection's window comes back
- * once, no more and no less. */
+static size_t send_part(int32_t id, uint8_t flags, size_t room)
+{
+    char padded[16000] = {42};
+    size_t part = room < sizeof padded ? room : sizeof padded;
+    if (part <= 50)
+        return 0;
+    h2_frame(&frames, NGHTTP2_DATA, (uint8_t)(NGHTTP2_FLAG_PADDED | flags), id, padded, part);
+    return part;
+}
+
+/* Bytes of streams that are cancelled, refused, answered early or whole, or before their last bytes: the
+ * connection's window comes back once, no more and no less. */
 static void credit_comes_back_once(void **state)
 {
     (void)state;
@@ -713,16 +723,10 @@ static void credit_comes_back_once(void **state)
     for (unsigned round = 0; round < 120; round++, id += 2) {
         unsigned number = bench.opened + 1;
         h2_frame_post(&frames, id, NULL);
-        for (unsigned i = 0; i < 3; i++) {
-            size_t part = given - sent < 16000 ? given - sent : 16000;
-            if (part > 50) {
-                char padded[16001] = {42};
-                h2_frame(&frames, NGHTTP2_DATA, NGHTTP2_FLAG_PADDED, id, padded, part);
-                sent += part;
-            }
-        }
+        for (unsigned i = 0; i < 3; i++)
+            sent += send_part(id, NGHTTP2_FLAG_NONE, given - sent);
         h2_peer_sends(&bench, &frames);
-        switch (round % 6) {
+        switch (round % 7) {
         case 0:
             h2_frame_number(&frames, NGHTTP2_RST_STREAM, id, NGHTTP2_CANCEL);
             break;
@@ -739,6 +743,11 @@ static void credit_comes_back_once(void **state)
         case 4:
             h2_call_credit(&bench, number, bench.streams[number].body_bytes);
             h2_call_reset(&bench, number, FAILURE_INTERNAL);
+            break;
+        case 5:
+            h2_call_response(&bench, number, 404, 0, true);
+            http_bench_turns(&bench.http, 3);
+            sent += send_part(id, NGHTTP2_FLAG_END_STREAM, given - sent);
             break;
         default: /* stays for a while */
             if (number > 12 && bench.streams[number - 12].stream != NULL)
