@@ -175,13 +175,15 @@ static bool item_counts(const struct items *items, size_t i)
     return items->counts == NULL || items->counts(item_at(items, i), items->kind);
 }
 
+/* By which an item is known again, where document is NULL, and else how it is told. A server is known by its
+ * address: that it is given a name meanwhile is no other server. */
 static void item_print(const struct items *items, size_t i, const struct schema_document *document,
                        struct text *to)
 {
     if (item_name(items->schema, item_at(items, i), document, to))
         return;
     const struct server_config *server = item_at(items, i);
-    const char *name = server->name != NULL ? server->name : server->address;
+    const char *name = document != NULL && server->name != NULL ? server->name : server->address;
     if (name != NULL)
         text_add(to, span_of(document != NULL ? schema_written(document, name) : name));
 }

@@ -314,6 +314,8 @@ def test_check_against_order_of_servers(t):
     a, b = ('{ address: "10.0.1.%d:80", backup: standby }' % i for i in (1, 2))
     contains(told('adaptive', [one, a, b], [b, a, one]), '~ pools[app].servers: 10.0.1.1:80 now stands behind 10.0.1.2:80\n')
     equal(told('first', [one, two, a], [a, one, two]), 'nothing would change\n')
+    contains(told('first', [one, '"10.0.0.2:80"'], [two, one]), 'servers: 10.0.0.1:80 now stands behind two\n')
+    ok('stands behind' not in told('first', [one, two], [one.replace('"10', '{ address: "10') + ', name: two }', '"10.0.0.2:80"']), 'names changed, and not the order')
 
 
 def test_check_against_counts_and_conditions(t):
