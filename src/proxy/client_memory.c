@@ -31,7 +31,7 @@
 #define MUCH (17u << 10)     /* who holds less goes for nobody: a quiet conversation of HTTP/1 does */
 #define SOMETHING (8u << 10) /* the same of who never asked: a head of that size is no usual one */
 #define PART_AS_MUCH 2u      /* of what who asks holds, at least, holds who goes for a request: half */
-#define PASSING_COUNTS 2u    /* so much less counts what is held by who passes bytes on */
+#define PASSING_COUNTS 3u    /* so much less counts what is held by who passes bytes on */
 #define QUIET_AT_ONCE 64u    /* connections that go in a turn */
 #define HOLDERS_AT_ONCE 16u  /* likewise */
 
