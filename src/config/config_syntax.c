@@ -278,6 +278,21 @@ bool syntax_proxy_network(struct span value, struct error *error)
     return syntax_network(value, error);
 }
 
+/* An address of IPv4 in the notation of IPv6, with a prefix that is not counted in it. */
+static bool mapped_refuse(struct span value, struct span address, unsigned bits, struct error *error)
+{
+    struct in6_addr ip;
+    char dotted[INET_ADDRSTRLEN];
+    if (bits >= 96 || !ip_read(address, ip.s6_addr) || !IN6_IS_ADDR_V4MAPPED(&ip))
+        return false;
+    inet_ntop(AF_INET, ip.s6_addr + 12, dotted, sizeof dotted);
+    error_set(
+        error,
+        "\"%s\" holds no address of IPv4, whose prefix begins at 96 when it is written so; write \"%s/%u\"",
+        value.at, dotted, bits < 32 ? bits : 32);
+    return true;
+}
+
 /* `everybody`: how one says that who means all networks. */
 static bool network_check(struct span value, const char *everybody, struct error *error)
 {
@@ -305,7 +320,7 @@ static bool network_check(struct span value, const char *everybody, struct error
                          value.at);
     if (slash < value.length && !text_to_number(span_skip(value, slash + 1), v4 ? 32 : 128, &bits))
         return error_set(error, "\"%s\" is not a network; the prefix is 0 to %d", value.at, v4 ? 32 : 128);
-    return true;
+    return v4 || slash == value.length || !mapped_refuse(value, address, (unsigned)bits, error);
 }
 
 bool syntax_network(struct span value, struct error *error)
