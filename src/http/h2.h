@@ -139,6 +139,8 @@ struct h2_conn {
      * window */
     struct pace pace, line_pace, window_pace;
     uint64_t looked;            /* ms: when they were last looked at */
+    uint64_t starved_at;        /* ms: since when there is no memory to write into; 0: there is */
+    struct span unwritten;      /* of the library, which has framed them: good until it frames more */
     uint64_t framed, framed_at; /* body bytes of all streams, as in h2_stream */
     uint64_t drain_since, ping_at;
     uint64_t received_at; /* client role */
@@ -168,6 +170,7 @@ struct h2_conn {
     bool lingering : 1;     /* our side is ended */
     bool write_stalls : 1;
     bool more : 1;       /* frames wait for room in the transport's queue */
+    bool body_waits : 1; /* a frame of a body waits for memory */
     bool any_stream : 1; /* there has been one */
 };
 
@@ -225,7 +228,7 @@ void h2_tell_over(struct h2_conn *conn);
 void h2_leftover_gone(struct h2_stream *stream); /* the library has closed it */
 /* what was submitted leaves at the turn's end */
 void h2_later(struct h2_conn *conn);
-/* the same at once, never from inside a call of the library; false: no memory */
+/* the same at once, never from inside a call of the library; false: no memory for now, and nothing is lost */
 bool h2_write_frames(struct h2_conn *conn) MUST_CHECK;
 void h2_over(struct h2_stream *stream, enum failure why); /* closed(why) will be told */
 /* Of a tunnel the client has all, and its end. How it leaves then is its own affair: browsers reset. */

@@ -18,6 +18,7 @@
 #include "http/h2.h"
 
 #define PING_AGAIN_MS 310000u
+#define STARVED_MS 400u   /* as long as transport.c waits for memory to read into, at most */
 #define QUEUE_MOST 10000u /* frames of ours that wait for a peer who reads nothing: then it goes */
 
 static struct h2_conn *h2_of(const struct http_conn *conn)
@@ -333,9 +334,21 @@ static void watch_writes(struct h2_conn *conn)
     conn->write_stalls = unsent;
 }
 
+/* What the library has framed it does not frame again. */
+static bool write_unwritten(struct h2_conn *conn)
+{
+    if (!buf_add_span(&conn->transport->out, conn->unwritten))
+        return false;
+    conn->unwritten = SPAN_NONE;
+    return true;
+}
+
 bool h2_write_frames(struct h2_conn *conn)
 {
     conn->more = false;
+    conn->body_waits = false;
+    if (!write_unwritten(conn))
+        return false;
     for (;;) {
         const uint8_t *bytes;
         if (transport_unsent(conn->transport) >= H2_OUT_MOST) {
@@ -344,10 +357,25 @@ bool h2_write_frames(struct h2_conn *conn)
         }
         ssize_t length = nghttp2_session_mem_send(conn->session, &bytes);
         if (length == 0)
-            return true;
-        if (length < 0 || !buf_add(&conn->transport->out, bytes, (size_t)length))
+            return !conn->body_waits;
+        if (length < 0)
+            return false;
+        conn->unwritten = span_make((const char *)bytes, (size_t)length);
+        if (!write_unwritten(conn))
             return false;
     }
+}
+
+/* Others hold all there is, and go: as what reads does (transport.c), so this waits for some time. */
+static bool waits_for_memory(struct h2_conn *conn)
+{
+    uint64_t now = loop_now(conn->loop);
+    if (conn->starved_at == 0)
+        conn->starved_at = now;
+    if (now - conn->starved_at >= STARVED_MS)
+        return false;
+    loop_next_tick(conn->loop, &conn->flush);
+    return true;
 }
 
 static void h2_flush(struct task *task)
@@ -364,7 +392,9 @@ static void h2_flush(struct task *task)
         leave(conn);
         return;
     }
-    if (!written && !conn->finishing) {
+    if (written) {
+        conn->starved_at = 0;
+    } else if (!conn->finishing && !waits_for_memory(conn)) {
         h2_fail(conn, FAILURE_OVERLOADED);
         return;
     }
@@ -380,7 +410,7 @@ static void h2_flush(struct task *task)
     h2_tell_over(conn);
     bool done =
         nghttp2_session_want_read(conn->session) == 0 && nghttp2_session_want_write(conn->session) == 0;
-    if (!conn->closing && !conn->more && (conn->finishing || done))
+    if (!conn->closing && !conn->more && (conn->finishing || (done && written)))
         linger(conn);
 }
 
@@ -895,6 +925,8 @@ static int h2_keep_alive_hint(const struct http_conn *http)
     return -1;
 }
 
+#define ITSELF (14u << 10)  /* bytes that a connection takes that has not asked, most of them the library's \
+                             */
 #define FRAME_WAITING 256u  /* bytes that one of the library's frames takes, about */
 #define STREAM_ITSELF 1024u /* and a stream, beside what it has received and is to send */
 
@@ -908,7 +940,7 @@ size_t h2_held(const struct h2_conn *conn)
 static size_t held(const struct http_conn *http)
 {
     const struct h2_conn *conn = h2_of(http);
-    size_t held = h2_held(conn);
+    size_t held = ITSELF + h2_held(conn);
     LIST_EACH (node, &conn->streams) {
         const struct h2_stream *stream = CONTAINER_OF(node, struct h2_stream, at);
         if (stream->announced && !stream->over)

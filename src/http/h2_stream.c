@@ -78,8 +78,17 @@ static bool copy_body(struct h2_stream *stream, const uint8_t *head, size_t leng
 
 static bool move_body(struct h2_stream *stream, const uint8_t *head, size_t length)
 {
-    struct buf *out = &stream->conn->transport->out;
-    return buf_add(out, head, FRAME_HEAD) && buf_move_some(out, &stream->out, length);
+    struct buf *out = &stream->conn->transport->out, part = {.first = NULL};
+    if (!buf_move_some(&part, &stream->out, length))
+        return false;
+    bool added = buf_add(out, head, FRAME_HEAD);
+    if (!added) { /* back to the front */
+        buf_move(&part, &stream->out);
+        buf_move(&stream->out, &part);
+    } else {
+        buf_move(out, &part);
+    }
+    return added;
 }
 
 int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length,
@@ -89,11 +98,11 @@ int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t 
     struct h2_conn *conn = user;
     (void)session;
     (void)source;
-    if (stream == NULL)
+    if (stream == NULL || stream->over) /* it may have ended while the frame waited for memory */
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     if (!(length <= BODY_COPIED ? copy_body(stream, head, length) : move_body(stream, head, length))) {
-        h2_fail(conn, FAILURE_OVERLOADED);
-        return NGHTTP2_ERR_CALLBACK_FAILURE;
+        conn->body_waits = true;
+        return NGHTTP2_ERR_WOULDBLOCK;
     }
     h2_waits(stream, -(ptrdiff_t)length);
     stream->left += length;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/block.h"
 #include "base/counters.h"
 #include "support/h2_bench.h"
 #include "support/no_memory.h"
@@ -74,11 +75,47 @@ static void a_stream_without_memory_is_refused(void **state)
     assert_true(failed >= ROUNDS / 4);
 }
 
+/* As long as others may go and give theirs: what was framed, and bodies that are copied or moved, wait. */
+static void answers_wait_for_memory(void **state)
+{
+    (void)state;
+    static char large[9000];
+    memset(large, 'b', sizeof large - 1);
+    const struct {
+        const char *body, *frames;
+        unsigned waits; /* ms */
+    } cases[] = {{"hello", "HEADERS1{:status=200} DATA1:5:end", 100},
+                 {large, "HEADERS1{:status=200} DATA1:8999:end", 100},
+                 {"hello", NULL, 1000}};
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        h2_bench_again(&bench, HTTP_SERVER);
+        h2_frame_get(&frames, 1, NULL);
+        h2_peer_sends(&bench, &frames);
+        expect_told(&bench, "head1:GET:/x:last");
+        (void)h2_peer_reads(&bench);
+        h2_call_response(&bench, 1, 200, -1, false);
+        h2_call_text(&bench, 1, cases[i].body, true);
+        block_pool_configure(block_pool_out(), 0);
+        http_bench_wait(&bench.http, cases[i].waits);
+        if (cases[i].frames != NULL)
+            expect_told(&bench, "");
+        block_pool_configure(0, 256);
+        if (cases[i].frames == NULL) {
+            expect_told(&bench, "closed1:overloaded end");
+            continue;
+        }
+        http_bench_wait(&bench.http, 100);
+        expect_told(&bench, "closed1:none idle");
+        expect_frames(&bench, cases[i].frames);
+    }
+}
+
 int main(void)
 {
     counters_thread_enter();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_stream_without_memory_is_refused, begin, end),
+        cmocka_unit_test_setup_teardown(answers_wait_for_memory, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
