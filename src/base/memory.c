@@ -92,13 +92,19 @@ static enum memory_level level_of(uint64_t held, uint64_t most)
     return (enum memory_level)level;
 }
 
+enum memory_level memory_level_without(uint64_t bytes)
+{
+    if (atomic_load_explicit(&memory.spent, memory_order_relaxed))
+        return MEMORY_FULL;
+    if (atomic_load_explicit(&memory.limit, memory_order_relaxed) == 0)
+        return MEMORY_PLENTY;
+    uint64_t held = memory_held_for_peers();
+    return level_of(held > bytes ? held - bytes : 0, memory_for_peers());
+}
+
 static enum memory_level judge(void)
 {
-    enum memory_level level = MEMORY_PLENTY;
-    if (atomic_load_explicit(&memory.spent, memory_order_relaxed))
-        level = MEMORY_FULL;
-    else if (atomic_load_explicit(&memory.limit, memory_order_relaxed) != 0)
-        level = level_of(memory_held_for_peers(), memory_for_peers());
+    enum memory_level level = memory_level_without(0);
     if (level != memory_level())
         atomic_store_explicit(&memory_level_now, level, memory_order_relaxed);
     return level;

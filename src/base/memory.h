@@ -48,6 +48,8 @@ static inline enum memory_level memory_level(void)
     return (enum memory_level)atomic_load_explicit(&memory_level_now, memory_order_relaxed);
 }
 
+/* What it would be if peers held so much less, as they will once what goes has gone. */
+enum memory_level memory_level_without(uint64_t bytes);
 /* Looks, where it has not been looked for a while, how much more the process has than is counted: what the C
  * library could not give back counts, too. now: ms of a clock. */
 void memory_weigh(uint64_t now);

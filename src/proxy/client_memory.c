@@ -5,7 +5,8 @@
  *
  * Only some connections are looked at to find one that holds much, and those go behind the others, so that
  * the next look sees new ones; those that never asked lie by age, and the oldest that holds something goes.
- * What goes gives its memory back at the end of the turn: so a look counts what it has sent away.
+ * What goes gives its memory back at the end of the turn: so a look counts what was sent away in it, or a
+ * turn in which many come would send everybody away that holds something.
  */
 #include "proxy/client_memory.h"
 
@@ -26,6 +27,7 @@
 #include "upstream/upstream.h"
 
 #define LOOKS 32u            /* connections looked at to find one that holds much */
+#define LOOKS_MOST 128u      /* likewise, where those that hold much pass bytes on */
 #define LOOKS_FRESH 256u     /* likewise, of those that never asked */
 #define LARGE (1u << 20)     /* who holds that goes, and nobody else is looked at */
 #define MUCH (17u << 10)     /* who holds less goes for nobody: a quiet conversation of HTTP/1 does */
@@ -72,10 +74,9 @@ static struct client_conn *oldest_fresh(const struct worker *worker, size_t leas
     return NULL;
 }
 
-static size_t weight(const struct client_conn *conn, size_t held)
+static bool passes_bytes(const struct client_conn *conn)
 {
-    uint32_t since = (uint32_t)loop_now(conn->worker->loop) - conn->passed_at;
-    return since < CLIENT_PASSES_MS ? held / PASSING_COUNTS : held;
+    return (uint32_t)loop_now(conn->worker->loop) - conn->passed_at < CLIENT_PASSES_MS;
 }
 
 /* Who holds most of some, and at least so much; NULL: nobody does. */
@@ -83,21 +84,25 @@ static struct client_conn *largest(struct worker *worker, const struct client_co
 {
     struct client_conn *most = NULL;
     size_t most_weight = 0;
-    unsigned looks = 0;
+    unsigned looks = 0, looks_most = LOOKS_MOST;
     LIST_EACH_SAFE (node, after, &worker->clients) {
         struct client_conn *conn = CONTAINER_OF(node, struct client_conn, at);
-        if (++looks > LOOKS)
+        if (++looks > looks_most)
             break;
         list_remove(node);
         list_push_back(&worker->clients, node);
-        if (conn == but)
+        size_t held = conn != but ? held_by(conn) : 0;
+        if (held < least)
             continue;
-        size_t held = held_by(conn), its = weight(conn, held);
-        if (held < least || its < most_weight)
+        bool passes = passes_bytes(conn);
+        size_t weight = passes ? held / PASSING_COUNTS : held;
+        if (!passes)
+            looks_most = LOOKS;
+        if (weight < most_weight)
             continue;
         most = conn;
-        most_weight = its;
-        if (its >= LARGE)
+        most_weight = weight;
+        if (weight >= LARGE)
             break;
     }
     return most;
@@ -113,10 +118,19 @@ static struct client_conn *holder(struct worker *worker, const struct client_con
     return conn;
 }
 
+/* Bytes that are counted still, of clients that were sent away in this turn. */
+static uint64_t going(const struct worker *worker)
+{
+    return worker->shed_turn == loop_now_us(worker->loop) ? worker->shed_bytes : 0;
+}
+
 static size_t send_away(struct client_conn *conn)
 {
     char peer[ADDRESS_TEXT_MAX];
+    struct worker *worker = conn->worker;
     size_t held = held_by(conn);
+    worker->shed_bytes = going(worker) + held;
+    worker->shed_turn = loop_now_us(worker->loop);
     counter_add(COUNTER_memory_shed, 1);
     log_warn("listener", "memory is short, and a client that held much went for others",
              KV_SPAN("client", ip_address_print(&conn->peer, peer)), KV("listener", conn->site->config->name),
@@ -184,7 +198,7 @@ static bool is_short(struct worker *worker, enum memory_level from)
     if (memory_level() < from)
         return false;
     memory_weigh(loop_now(worker->loop));
-    return memory_level() >= from;
+    return memory_level_without(going(worker)) >= from;
 }
 
 bool client_memory_takes_connection(struct worker *worker)
@@ -230,7 +244,7 @@ static void quiet_go(struct worker *worker)
 
 static void holders_go(struct worker *worker)
 {
-    uint64_t wanted = too_much(worker, 14), gone = 0;
+    uint64_t wanted = too_much(worker, 14), gone = going(worker);
     for (unsigned i = 0; i < HOLDERS_AT_ONCE && gone < wanted; i++) {
         struct client_conn *conn = holder(worker, NULL, 0);
         if (conn == NULL)

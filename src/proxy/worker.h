@@ -56,6 +56,8 @@ struct worker {
     struct rng rng;
     struct memory_server memory; /* what this thread holds for peers */
     struct task relieve;         /* it has grown, and memory is short */
+    uint64_t shed_turn;          /* loop_now_us() when clients last went for others */
+    uint64_t shed_bytes;         /* what they held, which is counted until that turn has ended */
     uint64_t exchange_number;
     struct deadline trim;          /* gives warm memory back when no request comes */
     uint64_t exchange_number_seen; /* at the last look */
