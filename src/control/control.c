@@ -278,9 +278,11 @@ static void control_end(struct control *control)
     if (control->snapshot != NULL)
         snapshot_release(control->snapshot);
     /* A loader that does not come back keeps what it uses to the end of the process, which is near. */
-    if (loader_stop(control->loader)) {
+    bool came_back = loader_stop(control->loader);
+    if (came_back)
         control_open_letters(control);
-        listeners_free(control->listeners);
+    listeners_free(control->listeners);
+    if (came_back) {
         loader_free(control->loader);
         shared_state_free(control->shared);
         mailbox_free(control->mailbox);

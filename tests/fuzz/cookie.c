@@ -36,6 +36,12 @@ static const char file[] =
 static struct shared_state *shared;
 static struct snapshot *snapshot;
 
+static void end(void)
+{
+    snapshot_release(snapshot);
+    shared_state_free(shared);
+}
+
 static void begin(void)
 {
     struct error error = {.text = ""};
@@ -48,6 +54,7 @@ static void begin(void)
     shared = shared_state_new();
     snapshot = snapshot_new(config, shared, NULL, &error);
     HOLDS(snapshot != NULL);
+    (void)atexit(end);
 }
 
 /* ---- a plain reading ---- */
