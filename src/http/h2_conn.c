@@ -925,8 +925,7 @@ static int h2_keep_alive_hint(const struct http_conn *http)
     return -1;
 }
 
-#define ITSELF (14u << 10)  /* bytes that a connection takes that has not asked, most of them the library's \
-                             */
+#define ITSELF (14u << 10)  /* bytes of a connection that has not asked, the library's most of all */
 #define FRAME_WAITING 256u  /* bytes that one of the library's frames takes, about */
 #define STREAM_ITSELF 1024u /* and a stream, beside what it has received and is to send */
 
