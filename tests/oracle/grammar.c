@@ -368,6 +368,8 @@ void plan_draw(struct plan *plan, uint64_t seed, uint64_t number)
     struct draw draw = {.state = draw_mix(seed) ^ draw_mix(~number)};
     draw_kind(&draw, plan);
     draw_request(&draw, plan);
+    if (plan->kind == KIND_BAD_BODY)
+        plan->old = false; /* malformed.c has its text, which says HTTP/1.1 */
     for (unsigned i = 0; i < ANSWERS_MOST; i++)
         draw_answer(&draw, plan, &plan->answers[i]);
     if (plan->kind == KIND_UPGRADE)
