@@ -1,6 +1,7 @@
 /* The threads share a job that is counted: one that never comes back keeps what it uses, and nothing else. */
 #include "net/names.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -35,6 +36,7 @@ struct job {
 struct names {
     struct job *job;
     size_t room;
+    bool asked;          /* the threads may still use the job's names: there are no more */
     struct map *by_text; /* number + 1 */
 };
 
@@ -81,6 +83,7 @@ void names_want(struct names *names, const char *text)
 {
     struct address literal;
     struct job *job = names->job;
+    assert(!names->asked);
     if (address_parse(&literal, text, NULL) || map_get(names->by_text, span_of(text)) != NULL)
         return;
     if (job->count == names->room) {
@@ -178,6 +181,7 @@ bool names_resolve(struct names *names, uint64_t milliseconds, const _Atomic boo
                    struct error *error)
 {
     struct job *job = names->job;
+    names->asked = true;
     if (job->count == 0)
         return true;
     pthread_mutex_lock(&job->lock);

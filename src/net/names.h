@@ -22,10 +22,11 @@ struct names;
 struct names *names_new(void);
 /* A thread that the system's resolver still holds goes on by itself and is heard no more. NULL allowed. */
 void names_free(struct names *names);
-/* `text` as address_resolve() takes it. */
+/* `text` as address_resolve() takes it. All names are wanted before they are asked for: the threads that ask
+ * use the list from then on. */
 void names_want(struct names *names, const char *text);
-/* Asks for all names that are wanted, and waits for `milliseconds` at most, or until `given_up` (NULL: never)
- * is set. False when any was not found: the error tells which, and how many more. */
+/* Asks, once, for all names that are wanted, and waits for `milliseconds` at most, or until `given_up` (NULL:
+ * never) is set. False when any was not found: the error tells which, and how many more. */
 bool names_resolve(struct names *names, uint64_t milliseconds, const _Atomic bool *given_up,
                    struct error *error) MUST_CHECK;
 /* Asks for none of those that are wanted: each gets an address of its own that leads nowhere. For who wants
