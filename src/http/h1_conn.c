@@ -643,6 +643,7 @@ static const struct http_conn_ops h1_conn_ops = {
     .transport = h1_transport,
     .keep_alive_hint = h1_keep_alive_hint,
     .held = h1_held,
+    .least = BLOCK_SIZE,
 };
 
 struct http_conn *h1_conn_new(enum http_role role, struct transport *transport,

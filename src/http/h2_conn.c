@@ -958,6 +958,7 @@ static const struct http_conn_ops h2_conn_ops = {
     .transport = h2_transport,
     .keep_alive_hint = h2_keep_alive_hint,
     .held = held,
+    .least = ITSELF + STREAM_ITSELF + BLOCK_SIZE,
 };
 
 /* What we say first. The stream windows begin at the protocol's own size and grow by themselves; the

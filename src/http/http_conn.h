@@ -79,6 +79,7 @@ struct http_conn_ops {
     struct transport *(*transport)(const struct http_conn *conn);
     int (*keep_alive_hint)(const struct http_conn *conn);
     size_t (*held)(const struct http_conn *conn);
+    size_t least; /* bytes that one holds at least which has a request on its way */
 };
 /* Whether this weir was built with that codec. */
 bool http_version_is_built(enum http_version version);

@@ -1,7 +1,8 @@
 /*
- * Who has flooded goes first, then who never asked, then who holds most. Where bytes go to and fro they count
- * for less: what an attacker makes weir hold lies, and a stream of events that holds as much would go first,
- * since it holds a block more whenever something comes.
+ * Who has flooded goes first, then who never asked, then who holds most beyond what a request needs: an
+ * attacker makes weir hold more than that, or as little as others. Where bytes go to and fro, what is beyond
+ * it counts for less: an attacker's lies, and a stream of events would go first, since it holds a block or
+ * two more whenever something comes. Of those that hold no more, who waits goes first: it can ask again.
  *
  * Only some connections are looked at to find one that holds much, and those go behind the others, so that
  * the next look sees new ones; those that never asked lie by age, and the oldest that holds something goes.
@@ -26,16 +27,17 @@
 #include "proxy/worker.h"
 #include "upstream/upstream.h"
 
-#define LOOKS 32u            /* connections looked at to find one that holds much */
-#define LOOKS_MOST 128u      /* likewise, where those that hold much pass bytes on */
-#define LOOKS_FRESH 256u     /* likewise, of those that never asked */
-#define LARGE (1u << 20)     /* who holds that goes, and nobody else is looked at */
-#define MUCH (17u << 10)     /* who holds less goes for nobody: a quiet conversation of HTTP/1 does */
-#define SOMETHING (8u << 10) /* the same of who never asked: a head of that size is no usual one */
-#define PART_AS_MUCH 2u      /* of what who asks holds, at least, holds who goes for a request: half */
-#define PASSING_COUNTS 3u    /* so much less counts what is held by who passes bytes on */
-#define QUIET_AT_ONCE 64u    /* connections that go in a turn */
-#define HOLDERS_AT_ONCE 16u  /* likewise */
+#define LOOKS 32u                /* connections looked at to find one that holds much */
+#define LOOKS_MOST 128u          /* likewise, where those that hold much pass bytes on */
+#define LOOKS_FRESH 256u         /* likewise, of those that never asked */
+#define LARGE (1u << 20)         /* who holds that goes, and nobody else is looked at */
+#define MUCH BLOCK_SIZE          /* who holds less goes for nobody: it has no request on its way */
+#define SOMETHING (8u << 10)     /* the same of who never asked: a head of that size is no usual one */
+#define PART_AS_MUCH 2u          /* of what who asks holds, at least, holds who goes for a request: half */
+#define PASSING (2 * BLOCK_SIZE) /* so much beyond that, which comes and goes, of who passes bytes on */
+#define PASSING_COUNTS 3u        /* and so much less counts what is more */
+#define QUIET_AT_ONCE 64u        /* connections that go in a turn */
+#define HOLDERS_AT_ONCE 16u      /* likewise */
 
 /*
  * Free blocks that stay warm. Attackers fill the memory again and again, and what one leaves is room for the
@@ -50,15 +52,31 @@
 #define QUIET_HOLDS 4096u /* bytes: what a quiet one has, about */
 #define QUIET_FOR_A_REQUEST 8u
 
-/* A handshake in progress, whatever its stage: OpenSSL's, 45 to 77 KB. */
+/* A handshake in progress, whatever its stage: OpenSSL's, 45 to 77 KB; and what it keeps after one. */
 #define HANDSHAKE_HOLDS (48u << 10)
+#define TLS_HOLDS (14u << 10)
 
 static size_t held_by(const struct client_conn *conn)
 {
     if (conn->http != NULL)
-        return http_conn_held(conn->http);
+        return http_conn_held(conn->http) + (conn->tls ? TLS_HOLDS : 0);
     bool shakes = conn->tls && conn->transport != NULL && !conn->transport->opened;
     return shakes ? HANDSHAKE_HOLDS : 0;
+}
+
+static bool passes_bytes(const struct client_conn *conn)
+{
+    return (uint32_t)loop_now(conn->worker->loop) - conn->passed_at < CLIENT_PASSES_MS;
+}
+
+/* What speaks for its going before others, of one that holds so much. */
+static size_t weight_of(const struct client_conn *conn, size_t held)
+{
+    size_t needed = conn->http != NULL ? conn->http->ops->least + (conn->tls ? TLS_HOLDS : 0) : 0;
+    size_t beyond = held > needed ? held - needed : 0;
+    if (!passes_bytes(conn))
+        return beyond + 1;
+    return beyond > PASSING ? (beyond - PASSING) / PASSING_COUNTS : 0;
 }
 
 static struct client_conn *oldest_fresh(const struct worker *worker, size_t least)
@@ -74,12 +92,7 @@ static struct client_conn *oldest_fresh(const struct worker *worker, size_t leas
     return NULL;
 }
 
-static bool passes_bytes(const struct client_conn *conn)
-{
-    return (uint32_t)loop_now(conn->worker->loop) - conn->passed_at < CLIENT_PASSES_MS;
-}
-
-/* Who holds most of some, and at least so much; NULL: nobody does. */
+/* Of some that hold at least so much, who weighs most; NULL: nobody holds it. */
 static struct client_conn *largest(struct worker *worker, const struct client_conn *but, size_t least)
 {
     struct client_conn *most = NULL;
@@ -94,9 +107,8 @@ static struct client_conn *largest(struct worker *worker, const struct client_co
         size_t held = conn != but ? held_by(conn) : 0;
         if (held < least)
             continue;
-        bool passes = passes_bytes(conn);
-        size_t weight = passes ? held / PASSING_COUNTS : held;
-        if (!passes)
+        size_t weight = weight_of(conn, held);
+        if (!passes_bytes(conn))
             looks_most = LOOKS;
         if (weight < most_weight)
             continue;
@@ -222,7 +234,7 @@ bool client_memory_make_room(const struct client_conn *conn)
 
 void client_memory_answer(struct worker *worker)
 {
-    if (memory_level() >= MEMORY_NO_CONNECTIONS)
+    if (is_short(worker, MEMORY_NO_CONNECTIONS))
         (void)holder_goes(worker, NULL, 0);
 }
 

@@ -121,9 +121,9 @@ class Server:
 
 class Horde:
     """So many connections at a time to a port, each of which sends what payload(number) gives, and reads what comes or not; who is closed comes again.
-    more(number): what is sent besides, again and again, once that has left."""
-    def __init__(self, port, count, payload, reads=False, more=None, again=100):
-        self.port, self.count, self.payload, self.reads, self.more, self.again = port, count, payload, reads, more, again
+    more(number): what is sent besides, again and again, once that has left. pace: how many of the first come in a second; None: all at once."""
+    def __init__(self, port, count, payload, reads=False, more=None, again=100, pace=None):
+        self.port, self.count, self.payload, self.reads, self.more, self.again, self.pace = port, count, payload, reads, more, again, pace
         self.shared = mmap.mmap(-1, 8)
 
     def begun(self):
@@ -142,13 +142,18 @@ class Horde:
         selector.register(s, selectors.EVENT_WRITE | (selectors.EVENT_READ if self.reads else 0), [self.payload(self.made), self.made])
         self.living += 1
 
+    def due(self, passed):
+        if self.made < self.count:
+            return self.pace is None or self.made < passed * self.pace
+        return passed > (self.made - self.count) / self.again
+
     def run(self):
         selector, spoken = selectors.DefaultSelector(), set()
         self.made = self.living = 0
         began = time.monotonic()
         while True:
             now = time.monotonic()
-            while self.living < self.count and (self.made < self.count or now - began > (self.made - self.count) / self.again):
+            while self.living < self.count and self.due(now - began):
                 self.open(selector)
             for key, bits in selector.select(0.02):
                 s, state = key.fileobj, key.data
@@ -201,10 +206,10 @@ class TlsHorde:
 
 class OneByOne:
     """One more connection once the last is taken or turned away, so that they fill what is left to the brim; each says one thing, and stays."""
-    COUNT, MOST_HELD = 100, 300
+    COUNT = 100
 
-    def __init__(self, port, payload):
-        self.port, self.payload = port, payload
+    def __init__(self, port, payload, tls=None, most_held=300):
+        self.port, self.payload, self.tls, self.most_held = port, payload, tls, most_held
         self.shared = mmap.mmap(-1, 8)
 
     def begun(self):
@@ -213,6 +218,8 @@ class OneByOne:
     def stays(self):
         s = socket.create_connection(('127.0.0.1', self.port), 5)
         try:
+            if self.tls is not None:
+                s = self.tls.wrap_socket(s)
             s.sendall(self.payload)
             s.settimeout(0.005)
             while s.recv(4096):
@@ -228,7 +235,7 @@ class OneByOne:
         held, tried = [], 0
         while True:
             held.append(self.stays())
-            if len(held) > self.MOST_HELD and (s := held.pop(0)) is not None:
+            if len(held) > self.most_held and (s := held.pop(0)) is not None:
                 s.close()
             tried += 1
             self.shared[:] = struct.pack('Q', tried)
@@ -497,6 +504,20 @@ def test_one_worker_full_of_little(t):
     attack(t, weir, port, [OneByOne(port, opening(0) + streams(head(), count=1)) for _ in range(8)], most=40 * MIB, first=True)
 
 
+def test_one_worker_full_of_requests(t):
+    """Likewise, of HTTP/1 over TLS and not: each has asked for one thing, of a server that is silent, and goes on waiting."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    for over, more, memory in ((tls, 0, '12MiB'), (None, 0, '6MiB'), (None, 3000, '8MiB')):
+        weir, port, secure = door(t, Server(t).address, memory=memory, workers=1)
+        asks = b'GET / HTTP/1.1\r\nHost: a\r\nX: ' + b'y' * more + b'\r\n\r\n'
+        attack(t, weir, port, [OneByOne(port if over is None else secure, asks, over, 1000) for _ in range(4)], most=40 * MIB, first=True)
+        weir.stop()
+
+
+test_one_worker_full_of_requests.seconds = 150    # three attacks
+
+
 def test_answers_of_weir_not_read(t):
     weir, port = own_answers(t, '{ status: 200, body: ' + 'c' * 30000 + ' }')
     attack(t, weir, port, [Horde(port, 100, lambda n: opening(300) + streams(head()))])
@@ -673,6 +694,31 @@ def test_conversations_over_http2_go_on(t):
     go_on()
     before = list(said)
     eventually(lambda: all(now > then + 3 for now, then in zip(said, before)), 5, 'streams of events have ended')
+
+
+def test_who_waits_outlives_who_reads_a_little(t):
+    """Attackers have 76 KB held each, and read a byte of it now and then; those who wait for one answer hold no more than that takes."""
+    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 45000\r\n\r\n' + b'a' * 45000
+    weir, port, _ = door(t, Server(t, answer=answer).address, memory='16MiB', workers=1, pools=f'  quiet: {{ servers: ["{Server(t).address}"], max_connections: none }}\n',
+                         routes='  - { match: { path: /quiet }, pool: quiet }\n')
+    waiting = [socket.create_connection(('127.0.0.1', port)) for _ in range(10)]
+    for s in waiting:
+        s.sendall(opening() + streams(head(path=b'/quiet'), count=1))
+    time.sleep(0.3)
+    one_more = frame(8, 0, 1, struct.pack('>I', 1))
+    attack(t, weir, port, [Horde(port, 300, lambda n: opening(300) + streams(head(), count=1), more=lambda n: one_more, again=8, pace=60)], seconds=2, most=40 * MIB)
+    ok(weir.stderr().count('held much went') > 0, 'nobody had to go')
+    for s in waiting:
+        s.settimeout(0.1)
+        got = b''
+        try:
+            while part := s.recv(4096):
+                got += part
+            ok(False, f'who waits was closed {got!r}')
+        except TimeoutError:
+            pass
+        ok(b'\0\0\x08\x07\0\0\0\0\0' not in got, 'who waits was told to go')
+        s.close()
 
 
 def long_hello(length, sent):

@@ -40,20 +40,31 @@ static void client_closed(struct http_conn *http, enum http_close how)
     went[strlen(went)] = (char)('a' + (client - clients));
 }
 
-static const struct http_conn_ops ops = {.held = client_held, .close = client_closed};
+static const struct http_conn_ops ops = {
+    .held = client_held, .close = client_closed, .least = (size_t)16 << 10};
 
 /* a to h: in the order in which they came, some of them to the same list. */
-static const struct {
+struct one {
     struct list *list;
     size_t kib;
-} crowd[CLIENTS] = {
-    {&worker.clients, 44}, {&worker.fresh, 9}, {&worker.fresh, 40},  {&worker.clients, 30},
-    {&worker.clients, 16}, {&worker.fresh, 7}, {&worker.flooded, 0}, {&worker.flooded, 1},
+    bool passes, tls;
+};
+static const struct one crowd[CLIENTS] = {
+    {&worker.clients, 44, false, false}, {&worker.fresh, 9, false, false},
+    {&worker.fresh, 40, false, false},   {&worker.clients, 30, false, false},
+    {&worker.clients, 15, false, false}, {&worker.fresh, 7, false, false},
+    {&worker.flooded, 0, false, false},  {&worker.flooded, 1, false, false},
+};
+/* All of them have a request on its way, which is 16 KiB. */
+static const struct one askers[CLIENTS] = {
+    {&worker.clients, 16, false, false}, {&worker.clients, 76, true, false},
+    {&worker.clients, 17, false, true},  {&worker.clients, 16, true, true},
+    {&worker.clients, 46, true, false},  {&worker.clients, 27, false, false},
+    {&worker.clients, 18, false, false}, {&worker.clients, 15, true, false},
 };
 
-static int full_with_them(void **state)
+static int full_with(const struct one *ones)
 {
-    (void)state;
     worker = (struct worker){.loop = loop_new()};
     list_init(&worker.clients);
     list_init(&worker.fresh);
@@ -61,16 +72,30 @@ static int full_with_them(void **state)
     memset(went, 0, sizeof went);
     for (unsigned i = 0; i < CLIENTS; i++) {
         struct client *client = &clients[i];
-        *client = (struct client){.http = {.ops = &ops}, .held = crowd[i].kib << 10};
+        *client = (struct client){.http = {.ops = &ops}, .held = ones[i].kib << 10};
         client->conn = (struct client_conn){.worker = &worker, .site = &site, .http = &client->http};
         client->conn.peer.family = AF_INET;
         client->conn.released = true; /* no cap has counted it */
-        list_push_back(crowd[i].list, &client->conn.at);
+        client->conn.tls = ones[i].tls;
+        client->conn.passed_at = (uint32_t)loop_now(worker.loop) - (ones[i].passes ? 0 : CLIENT_PASSES_MS);
+        list_push_back(ones[i].list, &client->conn.at);
     }
     memory_limit(MOST);
     memory_thread_serves(&worker.memory);
     memory_count((ptrdiff_t)MOST);
     return memory_level() == MEMORY_FULL ? 0 : -1;
+}
+
+static int full_with_the_crowd(void **state)
+{
+    (void)state;
+    return full_with(crowd);
+}
+
+static int full_with_askers(void **state)
+{
+    (void)state;
+    return full_with(askers);
 }
 
 static int ends(void **state)
@@ -102,11 +127,23 @@ static void who_flooded_goes_first_for_a_request(void **state)
     }
 }
 
+/* What a request needs weighs nothing, and what is far beyond it a third, where bytes pass: else who reads a
+ * byte now and then would outlive who waits. h holds little and goes for nobody. */
+static void who_holds_beyond_what_a_request_needs_goes_first(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < CLIENTS; i++)
+        client_memory_answer(&worker);
+    assert_string_equal(went, "fbgcaed");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(who_flooded_goes_first_for_another_worker, full_with_them, ends),
-        cmocka_unit_test_setup_teardown(who_flooded_goes_first_for_a_request, full_with_them, ends),
+        cmocka_unit_test_setup_teardown(who_flooded_goes_first_for_another_worker, full_with_the_crowd, ends),
+        cmocka_unit_test_setup_teardown(who_flooded_goes_first_for_a_request, full_with_the_crowd, ends),
+        cmocka_unit_test_setup_teardown(who_holds_beyond_what_a_request_needs_goes_first, full_with_askers,
+                                        ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
