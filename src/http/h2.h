@@ -228,7 +228,8 @@ void h2_tell_over(struct h2_conn *conn);
 void h2_leftover_gone(struct h2_stream *stream); /* the library has closed it */
 /* what was submitted leaves at the turn's end */
 void h2_later(struct h2_conn *conn);
-/* the same at once, never from inside a call of the library; false: no memory for now, and nothing is lost */
+/* the same at once, never from inside a call of the library; false: there is no memory for what it has made,
+ * which waits, or it could not make a frame, and the connection ends */
 bool h2_write_frames(struct h2_conn *conn) MUST_CHECK;
 void h2_over(struct h2_stream *stream, enum failure why); /* closed(why) will be told */
 /* Of a tunnel the client has all, and its end. How it leaves then is its own affair: browsers reset. */
@@ -239,6 +240,9 @@ static inline bool h2_tunnel_is_done(const struct h2_stream *stream)
 /* closes the transport; streams end with `why` */
 void h2_fail(struct h2_conn *conn, enum failure why);
 void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why); /* GOAWAY, then the end */
+/* Of a call of the library by which a frame is to leave: the peer would wait for one that there was no memory
+ * for, so the connection ends. */
+void h2_must(struct h2_conn *conn, int result);
 void h2_arm(struct h2_conn *conn, uint64_t milliseconds);
 /* Counts what the peer does; past a bound the connection is ended, and false. */
 bool h2_note(struct h2_conn *conn, enum h2_guard_kind kind) MUST_CHECK;

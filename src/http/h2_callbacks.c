@@ -143,10 +143,9 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         stream = h2_stream_new(conn);
         if (stream == NULL) { /* likewise, and nothing of it is known any more */
             counter_add(COUNTER_memory_refused, 1);
-            return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
-                                             NGHTTP2_REFUSED_STREAM) == 0
-                       ? 0
-                       : NGHTTP2_ERR_CALLBACK_FAILURE;
+            h2_must(conn, nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                                    NGHTTP2_REFUSED_STREAM));
+            return conn->closing ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
         }
         stream->id = frame->hd.stream_id;
         stream->stream.began_us = loop_now_us(conn->loop);
@@ -349,7 +348,7 @@ static void tunnel_refused(struct h2_stream *stream)
     stream->tunnel = false;
     stream->out_last = true;
     if (stream->deferred)
-        nghttp2_session_resume_data(stream->conn->session, stream->id);
+        h2_must(stream->conn, nghttp2_session_resume_data(stream->conn->session, stream->id));
     stream->deferred = false;
     h2_later(stream->conn);
 }
@@ -496,7 +495,7 @@ static void hold_bytes(struct h2_stream *stream, size_t length)
 {
     stream->uncredited += length;
     stream->conn->held += length;
-    nghttp2_session_consume_connection(stream->conn->session, length);
+    h2_must(stream->conn, nghttp2_session_consume_connection(stream->conn->session, length));
 }
 
 /*
@@ -505,12 +504,13 @@ static void hold_bytes(struct h2_stream *stream, size_t length)
  * What the library is told to give back it takes off what it has been told was consumed: so that comes first,
  * and where it has given all of it back itself by now, a frame goes without another.
  */
-static void leftover_received(nghttp2_session *session, uint8_t flags, size_t length)
+static void leftover_received(struct h2_conn *conn, uint8_t flags, size_t length)
 {
-    nghttp2_session_consume_connection(session, length);
+    nghttp2_session *session = conn->session;
+    h2_must(conn, nghttp2_session_consume_connection(session, length));
     bool waits = (size_t)nghttp2_session_get_effective_recv_data_length(session) >= length;
     if ((flags & NGHTTP2_FLAG_END_STREAM) != 0 && waits)
-        (void)nghttp2_submit_window_update(session, NGHTTP2_FLAG_NONE, 0, (int32_t)length);
+        h2_must(conn, nghttp2_submit_window_update(session, NGHTTP2_FLAG_NONE, 0, (int32_t)length));
 }
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const uint8_t *bytes, size_t length,
@@ -519,20 +519,20 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t id, const ui
     struct h2_conn *conn = user;
     struct h2_stream *stream = h2_find_stream(user, id);
     if (stream != NULL && stream->leftover) { /* its own window stays shut */
-        leftover_received(session, flags, length);
+        leftover_received(conn, flags, length);
         return 0;
     }
     if (stream == NULL || stream->over || stream->refused) {
-        nghttp2_session_consume(session, id, length);
+        h2_must(conn, nghttp2_session_consume(session, id, length));
         return 0;
     }
     if (!is_server(conn) && !stream->head_told) {
-        nghttp2_session_consume(session, id, length);
+        h2_must(conn, nghttp2_session_consume(session, id, length));
         response_invalid(stream, FAILURE_RESPONSE_INVALID);
         return 0;
     }
     if (stream->receive_left >= 0 && (stream->receive_left -= (int64_t)length) < 0) {
-        nghttp2_session_consume(session, id, length);
+        h2_must(conn, nghttp2_session_consume(session, id, length));
         response_invalid(stream, FAILURE_RESPONSE_CUT);
         return 0;
     }

@@ -135,8 +135,8 @@ static void look_at_leftovers(struct h2_conn *conn, uint64_t now, uint64_t *next
             return;
         }
         h2_forget_stream(conn, stream->id);
-        (void)nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, stream->id,
-                                        is_server(conn) ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL);
+        h2_must(conn, nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, stream->id,
+                                                is_server(conn) ? NGHTTP2_NO_ERROR : NGHTTP2_CANCEL));
         h2_later(conn);
         h2_leftover_gone(stream);
     }
@@ -219,6 +219,13 @@ void h2_fail(struct h2_conn *conn, enum failure why)
     conn->closing = true;
     conn->why = (uint8_t)why;
     transport_close(conn->transport);
+}
+
+/* Other errors are of streams that have ended meanwhile. One that finishes says what it can, and ends. */
+void h2_must(struct h2_conn *conn, int result)
+{
+    if (nghttp2_is_fatal(result) && !conn->finishing)
+        h2_fail(conn, FAILURE_OVERLOADED);
 }
 
 /* Once it finishes its time is set, and not moved by what the peer does: a server that reads nothing keeps
@@ -358,8 +365,10 @@ bool h2_write_frames(struct h2_conn *conn)
         ssize_t length = nghttp2_session_mem_send(conn->session, &bytes);
         if (length == 0)
             return !conn->body_waits;
-        if (length < 0)
+        if (length < 0) { /* the frame that it was making is gone */
+            h2_must(conn, (int)length);
             return false;
+        }
         conn->unwritten = span_make((const char *)bytes, (size_t)length);
         if (!write_unwritten(conn))
             return false;
@@ -600,7 +609,7 @@ static void drain_finally(struct h2_conn *conn)
         return;
     conn->goaway_sent = true;
     int32_t last = nghttp2_session_get_last_proc_stream_id(conn->session);
-    (void)nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0);
+    h2_must(conn, nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE, last, NGHTTP2_NO_ERROR, NULL, 0));
     h2_later(conn);
 }
 
@@ -615,7 +624,7 @@ static void h2_drain(struct http_conn *http)
             h2_terminate(conn, NGHTTP2_NO_ERROR, FAILURE_NONE);
         return;
     }
-    (void)nghttp2_submit_shutdown_notice(conn->session);
+    (void)nghttp2_submit_shutdown_notice(conn->session); /* without it the second step says all */
     conn->drain_since = loop_now(conn->loop);
     h2_arm(conn, H2_DRAIN_STEP_MS);
     h2_later(conn);
@@ -820,7 +829,7 @@ static void look_at_client(struct h2_conn *conn, uint64_t now, uint64_t *next)
         return;
     conn->ping_out = true;
     conn->ping_at = now;
-    (void)nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
+    h2_must(conn, nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL));
     h2_later(conn);
     (void)is_due(now, timeouts->ping_answer, now, next);
 }

@@ -119,8 +119,7 @@ int h2_write_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t 
 static void resume(struct h2_stream *stream)
 {
     if (stream->deferred)
-        /* fails only for a stream that is over */
-        (void)nghttp2_session_resume_data(stream->conn->session, stream->id);
+        h2_must(stream->conn, nghttp2_session_resume_data(stream->conn->session, stream->id));
     stream->deferred = false;
     h2_later(stream->conn);
 }
@@ -313,7 +312,7 @@ void h2_uncredit(struct h2_stream *stream, size_t bytes)
     stream->uncredited -= bytes;
     conn->held -= bytes;
     if (!stream->over && !stream->in_ended && bytes != 0)
-        (void)nghttp2_session_consume_stream(conn->session, stream->id, bytes);
+        h2_must(conn, nghttp2_session_consume_stream(conn->session, stream->id, bytes));
 }
 
 /* A window that was used up while its bytes were passed on at once is what holds the peer back: it doubles,
@@ -333,8 +332,8 @@ static void grow_window(struct h2_stream *stream, size_t bytes)
     stream->passed = 0;
     stream->window += grown;
     conn->grown += grown;
-    (void)nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, stream->id,
-                                                (int32_t)stream->window);
+    h2_must(conn, nghttp2_session_set_local_window_size(conn->session, NGHTTP2_FLAG_NONE, stream->id,
+                                                        (int32_t)stream->window));
 }
 
 static void h2_credit(struct stream *waist, size_t bytes)
@@ -358,7 +357,7 @@ void h2_reset(struct h2_stream *stream, uint32_t code, enum failure why)
     stream->reset_here = true;
     if (stream->id > 0 && !conn->closing) {
         conn->reset_at = loop_now(conn->loop);
-        (void)nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, stream->id, code);
+        h2_must(conn, nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, stream->id, code));
         h2_forget_stream(conn, stream->id);
         h2_later(conn);
     }
@@ -381,7 +380,7 @@ static void frame_what_waits(struct h2_stream *stream)
     if (!passes || stream->over || conn->feeding != NULL || conn->closing || conn->finishing)
         return;
     if (!h2_write_frames(conn))
-        h2_later(conn); /* where it fails again, and the connection with it */
+        h2_later(conn); /* where what waits is tried again */
 }
 
 static void h2_give_up(struct stream *waist, enum failure why)
