@@ -201,35 +201,60 @@ static void check_identity(const struct identity *identity, const char *const *c
 
 /* ---- ciphers ---- */
 
-static bool any_fits(SSL_CTX *context, struct identity *const *identities, size_t count)
+static bool any_is(STACK_OF(SSL_CIPHER) * ciphers, struct identity *const *identities, size_t count,
+                   bool (*is)(const struct identity *identity, const SSL_CIPHER *cipher))
 {
-    STACK_OF(SSL_CIPHER) *ciphers = SSL_CTX_get_ciphers(context);
     for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++)
         for (size_t k = 0; k < count; k++)
-            if (identities[k] != NULL && identity_fits_cipher(identities[k], sk_SSL_CIPHER_value(ciphers, i)))
+            if (identities[k] != NULL && is(identities[k], sk_SSL_CIPHER_value(ciphers, i)))
                 return true;
     return false;
 }
 
-/* A cipher of TLS 1.2 is for one kind of key: a list for another kind than all certificates have serves no
- * client of that version. */
+/* Of the list, those that the security level leaves. To be freed. */
+static STACK_OF(SSL_CIPHER) * ciphers_left(SSL_CTX *context)
+{
+    SSL *ssl = SSL_new(context);
+    if (ssl == NULL)
+        die("OpenSSL has no memory");
+    STACK_OF(SSL_CIPHER) *left = SSL_get1_supported_ciphers(ssl);
+    SSL_free(ssl);
+    return left;
+}
+
+/* NULL: there is one for a client of TLS 1.2, whose ciphers are for one kind of key each. */
+static const char *ciphers_fault(const char *list, struct identity *const *identities, size_t count)
+{
+    SSL_CTX *context = context_with(list);
+    STACK_OF(SSL_CIPHER) *left = ciphers_left(context);
+    const char *fault = NULL;
+    if (!any_is(SSL_CTX_get_ciphers(context), identities, count, identity_fits_cipher))
+        fault = "is for the kind of key that a certificate here has";
+    else if (!any_is(SSL_CTX_get_ciphers(context), identities, count, identity_serves_cipher))
+        fault =
+            "exchanges keys by ECDHE, or by RSA with a key that is not of RSA-PSS, and there is no other way here";
+    else if (!any_is(left, identities, count, identity_serves_cipher))
+        fault = "is strong enough for OpenSSL's security level";
+    sk_SSL_CIPHER_free(left);
+    SSL_CTX_free(context);
+    return fault;
+}
+
 static bool check_ciphers(const struct tls_config *config, struct identity *const *identities,
                           const struct tls_teller *teller)
 {
-    if (config->min_version == TLS_VERSION_1_3)
-        return true;
     bool alone = config->max_version == TLS_VERSION_1_2;
-    SSL_CTX *context = context_with(config->ciphers);
-    bool fits = any_fits(context, identities, config->certificates_count);
-    SSL_CTX_free(context);
-    if (fits)
+    const char *fault = config->min_version == TLS_VERSION_1_3
+                            ? NULL
+                            : ciphers_fault(config->ciphers, identities, config->certificates_count);
+    if (fault == NULL)
         return true;
-    tell(teller, alone ? TLS_WORD_ERROR : TLS_WORD_WARNING, &config->ciphers, "",
-         alone
-             ? "none of these ciphers is for the kind of key that a certificate here has, so no client could "
-               "connect; leave the key out, or add ECDHE+AESGCM"
-             : "none of these ciphers is for the kind of key that a certificate here has, so no client of "
-               "TLS 1.2 can connect; leave the key out, add ECDHE+AESGCM, or write min_version: \"1.3\"");
+    struct text words = text_growing();
+    text_print(&words, "none of these ciphers %s, so no client %s; leave the key out, %s", fault,
+               alone ? "could connect" : "of TLS 1.2 can connect",
+               alone ? "or add ECDHE+AESGCM" : "add ECDHE+AESGCM, or write min_version: \"1.3\"");
+    tell(teller, alone ? TLS_WORD_ERROR : TLS_WORD_WARNING, &config->ciphers, "", words.at);
+    text_free(&words);
     return !alone;
 }
 

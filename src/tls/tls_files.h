@@ -85,6 +85,9 @@ void identity_free(struct identity *identity);
 /* Up to TLS 1.2 the cipher says the kind of the key too: all of RSA go with one, all others with the other
  * (RFC 8446 4.2.3, RFC 8422 5.1.1). */
 bool identity_fits_cipher(const struct identity *identity, const SSL_CIPHER *cipher) MUST_CHECK;
+/* It does, and the way keys are exchanged is there, too: there are no parameters for DHE and no keys for PSK
+ * and SRP, and a key of RSA-PSS signs alone. */
+bool identity_serves_cipher(const struct identity *identity, const SSL_CIPHER *cipher) MUST_CHECK;
 void tls_chain_free(struct tls_chain *chain);
 /* Of the set, by what its certificates are; a maker may be told that there is one already. Any thread. */
 struct tls_chain *tls_files_chain_find(struct tls_files *files, struct span digest);

@@ -387,6 +387,14 @@ bool identity_fits_cipher(const struct identity *identity, const SSL_CIPHER *cip
     return SSL_CIPHER_get_auth_nid(cipher) == wanted;
 }
 
+bool identity_serves_cipher(const struct identity *identity, const SSL_CIPHER *cipher)
+{
+    int exchange = SSL_CIPHER_get_kx_nid(cipher);
+    bool deciphers = EVP_PKEY_get_base_id(identity->key) == EVP_PKEY_RSA;
+    return identity_fits_cipher(identity, cipher) &&
+           (exchange == NID_kx_ecdhe || (exchange == NID_kx_rsa && deciphers));
+}
+
 void identity_free(struct identity *identity)
 {
     if (identity == NULL)

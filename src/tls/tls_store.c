@@ -194,7 +194,7 @@ static bool shares_cipher(SSL *ssl, const struct identity *identity)
     STACK_OF(SSL_CIPHER) *ours = SSL_get_ciphers(ssl), *theirs = SSL_get_client_ciphers(ssl);
     for (int i = 0; i < sk_SSL_CIPHER_num(ours); i++) {
         const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(ours, i);
-        if (identity_fits_cipher(identity, cipher) && sk_SSL_CIPHER_find(theirs, cipher) >= 0)
+        if (identity_serves_cipher(identity, cipher) && sk_SSL_CIPHER_find(theirs, cipher) >= 0)
             return true;
     }
     return false;

@@ -281,6 +281,27 @@ def test_ciphers_are_for_the_kind_of_key(t):
         check(t, told(name, keys + ['max_version: "1.2"'], 'rsa' if name == 'ec' else 'ec'), 0)
 
 
+def test_ciphers_exchange_keys_in_a_way_that_is_there(t):
+    """Of the right kind of key and no use: there are no parameters for DHE and no secrets for PSK and SRP, a key of RSA-PSS signs alone."""
+    a = authority(t)
+    kinds = {'rsa': 'RSA-2048', 'pss': 'PSS', 'ec': 'P-256', 'ed': 'ED25519'}
+    for name, kind in kinds.items():
+        a.issue(name, 'root', kind)
+    way, weak = 'exchanges keys by ECDHE, or by RSA', "strong enough for OpenSSL's security level"
+    for name, ciphers, fault in (('rsa', 'DHE+AESGCM', way), ('rsa', 'kRSAPSK', way), ('rsa', 'PSK', way), ('rsa', 'SRP', way), ('pss', 'kRSA', way),
+                                 ('rsa', 'eNULL', weak), ('rsa', 'kRSA', None), ('rsa', 'DHE+AESGCM:AES128-GCM-SHA256', None), ('pss', 'ECDHE+AESGCM', None),
+                                 ('ed', 'ECDHE+ECDSA', None), ('ec', 'ECDHE+ECDSA', None), ('ec', 'kECDHEPSK', 'is for the kind of key')):
+        text = listener(a.path(name + '.crt'), a.path(name + '.key'), f'ciphers: "{ciphers}"\n      max_version: "1.2"', t.port())
+        said = check(t, text, 0 if fault is None else 1, fault or '')
+        equal('so no client could connect' in said, fault is not None, f'{name} {ciphers}: {said}')
+        port = t.port()
+        weir = t.weir(listener(a.path(name + '.crt'), a.path(name + '.key'), f'ciphers: "{ciphers}"', port))
+        done = subprocess.run(['openssl', 's_client', '-connect', f'127.0.0.1:{port}', '-tls1_2', '-cipher', 'ALL:COMPLEMENTOFALL:@SECLEVEL=0'],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        equal('Cipher is (NONE)' not in done.stdout, fault is None, f'{name} {ciphers}: {done.stdout}')
+        weir.stop()
+
+
 def a_pair(a, name):
     return f'{{ cert: {a.path(name + ".crt")}, key: {a.path(name + ".key")} }}'
 
