@@ -286,10 +286,17 @@ static bool mapped_refuse(struct span value, struct span address, unsigned bits,
     if (bits >= 96 || !ip_read(address, ip.s6_addr) || !IN6_IS_ADDR_V4MAPPED(&ip))
         return false;
     inet_ntop(AF_INET, ip.s6_addr + 12, dotted, sizeof dotted);
-    error_set(
-        error,
-        "\"%s\" holds no address of IPv4, whose prefix begins at 96 when it is written so; write \"%s/%u\"",
-        value.at, dotted, bits < 32 ? bits : 32);
+    if (bits <= 32)
+        error_set(
+            error,
+            "\"%s\" holds no address of IPv4, whose prefix begins at 96 when it is written so; write \"%s/%u\"",
+            value.at, dotted, bits);
+    else
+        error_set(
+            error,
+            "\"%s\" holds no address of IPv4, whose prefix begins at 96 when it is written so; write the "
+            "network of IPv4 itself, such as 10.0.0.0/8",
+            value.at);
     return true;
 }
 
