@@ -403,6 +403,14 @@ bool value_judge(bool (*judge)(struct span value, struct error *error), const st
     return good;
 }
 
+/* Of an item that cannot stand: where commas and blanks alone are left, its variables were to bring the rest.
+ */
+static bool rest_emptied_tell(struct loader *loader, const struct schema_key *key, const struct node *node,
+                              struct span value)
+{
+    return strspn(value.at, ", \t\n") == value.length && emptied_tell(loader, key, node, SPAN(""));
+}
+
 const char *text_load(struct loader *loader, const struct schema_key *key, const struct node *node,
                       enum schema_type type)
 {
@@ -416,10 +424,12 @@ const char *text_load(struct loader *loader, const struct schema_key *key, const
                           "%s cannot be empty; write a value or remove the key", key->name);
         return NULL;
     }
+    if (type == SCHEMA_REFERENCE && rest_emptied_tell(loader, key, node, value))
+        return NULL;
     bool fits = value.length <= LINE_MOST || (key->flags & SCHEMA_LINES) != 0; /* its own words come first */
     bool good = !fits || value_judge(key->check, node, value, &error);
     if (!good || !line_check(key, value, &error)) {
-        if (!lookalike_tell(loader, node, value))
+        if (!lookalike_tell(loader, node, value) && !rest_emptied_tell(loader, key, node, value))
             schema_report_add(loader->report, SCHEMA_ERROR, node_place(node), "%s", error.text);
         return NULL;
     }
