@@ -56,9 +56,11 @@ bool syntax_certificate_name(struct span value, struct error *error);
 bool syntax_host_pattern(struct span value, struct error *error);
 bool syntax_host(struct span value, struct error *error);
 bool syntax_path_pattern(struct span value, struct error *error);
-/* The same as a regular expression, in which a star is any segment or part of one, and two are any
- * number of them. */
-void syntax_stars(struct text *regex, struct span value);
+/* The first thing in the text that regular expressions are made of; NULL: it reads as a plain text. */
+const char *syntax_regex_word(struct span value);
+/* Text with stars as a regular expression: one is `star`, such as any segment or part of one, and two are
+ * anything, or any number of segments; all else stands for itself. The text ends with a NUL, as all do. */
+void syntax_stars(struct text *regex, struct span value, const char *star);
 bool syntax_value_pattern(struct span value, struct error *error);
 bool syntax_path(struct span value, struct error *error);
 /* template_check.c: of what is filled in when the file is read (environment) or with each request */

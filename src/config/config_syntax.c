@@ -572,6 +572,65 @@ static bool regex_check(struct span value, const char *sign, struct error *error
     return config_hooks.regex == NULL || config_hooks.regex(value.at, error);
 }
 
+static bool has_word(struct span text, const char *word)
+{
+    for (size_t i = 0; i < text.length; i++)
+        if (span_starts(span_skip(text, i), span_of(word)))
+            return true;
+    return false;
+}
+
+const char *syntax_regex_word(struct span value)
+{
+    static const char *const words[] = {".*",   ".+",   "\\.", "\\d", "\\w", "\\/", "(?", "[0-9",
+                                        "[a-z", "[A-Z", "[^",  "]+",  ")?",  "?$",  "[:"};
+    if (value.length > 1 && (value.at[0] == '^' || span_starts(value, SPAN("/^"))))
+        return "^";
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (has_word(value, words[i]))
+            return words[i];
+    if (has_word(value, "(") && has_word(value, "|"))
+        return "|";
+    return value.length > 1 && value.at[value.length - 1] == '$' && value.at[0] != '$' ? "$" : NULL;
+}
+
+/* Adds what the text begins with, and says how much that was. */
+static size_t sign_print(struct text *regex, struct span rest, const char *star, bool begins_segment)
+{
+    size_t stars = strspn(rest.at, "*");
+    char sign = rest.at[0];
+    if (stars > rest.length)
+        stars = rest.length;
+    if (stars > 1 && begins_segment && stars < rest.length && rest.at[stars] == '/') {
+        text_print(regex, "(.*/)?");
+        return stars + 1;
+    }
+    if (stars != 0)
+        text_print(regex, "%s", stars > 1 ? ".*" : star);
+    else if (strchr("\\^", sign) != NULL) /* between brackets they are something else */
+        text_print(regex, "\\%c", sign);
+    else
+        text_print(regex, strchr(".$|()?+[{", sign) != NULL ? "[%c]" : "%c", sign);
+    return stars != 0 ? stars : 1;
+}
+
+void syntax_stars(struct text *regex, struct span value, const char *star)
+{
+    for (size_t i = 0; i < value.length;)
+        i += sign_print(regex, span_skip(value, i), star, i != 0 && value.at[i - 1] == '/');
+}
+
+/* "*.php": `end` is behind the stars. */
+static bool end_refuse(struct span value, struct span end, struct error *error)
+{
+    struct text regex = text_growing();
+    syntax_stars(&regex, end, "[^/]*");
+    error_set(error, "\"%s\" is no pattern here; for all paths with that end write \"~%.*s$\"", value.at,
+              (int)regex.length, regex.at);
+    text_free(&regex);
+    return false;
+}
+
 /* The modifiers of nginx's locations, and Traefik's rules. */
 static bool path_foreign(struct span value, struct error *error)
 {
@@ -598,16 +657,16 @@ static bool path_foreign(struct span value, struct error *error)
                              locations[i].meaning, locations[i].before, (int)rest.length, rest.at,
                              locations[i].after);
     }
-    if (span_is(value, "*") || span_is(value, "**") || span_is(value, ".*"))
+    const char *behind = value.at + strspn(value.at, "*");
+    if ((value.length != 0 && behind[0] == '\0') || span_is(value, ".*"))
         return error_set(error, "\"%s\" is not needed; a match without path holds for every path", value.at);
     if (value.at[0] == '!')
         return error_set(error, NO_NOT, value.at);
-    if (value.at[0] == '^' || (value.at[0] == '*' && value.length > 1 && strchr("./", value.at[1]) == NULL))
-        return error_set(error, "\"%s\" is a regular expression; one begins with \"~\": \"~%s\"", value.at,
-                         value.at + (value.at[0] == '*'));
+    if (value.at[0] == '^' || (value.at[0] == '*' && strpbrk(behind, "^$()[]|\\") != NULL))
+        return error_set(error, "\"%s\" is a regular expression; one begins with \"~\": \"~%s%s\"", value.at,
+                         behind[0] == '.' ? "[.]" : "", behind + (behind[0] == '.'));
     if (value.at[0] == '*')
-        return error_set(error, "\"%s\" is no pattern here; for all paths with that end write \"~%s%s$\"",
-                         value.at, value.at[1] == '.' ? "[.]" : "/", value.at + 2);
+        return end_refuse(value, span_of(behind), error);
     if (strchr(value.at, '`') != NULL || strchr(value.at, '(') != NULL)
         return error_set(error, "\"%s\" is a rule; write the path alone, such as /x/ for it and all below",
                          value.at);
@@ -618,40 +677,43 @@ static bool path_foreign(struct span value, struct error *error)
                      value.at, value.at);
 }
 
-void syntax_stars(struct text *regex, struct span value)
+/* What stands before the stars at the end: "/api/" has all below itself. Two stars are no segment, too. */
+static struct span before_stars(struct span value)
 {
-    for (size_t i = 0; i < value.length; i++) {
-        size_t stars = 0;
-        while (i + stars < value.length && value.at[i + stars] == '*')
-            stars++;
-        if (stars == 0)
-            text_char(regex, value.at[i]);
-        else
-            text_print(regex, stars == 1 ? "[^/]*" : ".*");
-        i += stars > 1 ? stars - 1 : 0;
+    size_t length = value.length;
+    while (value.at[length - 1] == '*')
+        length--;
+    if (value.at[length - 1] == '.' && length > 1 && value.at[length - 2] == '/')
+        length--;
+    while (length > 3 && memcmp(value.at + length - 4, "/**/", 4) == 0)
+        length -= 3;
+    return span_make(value.at, length);
+}
+
+/* What reads as a regular expression is one already; its beginning is told besides. */
+static void before_print(struct text *regex, struct span before)
+{
+    size_t beginning = span_starts(before, SPAN("/^/")) ? 3 : span_starts(before, SPAN("/^")) ? 2 : 1;
+    if (syntax_regex_word(before) == NULL)
+        syntax_stars(regex, before, "[^/]*");
+    else {
+        text_char(regex, '/');
+        text_add(regex, span_skip(before, beginning));
     }
 }
 
-/* "/api/" with any stars behind it is all below; others are beginnings of words. */
+/* Those behind the beginning of a word, or with stars before them, are regular expressions. */
 static bool star_refuse(struct span value, struct error *error)
 {
-    size_t length = value.length, below = 0;
-    for (bool more = true; more && length > 1;) {
-        while (value.at[length - 1] == '*')
-            length--;
-        length -= value.at[length - 1] == '.' && length > 1 && value.at[length - 2] == '/';
-        below = value.at[length - 1] == '/' ? length : 0;
-        more = below > 2 && value.at[below - 2] == '*';
-        length -= more;
-    }
-    bool inside = memchr(value.at, '*', length) != NULL;
-    if (below != 0 && !inside)
+    struct span before = before_stars(value);
+    bool plain = syntax_regex_word(before) == NULL && span_find(before, '*') == before.length;
+    if (plain && before.at[before.length - 1] == '/')
         return error_set(
             error,
             "\"%s\" ends in \"*\", which is no pattern here; write \"%.*s\", which holds for it and all below",
-            value.at, (int)below, value.at);
+            value.at, (int)before.length, before.at);
     struct text regex = text_growing();
-    syntax_stars(&regex, span_make(value.at, length));
+    before_print(&regex, before);
     error_set(error, "\"%s\" ends in \"*\", which is no pattern here; write \"~^%.*s\", a regular expression",
               value.at, (int)regex.length, regex.at);
     text_free(&regex);

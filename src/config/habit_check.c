@@ -10,22 +10,6 @@
 #include "config/config_schema.h"
 #include "config/method_names.h"
 
-/* The first thing in the text that regular expressions are made of; NULL: it reads as a plain text. */
-static const char *regex_word(struct span value)
-{
-    static const char *const words[] = {".*",   ".+",   "\\.", "\\d", "\\w", "\\/", "(?", "[0-9",
-                                        "[a-z", "[A-Z", "[^",  "]+",  ")?",  "?$",  "[:"};
-    if (value.length > 1 && (value.at[0] == '^' || span_starts(value, SPAN("/^"))))
-        return "^";
-    for (size_t i = 0; i < COUNT_OF(words); i++)
-        if (strstr(value.at, words[i]) != NULL)
-            return words[i];
-    if (strchr(value.at, '(') != NULL && strchr(value.at, '|') != NULL)
-        return "|";
-    return value.length > 1 && value.at[value.length - 1] == '$' && !span_starts(value, SPAN("$")) ? "$"
-                                                                                                   : NULL;
-}
-
 /* /.../ or /.../i, as JavaScript and Perl write them; none: it is not written so. */
 static struct span slashed_inside(struct span value)
 {
@@ -62,7 +46,7 @@ static bool regex_doubt(struct span value, const char *word, struct error *error
 static bool star_within_doubt(struct span value, struct error *error)
 {
     struct text regex = text_growing();
-    syntax_stars(&regex, value);
+    syntax_stars(&regex, value, "[^/]*");
     error_set(error, "\"%s\" is compared as it stands, with \"*\" in it; a pattern is written \"~^%.*s%s\"",
               value.at, (int)regex.length, regex.at, value.at[value.length - 1] == '/' ? "" : "$");
     text_free(&regex);
@@ -73,7 +57,7 @@ bool doubt_path_pattern(struct span value, struct error *error)
 {
     if (value.length == 0 || value.at[0] == '~')
         return true;
-    const char *word = regex_word(value);
+    const char *word = syntax_regex_word(value);
     if (word != NULL)
         return regex_doubt(value, word, error);
     return span_find(value, '*') == value.length || star_within_doubt(value, error);
@@ -81,7 +65,7 @@ bool doubt_path_pattern(struct span value, struct error *error)
 
 bool doubt_probe_path(struct span value, struct error *error)
 {
-    const char *word = regex_word(value);
+    const char *word = syntax_regex_word(value);
     return word == NULL ||
            error_set(error, "\"%s\" is asked for as it stands, with \"%s\" in it; a probe goes to one path",
                      value.at, word);
@@ -95,20 +79,30 @@ static bool is_glob(struct span value)
     return (first || last) && strchr(value.at, '/') == NULL;
 }
 
+static bool glob_doubt(struct span value, struct error *error)
+{
+    struct span part = span_skip(value, strspn(value.at, "*"));
+    while (part.length != 0 && part.at[part.length - 1] == '*')
+        part.length--;
+    struct text regex = text_growing();
+    syntax_stars(&regex, part, ".*");
+    error_set(
+        error,
+        "\"%s\" is compared as it stands, with \"*\" in it; * alone is any value, and a part of one is written "
+        "\"~%s%.*s%s\"",
+        value.at, value.at[0] == '*' ? "" : "^", (int)regex.length, regex.at,
+        value.at[value.length - 1] == '*' ? "" : "$");
+    text_free(&regex);
+    return false;
+}
+
 bool doubt_value_pattern(struct span value, struct error *error)
 {
-    const char *word = value.length == 0 || value.at[0] == '~' ? NULL : regex_word(value);
+    const char *word = value.length == 0 || value.at[0] == '~' ? NULL : syntax_regex_word(value);
     if (word != NULL)
         return regex_doubt(value, word, error);
-    if (is_glob(value)) {
-        bool first = value.at[0] == '*', last = value.at[value.length - 1] == '*';
-        return error_set(
-            error,
-            "\"%s\" is compared as it stands, with \"*\" in it; * alone is any value, and a part of one is written "
-            "\"~%s%.*s%s\"",
-            value.at, first ? "" : "^", (int)(value.length - first - last), value.at + first,
-            last ? "" : "$");
-    }
+    if (is_glob(value))
+        return glob_doubt(value, error);
     return value.length < 2 || value.at[0] != '!' ||
            error_set(
                error,
@@ -162,10 +156,11 @@ bool doubt_redirect_path(struct span value, struct error *error)
 
 bool doubt_prefix(struct span value, struct error *error)
 {
-    const char *word = regex_word(value);
-    size_t length = value.length;
-    while (length > 1 && value.at[value.length - 1] == '*' && strchr("*/", value.at[length - 1]) != NULL)
-        length--;
+    const char *word = syntax_regex_word(value);
+    size_t length = span_find(value, '*'), end = length + strspn(value.at + length, "*");
+    if (word == NULL && end < value.length)
+        word = "*"; /* within */
+    length -= end > length && length > 1 && value.at[length - 1] == '/';
     if (word == NULL && length < value.length)
         return error_set(error, "\"%s\" is taken as it stands, with its \"*\"; write \"%.*s\"", value.at,
                          (int)length, value.at);
