@@ -2,7 +2,8 @@
  * Who has flooded goes first, then who never asked, then who holds most beyond what a request needs: an
  * attacker makes weir hold more than that, or as little as others. Where bytes go to and fro, what is beyond
  * it counts for less: an attacker's lies, and a stream of events would go first, since it holds a block or
- * two more whenever something comes. Of those that hold no more, who waits goes first: it can ask again.
+ * two more whenever something comes. Of those that hold no more, those who wait go, since they can ask again;
+ * a conversation stays.
  *
  * Only some connections are looked at to find one that holds much, and those go behind the others, so that
  * the next look sees new ones; those that never asked lie by age, and the oldest that holds something goes.
@@ -69,7 +70,7 @@ static bool passes_bytes(const struct client_conn *conn)
     return (uint32_t)loop_now(conn->worker->loop) - conn->passed_at < CLIENT_PASSES_MS;
 }
 
-/* What speaks for its going before others, of one that holds so much. */
+/* What speaks for its going before others, of one that holds so much; 0: it stays. */
 static size_t weight_of(const struct client_conn *conn, size_t held)
 {
     size_t needed = conn->http != NULL ? conn->http->ops->least + (conn->tls ? TLS_HOLDS : 0) : 0;
@@ -92,7 +93,7 @@ static struct client_conn *oldest_fresh(const struct worker *worker, size_t leas
     return NULL;
 }
 
-/* Of some that hold at least so much, who weighs most; NULL: nobody holds it. */
+/* Of some that hold at least so much, who weighs most; NULL: nobody goes. */
 static struct client_conn *largest(struct worker *worker, const struct client_conn *but, size_t least)
 {
     struct client_conn *most = NULL;
@@ -110,7 +111,7 @@ static struct client_conn *largest(struct worker *worker, const struct client_co
         size_t weight = weight_of(conn, held);
         if (!passes_bytes(conn))
             looks_most = LOOKS;
-        if (weight < most_weight)
+        if (weight <= most_weight)
             continue;
         most = conn;
         most_weight = weight;

@@ -110,7 +110,7 @@ def test_who_was_turned_away_for_memory_comes_once_there_is_some(t):
     resource.prlimit(weir.pid, resource.RLIMIT_DATA, (data, -1))
     count = 0
     while served() and count < 3000:
-        count += 100
+        count += 20      # less than what is set apart at a time
         weir.reload(text % (port, ''.join(f'- {{ match: {{ path: /x{i} }}, respond: 204 }}\n' for i in range(count))))
     ok(count < 3000, 'there was memory for everything')
     resource.prlimit(weir.pid, resource.RLIMIT_DATA, (-1, -1))
