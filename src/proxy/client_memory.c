@@ -2,8 +2,8 @@
  * Who has flooded goes first, then who never asked, then who holds most beyond what a request needs: an
  * attacker makes weir hold more than that, or as little as others. Where bytes go to and fro, what is beyond
  * it counts for less: an attacker's lies, and a stream of events would go first, since it holds a block or
- * two more whenever something comes. Of those that hold no more, those who wait go, since they can ask again;
- * a conversation stays.
+ * two more whenever something comes. Of those that hold no more, who waits goes first, since it can ask
+ * again; a conversation goes last, behind those that hold nothing and never asked.
  *
  * Only some connections are looked at to find one that holds much, and those go behind the others, so that
  * the next look sees new ones; those that never asked lie by age, and the oldest that holds something goes.
@@ -37,6 +37,7 @@
 #define PART_AS_MUCH 2u          /* of what who asks holds, at least, holds who goes for a request: half */
 #define PASSING (2 * BLOCK_SIZE) /* so much beyond that, which comes and goes, of who passes bytes on */
 #define PASSING_COUNTS 3u        /* and so much less counts what is more */
+#define MORE_BY_FAR 2            /* so often what this worker holds */
 #define QUIET_AT_ONCE 64u        /* connections that go in a turn */
 #define HOLDERS_AT_ONCE 16u      /* likewise */
 
@@ -70,7 +71,7 @@ static bool passes_bytes(const struct client_conn *conn)
     return (uint32_t)loop_now(conn->worker->loop) - conn->passed_at < CLIENT_PASSES_MS;
 }
 
-/* What speaks for its going before others, of one that holds so much; 0: it stays. */
+/* What speaks for its going before others, of one that holds so much; 0: next to nothing. */
 static size_t weight_of(const struct client_conn *conn, size_t held)
 {
     size_t needed = conn->http != NULL ? conn->http->ops->least + (conn->tls ? TLS_HOLDS : 0) : 0;
@@ -111,7 +112,7 @@ static struct client_conn *largest(struct worker *worker, const struct client_co
         size_t weight = weight_of(conn, held);
         if (!passes_bytes(conn))
             looks_most = LOOKS;
-        if (weight <= most_weight)
+        if (most != NULL && weight <= most_weight)
             continue;
         most = conn;
         most_weight = weight;
@@ -121,20 +122,58 @@ static struct client_conn *largest(struct worker *worker, const struct client_co
     return most;
 }
 
-static struct client_conn *holder(struct worker *worker, const struct client_conn *but, size_t least)
+/* The worker that holds most, if that is more than so often what this one does; NULL: none does. */
+static struct worker *who_holds_more(const struct worker *worker, int64_t so_often)
 {
-    struct client_conn *conn = client_caps_flooded(worker, NULL);
-    if (conn == NULL)
-        conn = oldest_fresh(worker, least > SOMETHING ? least : SOMETHING);
-    if (conn == NULL)
-        conn = largest(worker, but, least > MUCH ? least : MUCH);
-    return conn;
+    struct worker *most = NULL;
+    int64_t held = atomic_load_explicit(&worker->memory.held, memory_order_relaxed) * so_often;
+    for (unsigned i = 0; i < worker->peers_count; i++) {
+        int64_t its = atomic_load_explicit(&worker->peers[i]->memory.held, memory_order_relaxed);
+        if (its <= held)
+            continue;
+        held = its;
+        most = worker->peers[i];
+    }
+    return most;
+}
+
+/* It will look by itself. */
+static bool ask_another(const struct worker *worker)
+{
+    struct worker *most = who_holds_more(worker, 1);
+    if (most != NULL)
+        worker_ask_to_shed(most);
+    return most != NULL;
 }
 
 /* Bytes that are counted still, of clients that were sent away in this turn. */
 static uint64_t going(const struct worker *worker)
 {
     return worker->shed_turn == loop_now_us(worker->loop) ? worker->shed_bytes : 0;
+}
+
+/* Who holds no more than a request takes goes where nobody else does: not where the memory is another
+ * worker's by far, nor a conversation where others have just gone, of whom it is not known yet how much they
+ * held. */
+static struct client_conn *last_to_go(const struct worker *worker, struct client_conn *conn)
+{
+    bool passes = passes_bytes(conn);
+    struct client_conn *fresh = passes ? oldest_fresh(worker, 0) : NULL;
+    if (fresh != NULL)
+        return fresh;
+    bool stays = (passes && going(worker) != 0) || who_holds_more(worker, MORE_BY_FAR) != NULL;
+    return stays ? NULL : conn;
+}
+
+static struct client_conn *holder(struct worker *worker, const struct client_conn *but, size_t least)
+{
+    struct client_conn *conn = client_caps_flooded(worker, NULL);
+    if (conn == NULL)
+        conn = oldest_fresh(worker, least > SOMETHING ? least : SOMETHING);
+    if (conn != NULL)
+        return conn;
+    conn = largest(worker, but, least > MUCH ? least : MUCH);
+    return conn == NULL || weight_of(conn, held_by(conn)) > 1 ? conn : last_to_go(worker, conn);
 }
 
 static size_t send_away(struct client_conn *conn)
@@ -150,23 +189,6 @@ static size_t send_away(struct client_conn *conn)
              KV_NUMBER("held", held));
     client_conn_shed(conn);
     return held;
-}
-
-/* The one that holds most, if that is more than this one does: it will look by itself. */
-static bool ask_another(const struct worker *worker)
-{
-    struct worker *most = NULL;
-    int64_t held = atomic_load_explicit(&worker->memory.held, memory_order_relaxed);
-    for (unsigned i = 0; i < worker->peers_count; i++) {
-        int64_t its = atomic_load_explicit(&worker->peers[i]->memory.held, memory_order_relaxed);
-        if (its <= held)
-            continue;
-        held = its;
-        most = worker->peers[i];
-    }
-    if (most != NULL)
-        worker_ask_to_shed(most);
-    return most != NULL;
 }
 
 static bool quiet_goes(struct worker *worker)
