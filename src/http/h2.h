@@ -240,9 +240,14 @@ static inline bool h2_tunnel_is_done(const struct h2_stream *stream)
 /* closes the transport; streams end with `why` */
 void h2_fail(struct h2_conn *conn, enum failure why);
 void h2_terminate(struct h2_conn *conn, uint32_t code, enum failure why); /* GOAWAY, then the end */
+void h2_call_failed(struct h2_conn *conn, int result);
 /* Of a call of the library by which a frame is to leave: the peer would wait for one that there was no memory
  * for, so the connection ends. */
-void h2_must(struct h2_conn *conn, int result);
+static inline void h2_must(struct h2_conn *conn, int result)
+{
+    if (result != 0)
+        h2_call_failed(conn, result);
+}
 void h2_arm(struct h2_conn *conn, uint64_t milliseconds);
 /* Counts what the peer does; past a bound the connection is ended, and false. */
 bool h2_note(struct h2_conn *conn, enum h2_guard_kind kind) MUST_CHECK;

@@ -222,7 +222,7 @@ void h2_fail(struct h2_conn *conn, enum failure why)
 }
 
 /* Other errors are of streams that have ended meanwhile. One that finishes says what it can, and ends. */
-void h2_must(struct h2_conn *conn, int result)
+void h2_call_failed(struct h2_conn *conn, int result)
 {
     if (nghttp2_is_fatal(result) && !conn->finishing)
         h2_fail(conn, FAILURE_OVERLOADED);

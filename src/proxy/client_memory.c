@@ -94,7 +94,7 @@ static struct client_conn *oldest_fresh(const struct worker *worker, size_t leas
     return NULL;
 }
 
-/* Of some that hold at least so much, who weighs most; NULL: nobody goes. */
+/* Of some that hold at least so much, who weighs most; NULL: nobody holds it. */
 static struct client_conn *largest(struct worker *worker, const struct client_conn *but, size_t least)
 {
     struct client_conn *most = NULL;
